@@ -1,0 +1,45 @@
+# Front door of the build. `make help` lists the targets; the work is done by CMake and by the scripts under tools/.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+LIBTORCH = $(shell tools/setup path libtorch)
+export CCACHE_SLOPPINESS = pch_defines,time_macros
+
+.PHONY: all help deps configure demo test check asan bench format clean
+
+all: deps configure  ## build build/lowrank (installs what is missing first)
+	cmake --build $(BUILD) --target lowrank -j $(JOBS)
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+deps:  ## Debian packages and libtorch
+	@tools/setup packages
+	@tools/setup libtorch
+
+configure: deps
+	@cmake -S . -B $(BUILD) -DLOWRANK_LIBTORCH=$(LIBTORCH) $(CMAKE_FLAGS) > $(BUILD).configure.log 2>&1 \
+	  && rm -f $(BUILD).configure.log || { cat $(BUILD).configure.log; exit 1; }
+
+demo: all  ## fine-tune SmolLM2 on this machine's package lists (about 6 minutes)
+	@tools/setup model
+	examples/demo/run $(BUILD)/lowrank "$$(tools/setup path model)"
+
+test: deps configure  ## all tests
+	@tools/setup model
+	cmake --build $(BUILD) -j $(JOBS)
+	LOWRANK_MODEL="$$(tools/setup path model)" ctest --test-dir $(BUILD) --output-on-failure
+
+check:  ## format, tidy on changed files, layers, sizes, docs; warnings are errors
+	@tools/check
+
+asan:  ## unit tests under the address and undefined-behaviour sanitizers
+	$(MAKE) test BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
+
+bench: all  ## the measurements of README, in turn with PEFT
+	bench/run $(BUILD)/lowrank
+
+format:  ## clang-format over all sources
+	git ls-files '*.cpp' '*.h' | xargs clang-format -i
+
+clean:  ## remove the build folders
+	rm -rf build build-asan

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace lowrank {
+
+/// What a batch asks the model to predict. All three have one entry a target.
+struct Targets {
+  std::vector<int64_t> rows;    ///< packed row whose hidden state predicts the token
+  std::vector<int64_t> tokens;  ///< the token to predict
+  std::vector<float> weights;   ///< factor of its negative log-likelihood in the loss
+};
+
+/// Sequences laid end to end, never padded. T tokens, S sequences.
+struct Batch {
+  std::vector<int64_t> tokens;     ///< [T] token ids; `virtual_token` for rows that a method fills in
+  std::vector<int64_t> positions;  ///< [T] position of each token in its own sequence
+  std::vector<int64_t> offsets;    ///< [S+1] first row of each sequence, then T
+  Targets targets;
+  std::vector<int64_t> examples;   ///< [S] index of each sequence in its data set
+
+  int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }
+};
+
+/// The id of a row that has no token of the vocabulary (a prompt-tuning row, say).
+inline constexpr int64_t virtual_token = -1;
+
+}  // namespace lowrank
