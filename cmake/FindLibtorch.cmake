@@ -20,11 +20,22 @@ endif()
 # The wheel keeps its own OpenMP run time beside libtorch; a second one would be a second thread pool.
 file(GLOB libtorch_gomp ${LOWRANK_LIBTORCH}/lib/libgomp*.so*)
 file(GLOB libtorch_nvidia ${LOWRANK_LIBTORCH}/../nvidia/*/lib)
+# It also ships headers of a library that we take from the system (fmt); a folder of links that comes first in the
+# search keeps ours in front.
+set(libtorch_shadowed ${CMAKE_BINARY_DIR}/generated/system_headers)
+file(MAKE_DIRECTORY ${libtorch_shadowed})
+foreach(library fmt)
+  find_path(system_${library} ${library} PATHS /usr/local/include /usr/include NO_DEFAULT_PATH NO_CACHE)
+  if(system_${library} AND EXISTS ${LIBTORCH_INCLUDE}/${library})
+    file(CREATE_LINK ${system_${library}}/${library} ${libtorch_shadowed}/${library} SYMBOLIC)
+  endif()
+endforeach()
 add_library(libtorch::cpu INTERFACE IMPORTED)
 set_target_properties(libtorch::cpu PROPERTIES
-  INTERFACE_INCLUDE_DIRECTORIES "${LIBTORCH_INCLUDE}"
-  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${LIBTORCH_INCLUDE}"
+  INTERFACE_INCLUDE_DIRECTORIES "${libtorch_shadowed};${LIBTORCH_INCLUDE}"
+  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${libtorch_shadowed};${LIBTORCH_INCLUDE}"
   INTERFACE_LINK_LIBRARIES "${LIBTORCH_CPU};${LIBTORCH_C10};${libtorch_gomp}")
 set(rpath_link ${LOWRANK_LIBTORCH}/lib ${libtorch_nvidia})
 list(JOIN rpath_link ":" rpath_link)
+target_compile_definitions(libtorch::cpu INTERFACE AT_PER_OPERATOR_HEADERS)
 target_link_options(libtorch::cpu INTERFACE "-Wl,-rpath-link,${rpath_link}")

@@ -3,20 +3,16 @@
 #include <vector>
 
 #include <ATen/ops/empty.h>
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
-#include <torch/csrc/autograd/variable.h>
 
 #include "base/error.h"
-#include "kernels/autograd_node.h"
 #include "kernels/cpu/attention_cpu.h"
+#include "kernels/node.h"
 
 namespace lowrank {
 namespace {
 
 using torch::autograd::SavedVariable;
-using torch::autograd::variable_list;
 
 ConstRows rows_of(const at::Tensor& t, int64_t first_column = 0) {
   return {static_cast<const char*>(t.const_data_ptr()) + first_column * t.element_size(), t.stride(0)};
@@ -68,7 +64,7 @@ std::vector<Range> key_ranges(const BackwardSchedule& schedule, int32_t source) 
 }
 
 /// The gradient of attention; its edges are qkv, then k and v of each extra source.
-struct AttentionBackward : torch::autograd::Node {
+struct AttentionBackward : Node {
   SavedVariable qkv, out;
   std::vector<SavedVariable> keys, values;
   at::Tensor lse;  // [T, heads] f32, base-2 logarithms
@@ -85,12 +81,12 @@ struct AttentionBackward : torch::autograd::Node {
     lse.reset();
   }
 
-  variable_list apply(variable_list&& grads) override;
+  GradientList apply(GradientList&& grads) override;
 };
 
-variable_list AttentionBackward::apply(variable_list&& grads) {
+GradientList AttentionBackward::apply(GradientList&& grads) {
   check(!at::GradMode::is_enabled(), ErrorKind::unsupported, "attention has no second derivative");
-  variable_list result(1 + 2 * keys.size());
+  GradientList result(1 + 2 * keys.size());
   if (!grads[0].defined()) return result;
   const at::Tensor rows = qkv.unpack(), output = out.unpack(getptr()), dout = with_rows(grads[0]);
   std::vector<KeyValue> extra;
@@ -179,19 +175,18 @@ at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
   }
   if (!recorded) return out;
 
-  const auto node = make_node<AttentionBackward>();
-  variable_list inputs{rows};
+  GradientList inputs{rows};
+  for (const KeyValue& source : sources) inputs.insert(inputs.end(), {source.k, source.v});
+  const auto node = make_node<AttentionBackward>(inputs);
   for (const KeyValue& source : sources) {
-    inputs.insert(inputs.end(), {source.k, source.v});
     node->keys.emplace_back(source.k, false);
     node->values.emplace_back(source.v, false);
   }
-  node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   node->qkv = SavedVariable(rows, false);
   node->lse = std::move(lse);
   node->plan = std::move(plan);
   node->shape = shape;
-  torch::autograd::set_history(out, node);
+  connect(out, node);
   node->out = SavedVariable(out, true);
   return out;
 }

@@ -18,7 +18,7 @@ struct Batch {
   std::vector<int64_t> positions;  ///< [T] position of each token in its own sequence
   std::vector<int64_t> offsets;    ///< [S+1] first row of each sequence, then T
   Targets targets;
-  std::vector<int64_t> examples;   ///< [S] index of each sequence in its data set
+  std::vector<int64_t> examples;  ///< [S] index of each sequence in its data set
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }

@@ -1,0 +1,61 @@
+#include "base/atomic_file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+namespace lowrank {
+
+void AtomicFile::fail_io(const char* what) const {
+  fail(ErrorKind::io, "{}: cannot {}: {}", path_.string(), what, std::strerror(errno));
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".{}.partial", ::getpid())) {
+  file_ = std::fopen(temporary_.c_str(), "wbe");
+  if (!file_) fail_io("write");
+}
+
+AtomicFile::~AtomicFile() {
+  if (!file_) return;
+  std::fclose(file_);
+  std::error_code ignored;
+  std::filesystem::remove(temporary_, ignored);
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) fail_io("write");
+}
+
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+void AtomicFile::commit() {
+  if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_io("write");
+  std::fclose(file_);
+  file_ = nullptr;
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int rename_error = errno;
+    std::error_code ignored;
+    std::filesystem::remove(temporary_, ignored);
+    errno = rename_error;
+    fail_io("replace");
+  }
+  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+}  // namespace lowrank

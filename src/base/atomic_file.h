@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace lowrank {
+
+/// A file that appears under its name only when it is complete: bytes go to a temporary file in the same
+/// folder, and `commit` flushes, syncs and renames it. Without commit nothing is left behind.
+class AtomicFile {
+ public:
+  /// Errors: io when the folder cannot be written.
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Errors: io (a full disk, say).
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Errors: io; the old file is then untouched.
+  void commit();
+
+ private:
+  [[noreturn]] void fail_io(const char* what) const;
+
+  std::filesystem::path path_, temporary_;
+  std::FILE* file_ = nullptr;
+};
+
+/// Replaces `path` by a file with this content.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+}  // namespace lowrank

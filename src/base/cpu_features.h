@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lowrank {
+
+/// What the processor and the operating system allow. All false on other processors than x86-64.
+struct CpuFeatures {
+  bool avx2 = false;         ///< AVX2 and FMA
+  bool avx512 = false;       ///< AVX-512 F, BW, VL and DQ together
+  bool avx512_vnni = false;  ///< int8 dot products
+  bool avx512_bf16 = false;  ///< bf16 dot products
+  bool amx_bf16 = false;     ///< bf16 tiles
+
+  bool operator==(const CpuFeatures&) const = default;
+};
+
+/// What the machine has, asked from the processor on every call.
+CpuFeatures detect_cpu();
+
+/// `found` without what `level` leaves out: "avx2" has no AVX-512 and no AMX, "avx512" only F, BW, VL and DQ
+/// of it, "native" is everything. Another level is an Error.
+CpuFeatures restricted(CpuFeatures found, std::string_view level);
+
+/// What kernels may use: detect_cpu(), restricted by the environment variable LOWRANK_CPU (avx2, avx512 or
+/// native) as it was at the first call. It restricts our own kernels only, not those of libtorch.
+const CpuFeatures& cpu_features();
+
+/// For people: "avx2 avx512 avx512_bf16", or "none".
+std::string describe(const CpuFeatures& features);
+
+}  // namespace lowrank

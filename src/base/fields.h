@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/nearest_name.h"
+
+namespace lowrank {
+
+/// One option, declared once: flag, key in files, default (the value it stands for), help and strict
+/// conversion.
+struct Field {
+  std::string name;                     ///< snake_case, as in files
+  std::string help;                     ///< one line for people
+  std::function<nlohmann::json()> get;  ///< the value now; null for an empty optional
+  std::function<void(const nlohmann::json&)>
+      set;                ///< stores a value, or throws an Error that names the field
+  std::string type_name;  ///< for help and errors: "integer", "list of text", "linear|cosine"
+  std::function<nlohmann::json(std::string_view)> parse;  ///< command-line text to the JSON that `set` takes
+};
+
+/// A field that reads and writes `value`, which must outlive it. T is bool, int64_t, double, std::string,
+/// std::vector<std::string>, std::vector<int64_t>, std::map<std::string, double>, or std::optional of one of
+/// them.
+///
+/// `set` is strict: 3.0 is an integer and 3 a number, but "3" is neither; numbers must fit and be finite;
+/// null is for optionals only.
+template <class T>
+Field field(std::string name, T& value, std::string help);
+
+/// `field` whose numbers (the entries too, of a list or a map) must lie in [low, high]; either end may be
+/// infinite.
+Field limited(Field field, double low, double high);
+
+/// A text `field` that takes only one of `choices`; a wrong one is answered with the nearest.
+Field one_of(Field field, std::vector<std::string> choices);
+
+/// Sets a field from the command line: true or false, numbers without anything around them, lists with commas
+/// (a,b) or as a JSON array, maps as key=number,key=number or as a JSON object, `none` to empty an optional.
+void set_text(const Field& field, std::string_view text);
+
+/// Sets every key of a JSON object. All unknown keys (each with the nearest known name) and all bad values
+/// are reported in one Error that begins with `where` (a file's name); the good values are set even then.
+void apply(std::span<const Field> fields, const nlohmann::json& object, std::string_view where);
+
+/// The values of all fields as one JSON object.
+nlohmann::json resolved(std::span<const Field> fields);
+
+/// The command-line flag of a field name: "target_modules" gives "--target-modules".
+std::string flag_name(std::string_view name);
+
+/// The field of that name, dashes or underscores, or null.
+const Field* find_field(std::span<const Field> fields, std::string_view name);
+
+}  // namespace lowrank

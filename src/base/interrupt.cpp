@@ -1,0 +1,48 @@
+#include "base/interrupt.h"
+
+#include <atomic>
+#include <csignal>
+
+#include "base/error.h"
+
+namespace lowrank {
+namespace {
+
+// A signal handler has no other way to tell anybody.
+std::atomic<bool> signalled = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+struct sigaction earlier_int, earlier_term;
+
+extern "C" void on_signal(int) {
+  signalled.store(true);
+  struct sigaction plain = {};
+  plain.sa_handler = SIG_DFL;
+  sigaction(SIGINT, &plain, nullptr);
+  sigaction(SIGTERM, &plain, nullptr);
+}
+
+}  // namespace
+
+InterruptGuard::InterruptGuard() {
+  signalled.store(false);
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, &earlier_int);
+  sigaction(SIGTERM, &action, &earlier_term);
+}
+
+InterruptGuard::~InterruptGuard() {
+  sigaction(SIGINT, &earlier_int, nullptr);
+  sigaction(SIGTERM, &earlier_term, nullptr);
+}
+
+bool interrupted() {
+  return signalled.load();
+}
+
+void throw_if_interrupted() {
+  check(!interrupted(), ErrorKind::interrupted, "Stopped by a signal.");
+}
+
+}  // namespace lowrank

@@ -1,0 +1,54 @@
+#include "base/mmap_file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include "base/error.h"
+
+namespace lowrank {
+
+MmapFile MmapFile::open(const std::filesystem::path& path) {
+  // Without O_NONBLOCK a pipe would block here until somebody writes to it.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) {
+    fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io, "{}: {}", path.string(),
+         std::strerror(errno));
+  }
+  struct stat status {};
+  const bool known = ::fstat(descriptor, &status) == 0;
+  if (!known || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    fail(ErrorKind::invalid, "{}: not a regular file", path.string());
+  }
+  const auto size = static_cast<size_t>(status.st_size);
+  if (size == 0) {
+    ::close(descriptor);
+    return MmapFile(path, {});
+  }
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  const int mapping_error = errno;
+  ::close(descriptor);
+  check(address != MAP_FAILED, ErrorKind::io, "{}: cannot map: {}", path.string(),
+        std::strerror(mapping_error));
+  return MmapFile(path, {static_cast<const std::byte*>(address), size});
+}
+
+MmapFile::MmapFile(MmapFile&& other) noexcept
+    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+
+MmapFile& MmapFile::operator=(MmapFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MmapFile::~MmapFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+}  // namespace lowrank

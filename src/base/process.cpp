@@ -1,0 +1,32 @@
+#include "base/process.h"
+
+#include <chrono>
+#include <fstream>
+#include <string>
+
+namespace lowrank {
+namespace {
+
+/// A "Name:   123 kB" line of /proc/self/status in bytes. (getrusage's peak would count what ran before
+/// exec.)
+int64_t status_bytes(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1)) * 1024;
+  return 0;
+}
+
+}  // namespace
+
+int64_t resident_bytes() {
+  return status_bytes("VmRSS");
+}
+int64_t peak_resident_bytes() {
+  return status_bytes("VmHWM");
+}
+
+double monotonic_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace lowrank

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/process.h"
+
+namespace lowrank {
+
+/// What a progress line shows beside the count; what is empty is left out.
+struct ProgressNumbers {
+  std::optional<double> loss;  ///< mean over target tokens
+  std::optional<double> tokens_per_second;
+  std::optional<int64_t> memory_bytes;
+  std::optional<double> seconds_left;
+};
+
+/// "step 120/500  loss 1.234  812 tok/s  1.1 GB  2:31 left"; parts are dropped (memory first, the count
+/// never) until the line fits into `width` columns.
+std::string progress_line(std::string_view unit, int64_t done, int64_t total, const ProgressNumbers& numbers,
+                          size_t width);
+
+/// Where the lines go; `standard_error()` unless a test says otherwise.
+struct ProgressOutput {
+  std::function<void(std::string_view)> write;
+  bool terminal = false;                   ///< rewrite one line, or write plain lines
+  std::function<size_t()> columns;         ///< the terminal's width now
+  double seconds_between = 0;              ///< least time between two lines
+  static ProgressOutput standard_error();  ///< ten lines a second on a terminal, else one in ten seconds
+};
+
+/// A one-line display of a loop of `total` rounds. Nothing is shown when `set_quiet` is on.
+class Progress {
+ public:
+  /// `first` rounds were done before (a resumed run): they do not count for the time left.
+  Progress(std::string unit, int64_t total, int64_t first = 0,
+           ProgressOutput output = ProgressOutput::standard_error());
+  /// Ends the line on a terminal, so that an error message starts on its own.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// After round `done` (counted from 1). Draws only when it is time, and always for the last. `seconds_left`
+  /// is filled in from the time since the display was made, unless given. `now` is in monotonic_seconds().
+  void update(int64_t done, ProgressNumbers numbers, double now = monotonic_seconds());
+
+ private:
+  std::string unit_;
+  int64_t total_, first_;
+  ProgressOutput output_;
+  double started_, drawn_;
+  bool line_open_ = false;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,151 @@
+#include "formats/block_formats.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/half.h"
+
+namespace lowrank {
+namespace {
+
+constexpr int block_values = 32;
+
+float half_at(const std::byte* bytes) {
+  uint16_t bits = 0;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return float_from_f16(bits);
+}
+
+/// The 4-bit halves of 16 bytes: value j in the low half of byte j, value j + 16 in the high half.
+std::array<uint8_t, block_values> nibbles(const std::byte* bytes) {
+  std::array<uint8_t, block_values> values{};
+  for (int j = 0; j < 16; ++j) {
+    values[j] = static_cast<uint8_t>(bytes[j]) & 0x0F;
+    values[j + 16] = static_cast<uint8_t>(bytes[j]) >> 4;
+  }
+  return values;
+}
+
+/// Nibbles with a fifth bit each from a little-endian word.
+std::array<uint8_t, block_values> five_bits(const std::byte* high, const std::byte* low) {
+  uint32_t word = 0;
+  std::memcpy(&word, high, sizeof word);
+  std::array<uint8_t, block_values> values = nibbles(low);
+  for (int j = 0; j < block_values; ++j) values[j] |= static_cast<uint8_t>(((word >> j) & 1U) << 4);
+  return values;
+}
+
+void expand_q4_0(const std::byte* block, float* out) {
+  const float d = half_at(block);
+  const auto q = nibbles(block + 2);
+  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(static_cast<int>(q[j]) - 8);
+}
+
+void expand_q4_1(const std::byte* block, float* out) {
+  const float d = half_at(block);
+  const float m = half_at(block + 2);
+  const auto q = nibbles(block + 4);
+  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(q[j]) + m;
+}
+
+void expand_q5_0(const std::byte* block, float* out) {
+  const float d = half_at(block);
+  const auto q = five_bits(block + 2, block + 6);
+  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(static_cast<int>(q[j]) - 16);
+}
+
+void expand_q5_1(const std::byte* block, float* out) {
+  const float d = half_at(block);
+  const float m = half_at(block + 2);
+  const auto q = five_bits(block + 4, block + 8);
+  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(q[j]) + m;
+}
+
+void expand_q8_0(const std::byte* block, float* out) {
+  const float d = half_at(block);
+  std::array<int8_t, block_values> q{};
+  std::memcpy(q.data(), block + 2, q.size());
+  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(q[j]);
+}
+
+template <typename Stored, typename Convert>
+void convert(const std::byte* source, std::span<float> out, Convert to_float) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    Stored value;
+    std::memcpy(&value, source + i * sizeof value, sizeof value);
+    out[i] = to_float(value);
+  }
+}
+
+void expand_blocks(DType dtype, const std::byte* source, std::span<float> out,
+                   void (*one)(const std::byte*, float*)) {
+  const int stride = info_of(dtype).block_bytes;
+  for (size_t i = 0; i < out.size(); i += block_values, source += stride) one(source, out.data() + i);
+}
+
+/// `expand` without the check of sizes.
+void expand_unchecked(DType dtype, const std::byte* source, std::span<float> out) {
+  switch (dtype) {
+    case DType::f64:
+      return convert<double>(source, out, [](double v) { return static_cast<float>(v); });
+    case DType::f32:
+      if (!out.empty()) std::memcpy(out.data(), source, out.size_bytes());
+      return;
+    case DType::f16:
+      return convert<uint16_t>(source, out, float_from_f16);
+    case DType::bf16:
+      return convert<uint16_t>(source, out, float_from_bf16);
+    case DType::q4_0:
+      return expand_blocks(dtype, source, out, expand_q4_0);
+    case DType::q4_1:
+      return expand_blocks(dtype, source, out, expand_q4_1);
+    case DType::q5_0:
+      return expand_blocks(dtype, source, out, expand_q5_0);
+    case DType::q5_1:
+      return expand_blocks(dtype, source, out, expand_q5_1);
+    case DType::q8_0:
+      return expand_blocks(dtype, source, out, expand_q8_0);
+    default:
+      fail(ErrorKind::unsupported, "values of type {} cannot be read as numbers", info_of(dtype).name);
+  }
+}
+
+void check_size(DType dtype, size_t bytes, size_t values) {
+  const auto expected = byte_count(dtype, static_cast<int64_t>(values));
+  check(expected && *expected == static_cast<int64_t>(bytes), ErrorKind::invalid,
+        "{} bytes cannot hold {} {} values", bytes, values, info_of(dtype).name);
+}
+
+}  // namespace
+
+bool can_expand(DType dtype) {
+  using enum DType;
+  constexpr std::array readable{f64, f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0};
+  return std::ranges::find(readable, dtype) != readable.end();
+}
+
+void expand(DType dtype, std::span<const std::byte> source, std::span<float> out) {
+  check_size(dtype, source.size(), out.size());
+  expand_unchecked(dtype, source.data(), out);
+}
+
+void expand_bf16(DType dtype, std::span<const std::byte> source, std::span<uint16_t> out) {
+  check_size(dtype, source.size(), out.size());
+  if (dtype == DType::bf16) {
+    if (!out.empty()) std::memcpy(out.data(), source.data(), out.size_bytes());
+    return;
+  }
+  // A few blocks at a time stay in the first-level cache.
+  std::array<float, 8 * block_values> values;
+  const DTypeInfo& info = info_of(dtype);
+  for (size_t done = 0; done < out.size();) {
+    const size_t count = std::min(values.size(), out.size() - done);
+    expand_unchecked(dtype, source.data() + done / info.block * info.block_bytes, {values.data(), count});
+    for (size_t i = 0; i < count; ++i) out[done + i] = bf16_from_float(values[i]);
+    done += count;
+  }
+}
+
+}  // namespace lowrank

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace lowrank {
+
+/// Types of stored tensors: those of safetensors, and GGUF's block formats, in which 32 values share scales.
+enum class DType {
+  f64,
+  f32,
+  f16,
+  bf16,
+  i64,
+  i32,
+  i16,
+  i8,
+  u64,
+  u32,
+  u16,
+  u8,
+  boolean,
+  f8_e4m3,
+  f8_e5m2,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0
+};
+
+/// How a type is stored and named. `safetensors` is empty for types that the format lacks, `gguf` is -1
+/// likewise.
+struct DTypeInfo {
+  DType dtype;
+  std::string_view name;
+  int block;        ///< values a block
+  int block_bytes;  ///< bytes a block
+  std::string_view safetensors;
+  int gguf;
+};
+
+const DTypeInfo& info_of(DType dtype);
+std::optional<DType> dtype_of_safetensors(std::string_view name);
+std::optional<DType> dtype_of_gguf(int64_t type);
+
+/// Bytes of `count` values; nothing when they do not fill whole blocks or the number overflows.
+std::optional<int64_t> byte_count(DType dtype, int64_t count);
+
+}  // namespace lowrank

@@ -1,0 +1,98 @@
+#include "formats/gguf_cursor.h"
+
+namespace lowrank {
+namespace {
+
+enum ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, list, u64, i64, f64 };
+
+/// Bytes that one value of an array takes at least; 0 for types that do not exist.
+uint64_t least_bytes(uint32_t type) {
+  constexpr uint64_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
+  return type < std::size(sizes) ? sizes[type] : 0;
+}
+
+}  // namespace
+
+void GgufCursor::need(uint64_t count, std::string_view what) const {
+  check(count <= remaining(), ErrorKind::corrupt, "{}: the file ends at byte {} inside {}", where_,
+        bytes_.size(), what);
+}
+
+std::string_view GgufCursor::string(std::string_view what) {
+  const auto length = number<uint64_t>(what);
+  check(length <= remaining(), ErrorKind::corrupt,
+        "{}: byte {}: a string of {} bytes in {} ends beyond the file", where_, offset_ - 8, length, what);
+  const std::string_view text(reinterpret_cast<const char*>(bytes_.data()) + offset_, length);
+  offset_ += length;
+  return text;
+}
+
+GgufValue GgufCursor::scalar(uint32_t type, std::string_view key) {
+  switch (type) {
+    case u8:
+      return static_cast<int64_t>(number<uint8_t>(key));
+    case i8:
+      return static_cast<int64_t>(number<int8_t>(key));
+    case u16:
+      return static_cast<int64_t>(number<uint16_t>(key));
+    case i16:
+      return static_cast<int64_t>(number<int16_t>(key));
+    case u32:
+      return static_cast<int64_t>(number<uint32_t>(key));
+    case i32:
+      return static_cast<int64_t>(number<int32_t>(key));
+    case f32:
+      return static_cast<double>(number<float>(key));
+    case boolean: {
+      const auto value = number<uint8_t>(key);
+      check(value <= 1, ErrorKind::corrupt, "{}: the key {} is neither true nor false", where_, key);
+      return value == 1;
+    }
+    case text:
+      return string(key);
+    case u64:
+      return number<uint64_t>(key);
+    case i64:
+      return number<int64_t>(key);
+    case f64:
+      return number<double>(key);
+    default:
+      fail(ErrorKind::corrupt, "{}: byte {}: the key {} has the unknown type {}", where_, offset_, key, type);
+  }
+}
+
+GgufValue GgufCursor::array(std::string_view key) {
+  const auto type = number<uint32_t>(key);
+  const auto count = number<uint64_t>(key);
+  const uint64_t least = least_bytes(type);
+  check(type != list && least > 0, ErrorKind::corrupt,
+        "{}: the key {} is an array of the unsupported type {}", where_, key, type);
+  check(count <= remaining() / least, ErrorKind::corrupt,
+        "{}: byte {}: the array {} of {} values ends beyond the file", where_, offset_ - 8, key, count);
+  std::vector<bool> flags;
+  std::vector<int64_t> wholes;
+  std::vector<double> reals;
+  std::vector<std::string_view> strings;
+  for (uint64_t i = 0; i < count; ++i) {
+    const GgufValue value = scalar(type, key);
+    if (const auto* whole = std::get_if<int64_t>(&value)) wholes.push_back(*whole);
+    if (const auto* large = std::get_if<uint64_t>(&value)) {
+      check(*large <= INT64_MAX, ErrorKind::corrupt, "{}: the array {} holds {}", where_, key, *large);
+      wholes.push_back(static_cast<int64_t>(*large));
+    }
+    if (const auto* real = std::get_if<double>(&value)) reals.push_back(*real);
+    if (const auto* flag = std::get_if<bool>(&value)) flags.push_back(*flag);
+    if (const auto* text = std::get_if<std::string_view>(&value)) strings.push_back(*text);
+  }
+  if (type == ValueType::text) return strings;
+  if (type == f32 || type == f64) return reals;
+  if (type == boolean) return flags;
+  return wholes;
+}
+
+GgufValue GgufCursor::value(std::string_view key) {
+  const auto type = number<uint32_t>(key);
+  return type == list ? array(key) : scalar(type, key);
+}
+
+}  // namespace lowrank

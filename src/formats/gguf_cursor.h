@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "formats/gguf.h"
+
+namespace lowrank {
+
+/// Reads the head of a GGUF file front to back; every step is checked against the end of the file.
+class GgufCursor {
+ public:
+  GgufCursor(std::span<const std::byte> bytes, std::string where) : bytes_(bytes), where_(std::move(where)) {}
+
+  uint64_t offset() const { return offset_; }
+  uint64_t remaining() const { return bytes_.size() - offset_; }
+  const std::string& where() const { return where_; }
+
+  /// A little-endian number. Errors: corrupt at the end of the file.
+  template <typename T>
+  T number(std::string_view what) {
+    need(sizeof(T), what);
+    T value;
+    std::memcpy(&value, bytes_.data() + offset_, sizeof value);
+    offset_ += sizeof value;
+    return value;
+  }
+
+  /// u64 length, bytes.
+  std::string_view string(std::string_view what);
+  /// A typed value: u32 type, then the value. `key` names it in errors. Arrays of arrays are refused.
+  GgufValue value(std::string_view key);
+
+ private:
+  void need(uint64_t count, std::string_view what) const;
+  GgufValue scalar(uint32_t type, std::string_view key);
+  GgufValue array(std::string_view key);
+
+  std::span<const std::byte> bytes_;
+  std::string where_;
+  uint64_t offset_ = 0;
+};
+
+}  // namespace lowrank

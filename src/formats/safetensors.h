@@ -1,0 +1,47 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mmap_file.h"
+#include "formats/tensor_file.h"
+
+namespace lowrank {
+
+/// A mapped safetensors file: u64 header length, JSON header, tensor bytes. Held against the rules of the
+/// Rust library: header at most 100,000,000 bytes and starting with `{`, known types, tensors that cover the
+/// data without hole or overlap.
+class SafetensorsFile {
+ public:
+  /// Errors: as MmapFile::open; corrupt, with the key or offset.
+  static SafetensorsFile open(const std::filesystem::path& path);
+
+  // Moves keep the names in place that the look-up points at; copies would not.
+  SafetensorsFile(SafetensorsFile&&) = default;
+  SafetensorsFile& operator=(SafetensorsFile&&) = default;
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+  ~SafetensorsFile() = default;
+
+  const std::filesystem::path& path() const { return file_->path(); }
+  /// In the order of their bytes.
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  const StoredTensor* find(std::string_view name) const;
+  /// The header's `__metadata__`.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  SafetensorsFile() = default;
+
+  std::shared_ptr<const MmapFile> file_;
+  std::vector<StoredTensor> tensors_;
+  std::unordered_map<std::string_view, size_t> by_name_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,202 @@
+#include "kernels/low_rank_linear.h"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "kernels/dropout.h"
+#include "kernels/node.h"
+
+namespace lowrank {
+namespace {
+
+/// The factors' type beside products of type `x`: f32, or f64 for f64.
+at::ScalarType factor_type(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+bool drops(const Patch& patch) {
+  return patch.dropout.p > 0;
+}
+
+at::Tensor low_rank_input(const at::Tensor& x, const Patch& patch) {
+  const at::Tensor input = drops(patch) ? apply_dropout(x, patch.dropout) : x;
+  return input.to(factor_type(x));
+}
+
+/// y = x W^T + b alone, differentiable in x.
+struct FrozenLinearBackward : Node {
+  std::shared_ptr<const PackedWeight> weight;
+
+  GradientList apply(GradientList&& gradients) override {
+    if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
+    return {weight->input_gradient(gradients[0].contiguous())};
+  }
+};
+
+at::Tensor frozen_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+                         const std::optional<at::Tensor>& bias) {
+  NodePointer<FrozenLinearBackward> node;
+  if (needs_gradient(x)) {
+    node = make_node<FrozenLinearBackward>(x);
+    node->weight = weight;
+  }
+  const at::NoGradGuard no_grad;
+  at::Tensor y = weight->forward(x.contiguous(), bias);
+  if (node) connect(y, node);
+  return y;
+}
+
+/// The fused node: one product with W, and for each patch its two thin products.
+struct LowRankLinearBackward : Node {
+  std::shared_ptr<const PackedWeight> weight;
+  std::vector<Patch> patches;  ///< inputs 1 + 2i and 2 + 2i are A and B of patch i
+  at::Tensor x;                ///< [T, in]
+  std::vector<at::Tensor> xa;  ///< [T, r] each: drop(x) A^T
+
+  void release_variables() override {
+    x.reset();
+    xa.clear();
+  }
+
+  GradientList apply(GradientList&& gradients) override {
+    GradientList out(1 + 2 * patches.size());
+    if (!gradients[0].defined()) return out;
+    const at::Tensor dy = gradients[0].contiguous();
+    const bool wants_input = task_should_compute_output(0);
+    if (wants_input) out[0] = weight->input_gradient(dy);
+    for (size_t i = 0; i < patches.size(); ++i) {
+      const Patch& patch = patches[i];
+      const at::Tensor rows = dy.narrow(1, patch.begin, patch.end - patch.begin).to(factor_type(x));
+      const bool wants_a = task_should_compute_output(1 + 2 * i);
+      if (task_should_compute_output(2 + 2 * i)) out[2 + 2 * i] = at::mm(rows.t(), xa[i]).mul_(patch.scale);
+      if (!wants_a && !wants_input) continue;
+      const at::Tensor du = at::mm(rows, patch.B).mul_(patch.scale);
+      if (wants_a) out[1 + 2 * i] = at::mm(du.t(), low_rank_input(x, patch));
+      if (wants_input) add_input_gradient(out[0], du, patch);
+    }
+    return out;
+  }
+
+ private:
+  static void add_input_gradient(at::Tensor& dx, const at::Tensor& du, const Patch& patch) {
+    if (!drops(patch) && dx.scalar_type() == du.scalar_type()) {
+      dx.addmm_(du, patch.A);
+      return;
+    }
+    const at::Tensor through = at::mm(du, patch.A);
+    dx.add_(drops(patch) ? apply_dropout(through, patch.dropout) : through);
+  }
+};
+
+bool only_factors(const std::vector<Patch>& patches) {
+  return std::ranges::all_of(patches, [](const Patch& patch) {
+    return patch.A.defined() && !patch.in_scale.defined() && !patch.out_scale.defined() &&
+           !patch.bias.defined();
+  });
+}
+
+bool needs_gradient(const at::Tensor& x, const std::vector<Patch>& patches) {
+  return lowrank::needs_gradient(x) || std::ranges::any_of(patches, [](const Patch& patch) {
+           return lowrank::needs_gradient(patch.A, patch.B);
+         });
+}
+
+/// B (A drop(x)) s of one patch from plain operations, [T, end - begin].
+at::Tensor low_rank_term(const at::Tensor& x, const Patch& patch) {
+  at::Tensor input = x;
+  if (drops(patch)) {
+    const at::Tensor mask = apply_dropout(at::zeros_like(x).fill_(1), patch.dropout);
+    input = x * mask;
+  }
+  return at::mm(at::mm(input.to(factor_type(x)), patch.A.t()), patch.B.t()) * patch.scale;
+}
+
+/// Adds to columns of y, [T, out], what the patches say; y holds W (l * x) + b.
+at::Tensor patched(const at::Tensor& y, const at::Tensor& x, const std::vector<Patch>& patches) {
+  std::vector<at::Tensor> columns;
+  int64_t done = 0;
+  std::vector<Patch> sorted = patches;
+  std::ranges::sort(sorted, {}, &Patch::begin);
+  for (const Patch& patch : sorted) {
+    if (patch.begin > done) columns.push_back(y.narrow(1, done, patch.begin - done));
+    at::Tensor part = y.narrow(1, patch.begin, patch.end - patch.begin);
+    if (patch.out_scale.defined()) part = part * patch.out_scale;
+    if (patch.A.defined()) part = part + low_rank_term(x, patch);
+    if (patch.bias.defined()) part = part + patch.bias;
+    columns.push_back(part.to(y.scalar_type()));
+    done = patch.end;
+  }
+  if (done < y.size(1)) columns.push_back(y.narrow(1, done, y.size(1) - done));
+  return columns.size() == 1 ? columns.front() : at::cat(columns, 1);
+}
+
+/// Products whose patches scale their own input must be computed apart: rows of W see different inputs.
+at::Tensor scaled_inputs(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& product,
+                         const std::vector<Patch>& patches) {
+  at::Tensor y = product(x);
+  for (const Patch& patch : patches) {
+    if (!patch.in_scale.defined()) continue;
+    const at::Tensor own = product((x * patch.in_scale).to(x.scalar_type()));
+    y = at::cat({y.narrow(1, 0, patch.begin), own.narrow(1, patch.begin, patch.end - patch.begin),
+                 y.narrow(1, patch.end, y.size(1) - patch.end)},
+                1);
+  }
+  return y;
+}
+
+}  // namespace
+
+at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+                                     const std::optional<at::Tensor>& bias,
+                                     const std::vector<Patch>& patches) {
+  const auto product = [&](const at::Tensor& input) { return frozen_linear(input, weight, bias); };
+  return patched(scaled_inputs(x, product, patches), x, patches);
+}
+
+at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias,
+                        const std::vector<Patch>& patches) {
+  const at::Tensor weight = w.to(x.scalar_type());
+  const auto product = [&](const at::Tensor& input) {
+    const at::Tensor y = at::mm(input, weight.t());
+    return bias ? y + *bias : y;
+  };
+  return patched(scaled_inputs(x, product, patches), x, patches);
+}
+
+at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+                           const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
+  const bool trained_bias = bias && lowrank::needs_gradient(*bias);
+  if (!only_factors(patches) || trained_bias) {
+    const at::Tensor y = low_rank_linear_reference(x, weight, trained_bias ? std::nullopt : bias, patches);
+    return trained_bias ? y + bias->to(y.scalar_type()) : y;
+  }
+  if (patches.empty()) return frozen_linear(x, std::move(weight), bias);
+  const bool differentiable = needs_gradient(x, patches);
+  NodePointer<LowRankLinearBackward> node;
+  if (differentiable) {
+    std::vector<at::Tensor> inputs{x};
+    for (const Patch& patch : patches) inputs.insert(inputs.end(), {patch.A, patch.B});
+    node = make_node<LowRankLinearBackward>(inputs);
+  }
+  const at::NoGradGuard no_grad;
+  const at::Tensor input = x.contiguous();
+  at::Tensor y = weight->forward(input, bias);
+  std::vector<at::Tensor> xa;
+  for (const Patch& patch : patches) {
+    xa.push_back(at::mm(low_rank_input(input, patch), patch.A.t()));
+    y.narrow(1, patch.begin, patch.end - patch.begin).add_(at::mm(xa.back(), patch.B.t()), patch.scale);
+  }
+  if (!differentiable) return y;
+  node->weight = std::move(weight);
+  node->patches = std::move(patches);
+  node->x = input.detach();
+  node->xa = std::move(xa);
+  connect(y, node);
+  return y;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <ATen/core/Tensor.h>
+
+namespace lowrank {
+
+/// How much memory a frozen weight may take: `fast` keeps two copies laid out for the two products, `one` a
+/// single row-major copy for both.
+enum class BaseMemory { fast, one };
+
+/// A frozen matrix W [out, in] in the type that products are computed in, prepared for y = x W^T and dx = dy
+/// W. No gradient of W exists.
+class PackedWeight {
+ public:
+  /// `w`: [out, in], may be freed afterwards. `for_training`: the input gradient will be asked for.
+  static PackedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory, bool for_training);
+
+  /// x [T, in] -> x W^T + bias, [T, out].
+  at::Tensor forward(const at::Tensor& x, const std::optional<at::Tensor>& bias = std::nullopt) const;
+  /// dy [T, out] -> dy W, [T, in].
+  at::Tensor input_gradient(const at::Tensor& dy) const;
+  /// W itself, [out, in]; only of unpacked weights (f64, or `BaseMemory::one`).
+  const at::Tensor& rows() const { return rows_; }
+
+  int64_t out() const { return out_; }
+  int64_t in() const { return in_; }
+  at::ScalarType type() const { return type_; }
+  int64_t bytes() const;
+
+ private:
+  int64_t out_ = 0, in_ = 0;
+  at::ScalarType type_ = at::kFloat;
+  at::Tensor rows_;            ///< [out, in], where nothing is packed
+  at::Tensor forward_, back_;  ///< oneDNN's opaque layouts of W and of W^T
+};
+
+/// True where the processor multiplies bf16 matrices faster than f32 ones (AVX512-BF16 or AMX).
+bool bf16_is_fast();
+
+}  // namespace lowrank

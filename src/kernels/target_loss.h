@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/low_rank_linear.h"
+
+namespace lowrank {
+
+struct TargetLoss {
+  at::Tensor loss;  ///< scalar f32: sum of weight * negative log-likelihood
+  at::Tensor nll;   ///< [N] f32: negative log-likelihood of each target, without gradient
+};
+
+/// Cross-entropy at the target positions alone: logits = hidden[rows] W^T (+ patches), nll =
+/// logsumexp(logits) - logits[target]. hidden [T, d]; rows, targets int64 [N]; weights f32 [N]; head [V, d]
+/// row-major in the compute type. With a frozen head, loss and gradient are computed together in chunks of at
+/// most 32 MB of logits; no [N, V] exists.
+TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
+                       const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches);
+
+/// The same from plain differentiable operations; used where the head trains or is patched.
+TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
+                                 const at::Tensor& weights, const at::Tensor& head,
+                                 const std::vector<Patch>& patches);
+
+/// Logits (f32) of hidden rows [n, d]: [n, V].
+at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches);
+
+}  // namespace lowrank

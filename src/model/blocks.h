@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/attention.h"
+#include "model/hooks.h"
+#include "model/kv_cache.h"
+
+namespace lowrank {
+
+/// Attention of one layer over packed, rotated qkv [T, (heads + 2 kv_heads) * head_dim] -> [T, heads *
+/// head_dim]: own rows or the cache, behind whatever prefix the hooks give.
+at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const at::Tensor& qkv,
+                  const Geometry& geometry, const AttentionShape& shape, KvCache* cache);
+
+}  // namespace lowrank

@@ -1,0 +1,149 @@
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "formats/block_formats.h"
+#include "model/registry.h"
+
+namespace lowrank {
+namespace {
+
+/// A config.json or a tokenizer file larger than this is no such file.
+constexpr int64_t max_config_bytes = 16 << 20;
+
+struct Opened {
+  const FamilyInfo* family = nullptr;
+  ModelSpec spec;
+  std::optional<GgufFile> gguf;
+};
+
+/// Everything but the tensors of a folder.
+Opened open_description(const std::filesystem::path& path) {
+  check(std::filesystem::exists(path), ErrorKind::not_found, "{}: no such file or folder", path.string());
+  Opened opened;
+  nlohmann::json config;
+  std::string where = path.string();
+  if (std::filesystem::is_directory(path)) {
+    const std::filesystem::path file = path / "config.json";
+    where = file.string();
+    config = read_json_file(file, max_config_bytes);
+    const auto type = config.find("model_type");
+    check(type != config.end() && type->is_string(), ErrorKind::invalid, "{}: no model_type", where);
+    opened.family = &family_of_model_type(type->get<std::string>(), where);
+  } else {
+    opened.gguf = GgufFile::open(path);
+    const auto architecture = opened.gguf->find<std::string>("general.architecture");
+    check(architecture.has_value(), ErrorKind::invalid, "{}: no general.architecture", where);
+    opened.family = &family_of_gguf(*architecture, where);
+    config = opened.family->config_from_gguf(*opened.gguf);
+  }
+  try {
+    opened.spec = opened.family->spec(config);
+  } catch (const Error& error) {
+    throw Error(error.kind(), where + ": " + error.what(), error.hint());
+  }
+  return opened;
+}
+
+/// Tensors that old exporters wrote and that are recomputed.
+bool is_recomputed(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
+         name.ends_with(".masked_bias");
+}
+
+void copy_row(const StoredTensor& stored, int64_t row, int64_t columns, at::ScalarType type, void* out) {
+  const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / stored.shape[0];
+  const auto source = stored.bytes.subspan(row * row_bytes, row_bytes);
+  if (type == at::kBFloat16) {
+    expand_bf16(stored.dtype, source, {static_cast<uint16_t*>(out), static_cast<size_t>(columns)});
+  } else if (type == at::kFloat) {
+    expand(stored.dtype, source, {static_cast<float*>(out), static_cast<size_t>(columns)});
+  } else {
+    std::vector<float> values(columns);
+    expand(stored.dtype, source, values);
+    std::ranges::copy(values, static_cast<double*>(out));
+  }
+}
+
+}  // namespace
+
+int64_t rotary_row(int64_t row, int64_t rows, int64_t heads) {
+  const int64_t head_dim = rows / heads;
+  const int64_t head = row / head_dim;
+  const int64_t within = row % head_dim;
+  return head * head_dim + 2 * (within % (head_dim / 2)) + within / (head_dim / 2);
+}
+
+ModelSpec read_spec(const std::filesystem::path& path) {
+  return open_description(path).spec;
+}
+
+std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
+  Opened opened = open_description(path);
+  std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
+  checkpoint->path_ = path;
+  checkpoint->family_ = opened.family;
+  checkpoint->spec_ = std::move(opened.spec);
+  checkpoint->gguf_ = std::move(opened.gguf);
+  if (!checkpoint->gguf_) checkpoint->safetensors_ = SafetensorsIndex::open(path);
+  checkpoint->check_tensors();
+  return checkpoint;
+}
+
+void Checkpoint::check_tensors() const {
+  std::vector<std::string> problems;
+  std::unordered_set<std::string_view> known;
+  for (const TensorRef& tensor : spec_.tensors) {
+    known.insert(gguf_ ? tensor.gguf_name : tensor.name);
+    const StoredTensor* stored = find(tensor);
+    if (!stored && !tensor.optional)
+      problems.push_back("missing " + (gguf_ ? tensor.gguf_name : tensor.name));
+    if (stored && stored->shape != tensor.shape) {
+      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", stored->name,
+                                     fmt::join(stored->shape, ", "), fmt::join(tensor.shape, ", ")));
+    }
+  }
+  for (const StoredTensor& stored : gguf_ ? gguf_->tensors() : safetensors_->tensors()) {
+    if (!known.contains(stored.name) && !is_recomputed(stored.name))
+      problems.push_back("unexpected " + stored.name);
+  }
+  if (problems.empty()) return;
+  const size_t shown = std::min<size_t>(problems.size(), 8);
+  const std::string more =
+      problems.size() > shown ? fmt::format(" and {} more", problems.size() - shown) : "";
+  problems.resize(shown);
+  fail(ErrorKind::invalid, "{}: the tensors do not fit a {} model: {}{}", path_.string(), spec_.family,
+       fmt::join(problems, "; "), more);
+}
+
+const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
+  return gguf_ ? gguf_->find_tensor(tensor.gguf_name) : safetensors_->find(tensor.name);
+}
+
+void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, at::Tensor& out) const {
+  const StoredTensor* stored = find(tensor);
+  check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}", path_.string(), tensor.name);
+  const int64_t rows = tensor.shape[0];
+  const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
+  const bool permuted = gguf_ && tensor.rotary_heads > 0;
+  auto* target = static_cast<std::byte*>(out.mutable_data_ptr());
+  const int64_t stride = columns * static_cast<int64_t>(out.element_size());
+  for (int64_t row = begin; row < end; ++row, target += stride) {
+    const int64_t source = permuted ? rotary_row(row, rows, tensor.rotary_heads) : row;
+    copy_row(*stored, source, columns, out.scalar_type(), target);
+  }
+}
+
+at::Tensor Checkpoint::read(const TensorRef& tensor, at::ScalarType type) const {
+  at::Tensor out = at::empty(tensor.shape, type);
+  read_rows(tensor, 0, tensor.shape[0], out);
+  return out;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include <ATen/core/Tensor.h>
+
+#include "formats/gguf.h"
+#include "formats/safetensors_index.h"
+#include "model/spec.h"
+
+namespace lowrank {
+
+struct FamilyInfo;
+
+/// A base model on disk: a Hugging Face folder or a GGUF file, mapped and checked against its family's weight
+/// table. Nothing is expanded until it is read. Models keep it alive: their names and mapped rows point into
+/// it.
+class Checkpoint {
+ public:
+  /// Opens a folder with config.json and safetensors, or a GGUF file. Errors: not_found, corrupt; unsupported
+  /// for an architecture without a family (the message lists the known ones); invalid when tensors are
+  /// missing, unexpected or misshapen (all named at once).
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const FamilyInfo& family() const { return *family_; }
+  const ModelSpec& spec() const { return spec_; }
+  /// The GGUF file, or nullptr for a folder.
+  const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
+
+  /// The tensor as it is stored; nullptr where the checkpoint lacks an optional one.
+  const StoredTensor* find(const TensorRef& tensor) const;
+
+  /// Writes rows [begin, end) of a matrix or vector (a vector's rows are its values), in Hugging Face's row
+  /// order, to `out` as f32, f64 or bf16 (rounded once, to nearest even). `out` is contiguous, [end-begin,
+  /// ...].
+  void read_rows(const TensorRef& tensor, int64_t begin, int64_t end, at::Tensor& out) const;
+
+  /// The whole tensor, in its shape.
+  at::Tensor read(const TensorRef& tensor, at::ScalarType type) const;
+
+ private:
+  Checkpoint() = default;
+  void check_tensors() const;
+
+  std::filesystem::path path_;
+  const FamilyInfo* family_ = nullptr;
+  ModelSpec spec_;
+  std::optional<GgufFile> gguf_;
+  std::optional<SafetensorsIndex> safetensors_;
+};
+
+/// The row of a GGUF tensor that holds row `row` of the Hugging Face tensor: llama.cpp interleaves the two
+/// halves of each rotary head (HF row h*D + i*D/2 + j is stored as row h*D + 2*j + i, i in {0, 1}).
+int64_t rotary_row(int64_t row, int64_t rows, int64_t heads);
+
+/// The configuration alone (config.json of a folder, or the metadata of a GGUF file), for runs that need no
+/// weights.
+ModelSpec read_spec(const std::filesystem::path& path);
+
+}  // namespace lowrank

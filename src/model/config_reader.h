@@ -1,0 +1,51 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "formats/gguf.h"
+
+namespace lowrank {
+
+/// Checked access to a model's config.json. Every error is `invalid` and names the key. Keys that are null
+/// count as absent.
+class ConfigReader {
+ public:
+  explicit ConfigReader(const nlohmann::json& config) : config_(config) {}
+
+  /// A whole number from 1 to 2^31-1.
+  int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
+  double number(std::string_view key, double fallback) const;
+  bool flag(std::string_view key, bool fallback) const;
+  std::string text(std::string_view key, std::string_view fallback) const;
+  /// Errors: invalid, "config: KEY must …", when `holds` is false.
+  void require(bool holds, std::string_view key, std::string_view must) const;
+
+ private:
+  const nlohmann::json* find(std::string_view key) const;
+  const nlohmann::json& config_;
+};
+
+/// The same of a GGUF file's metadata, keys below `<architecture>.`.
+class GgufConfigReader {
+ public:
+  GgufConfigReader(const GgufFile& file, std::string architecture)
+      : file_(file), prefix_(std::move(architecture) + ".") {}
+
+  int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
+  double number(std::string_view key, double fallback) const;
+  /// `rope.scaling.*` in the form of config.json's `rope_scaling`; null without scaling. Errors: unsupported
+  /// types.
+  nlohmann::json rope_scaling() const;
+  /// `vocab_size`, or the number of the tokenizer's tokens.
+  int64_t vocabulary_size() const;
+
+ private:
+  const GgufFile& file_;
+  std::string prefix_;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,83 @@
+#include "model/embedding.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include "base/error.h"
+#include "kernels/parallel.h"
+#include "model/checkpoint.h"
+#include "model/model.h"
+
+namespace lowrank {
+namespace {
+
+/// Rows of the head that one task expands.
+constexpr int64_t rows_per_task = 1024;
+
+void check_ids(std::span<const int64_t> ids, int64_t vocabulary) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    check(ids[i] == virtual_token || (ids[i] >= 0 && ids[i] < vocabulary), ErrorKind::invalid,
+          "token id {} at row {} is outside the model's vocabulary of {}", ids[i], i, vocabulary);
+  }
+}
+
+}  // namespace
+
+Embedding::Embedding(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options,
+                     const TensorRef& tensor, double scale)
+    : checkpoint_(std::move(checkpoint)),
+      tensor_(&tensor),
+      frozen_(options.use_of(tensor) == Use::frozen),
+      type_(options.compute == at::kDouble ? at::kDouble : at::kFloat),
+      scale_(scale) {}
+
+at::Tensor Embedding::look_up(std::span<const int64_t> ids) const {
+  check_ids(ids, tensor_->shape[0]);
+  at::Tensor rows = at::zeros({static_cast<int64_t>(ids.size()), tensor_->shape[1]}, type_);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] == virtual_token) continue;
+    at::Tensor row = rows.narrow(0, static_cast<int64_t>(i), 1);
+    checkpoint_->read_rows(*tensor_, ids[i], ids[i] + 1, row);
+  }
+  return scale_ == 1 ? rows : rows.mul_(scale_);
+}
+
+at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& table) const {
+  check_ids(ids, tensor_->shape[0]);
+  std::vector<int64_t> known(ids.begin(), ids.end());
+  bool has_virtual = false;
+  for (int64_t& id : known) {
+    has_virtual |= id == virtual_token;
+    if (id == virtual_token) id = 0;
+  }
+  at::Tensor rows = table.index_select(0, at::tensor(known, at::kLong)).to(type_);
+  if (has_virtual) {
+    const at::Tensor real =
+        at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).ne(virtual_token);
+    rows = rows * real.unsqueeze(1);
+  }
+  return scale_ == 1 ? rows : rows * scale_;
+}
+
+Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name,
+               const std::string& tensor) {
+  const ModelSpec& spec = checkpoint.spec();
+  Head head{spec.find_module(name), spec.find_tensor(tensor), {}};
+  check(head.module && head.tensor, ErrorKind::invalid, "the family {} has no head {}", spec.family, name);
+  if (options.use_of(*head.tensor) != Use::frozen) return head;
+  head.rows = at::empty(head.tensor->shape, options.compute);
+  const int64_t rows = head.tensor->shape[0];
+  parallel_for(0, rows, rows_per_task, [&](int64_t begin, int64_t end) {
+    at::Tensor slice = head.rows.narrow(0, begin, end - begin);
+    checkpoint.read_rows(*head.tensor, begin, end, slice);
+  });
+  return head;
+}
+
+at::Tensor weight_of(const Head& head, const Context& context, const Hooks& hooks) {
+  return head.rows.defined() ? head.rows : hooks.weight(context, *head.tensor);
+}
+
+}  // namespace lowrank

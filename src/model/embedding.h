@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/hooks.h"
+#include "model/spec.h"
+
+namespace lowrank {
+
+class Checkpoint;
+struct LoadOptions;
+
+/// A table of rows by token id. A frozen one stays as the file has it: rows are expanded when they are looked
+/// up.
+class Embedding {
+ public:
+  /// `scale` multiplies every row (1 for most families).
+  Embedding(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options, const TensorRef& tensor,
+            double scale = 1);
+
+  const TensorRef& tensor() const { return *tensor_; }
+  bool frozen() const { return frozen_; }
+
+  /// Rows of the file's table, [ids.size(), d] in the stream's type; zeros for `virtual_token`.
+  /// Errors: invalid for an id outside the vocabulary.
+  at::Tensor look_up(std::span<const int64_t> ids) const;
+
+  /// The same from a trained or generated table [V, d], differentiable.
+  at::Tensor look_up(std::span<const int64_t> ids, const at::Tensor& table) const;
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  const TensorRef* tensor_;
+  bool frozen_;
+  at::ScalarType type_;
+  double scale_;
+};
+
+/// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient.
+struct Head {
+  const Module* module = nullptr;
+  const TensorRef* tensor = nullptr;
+  at::Tensor rows;  ///< [V, d]; undefined when the method trains or generates it
+};
+
+/// The head of the module `name`, whose matrix is `tensor` (the embedding's when tied).
+Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name,
+               const std::string& tensor);
+
+/// The head's matrix in this pass: the file's or the method's.
+at::Tensor weight_of(const Head& head, const Context& context, const Hooks& hooks);
+
+}  // namespace lowrank

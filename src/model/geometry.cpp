@@ -1,0 +1,81 @@
+#include "model/geometry.h"
+
+#include <ATen/ops/add.h>
+#include <ATen/ops/tensor.h>
+
+#include "base/error.h"
+
+namespace lowrank {
+namespace {
+
+std::shared_ptr<const AttentionPlan> plan_of(const std::vector<int64_t>& offsets,
+                                             const std::vector<int64_t>& first_positions) {
+  auto plan = std::make_shared<AttentionPlan>();
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    const int64_t begin = offsets[s];
+    const int64_t count = offsets[s + 1] - begin;
+    plan->queries.push_back({begin, count, first_positions[s], static_cast<int64_t>(plan->keys.size()), 1});
+    plan->keys.push_back({0, begin, count, first_positions[s]});
+  }
+  return plan;
+}
+
+at::Tensor positions_of(const std::vector<int64_t>& offsets, const std::vector<int64_t>& first_positions) {
+  std::vector<int64_t> positions;
+  positions.reserve(offsets.back());
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    for (int64_t i = 0; i < offsets[s + 1] - offsets[s]; ++i) positions.push_back(first_positions[s] + i);
+  }
+  return at::tensor(positions, at::kLong);
+}
+
+}  // namespace
+
+Geometry geometry_of(const Batch& batch) {
+  Geometry geometry;
+  geometry.offsets = batch.offsets;
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    const int64_t begin = batch.offsets[s];
+    geometry.first_positions.push_back(begin < batch.rows() ? batch.positions[begin] : 0);
+    for (int64_t row = begin; row < batch.offsets[s + 1]; ++row) {
+      check(batch.positions[row] == geometry.first_positions.back() + row - begin, ErrorKind::invalid,
+            "sequence {} of the batch has a gap in its positions at row {}", s, row - begin);
+    }
+  }
+  geometry.positions = at::tensor(batch.positions, at::kLong);
+  geometry.plan = plan_of(geometry.offsets, geometry.first_positions);
+  return geometry;
+}
+
+Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
+  Geometry wider;
+  const auto sequences = static_cast<int64_t>(geometry.first_positions.size());
+  for (int64_t s = 0; s <= sequences; ++s) wider.offsets.push_back(geometry.offsets[s] + s * count);
+  for (int64_t s = 0; s < sequences; ++s) {
+    check(geometry.first_positions[s] >= count, ErrorKind::invalid,
+          "no room for {} rows before position {}: the method's layout must leave it", count,
+          geometry.first_positions[s]);
+    wider.first_positions.push_back(geometry.first_positions[s] - count);
+  }
+  // Sequences are told apart by the old offsets, to which batch_rows (or the identity) refers.
+  std::vector<int64_t> shift(geometry.rows());
+  for (int64_t s = 0; s < sequences; ++s) {
+    for (int64_t row = geometry.offsets[s]; row < geometry.offsets[s + 1]; ++row)
+      shift[row] = (s + 1) * count;
+  }
+  const auto batch_rows =
+      static_cast<int64_t>(geometry.batch_rows.empty() ? shift.size() : geometry.batch_rows.size());
+  for (int64_t i = 0; i < batch_rows; ++i) {
+    const int64_t row = geometry.batch_rows.empty() ? i : geometry.batch_rows[i];
+    wider.batch_rows.push_back(row + shift[row]);
+  }
+  wider.positions = positions_of(wider.offsets, wider.first_positions);
+  wider.plan = plan_of(wider.offsets, wider.first_positions);
+  return wider;
+}
+
+at::Tensor Packed::sum() const {
+  return branch.defined() ? at::add(stream, branch) : stream;
+}
+
+}  // namespace lowrank

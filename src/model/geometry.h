@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/attention.h"
+#include "text/batch.h"
+
+namespace lowrank {
+
+/// Where the rows of a packed hidden state lie: positions, sequences, and who attends to whom.
+/// It starts as the batch's own and changes only where a method inserts rows between layers.
+struct Geometry {
+  at::Tensor positions;                  ///< int64 [T]
+  std::vector<int64_t> offsets;          ///< [S+1]
+  std::vector<int64_t> first_positions;  ///< [S] position of each sequence's first row
+  std::shared_ptr<const AttentionPlan> plan;
+  std::vector<int64_t> batch_rows;  ///< row that holds each row of the batch; empty: row i holds row i
+
+  int64_t rows() const { return offsets.back(); }
+};
+
+/// The geometry of a batch as it is. Each sequence's positions must be consecutive.
+Geometry geometry_of(const Batch& batch);
+
+/// `geometry` with `count` rows put in front of each sequence at the positions before its first one.
+/// Errors: invalid where a sequence starts at a position below `count`.
+Geometry with_rows_in_front(const Geometry& geometry, int64_t count);
+
+/// A hidden state between layers: the residual stream [T, d] (f32) and the branch output [T, d] that is still
+/// to be added to it (the next norm adds it in the same pass). An undefined branch means that there is
+/// nothing to add.
+struct Packed {
+  at::Tensor stream;
+  at::Tensor branch;
+  Geometry geometry;
+
+  /// stream + branch, in the stream's type.
+  at::Tensor sum() const;
+};
+
+}  // namespace lowrank

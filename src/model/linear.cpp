@@ -1,0 +1,147 @@
+#include "model/linear.h"
+
+#include <algorithm>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include "base/error.h"
+#include "model/checkpoint.h"
+#include "model/model.h"
+
+namespace lowrank {
+namespace {
+
+at::ScalarType exact_type(const LoadOptions& options) {
+  return options.compute == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name) {
+  const ModelSpec& spec = checkpoint.spec();
+  Linear::Part part;
+  part.module = spec.find_module(name);
+  part.weight = spec.find_tensor(name + ".weight");
+  check(part.module && part.weight, ErrorKind::invalid, "the family {} has no module {}", spec.family, name);
+  part.bias = spec.find_tensor(name + ".bias");
+  part.frozen_weight = options.use_of(*part.weight) == Use::frozen;
+  part.frozen_bias = !part.bias || options.use_of(*part.bias) == Use::frozen;
+  if (part.bias && part.frozen_bias) part.bias_value = checkpoint.read(*part.bias, options.compute);
+  return part;
+}
+
+std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
+                                             std::span<const Linear::Part> parts) {
+  int64_t rows = 0;
+  for (const Linear::Part& part : parts) rows += part.module->out;
+  at::Tensor matrix = at::empty({rows, parts.front().module->in}, options.compute);
+  int64_t row = 0;
+  for (const Linear::Part& part : parts) {
+    at::Tensor slice = matrix.narrow(0, row, part.module->out);
+    checkpoint.read_rows(*part.weight, 0, part.module->out, slice);
+    row += part.module->out;
+  }
+  return std::make_shared<const PackedWeight>(
+      PackedWeight::pack(matrix, options.compute, options.memory, options.training));
+}
+
+at::Tensor part_bias(const Linear::Part& part, const Context& context, const Hooks& hooks) {
+  if (!part.bias) return {};
+  return part.frozen_bias ? part.bias_value : hooks.weight(context, *part.bias);
+}
+
+/// The biases of a run as one vector; none when no part has one.
+std::optional<at::Tensor> run_bias(std::span<const Linear::Part> parts, const Context& context,
+                                   const Hooks& hooks, at::ScalarType type) {
+  if (std::ranges::none_of(parts, [](const Linear::Part& part) { return part.bias != nullptr; }))
+    return std::nullopt;
+  std::vector<at::Tensor> pieces;
+  for (const Linear::Part& part : parts) {
+    const at::Tensor bias = part_bias(part, context, hooks);
+    pieces.push_back(bias.defined() ? bias.to(type) : at::zeros({part.module->out}, type));
+  }
+  return pieces.size() == 1 ? pieces.front() : at::cat(pieces);
+}
+
+at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Context& context, const Hooks& hooks,
+                     const at::Tensor& x) {
+  const std::span<const Linear::Part> parts(linear.parts.data() + run.begin, run.end - run.begin);
+  const std::optional<at::Tensor> bias = run_bias(parts, context, hooks, x.scalar_type());
+  std::vector<Patch> patches;
+  int64_t row = 0;
+  for (const Linear::Part& part : parts) {
+    if (std::optional<Patch> patch = hooks.patch(context, *part.module)) {
+      patch->begin = row;
+      patch->end = row + part.module->out;
+      patches.push_back(std::move(*patch));
+    }
+    row += part.module->out;
+  }
+  if (run.weight) return low_rank_linear(x, run.weight, bias, std::move(patches));
+  return dense_linear(x, hooks.weight(context, *parts.front().weight), bias, std::move(patches));
+}
+
+}  // namespace
+
+int64_t Linear::out() const {
+  int64_t rows = 0;
+  for (const Part& part : parts) rows += part.module->out;
+  return rows;
+}
+
+Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
+                   std::vector<std::string> modules) {
+  Linear linear;
+  for (const std::string& name : modules) linear.parts.push_back(load_part(checkpoint, options, name));
+  for (size_t begin = 0; begin < linear.parts.size();) {
+    size_t end = begin + 1;
+    if (linear.parts[begin].frozen_weight) {
+      while (end < linear.parts.size() && linear.parts[end].frozen_weight) ++end;
+    }
+    Linear::Run run{begin, end, nullptr};
+    if (linear.parts[begin].frozen_weight) {
+      run.weight = pack_run(checkpoint, options, std::span(linear.parts).subspan(begin, end - begin));
+    }
+    linear.runs.push_back(std::move(run));
+    begin = end;
+  }
+  return linear;
+}
+
+at::Tensor apply(const Linear& linear, const Context& context, const Hooks& hooks, const at::Tensor& x) {
+  return hooks.linear(context, linear, x, [&](const at::Tensor& input) {
+    if (linear.runs.size() == 1) return apply_run(linear, linear.runs.front(), context, hooks, input);
+    std::vector<at::Tensor> columns;
+    for (const Linear::Run& run : linear.runs)
+      columns.push_back(apply_run(linear, run, context, hooks, input));
+    return at::cat(columns, 1);
+  });
+}
+
+Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& weight,
+               const std::string& bias, double epsilon) {
+  const ModelSpec& spec = checkpoint.spec();
+  Norm norm;
+  norm.epsilon = epsilon;
+  norm.weight = spec.find_tensor(weight);
+  check(norm.weight != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, weight);
+  norm.frozen = options.use_of(*norm.weight) == Use::frozen;
+  if (norm.frozen) norm.weight_value = checkpoint.read(*norm.weight, exact_type(options));
+  if (bias.empty()) return norm;
+  norm.bias = spec.find_tensor(bias);
+  check(norm.bias != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, bias);
+  if (options.use_of(*norm.bias) == Use::frozen)
+    norm.bias_value = checkpoint.read(*norm.bias, exact_type(options));
+  return norm;
+}
+
+at::Tensor weight_of(const Norm& norm, const Context& context, const Hooks& hooks) {
+  return norm.frozen ? norm.weight_value : hooks.weight(context, *norm.weight);
+}
+
+at::Tensor bias_of(const Norm& norm, const Context& context, const Hooks& hooks) {
+  if (!norm.bias || norm.bias_value.defined()) return norm.bias_value;
+  return hooks.weight(context, *norm.bias);
+}
+
+}  // namespace lowrank

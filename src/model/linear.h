@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/packed_weight.h"
+#include "model/hooks.h"
+#include "model/spec.h"
+
+namespace lowrank {
+
+class Checkpoint;
+struct LoadOptions;
+
+/// One or several modules that take the same input, computed as one product: [q; k; v] or [gate; up].
+/// Neighbouring modules whose weights are frozen share one packed matrix, whatever types the file stores them
+/// in; a module whose weight is trained or generated stands alone and is never packed.
+struct Linear {
+  struct Part {
+    const Module* module = nullptr;
+    const TensorRef* weight = nullptr;
+    const TensorRef* bias = nullptr;  ///< nullptr: none
+    bool frozen_weight = true;
+    bool frozen_bias = true;
+    at::Tensor bias_value;  ///< [out], of a frozen bias
+  };
+  /// A run of parts with one packed matrix, or one part without.
+  struct Run {
+    size_t begin = 0, end = 0;                   ///< parts
+    std::shared_ptr<const PackedWeight> weight;  ///< null: the part's weight comes from `Hooks::weight`
+  };
+
+  std::vector<Part> parts;
+  std::vector<Run> runs;
+
+  int64_t in() const { return parts.front().module->in; }
+  int64_t out() const;
+};
+
+/// Reads and packs the modules of the given names, in this order. A module's bias is used where the family's
+/// table has it.
+Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
+                   std::vector<std::string> modules);
+
+/// x [T, in] -> [T, out]: the product with every patch that the hooks give, through `Hooks::linear`.
+at::Tensor apply(const Linear& linear, const Context& context, const Hooks& hooks, const at::Tensor& x);
+
+/// A norm's weight (and bias, for layer norms), [d].
+struct Norm {
+  const TensorRef* weight = nullptr;
+  const TensorRef* bias = nullptr;
+  double epsilon = 0;
+  bool frozen = true;
+  at::Tensor weight_value, bias_value;
+};
+
+/// Errors: invalid when the table lacks the tensor. `bias` may be empty.
+Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& weight,
+               const std::string& bias, double epsilon);
+
+/// The norm's weight in this pass: the file's or the method's. Likewise the bias (undefined where there is
+/// none).
+at::Tensor weight_of(const Norm& norm, const Context& context, const Hooks& hooks);
+at::Tensor bias_of(const Norm& norm, const Context& context, const Hooks& hooks);
+
+}  // namespace lowrank

@@ -1,0 +1,91 @@
+#include "model/rope_frequencies.h"
+
+#include <cmath>
+#include <numbers>
+
+#include <ATen/ops/empty.h>
+
+#include "base/error.h"
+
+namespace lowrank {
+namespace {
+
+double number(const nlohmann::json& scaling, const char* key) {
+  const auto value = scaling.find(key);
+  check(value != scaling.end() && value->is_number() && value->get<double>() > 0, ErrorKind::invalid,
+        "rope_scaling: '{}' must be a positive number", key);
+  return value->get<double>();
+}
+
+/// Llama 3.1: long wavelengths are slowed down by `factor`, short ones kept, those between interpolated.
+void scale_llama3(std::vector<float>& inverse, const nlohmann::json& scaling) {
+  const double factor = number(scaling, "factor");
+  const double low = number(scaling, "low_freq_factor");
+  const double high = number(scaling, "high_freq_factor");
+  const double context = number(scaling, "original_max_position_embeddings");
+  check(high > low, ErrorKind::invalid, "rope_scaling: 'high_freq_factor' must be above 'low_freq_factor'");
+  for (float& frequency : inverse) {
+    const double wavelength = 2 * std::numbers::pi / frequency;
+    if (wavelength > context / low) {
+      frequency = static_cast<float>(frequency / factor);
+    } else if (wavelength >= context / high) {
+      const double smooth = (context / wavelength - low) / (high - low);
+      frequency = static_cast<float>((1 - smooth) * frequency / factor + smooth * frequency);
+    }
+  }
+}
+
+const nlohmann::json* scaling_of(const nlohmann::json& config) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const auto found = config.find(key);
+    if (found != config.end() && found->is_object()) return &*found;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_dim) {
+  const nlohmann::json* scaling = scaling_of(config);
+  double theta = config.value("rope_theta", 10000.0);
+  std::string type = "default";
+  if (scaling) {
+    theta = scaling->value("rope_theta", theta);
+    type = scaling->value("rope_type", scaling->value("type", type));
+  }
+  check(theta > 0, ErrorKind::invalid, "rope_theta must be positive, not {}", theta);
+  RopeFrequencies frequencies;
+  for (int64_t i = 0; i < rotary_dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(rotary_dim);
+    frequencies.inverse.push_back(1.0F / std::pow(static_cast<float>(theta), exponent));
+  }
+  if (type == "linear") {
+    const double factor = number(*scaling, "factor");
+    for (float& frequency : frequencies.inverse) frequency = static_cast<float>(frequency / factor);
+  } else if (type == "llama3") {
+    scale_llama3(frequencies.inverse, *scaling);
+  } else {
+    check(type == "default", ErrorKind::unsupported,
+          "rope_scaling: the type '{}' is not known; known are default, linear, llama3", type);
+  }
+  return frequencies;
+}
+
+RopeTable rope_table(const RopeFrequencies& frequencies, const at::Tensor& positions) {
+  const auto rows = positions.numel();
+  const auto columns = static_cast<int64_t>(frequencies.inverse.size());
+  RopeTable table{at::empty({rows, columns}, at::kFloat), at::empty({rows, columns}, at::kFloat)};
+  const int64_t* position = positions.const_data_ptr<int64_t>();
+  float* cos = table.cos.mutable_data_ptr<float>();
+  float* sin = table.sin.mutable_data_ptr<float>();
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < columns; ++i, ++cos, ++sin) {
+      const float angle = static_cast<float>(position[row]) * frequencies.inverse[i];
+      *cos = std::cos(angle) * frequencies.attention_factor;
+      *sin = std::sin(angle) * frequencies.attention_factor;
+    }
+  }
+  return table;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace lowrank {
+
+/// What a tensor or module is for, whatever a family calls it.
+enum class Role {
+  embedding,
+  position,
+  query,
+  key,
+  value,
+  attention_out,
+  gate,
+  up,
+  down,
+  norm,
+  head,
+};
+
+/// A tensor of the base model: one row of a family's weight table.
+struct TensorRef {
+  std::string name;            ///< Hugging Face name, `model.layers.0.self_attn.q_proj.weight`
+  std::string gguf_name;       ///< name in GGUF files, `blk.0.attn_q.weight`
+  std::vector<int64_t> shape;  ///< outermost first; a matrix is {out, in}
+  int layer = -1;              ///< -1 outside the layers
+  Role role = Role::norm;
+  int64_t rotary_heads = 0;  ///< > 0: GGUF stores the rows of so many heads in llama.cpp's rotary order
+  bool optional = false;     ///< absent in some checkpoints (a tied head)
+};
+
+/// A layer that `target_modules` can name: y = W x (+ b), W of shape {out, in}.
+struct Module {
+  std::string name;  ///< Hugging Face path without `.weight`, `model.layers.0.self_attn.q_proj`
+  int layer = -1;
+  Role role = Role::query;
+  int64_t in = 0;
+  int64_t out = 0;
+
+  bool is_linear() const { return role != Role::embedding && role != Role::position; }
+};
+
+/// Names and shapes of a model, known from its configuration alone, before any weight is read.
+struct ModelSpec {
+  std::string family;
+  nlohmann::json config;  ///< in the form of Hugging Face's config.json
+  int64_t layers = 0;
+  int64_t hidden_size = 0;
+  int64_t vocabulary_size = 0;
+  int64_t max_positions = 0;
+  bool tied_head = false;  ///< the head is the embedding's matrix
+  std::vector<TensorRef> tensors;
+  std::vector<Module> modules;
+
+  /// The entry of that name; nullptr where there is none.
+  const TensorRef* find_tensor(std::string_view name) const;
+  const Module* find_module(std::string_view name) const;
+  /// Values in all tensors (a tied head counts once).
+  int64_t parameters() const;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace lowrank {
+
+/// A trained tensor, as a method asks for it.
+struct ParameterSpec {
+  std::string name;  ///< key in the adapter file
+  std::vector<int64_t> shape;
+  double learning_rate_scale = 1;
+  bool weight_decay = true;
+};
+
+/// All trained values of a run in one flat buffer and their gradients in another; each parameter is a view of both.
+/// Gradients are zeroed, never released, so that the views stay.
+class ParameterSet {
+ public:
+  /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
+  explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat);
+
+  std::span<const ParameterSpec> specs() const { return specs_; }
+  int64_t count() const { return values_.numel(); }
+
+  /// The parameter, a leaf that requires a gradient. Errors: invalid for unknown names.
+  const at::Tensor& at(std::string_view name) const;
+  /// The range of a parameter in the flat buffers.
+  int64_t begin(size_t index) const { return begins_[index]; }
+  int64_t end(size_t index) const { return begins_[index + 1]; }
+
+  at::Tensor& values() { return values_; }
+  const at::Tensor& values() const { return values_; }
+  at::Tensor& gradients() { return gradients_; }
+  void zero_gradients();
+
+ private:
+  std::vector<ParameterSpec> specs_;
+  std::vector<int64_t> begins_;
+  at::Tensor values_, gradients_;  ///< [count]
+  std::vector<at::Tensor> views_;
+  std::unordered_map<std::string, size_t> by_name_;
+};
+
+}  // namespace lowrank

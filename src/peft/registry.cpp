@@ -1,0 +1,41 @@
+#include "peft/registry.h"
+
+#include <string>
+#include <vector>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/nearest_name.h"
+
+namespace lowrank {
+namespace {
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const MethodInfo* method : methods()) all.emplace_back(method->name);
+  return all;
+}
+
+}  // namespace
+
+const MethodInfo& method_named(std::string_view name) {
+  for (const MethodInfo* method : methods()) {
+    if (method->name == name) return *method;
+  }
+  const auto near = nearest_name(name, names());
+  fail(ErrorKind::invalid, "the method '{}' is not known{}; known are {}", name,
+       near ? fmt::format(" (did you mean {}?)", *near) : "", fmt::join(names(), ", "));
+}
+
+const MethodInfo& method_of_config(const nlohmann::json& config, const std::string& where) {
+  check(config.is_object() && config.contains("peft_type") && config["peft_type"].is_string(), ErrorKind::invalid,
+        "{}: no peft_type", where);
+  for (const MethodInfo* method : methods()) {
+    if (method->reads(config)) return *method;
+  }
+  fail(ErrorKind::unsupported, "{}: no method reads peft_type {} with these options; known methods are {}", where,
+       config["peft_type"].dump(), fmt::join(names(), ", "));
+}
+
+}  // namespace lowrank

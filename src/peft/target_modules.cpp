@@ -1,0 +1,160 @@
+#include "peft/target_modules.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/nearest_name.h"
+#include "text/pattern.h"
+
+namespace lowrank {
+namespace {
+
+bool named_by(const std::string& module, const std::string& name) {
+  return module == name || module.ends_with("." + name);
+}
+
+bool any_names(const std::string& module, const std::vector<std::string>& names) {
+  return std::ranges::any_of(names, [&](const std::string& name) { return named_by(module, name); });
+}
+
+/// The layer number that PEFT finds in a name: after `layers_pattern`, or after at least two name parts.
+int layer_in(const std::string& module, const std::vector<std::string>& patterns) {
+  std::vector<std::string> expressions{R"(.*?\.[^.]*\.)"};
+  if (!patterns.empty()) {
+    expressions.clear();
+    for (const std::string& pattern : patterns) expressions.push_back(R"((?:|.*?\.))" + pattern + R"(\.)");
+  }
+  for (size_t at = 0; at < module.size(); ++at) {
+    const size_t end = module.find('.', at);
+    const bool is_number = end != std::string::npos && end > at && end - at < 9 &&
+                           std::all_of(module.begin() + static_cast<int64_t>(at), module.begin() + static_cast<int64_t>(end),
+                                       [](char c) { return c >= '0' && c <= '9'; });
+    const bool at_part = at == 0 || module[at - 1] == '.';
+    if (!at_part || !is_number) continue;
+    for (const std::string& expression : expressions) {
+      if (Pattern(expression, "layers_pattern").matches(module.substr(0, at))) {
+        return std::stoi(module.substr(at, end - at));
+      }
+    }
+  }
+  return -1;
+}
+
+bool in_layers(const Module& module, const TargetModules& targets) {
+  if (targets.layers.empty()) return true;
+  const int layer = layer_in(module.name, targets.layers_pattern);
+  return std::ranges::find(targets.layers, layer) != targets.layers.end();
+}
+
+bool is_all_linear(const TargetModules& targets) {
+  std::string word = targets.expression;
+  std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
+  return word == all_linear;
+}
+
+/// Last parts of the model's module names: q_proj, v_proj, …
+std::vector<std::string> short_names(const ModelSpec& spec) {
+  std::set<std::string> names;
+  for (const Module& module : spec.modules) names.insert(module.name.substr(module.name.rfind('.') + 1));
+  return {names.begin(), names.end()};
+}
+
+void check_matched(const ModelSpec& spec, const TargetModules& targets, size_t selected) {
+  const std::vector<std::string> known = short_names(spec);
+  std::vector<std::string> problems;
+  for (const std::string& name : targets.names) {
+    const bool matches =
+        std::ranges::any_of(spec.modules, [&](const Module& module) { return named_by(module.name, name); });
+    if (matches) continue;
+    const auto near = nearest_name(name, known);
+    problems.push_back(fmt::format("'{}' names no module{}", name, near ? fmt::format(" (did you mean {}?)", *near) : ""));
+  }
+  if (problems.empty() && selected == 0) problems.emplace_back("no module is left");
+  check(problems.empty(), ErrorKind::invalid, "target_modules: {}; the model has {}", fmt::join(problems, "; "),
+        fmt::join(known, ", "));
+}
+
+}  // namespace
+
+void read_targets(const std::string& text, std::vector<std::string>& names, std::string& expression) {
+  names.clear();
+  expression.clear();
+  if (text.find_first_of("\\()[]*+?|^$") != std::string::npos || text == all_linear) {
+    expression = text;
+    return;
+  }
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    if (end > begin) names.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
+void read_targets(const nlohmann::json& value, const std::string& key, std::vector<std::string>& names,
+                  std::string& expression) {
+  names.clear();
+  expression.clear();
+  if (value.is_null()) return;
+  if (value.is_string()) {
+    expression = value.get<std::string>();
+    return;
+  }
+  check(value.is_array(), ErrorKind::invalid, "{} must be a list or a string", key);
+  for (const nlohmann::json& name : value) {
+    check(name.is_string(), ErrorKind::invalid, "{} must hold strings", key);
+    names.push_back(name.get<std::string>());
+  }
+}
+
+nlohmann::json write_targets(const std::vector<std::string>& names, const std::string& expression) {
+  if (!expression.empty()) return expression;
+  if (names.empty()) return nullptr;
+  return names;
+}
+
+std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetModules& targets) {
+  check(targets.layers.empty() || targets.expression.empty() || is_all_linear(targets), ErrorKind::invalid,
+        "layers_to_transform goes with a list of target_modules, not with a regular expression");
+  check(targets.layers_pattern.empty() || !targets.layers.empty(), ErrorKind::invalid,
+        "layers_pattern needs layers_to_transform");
+  for (const int64_t layer : targets.layers) {
+    check(layer >= 0 && layer < spec.layers, ErrorKind::invalid, "layers_to_transform: layer {} of a model with {}", layer,
+          spec.layers);
+  }
+  const std::optional<Pattern> expression = targets.expression.empty() || is_all_linear(targets)
+                                                ? std::nullopt
+                                                : std::optional<Pattern>(std::in_place, targets.expression, "target_modules");
+  const std::optional<Pattern> excluded =
+      targets.excluded_expression.empty()
+          ? std::nullopt
+          : std::optional<Pattern>(std::in_place, targets.excluded_expression, "exclude_modules");
+  std::vector<const Module*> selected;
+  for (const Module& module : spec.modules) {
+    if (excluded ? excluded->matches(module.name) : any_names(module.name, targets.excluded_names)) continue;
+    bool wanted = false;
+    if (expression) {
+      wanted = expression->matches(module.name);
+    } else if (is_all_linear(targets)) {
+      wanted = module.is_linear() && module.role != Role::head && in_layers(module, targets);
+    } else {
+      const bool whole = std::ranges::find(targets.names, module.name) != targets.names.end();
+      wanted = whole || (any_names(module.name, targets.names) && in_layers(module, targets));
+    }
+    if (wanted) selected.push_back(&module);
+  }
+  check_matched(spec, targets, selected.size());
+  return selected;
+}
+
+double pattern_value(const std::map<std::string, double>& patterns, const std::string& module, double otherwise) {
+  for (const auto& [pattern, value] : patterns) {
+    if (Pattern("(.*\\.)?(" + pattern + ")", "rank_pattern or alpha_pattern").matches(module)) return value;
+  }
+  return otherwise;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,81 @@
+#include "text/added_tokens.h"
+
+#include <algorithm>
+
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
+namespace lowrank {
+namespace {
+
+using Bytes = const uint8_t*;
+
+/// The character that begins at `offset`; -1 at the end.
+UChar32 character_at(std::string_view text, size_t offset, size_t* length) {
+  if (offset >= text.size()) return -1;
+  auto i = static_cast<int32_t>(offset);
+  UChar32 character = 0;
+  U8_NEXT(reinterpret_cast<Bytes>(text.data()), i, static_cast<int32_t>(text.size()), character);
+  *length = static_cast<size_t>(i) - offset;
+  return character;
+}
+
+/// The character that ends at `offset`; -1 at the beginning.
+UChar32 character_before(std::string_view text, size_t offset, size_t* length) {
+  if (offset == 0) return -1;
+  auto i = static_cast<int32_t>(offset);
+  UChar32 character = 0;
+  U8_PREV(reinterpret_cast<Bytes>(text.data()), 0, i, character);
+  *length = offset - static_cast<size_t>(i);
+  return character;
+}
+
+bool is_word(UChar32 character) { return character >= 0 && (u_isalnum(character) != 0 || character == '_'); }
+bool is_space(UChar32 character) { return character >= 0 && u_isUWhiteSpace(character) != 0; }
+
+}  // namespace
+
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+  std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
+  std::ranges::stable_sort(tokens_, std::greater<>(), [](const AddedToken& token) { return token.content.size(); });
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    by_first_[static_cast<uint8_t>(tokens_[i].content.front())].push_back(static_cast<int32_t>(i));
+  }
+}
+
+const AddedToken* AddedTokens::at(std::string_view source, size_t offset) const {
+  for (const int32_t index : by_first_[static_cast<uint8_t>(source[offset])]) {
+    const AddedToken& token = tokens_[index];
+    if (!source.substr(offset).starts_with(token.content)) continue;
+    size_t length = 0;
+    if (token.single_word && (is_word(character_before(source, offset, &length)) ||
+                              is_word(character_at(source, offset + token.content.size(), &length)))) {
+      continue;
+    }
+    return &token;
+  }
+  return nullptr;
+}
+
+void AddedTokens::split(std::string_view source, const std::function<void(std::string_view)>& text,
+                        const std::function<void(const AddedToken&)>& token) const {
+  size_t done = 0;
+  for (size_t i = 0; i < source.size();) {
+    const AddedToken* found = at(source, i);
+    if (!found) {
+      ++i;
+      continue;
+    }
+    size_t begin = i;
+    size_t end = i + found->content.size();
+    size_t length = 0;
+    while (found->lstrip && begin > done && is_space(character_before(source, begin, &length))) begin -= length;
+    while (found->rstrip && is_space(character_at(source, end, &length))) end += length;
+    if (begin > done) text(source.substr(done, begin - done));
+    token(*found);
+    done = i = end;
+  }
+  if (done < source.size()) text(source.substr(done));
+}
+
+}  // namespace lowrank

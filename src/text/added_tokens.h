@@ -1,0 +1,28 @@
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer_spec.h"
+
+namespace lowrank {
+
+/// Finds added tokens in a text, leftmost first and longest first, as Hugging Face's tokenizers do before they split it.
+class AddedTokens {
+ public:
+  explicit AddedTokens(std::vector<AddedToken> tokens);
+
+  /// Calls `text` for the stretches between added tokens and `token` for each of them, in order.
+  void split(std::string_view source, const std::function<void(std::string_view)>& text,
+             const std::function<void(const AddedToken&)>& token) const;
+
+ private:
+  const AddedToken* at(std::string_view source, size_t offset) const;
+
+  std::vector<AddedToken> tokens_;                    ///< longest first
+  std::array<std::vector<int32_t>, 256> by_first_{};  ///< indices into tokens_, by first byte
+};
+
+}  // namespace lowrank

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/added_tokens.h"
+#include "text/bpe.h"
+#include "text/splitter.h"
+#include "text/tokenizer_spec.h"
+
+namespace lowrank {
+
+/// Text to token ids and back, as Hugging Face's tokenizers compute them. All functions may be called from several threads.
+class Tokenizer {
+ public:
+  /// Errors: invalid; `where` names the file.
+  Tokenizer(TokenizerSpec spec, const std::string& where);
+
+  /// Ids of a text. `special_tokens`: put the post-processor's tokens (BOS, say) around it. Added tokens that stand in the
+  /// text become their ids. Errors: invalid, with the offset, when the text is not UTF-8.
+  std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
+
+  /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing.
+  std::string decode(std::span<const int64_t> ids, bool skip_special_tokens) const;
+
+  /// Bytes of one token, which may be a part of a character; empty for special tokens when they are skipped.
+  std::string_view bytes_of(int64_t id, bool skip_special_tokens) const;
+
+  const TokenizerSpec& spec() const { return spec_; }
+  int64_t vocabulary_size() const { return static_cast<int64_t>(bytes_.size()); }
+  bool ends_generation(int64_t id) const;
+
+ private:
+  void encode_plain(std::string_view text, bool first, std::vector<int64_t>& ids) const;
+
+  TokenizerSpec spec_;
+  AddedTokens added_;
+  Splitter splitter_;
+  Bpe bpe_;
+  std::vector<std::string> bytes_;  ///< by id
+  std::vector<bool> special_;       ///< by id
+};
+
+/// Decodes a token at a time and gives out only complete characters.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+
+  /// The text that the token completes; possibly empty.
+  std::string next(int64_t id);
+  /// What is left, with a cut-off character replaced.
+  std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::string pending_;
+};
+
+/// The tokenizer of a Hugging Face folder or a GGUF file. Errors: not_found, corrupt, unsupported, the key named.
+Tokenizer load_tokenizer(const std::filesystem::path& model);
+
+}  // namespace lowrank

@@ -1,0 +1,72 @@
+#include <csignal>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/cpu_features.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/process.h"
+
+namespace lowrank {
+namespace {
+
+TEST(Process, MemoryFollowsAnAllocation) {
+  const int64_t before = resident_bytes();
+  EXPECT_GT(before, 0);
+  {
+    std::vector<char> block(64 << 20, 1);
+    EXPECT_GT(resident_bytes(), before + (48 << 20)) << static_cast<int>(block.back());
+  }
+  EXPECT_GE(peak_resident_bytes(), before + (48 << 20));
+}
+
+TEST(Process, ClockNeverGoesBack) {
+  const double first = monotonic_seconds();
+  EXPECT_GE(monotonic_seconds(), first);
+}
+
+TEST(Interrupt, FirstSignalSetsTheFlag) {
+  for (int signal : {SIGINT, SIGTERM}) {
+    const InterruptGuard guard;
+    EXPECT_FALSE(interrupted());
+    EXPECT_NO_THROW(throw_if_interrupted());
+    std::raise(signal);
+    EXPECT_TRUE(interrupted());
+    EXPECT_THROW(throw_if_interrupted(), Error);
+  }
+  const InterruptGuard again;
+  EXPECT_FALSE(interrupted());
+}
+
+TEST(InterruptDeathTest, SecondSignalEndsTheProgram) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto twice = [] {
+    const InterruptGuard guard;
+    std::raise(SIGINT);
+    std::raise(SIGTERM);
+  };
+  EXPECT_EXIT(twice(), testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST(CpuFeatures, LevelsOnlyTakeAway) {
+  const CpuFeatures all = {true, true, true, true, true};
+  EXPECT_EQ(restricted(all, "native"), all);
+  EXPECT_EQ(restricted(all, "avx512"), (CpuFeatures{.avx2 = true, .avx512 = true}));
+  EXPECT_EQ(restricted(all, "avx2"), (CpuFeatures{.avx2 = true}));
+  EXPECT_EQ(restricted({}, "avx2"), CpuFeatures{});
+  EXPECT_THROW(restricted(all, "sse"), Error);
+  EXPECT_EQ(describe(all), "avx2 avx512 avx512_vnni avx512_bf16 amx_bf16");
+  EXPECT_EQ(describe({}), "none");
+}
+
+TEST(CpuFeatures, DetectionIsConsistent) {
+  const CpuFeatures found = detect_cpu();
+  RecordProperty("found", describe(found));
+  EXPECT_EQ(found, detect_cpu());
+  EXPECT_TRUE(found.avx512 || !(found.avx512_bf16 || found.avx512_vnni || found.amx_bf16));
+  EXPECT_TRUE(found.avx2 || !found.avx512);
+}
+
+}  // namespace
+}  // namespace lowrank

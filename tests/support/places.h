@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+namespace lowrank::test {
+
+/// SmolLM2-135M-Instruct (LOWRANK_MODEL, which `make test` sets); nothing where it is missing.
+inline std::optional<std::filesystem::path> real_model() {
+  const char* path = std::getenv("LOWRANK_MODEL");
+  if (!path || !std::filesystem::exists(path)) return std::nullopt;
+  return path;
+}
+
+/// The folder with the reference adapters and data sets: LOWRANK_SHARED, else `shared` beside the source
+/// tree.
+inline std::optional<std::filesystem::path> shared_folder() {
+  const char* named = std::getenv("LOWRANK_SHARED");
+  const std::filesystem::path path =
+      named ? named : std::filesystem::path(LOWRANK_SOURCE).parent_path() / "shared";
+  if (!std::filesystem::exists(path / "golden")) return std::nullopt;
+  return path;
+}
+
+inline std::filesystem::path fixture(const std::string& name) {
+  return std::filesystem::path(LOWRANK_FIXTURES) / name;
+}
+
+}  // namespace lowrank::test
