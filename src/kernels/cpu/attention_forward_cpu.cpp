@@ -5,9 +5,8 @@
 #include <hwy/aligned_allocator.h>
 
 #include "kernels/cpu/attention_cpu.h"
-#include "kernels/parallel.h"
-
 #include "kernels/cpu/highway_targets.h"
+#include "kernels/parallel.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_forward_cpu.cpp"
 #include <hwy/foreach_target.h>
@@ -30,8 +29,9 @@ struct ForwardTask {
   float* scratch;
 };
 
-/// Parts of one task's scratch: q, o [rows, dp]; k [head_dim, key_block], v [key_block, dp]; s [tile_rows, key_block];
-/// m, l [rows] running maximum and sum of each row. dp = round_up(head_dim), g = heads/kv_heads, row = g * query + head.
+/// Parts of one task's scratch: q, o [rows, dp]; k [head_dim, key_block], v [key_block, dp]; s [tile_rows,
+/// key_block]; m, l [rows] running maximum and sum of each row. dp = round_up(head_dim), g = heads/kv_heads,
+/// row = g * query + head.
 struct ForwardScratch {
   int64_t dp, g, rows;
   float *q, *o, *k, *v, *s, *m, *l;
@@ -61,7 +61,8 @@ void begin_rows(const ForwardTask& task, const ForwardScratch& p) {
   const T* q = static_cast<const T*>(task.operands.q.data) + task.block.row * task.operands.q.stride +
                task.kv_head * p.g * shape.head_dim;
   for (int64_t r = 0; r < p.rows; ++r) {
-    copy_row(q + r / p.g * task.operands.q.stride + r % p.g * shape.head_dim, shape.head_dim, factor, p.q + r * p.dp);
+    copy_row(q + r / p.g * task.operands.q.stride + r % p.g * shape.head_dim, shape.head_dim, factor,
+             p.q + r * p.dp);
     p.m[r] = -std::numeric_limits<float>::infinity();
     p.l[r] = 0;
   }
@@ -115,24 +116,26 @@ void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position
             p.s + columns.begin, key_block, false);
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = task.block.position + (r + i) / p.g;
-      softmax_row(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i, p.l + r + i,
-                  p.o + (r + i) * p.dp, p.dp);
+      softmax_row(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i,
+                  p.l + r + i, p.o + (r + i) * p.dp, p.dp);
     }
-    product(m, p.dp, seen.size(), p.s + seen.begin, key_block, 1, p.v + seen.begin * p.dp, p.dp, p.o + r * p.dp, p.dp,
-            true);
+    product(m, p.dp, seen.size(), p.s + seen.begin, key_block, 1, p.v + seen.begin * p.dp, p.dp,
+            p.o + r * p.dp, p.dp, true);
   }
 }
 
 template <class T>
 void end_rows(const ForwardTask& task, const ForwardScratch& p) {
   const AttentionShape& shape = task.operands.shape;
-  T* out = static_cast<T*>(task.out.data) + task.block.row * task.out.stride + task.kv_head * p.g * shape.head_dim;
+  T* out =
+      static_cast<T*>(task.out.data) + task.block.row * task.out.stride + task.kv_head * p.g * shape.head_dim;
   for (int64_t r = 0; r < p.rows; ++r) {
     const int64_t t = r / p.g, head = r % p.g;
     write_row(p.o + r * p.dp, shape.head_dim, p.l[r] > 0 ? 1 / p.l[r] : 0.0f,
               out + t * task.out.stride + head * shape.head_dim);
     if (task.lse)
-      task.lse[(task.block.row + t) * shape.heads + task.kv_head * p.g + head] = p.l[r] > 0 ? p.m[r] + std::log2(p.l[r]) : 0;
+      task.lse[(task.block.row + t) * shape.heads + task.kv_head * p.g + head] =
+          p.l[r] > 0 ? p.m[r] + std::log2(p.l[r]) : 0;
   }
 }
 
@@ -144,14 +147,17 @@ void forward_task(const ForwardTask& task) {
   begin_rows<T>(task, p);
   for (int64_t i = 0; i < task.block.key_runs; ++i) {
     const KeyRun& run = operands.plan->keys[task.block.first_key_run + i];
-    const Range seen = visible_keys(operands.shape, task.block.position, task.block.position + task.block.count - 1,
-                                    run.first_position, run.count);
+    const Range seen =
+        visible_keys(operands.shape, task.block.position, task.block.position + task.block.count - 1,
+                     run.first_position, run.count);
     const ConstRows k = operands.k[run.source], v = operands.v[run.source];
     for (int64_t at = seen.begin; at < seen.end; at += key_block) {
       const int64_t n = std::min(key_block, seen.end - at), row = run.begin + at;
-      transpose_rows(static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d, k.stride, n, d, p.k, key_block);
+      transpose_rows(static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d, k.stride, n, d, p.k,
+                     key_block);
       for (int64_t j = 0; j < n; ++j)
-        copy_row(static_cast<const T*>(v.data) + (row + j) * v.stride + task.kv_head * d, d, 1.0f, p.v + j * p.dp);
+        copy_row(static_cast<const T*>(v.data) + (row + j) * v.stride + task.kv_head * d, d, 1.0f,
+                 p.v + j * p.dp);
       add_keys(task, p, run.first_position + at, n);
     }
   }

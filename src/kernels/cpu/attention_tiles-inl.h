@@ -26,17 +26,27 @@ constexpr int64_t lanes = hn::MaxLanes(F32());
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 4 : 2;
 
-constexpr int64_t round_up(int64_t n) { return (n + lanes - 1) / lanes * lanes; }
+constexpr int64_t round_up(int64_t n) {
+  return (n + lanes - 1) / lanes * lanes;
+}
 
-HWY_INLINE Vector load(const float* p) { return hn::LoadU(F32(), p); }
+HWY_INLINE Vector load(const float* p) {
+  return hn::LoadU(F32(), p);
+}
 HWY_INLINE Vector load(const uint16_t* p) {
   return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), hn::LoadU(U16(), p))));
 }
 
-HWY_INLINE float to_float(float x) { return x; }
-HWY_INLINE float to_float(uint16_t x) { return std::bit_cast<float>(static_cast<uint32_t>(x) << 16); }
+HWY_INLINE float to_float(float x) {
+  return x;
+}
+HWY_INLINE float to_float(uint16_t x) {
+  return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
+}
 
-HWY_INLINE void store(Vector v, float* p) { hn::StoreU(v, F32(), p); }
+HWY_INLINE void store(Vector v, float* p) {
+  hn::StoreU(v, F32(), p);
+}
 /// To bf16, round to nearest even; a NaN stays one.
 HWY_INLINE void store(Vector v, uint16_t* p) {
   const auto bits = hn::BitCast(U32(), v);
@@ -49,8 +59,8 @@ HWY_INLINE void store(Vector v, uint16_t* p) {
 
 /// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k.
 template <int M, int NV>
-void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row, int64_t k, float* c, int64_t c_row,
-          bool add) {
+void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row, int64_t k, float* c,
+          int64_t c_row, bool add) {
   Vector sum[M][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < M; ++i)
@@ -79,7 +89,8 @@ using Tile = void (*)(const float*, int64_t, int64_t, const float*, int64_t, int
 
 /// The tile function for m <= tile_rows rows and n <= tile_vectors vectors.
 HWY_INLINE Tile tile_of(int64_t m, int64_t n) {
-#define LOWRANK_TILES(M) {tile<M, 1>, tile<M, 2>, tile<M, tile_vectors == 4 ? 3 : 2>, tile<M, tile_vectors>}
+#define LOWRANK_TILES(M) \
+  { tile<M, 1>, tile<M, 2>, tile<M, tile_vectors == 4 ? 3 : 2>, tile<M, tile_vectors> }
   static constexpr Tile table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
                                                LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
 #undef LOWRANK_TILES
@@ -87,13 +98,13 @@ HWY_INLINE Tile tile_of(int64_t m, int64_t n) {
 }
 
 /// c[m, n] (+)= a[m, k] b[k, n]; n is a multiple of `lanes`, a[i,l] lies at a + i*a_row + l*a_k.
-HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k, const float* b,
-                        int64_t b_row, float* c, int64_t c_row, bool add) {
+HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k,
+                        const float* b, int64_t b_row, float* c, int64_t c_row, bool add) {
   for (int64_t j = 0; j < n; j += tile_vectors * lanes) {
     const int64_t vectors = HWY_MIN(tile_vectors, (n - j) / lanes);
     for (int64_t i = 0; i < m; i += tile_rows)
-      tile_of(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k, c + i * c_row + j, c_row,
-                                                  add);
+      tile_of(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k,
+                                                  c + i * c_row + j, c_row, add);
   }
 }
 
