@@ -285,7 +285,7 @@ void apply(std::span<const Field> fields, const nlohmann::json& object, std::str
     try {
       known->set(value);
     } catch (const Error& error) {
-      problems.push_back(error.what());
+      problems.emplace_back(error.what());
     }
   }
   if (problems.empty()) return;

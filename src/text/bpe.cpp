@@ -33,8 +33,8 @@ Bpe::Bpe(const TokenizerSpec& spec, const std::string& where) : ignore_merges_(s
     by_name.emplace(name, static_cast<int32_t>(id));
     std::optional<std::string> bytes = from_byte_alphabet(name);
     // Added tokens are plain text that need not be in the alphabet; merges never make them.
-    check(bytes || is_added[id], ErrorKind::invalid, "{}: token {} (\"{}\") is not in the byte-level alphabet", where, id,
-          name);
+    check(bytes || is_added[id], ErrorKind::invalid,
+          "{}: token {} (\"{}\") is not in the byte-level alphabet", where, id, name);
     if (!bytes) continue;
     tokens_[id] = std::move(*bytes);
     if (!is_added[id]) by_bytes_.emplace(tokens_[id], static_cast<int32_t>(id));
@@ -42,8 +42,7 @@ Bpe::Bpe(const TokenizerSpec& spec, const std::string& where) : ignore_merges_(s
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     const auto found = by_name.find(to_byte_alphabet({&c, 1}));
-    check(found != by_name.end(), ErrorKind::invalid, "{}: no token for the byte {:#04x}", where, byte);
-    bytes_[byte] = found->second;
+    bytes_[byte] = found != by_name.end() ? found->second : static_cast<int32_t>(spec.unknown.value_or(-1));
   }
   merges_.reserve(spec.merges.size());
   for (size_t rank = 0; rank < spec.merges.size(); ++rank) {
@@ -53,9 +52,18 @@ Bpe::Bpe(const TokenizerSpec& spec, const std::string& where) : ignore_merges_(s
     const auto result = by_name.find(left + right);
     check(first != by_name.end() && second != by_name.end() && result != by_name.end(), ErrorKind::invalid,
           "{}: merge {} (\"{}\" \"{}\") has a part or a result that is no token", where, rank, left, right);
-    merges_.try_emplace(pair_key(first->second, second->second), Merge{static_cast<int32_t>(rank), result->second});
+    merges_.try_emplace(pair_key(first->second, second->second),
+                        Merge{static_cast<int32_t>(rank), result->second});
   }
   whole_ = std::make_unique<std::atomic<uint8_t>[]>(tokens_.size());
+}
+
+void Bpe::split_bytes(std::string_view piece, std::vector<int32_t>& tokens) const {
+  tokens.reserve(piece.size());
+  for (const char c : piece) {
+    const int32_t token = bytes_[static_cast<uint8_t>(c)];
+    if (token >= 0) tokens.push_back(token);
+  }
 }
 
 const Bpe::Merge* Bpe::find(int32_t left, int32_t right) const {
@@ -104,14 +112,16 @@ void Bpe::merge_long(std::vector<int32_t>& tokens) const {
   const auto push = [&](int64_t i) {
     if (i < 0 || links[i].after < 0) return;
     const int32_t right = tokens[links[i].after];
-    if (const Merge* merge = find(tokens[i], right)) queue.push({merge->rank, i, tokens[i], right, merge->result});
+    if (const Merge* merge = find(tokens[i], right))
+      queue.push({merge->rank, i, tokens[i], right, merge->result});
   };
   for (int64_t i = 0; i < count; ++i) push(i);
   while (!queue.empty()) {
     const Candidate top = queue.top();
     queue.pop();
     // One of the two was merged since the pair was queued.
-    if (tokens[top.at] != top.left || links[top.at].after < 0 || tokens[links[top.at].after] != top.right) continue;
+    if (tokens[top.at] != top.left || links[top.at].after < 0 || tokens[links[top.at].after] != top.right)
+      continue;
     const int64_t gone = links[top.at].after;
     tokens[top.at] = top.result;
     tokens[gone] = -1;
@@ -129,7 +139,7 @@ bool Bpe::is_whole(std::string_view piece, int32_t token) const {
   uint8_t state = known.load(std::memory_order_relaxed);
   if (state == 0) {
     std::vector<int32_t> tokens;
-    for (const char c : piece) tokens.push_back(bytes_[static_cast<uint8_t>(c)]);
+    split_bytes(piece, tokens);
     merge_short(tokens);
     state = tokens.size() == 1 && tokens.front() == token ? 1 : 2;
     known.store(state, std::memory_order_relaxed);
@@ -146,8 +156,7 @@ void Bpe::encode(std::string_view piece, std::vector<int64_t>& ids) const {
     }
   }
   std::vector<int32_t> tokens;
-  tokens.reserve(piece.size());
-  for (const char c : piece) tokens.push_back(bytes_[static_cast<uint8_t>(c)]);
+  split_bytes(piece, tokens);
   if (tokens.size() <= short_piece) {
     merge_short(tokens);
   } else {

@@ -17,15 +17,17 @@ constexpr int64_t max_file_bytes = 256 << 20;
        value.dump().substr(0, 100));
 }
 
-std::string type_of(const json& part) { return part.is_object() ? part.value("type", "") : ""; }
+std::string type_of(const json& part) {
+  return part.is_object() ? part.value("type", "") : "";
+}
 
 void read_model(TokenizerSpec& spec, const json& model, const std::string& where) {
   const bool is_bpe = model.is_object() && model.value("type", "BPE") == "BPE" && model.contains("vocab") &&
                       model.contains("merges");
   if (!is_bpe || model.value("byte_fallback", false)) unsupported(where, "model", model.value("type", ""));
   for (const auto& [token, id] : model["vocab"].items()) {
-    check(id.is_number_unsigned() && id < (1U << 24), ErrorKind::corrupt, "{}: token \"{}\" has the id {}", where, token,
-          id.dump());
+    check(id.is_number_unsigned() && id < (1U << 24), ErrorKind::corrupt, "{}: token \"{}\" has the id {}",
+          where, token, id.dump());
     const auto index = id.get<size_t>();
     if (index >= spec.vocabulary.size()) spec.vocabulary.resize(index + 1);
     check(spec.vocabulary[index].empty(), ErrorKind::corrupt, "{}: two tokens have the id {}", where, index);
@@ -42,6 +44,10 @@ void read_model(TokenizerSpec& spec, const json& model, const std::string& where
     spec.merges.emplace_back(text.substr(0, space), text.substr(space + 1));
   }
   spec.ignore_merges = model.value("ignore_merges", false);
+  const json unknown = model.value("unk_token", json());
+  const auto found = unknown.is_string() ? std::ranges::find(spec.vocabulary, unknown.get<std::string>())
+                                         : spec.vocabulary.end();
+  if (found != spec.vocabulary.end()) spec.unknown = found - spec.vocabulary.begin();
 }
 
 void read_pre_tokenizer(TokenizerSpec& spec, const json& part, const std::string& where) {
@@ -78,8 +84,8 @@ void read_post_processor(TokenizerSpec& spec, const json& part, const std::strin
 void read_added(TokenizerSpec& spec, const json& tokens) {
   for (const json& token : tokens) {
     spec.added.push_back({token.at("content").get<std::string>(), token.at("id").get<int64_t>(),
-                          token.value("special", false), token.value("single_word", false), token.value("lstrip", false),
-                          token.value("rstrip", false)});
+                          token.value("special", false), token.value("single_word", false),
+                          token.value("lstrip", false), token.value("rstrip", false)});
   }
 }
 
@@ -111,7 +117,8 @@ void read_config(TokenizerSpec& spec, const std::filesystem::path& folder) {
   }
   if (ends.is_number_integer()) ends = json::array({ends});
   for (const json& id : ends.is_array() ? ends : json::array()) {
-    check(id.is_number_integer(), ErrorKind::invalid, "{}: eos_token_id must be whole numbers", folder.string());
+    check(id.is_number_integer(), ErrorKind::invalid, "{}: eos_token_id must be whole numbers",
+          folder.string());
     spec.end_tokens.push_back(id.get<int64_t>());
   }
   if (!spec.eos && !spec.end_tokens.empty()) spec.eos = spec.end_tokens.front();
@@ -137,8 +144,8 @@ TokenizerSpec tokenizer_spec_from_folder(const std::filesystem::path& folder) {
     fail(ErrorKind::corrupt, "{}: not laid out as a tokenizer ({})", where, error.what());
   }
   for (const AddedToken& token : spec.added) {
-    check(token.id >= 0 && token.id < 1 << 24, ErrorKind::corrupt, "{}: added token \"{}\" has the id {}", where,
-          token.content, token.id);
+    check(token.id >= 0 && token.id < 1 << 24, ErrorKind::corrupt, "{}: added token \"{}\" has the id {}",
+          where, token.content, token.id);
   }
   read_config(spec, folder);
   return spec;

@@ -1,0 +1,55 @@
+// lowrank evaluate: loss and perplexity on a data set, with or without an adapter.
+#include "train/evaluate.h"
+
+#include <iostream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "cli/session.h"
+
+namespace lowrank {
+namespace {
+
+int run(const std::vector<std::string>& arguments) {
+  SessionOptions session_options;
+  std::string adapter, data;
+  DatasetOptions dataset_options;
+  int64_t batch_size = 8;
+  bool json = false;
+  Arguments parser("evaluate", "mean loss over the target tokens of a data set");
+  parser.add(session_options.fields());
+  parser.add(
+      {field("adapter", adapter, "adapter folder"), field("data", data, "JSON-lines file"),
+       field("format", dataset_options.format, "prompt, text, alpaca or tokenised; empty: detected"),
+       limited(field("max_length", dataset_options.max_length, "tokens a row; 0: no limit"), 0, 1 << 24),
+       limited(field("batch_size", batch_size, "rows computed together"), 1, 1 << 16),
+       field("json", json, "the result as JSON on standard output")});
+  if (!parser.parse(arguments)) return 0;
+  require({{"--model", &session_options.model}, {"--data", &data}});
+  const Tokenizer tokenizer = load_tokenizer(session_options.model);
+  const Session session = open_session(session_options, adapter);
+  const Dataset dataset =
+      load_dataset(data, &tokenizer, session.checkpoint->spec().vocabulary_size, dataset_options);
+  if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
+  const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
+  if (json) {
+    const nlohmann::ordered_json out = {{"loss", result.loss},
+                                        {"perplexity", result.perplexity()},
+                                        {"target_tokens", result.target_tokens},
+                                        {"rows", result.rows}};
+    std::cout << out.dump() << '\n';
+  } else {
+    std::cout << fmt::format("loss {:.4f}  perplexity {:.2f}  rows {}  target tokens {}\n", result.loss,
+                             result.perplexity(), result.rows.size(), result.target_tokens);
+  }
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo evaluate_command;
+const CommandInfo evaluate_command{"evaluate", "loss and perplexity on a data set", run};
+
+}  // namespace lowrank

@@ -1,0 +1,90 @@
+// lowrank generate: continues a prompt (streamed) or every row of a data set.
+#include "infer/generate.h"
+
+#include <iostream>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "cli/session.h"
+#include "text/dataset.h"
+
+namespace lowrank {
+namespace {
+
+struct Options {
+  SessionOptions session;
+  GenerationOptions generation;
+  std::string adapter, prompt, data, output;
+  bool json = false;
+};
+
+void generate_one(const Session& session, const Tokenizer& tokenizer, const Options& options) {
+  const std::vector<std::vector<int64_t>> prompts{encode_prompt(tokenizer, options.prompt)};
+  const TextSink stream = [](int64_t, const std::string& text) { std::cout << text << std::flush; };
+  const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation,
+                                options.json ? TextSink() : stream);
+  if (options.json) {
+    const nlohmann::ordered_json out = {{"prompt", options.prompt},
+                                        {"completion", results[0].text},
+                                        {"tokens", results[0].tokens},
+                                        {"ended", results[0].ended}};
+    std::cout << out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  std::cout << '\n';
+}
+
+void generate_rows(const Session& session, const Tokenizer& tokenizer, const Options& options) {
+  std::vector<nlohmann::ordered_json> rows;
+  std::vector<std::vector<int64_t>> prompts;
+  read_rows(options.data, "", false, [&](const Row& row, const nlohmann::ordered_json& json) {
+    check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca, ErrorKind::invalid,
+          "{}:{}: the row has no prompt", options.data, row.line);
+    rows.push_back(json);
+    prompts.push_back(encode_prompt(tokenizer, row.prompt));
+  });
+  const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation);
+  std::string text;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i]["completion"] = results[i].text;
+    text += rows[i].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+  }
+  if (options.output.empty()) {
+    std::cout << text;
+  } else {
+    write_file_atomically(options.output, text);
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  Options options;
+  Arguments parser("generate", "continues a prompt, or the prompts of a data set");
+  parser.add(options.session.fields());
+  parser.add(options.generation.sampling.fields());
+  parser.add(
+      {field("adapter", options.adapter, "adapter folder"),
+       field("prompt", options.prompt, "a text to continue; the result is streamed to standard output"),
+       field("data", options.data, "JSON-lines file with prompts"),
+       field("output", options.output, "file for the rows with their completions; empty: standard output"),
+       limited(field("max_new_tokens", options.generation.max_new_tokens, "tokens to generate at most"), 0,
+               1 << 20),
+       limited(field("batch_size", options.generation.batch_size, "sequences decoded together"), 1, 4096),
+       field("stop", options.generation.stop, "texts that end a generation"),
+       field("json", options.json, "the result of --prompt as JSON")});
+  if (!parser.parse(arguments)) return 0;
+  require({{"--model", &options.session.model}});
+  check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
+  const Tokenizer tokenizer = load_tokenizer(options.session.model);
+  const Session session = open_session(options.session, options.adapter);
+  options.data.empty() ? generate_one(session, tokenizer, options)
+                       : generate_rows(session, tokenizer, options);
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo generate_command;
+const CommandInfo generate_command{"generate", "continues a prompt, or the prompts of a data set", run};
+
+}  // namespace lowrank

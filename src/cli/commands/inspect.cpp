@@ -1,0 +1,128 @@
+// lowrank inspect: what a model, an adapter or a tensor file holds.
+#include <filesystem>
+#include <iostream>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "formats/gguf.h"
+#include "formats/safetensors_index.h"
+#include "model/checkpoint.h"
+
+namespace lowrank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Contents {
+  Json about = Json::object();
+  std::vector<StoredTensor> tensors;
+};
+
+Json shown(const GgufValue& value) {
+  return std::visit(
+      [](const auto& held) -> Json {
+        if constexpr (requires { held.size(); held.begin(); } && !std::is_same_v<std::decay_t<decltype(held)>, std::string_view>) {
+          return fmt::format("[{} values]", held.size());
+        } else {
+          return held;
+        }
+      },
+      value);
+}
+
+void describe_gguf(const std::filesystem::path& path, Contents& contents) {
+  const GgufFile file = GgufFile::open(path);
+  for (const auto& [key, value] : file.metadata()) contents.about[std::string(key)] = shown(value);
+  contents.tensors = file.tensors();
+}
+
+void describe_folder(const std::filesystem::path& path, Contents& contents) {
+  if (std::filesystem::exists(path / "adapter_config.json")) {
+    contents.about = read_json_file(path / "adapter_config.json", 16 << 20);
+    contents.tensors = SafetensorsFile::open(path / "adapter_model.safetensors").tensors();
+    return;
+  }
+  const ModelSpec spec = read_spec(path);
+  contents.about = spec.config;
+  contents.about["parameters"] = spec.parameters();
+  contents.tensors = SafetensorsIndex::open(path).tensors();
+}
+
+Contents describe(const std::filesystem::path& path) {
+  check(std::filesystem::exists(path), ErrorKind::not_found, "{}: no such file or folder", path.string());
+  Contents contents;
+  if (std::filesystem::is_directory(path)) {
+    describe_folder(path, contents);
+  } else if (path.extension() == ".safetensors") {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    for (const auto& [key, value] : file.metadata()) contents.about[key] = value;
+    contents.tensors = file.tensors();
+  } else {
+    describe_gguf(path, contents);
+  }
+  return contents;
+}
+
+Json to_json(const Contents& contents) {
+  Json tensors = Json::array();
+  for (const StoredTensor& tensor : contents.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"type", info_of(tensor.dtype).name},
+                       {"shape", tensor.shape},
+                       {"bytes", tensor.bytes.size()}});
+  }
+  return {{"about", contents.about}, {"tensors", tensors}};
+}
+
+void print(const Contents& contents, bool all) {
+  for (const auto& [key, value] : contents.about.items()) {
+    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (text.size() > 80) text = text.substr(0, 77) + "...";
+    for (char& c : text) c = c == '\n' ? ' ' : c;
+    std::cout << fmt::format("{:<44} {}\n", key, text);
+  }
+  std::map<std::string_view, std::pair<int64_t, int64_t>> by_type;
+  for (const StoredTensor& tensor : contents.tensors) {
+    auto& [count, bytes] = by_type[info_of(tensor.dtype).name];
+    ++count;
+    bytes += static_cast<int64_t>(tensor.bytes.size());
+    if (all) std::cout << fmt::format("{:<64} {:<6} [{}]\n", tensor.name, info_of(tensor.dtype).name, fmt::join(tensor.shape, ", "));
+  }
+  for (const auto& [type, total] : by_type) {
+    std::cout << fmt::format("{:<44} {} tensors, {} bytes\n", type, total.first, total.second);
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  bool json = false;
+  bool tensors = false;
+  std::string path;
+  std::vector<std::string> rest = arguments;
+  if (!rest.empty() && !rest.front().starts_with("--") && rest.front().find('=') == std::string::npos) {
+    path = rest.front();
+    rest.erase(rest.begin());
+  }
+  Arguments parser("inspect", "lowrank inspect PATH: what a model, an adapter or a tensor file holds");
+  parser.add({field("path", path, "folder, .gguf or .safetensors file"), field("tensors", tensors, "list every tensor"),
+              field("json", json, "everything as JSON on standard output")});
+  if (!parser.parse(rest)) return 0;
+  require({{"the path", &path}});
+  const Contents contents = describe(path);
+  if (json) {
+    std::cout << to_json(contents).dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+  } else {
+    print(contents, tensors);
+  }
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo inspect_command;
+const CommandInfo inspect_command{"inspect", "what a model, an adapter or a tensor file holds", run};
+
+}  // namespace lowrank

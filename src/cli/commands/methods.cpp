@@ -1,0 +1,43 @@
+// lowrank methods: what can be trained.
+#include <iostream>
+
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+int run(const std::vector<std::string>& arguments) {
+  bool json = false;
+  Arguments parser("methods", "lists the training methods with their options");
+  parser.add({field("json", json, "as JSON on standard output")});
+  if (!parser.parse(arguments)) return 0;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const MethodInfo* info : methods()) {
+    const std::unique_ptr<Method> method = info->make();
+    nlohmann::ordered_json entry = {{"name", info->name},
+                                    {"summary", info->summary},
+                                    {"paper", info->paper},
+                                    {"default_lr", info->default_learning_rate},
+                                    {"options", nlohmann::json::array()}};
+    if (!json)
+      std::cout << fmt::format("{}: {}\n  {}; default --lr {}\n", info->name, info->summary, info->paper,
+                               info->default_learning_rate);
+    for (const Field& field : method->fields()) {
+      entry["options"].push_back({{"name", field.name}, {"default", field.get()}, {"help", field.help}});
+      if (!json)
+        std::cout << fmt::format("  {:<24} {} [{}]\n", flag_name(field.name), field.help, field.get().dump());
+    }
+    list.push_back(std::move(entry));
+  }
+  if (json) std::cout << list.dump(2) << '\n';
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo methods_command;
+const CommandInfo methods_command{"methods", "lists the training methods with their options", run};
+
+}  // namespace lowrank

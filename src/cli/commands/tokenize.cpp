@@ -1,0 +1,68 @@
+// lowrank tokenize: the token ids of every line or row of a file, or of one text.
+#include <iostream>
+
+#include "base/error.h"
+#include "base/mmap_file.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "text/dataset.h"
+
+namespace lowrank {
+namespace {
+
+struct Options {
+  std::string model, data, text;
+  bool json = false, lines = false, special = false;
+};
+
+void print(const Tokenizer& tokenizer, const std::vector<int64_t>& ids, const Options& options) {
+  if (options.json) {
+    std::cout << nlohmann::json(ids).dump() << '\n';
+    return;
+  }
+  for (const int64_t id : ids)
+    std::cout << fmt::format("{:>8}  {}\n", id, nlohmann::json(tokenizer.decode({&id, 1}, false)).dump());
+}
+
+void print_lines(const Tokenizer& tokenizer, const Options& options) {
+  const MmapFile file = MmapFile::open(options.data);
+  std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    print(tokenizer, tokenizer.encode(rest.substr(0, end), options.special), options);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  Options options;
+  Arguments parser("tokenize",
+                   "prints token ids: of a text, or of a JSON-lines file's rows as training sees them");
+  parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
+              field("text", options.text, "a text"), field("data", options.data, "JSON-lines file"),
+              field("lines", options.lines, "--data is plain text; every line by itself"),
+              field("special_tokens", options.special,
+                    "with the post-processor's special tokens (--text and --lines)"),
+              field("json", options.json, "an array of ids a line")});
+  if (!parser.parse(arguments)) return 0;
+  require({{"--model", &options.model}});
+  check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
+  const Tokenizer tokenizer = load_tokenizer(options.model);
+  if (options.data.empty()) {
+    print(tokenizer, tokenizer.encode(options.text, options.special), options);
+  } else if (options.lines) {
+    print_lines(tokenizer, options);
+  } else {
+    read_rows(options.data, "", true, [&](const Row& row, const nlohmann::ordered_json&) {
+      print(tokenizer, encode_row(tokenizer, row).tokens, options);
+    });
+  }
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo tokenize_command;
+const CommandInfo tokenize_command{"tokenize", "prints the token ids of a text or of a data set's rows", run};
+
+}  // namespace lowrank

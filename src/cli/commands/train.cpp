@@ -1,0 +1,159 @@
+// lowrank train: from a base model and rows of text to an adapter folder.
+#include <cmath>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "cli/session.h"
+#include "peft/registry.h"
+#include "text/dataset.h"
+#include "train/model_card.h"
+#include "train/run.h"
+
+namespace lowrank {
+namespace {
+
+struct Options {
+  SessionOptions session;
+  TrainOptions train;
+  DatasetOptions dataset;
+  std::string method = "lora", data, eval_data, output, init_adapter;
+  double eval_split = 0;
+  bool dry_run = false;
+
+  std::vector<Field> fields() {
+    return {
+        field("method", method, "what is trained; `lowrank methods` lists them"),
+        field("data", data, "JSON-lines file of training rows"),
+        field("eval_data", eval_data,
+              "JSON-lines file that is evaluated during training; the best adapter is kept"),
+        limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
+        field("format", dataset.format, "prompt, text, alpaca or tokenised; empty: detected"),
+        limited(field("max_length", dataset.max_length, "tokens a row; 0: the model's context"), 0, 1 << 24),
+        field("output", output, "folder for the adapter and the run's records"),
+        field("init_adapter", init_adapter, "adapter folder to start from, with its own options"),
+        field("dry_run", dry_run, "print the resolved configuration and what would be trained, and stop")};
+  }
+};
+
+struct Data {
+  Dataset train, evaluation;
+};
+
+void tell(const char* what, const Dataset& dataset) {
+  info("{}: {} rows, {} tokens{}{}", what, dataset.examples.size(), dataset.tokens(),
+       dataset.truncated > 0 ? fmt::format(", {} cut to --max-length", dataset.truncated) : "",
+       dataset.skipped > 0 ? fmt::format(", {} left out for want of a target", dataset.skipped) : "");
+}
+
+Data load_data(const Options& options, const ModelSpec& spec) {
+  const Tokenizer tokenizer = load_tokenizer(options.session.model);
+  DatasetOptions dataset = options.dataset;
+  if (dataset.max_length == 0) dataset.max_length = spec.max_positions;
+  Data data;
+  data.train = load_dataset(options.data, &tokenizer, spec.vocabulary_size, dataset);
+  if (!options.eval_data.empty()) {
+    data.evaluation = load_dataset(options.eval_data, &tokenizer, spec.vocabulary_size, dataset);
+  } else if (options.eval_split > 0) {
+    std::tie(data.train, data.evaluation) =
+        split_dataset(std::move(data.train), options.eval_split, static_cast<uint64_t>(options.train.seed));
+  }
+  tell("training", data.train);
+  if (!data.evaluation.examples.empty()) tell("evaluation", data.evaluation);
+  return data;
+}
+
+void tell_plan(const Adapter& adapter, const ModelSpec& spec) {
+  const int64_t count = adapter.parameters->count();
+  info("{}: {} trained parameters in {} tensors ({:.3f} % of the model's {}), {} modules", adapter.info->name,
+       count, adapter.plan.parameters.size(),
+       100.0 * static_cast<double>(count) / static_cast<double>(spec.parameters()), spec.parameters(),
+       adapter.plan.targets.size());
+}
+
+RunPlaces places_of(const Options& options, Progress& progress) {
+  RunPlaces places;
+  places.output = options.output;
+  places.base = options.session.model;
+  places.after_step = [&](const StepResult& step, int64_t) {
+    progress.update(step.step, {step.loss, static_cast<double>(step.tokens) / step.seconds, resident_bytes(),
+                                std::nullopt});
+  };
+  places.after_evaluation = [](int64_t step, const Evaluation& found) {
+    info("step {}: evaluation loss {:.4f}, perplexity {:.2f}", step, found.loss, found.perplexity());
+  };
+  return places;
+}
+
+int train(Options& options, std::unique_ptr<Method> method) {
+  require({{"--data", &options.data}, {"--output", &options.output}});
+  check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
+        "give --eval-data or --eval-split, not both");
+  const auto checkpoint = open_model(options.session);
+  const ModelSpec& spec = checkpoint->spec();
+  Adapter adapter = options.init_adapter.empty()
+                        ? make_adapter(method_named(options.method), std::move(method), spec)
+                        : load_adapter(options.init_adapter, spec);
+  tell_plan(adapter, spec);
+  const Data data = load_data(options, spec);
+  const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
+  if (options.init_adapter.empty())
+    adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
+  const InterruptGuard guard;
+  const int64_t total = Trainer(*model, adapter, data.train.examples, options.train).total_steps();
+  RunResult result;
+  {
+    Progress progress("step", total);
+    result = run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
+                          places_of(options, progress));
+  }
+  write_model_card(options.output, adapter, options.session.model, options.data, options.train, result);
+  info("{} steps in {:.1f} s ({:.0f} tokens/s), loss {:.4f} -> {:.4f}{}", result.steps, result.seconds,
+       static_cast<double>(result.tokens) / result.seconds, result.first_loss, result.last_loss,
+       result.best_eval_loss
+           ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
+           : "");
+  info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output));
+  return 0;
+}
+
+int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<Field>& fields) {
+  require({{"--model", &options.session.model}});
+  const ModelSpec spec = read_spec(options.session.model);
+  const Adapter adapter = make_adapter(method_named(options.method), std::move(method), spec);
+  nlohmann::ordered_json out = {{"configuration", resolved(fields)},
+                                {"trained_parameters", adapter.parameters->count()},
+                                {"model_parameters", spec.parameters()},
+                                {"targets", adapter.plan.targets}};
+  std::cout << out.dump(2) << '\n';
+  tell_plan(adapter, spec);
+  return 0;
+}
+
+int run(const std::vector<std::string>& arguments) {
+  Options options;
+  std::unique_ptr<Method> method;
+  Arguments parser("train", "trains an adapter");
+  parser.add(options.session.fields());
+  parser.add(options.fields());
+  parser.add(options.train.fields());
+  parser.add_later("method", [&](const std::string& name) {
+    method = method_named(name.empty() ? options.method : name).make();
+    return method->fields();
+  });
+  if (!parser.parse(arguments)) return 0;
+  return options.dry_run ? dry_run(options, std::move(method), parser.fields())
+                         : train(options, std::move(method));
+}
+
+}  // namespace
+
+extern const CommandInfo train_command;
+const CommandInfo train_command{"train", "trains an adapter on a base model", run};
+
+}  // namespace lowrank

@@ -1,0 +1,60 @@
+#include "cli/session.h"
+
+#include <ATen/Parallel.h>
+
+#include "base/error.h"
+#include "cli/arguments.h"
+
+namespace lowrank {
+
+std::vector<Field> SessionOptions::fields() {
+  return {
+      field("model", model, "Hugging Face folder or GGUF file"),
+      one_of(field("dtype", dtype, "of products; auto: bf16 where the processor is fast with it"),
+             {"auto", "f32", "bf16"}),
+      one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
+      one_of(field("base_memory", base_memory,
+                   "fast: two packed copies of each weight for training; one: a single copy"),
+             {"fast", "one"}),
+      limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
+  };
+}
+
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options) {
+  require({{"--model", &options.model}});
+  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  return Checkpoint::open(options.model);
+}
+
+at::ScalarType compute_type(const SessionOptions& options) {
+  if (options.dtype == "f32") return at::kFloat;
+  if (options.dtype == "bf16") return at::kBFloat16;
+  return bf16_is_fast() ? at::kBFloat16 : at::kFloat;
+}
+
+std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, const SessionOptions& options,
+                                  const TrainPlan* plan, bool training) {
+  LoadOptions load;
+  load.compute = compute_type(options);
+  load.memory = options.base_memory == "fast" ? BaseMemory::fast : BaseMemory::one;
+  load.training = training;
+  if (plan) {
+    load.use = [uses = plan->uses](const TensorRef& tensor) {
+      const auto found = uses.find(tensor.name);
+      return found == uses.end() ? Use::frozen : found->second;
+    };
+  }
+  return checkpoint->family().load(checkpoint, load);
+}
+
+Session open_session(const SessionOptions& options, const std::string& adapter) {
+  Session session;
+  session.checkpoint = open_model(options);
+  if (!adapter.empty()) session.adapter = load_adapter(adapter, session.checkpoint->spec());
+  session.model =
+      load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);
+  if (session.adapter) session.adapter->method->begin_step({});
+  return session;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "peft/adapter_file.h"
+#include "text/tokenizer.h"
+
+namespace lowrank {
+
+/// What every command that runs a model takes.
+struct SessionOptions {
+  std::string model;
+  std::string dtype = "auto";
+  std::string device = "auto";
+  std::string base_memory = "fast";
+  int64_t threads = 0;
+
+  std::vector<Field> fields();
+};
+
+/// Opens the model's files. Errors: as Checkpoint::open; a missing --model.
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options);
+
+/// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
+std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, const SessionOptions& options,
+                                  const TrainPlan* plan, bool training);
+
+/// A model in use: plain, or with the adapter of a folder.
+struct Session {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::optional<Adapter> adapter;
+  std::unique_ptr<Model> model;
+  Hooks plain;
+
+  const Hooks& hooks() const { return adapter ? static_cast<const Hooks&>(*adapter->method) : plain; }
+};
+
+/// Errors: as open_model and load_adapter. `adapter` may be empty.
+Session open_session(const SessionOptions& options, const std::string& adapter);
+
+/// The type that `dtype` means on this machine.
+at::ScalarType compute_type(const SessionOptions& options);
+
+}  // namespace lowrank

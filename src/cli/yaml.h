@@ -1,0 +1,13 @@
+#pragma once
+
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+namespace lowrank {
+
+/// A YAML mapping as JSON; plain scalars become null, booleans and numbers where they read as such. Errors:
+/// not_found; corrupt, with the line; invalid when it is no mapping or nests too deep.
+nlohmann::json read_yaml(const std::filesystem::path& path);
+
+}  // namespace lowrank

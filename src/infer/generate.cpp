@@ -1,0 +1,192 @@
+#include "infer/generate.h"
+
+#include <algorithm>
+
+#include <ATen/core/grad_mode.h>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+
+namespace lowrank {
+namespace {
+
+/// Text that grows a token at a time and is watched for stop texts.
+class StoppableText {
+ public:
+  StoppableText(const Tokenizer& tokenizer, const std::vector<std::string>& stop)
+      : decoder_(tokenizer), stop_(stop) {}
+
+  /// Adds a token; returns what may be shown now.
+  std::string add(int64_t id) {
+    text_ += decoder_.next(id);
+    return release(false);
+  }
+  /// The end of the generation: what was held back.
+  std::string finish() {
+    if (!stopped_) text_ += decoder_.finish();
+    return release(true);
+  }
+
+  bool stopped() const { return stopped_; }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string release(bool last) {
+    for (const std::string& stop : stop_) {
+      // What was shown held no beginning of a stop text.
+      const size_t found =
+          stop.empty() ? std::string::npos : text_.find(stop, std::min(shown_, text_.size()));
+      if (found == std::string::npos) continue;
+      text_.resize(found);
+      stopped_ = true;
+    }
+    size_t end = text_.size();
+    if (!last && !stopped_) end -= held_back();
+    if (end <= shown_) return {};
+    const std::string piece = text_.substr(shown_, end - shown_);
+    shown_ = end;
+    return piece;
+  }
+
+  /// Bytes at the end that may be the beginning of a stop text.
+  size_t held_back() const {
+    size_t most = 0;
+    for (const std::string& stop : stop_) {
+      for (size_t length = std::min(stop.size(), text_.size()); length > most; --length) {
+        if (std::string_view(text_).ends_with(std::string_view(stop).substr(0, length))) most = length;
+      }
+    }
+    return most;
+  }
+
+  StreamDecoder decoder_;
+  const std::vector<std::string>& stop_;
+  std::string text_;
+  size_t shown_ = 0;
+  bool stopped_ = false;
+};
+
+struct Sequence {
+  int64_t index = 0;            ///< of the prompt
+  std::vector<int64_t> tokens;  ///< prompt and generated
+  size_t prompt = 0;
+  size_t cached = 0;  ///< tokens that the model has seen
+  Philox random{0};
+  StoppableText text;
+  bool ended = false, done = false;
+};
+
+class Group {
+ public:
+  Group(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer, const GenerationOptions& options,
+        const TextSink& sink)
+      : model_(model), hooks_(hooks), tokenizer_(tokenizer), options_(options), sink_(sink) {}
+
+  void add(int64_t index, const std::vector<int64_t>& prompt) {
+    check(!prompt.empty(), ErrorKind::invalid, "prompt {} has no tokens", index + 1);
+    const int64_t room = model_.spec().max_positions - static_cast<int64_t>(prompt.size());
+    check(room > 0, ErrorKind::invalid, "prompt {} has {} tokens, the model's context {}", index + 1,
+          prompt.size(), model_.spec().max_positions);
+    sequences_.push_back({index, prompt, prompt.size(), 0,
+                          Philox(static_cast<uint64_t>(options_.sampling.seed), static_cast<uint64_t>(index)),
+                          StoppableText(tokenizer_, options_.stop)});
+  }
+
+  void run(std::vector<Generation>& results) {
+    if (options_.max_new_tokens > 0) decode();
+    for (Sequence& sequence : sequences_) {
+      const std::string rest = sequence.text.finish();
+      if (sink_ && !rest.empty()) sink_(sequence.index, rest);
+      results[sequence.index] = {
+          {sequence.tokens.begin() + static_cast<int64_t>(sequence.prompt), sequence.tokens.end()},
+          sequence.text.text(),
+          sequence.ended};
+    }
+  }
+
+ private:
+  /// The tokens that the model has not seen of every sequence that goes on.
+  Batch next_batch() const {
+    Batch batch;
+    batch.offsets.push_back(0);
+    for (size_t slot = 0; slot < sequences_.size(); ++slot) {
+      const Sequence& sequence = sequences_[slot];
+      if (sequence.done) continue;
+      for (size_t i = sequence.cached; i < sequence.tokens.size(); ++i) {
+        batch.tokens.push_back(sequence.tokens[i]);
+        batch.positions.push_back(static_cast<int64_t>(i));
+      }
+      batch.offsets.push_back(batch.rows());
+      batch.examples.push_back(static_cast<int64_t>(slot));
+    }
+    return batch;
+  }
+
+  int64_t capacity() const {
+    int64_t longest = 0;
+    for (const Sequence& sequence : sequences_)
+      longest = std::max(longest, static_cast<int64_t>(sequence.prompt));
+    return std::min(model_.spec().max_positions, longest + options_.max_new_tokens);
+  }
+
+  void decode() {
+    // Virtual rows of a method take room in the cache too.
+    Batch first = next_batch();
+    const int64_t text_rows = first.rows();
+    hooks_.layout(first);
+    const int64_t extra = (first.rows() - text_rows) / std::max<int64_t>(1, first.sequences());
+    KvCache cache(static_cast<int64_t>(sequences_.size()), capacity() + extra);
+    for (Batch batch = std::move(first); batch.sequences() > 0; batch = next_batch(), hooks_.layout(batch)) {
+      throw_if_interrupted();
+      std::vector<int64_t> last;
+      for (int64_t s = 0; s < batch.sequences(); ++s) last.push_back(batch.offsets[s + 1] - 1);
+      const at::Tensor logits = batch_logits(model_, {&batch}, hooks_, last, &cache).contiguous();
+      float* row = logits.mutable_data_ptr<float>();
+      for (const int64_t slot : batch.examples) {
+        take(sequences_[slot], {row, static_cast<size_t>(logits.size(1))});
+        row += logits.size(1);
+      }
+    }
+  }
+
+  void take(Sequence& sequence, std::span<float> logits) {
+    sequence.cached = sequence.tokens.size();
+    const int64_t id = sample(logits, sequence.tokens, options_.sampling, sequence.random);
+    if (tokenizer_.ends_generation(id)) {
+      sequence.ended = sequence.done = true;
+      return;
+    }
+    sequence.tokens.push_back(id);
+    const std::string piece = sequence.text.add(id);
+    if (sink_ && !piece.empty()) sink_(sequence.index, piece);
+    sequence.ended = sequence.text.stopped();
+    const auto generated = static_cast<int64_t>(sequence.tokens.size() - sequence.prompt);
+    sequence.done = sequence.ended || generated == options_.max_new_tokens ||
+                    static_cast<int64_t>(sequence.tokens.size()) >= model_.spec().max_positions;
+  }
+
+  const Model& model_;
+  const Hooks& hooks_;
+  const Tokenizer& tokenizer_;
+  const GenerationOptions& options_;
+  const TextSink& sink_;
+  std::vector<Sequence> sequences_;
+};
+
+}  // namespace
+
+std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
+                                 std::span<const std::vector<int64_t>> prompts,
+                                 const GenerationOptions& options, const TextSink& sink) {
+  const at::NoGradGuard no_grad;
+  std::vector<Generation> results(prompts.size());
+  for (size_t begin = 0; begin < prompts.size(); begin += options.batch_size) {
+    Group group(model, hooks, tokenizer, options, sink);
+    const size_t end = std::min(prompts.size(), begin + options.batch_size);
+    for (size_t i = begin; i < end; ++i) group.add(static_cast<int64_t>(i), prompts[i]);
+    group.run(results);
+  }
+  return results;
+}
+
+}  // namespace lowrank

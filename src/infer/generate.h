@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "infer/sampler.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace lowrank {
+
+struct GenerationOptions {
+  SamplingOptions sampling;
+  int64_t max_new_tokens = 128;
+  int64_t batch_size = 16;        ///< sequences decoded together
+  std::vector<std::string> stop;  ///< texts that end a generation and are left out of it
+};
+
+struct Generation {
+  std::vector<int64_t> tokens;  ///< generated, without the end token
+  std::string text;             ///< without special tokens, up to a stop text
+  bool ended = false;           ///< by an end token or a stop text rather than by length
+};
+
+/// Called with each new piece of text of a sequence; pieces hold whole characters only, and never a part of a
+/// stop text.
+using TextSink = std::function<void(int64_t sequence, const std::string& text)>;
+
+/// Continues each prompt (token ids, not empty) with a key-value cache, several at a time; results do not
+/// depend on the grouping. Random choices derive from (seed, index of the prompt). Errors: invalid for
+/// prompts that leave no room in the model's context; interrupted.
+std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
+                                 std::span<const std::vector<int64_t>> prompts,
+                                 const GenerationOptions& options, const TextSink& sink = nullptr);
+
+}  // namespace lowrank

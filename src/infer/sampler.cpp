@@ -1,0 +1,103 @@
+#include "infer/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace lowrank {
+namespace {
+
+void penalise(std::span<float> logits, std::span<const int64_t> seen, double penalty) {
+  std::vector<int64_t> ids(seen.begin(), seen.end());
+  std::ranges::sort(ids);
+  const auto repeated = std::ranges::unique(ids);
+  ids.erase(repeated.begin(), repeated.end());
+  for (const int64_t id : ids) {
+    if (id < 0 || id >= static_cast<int64_t>(logits.size())) continue;
+    const auto factor = static_cast<float>(penalty);
+    logits[id] = logits[id] > 0 ? logits[id] / factor : logits[id] * factor;
+  }
+}
+
+struct Candidate {
+  float logit;
+  int64_t id;
+};
+
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+/// exp(logit - highest) of sorted candidates.
+std::vector<double> weights_of(const std::vector<Candidate>& candidates) {
+  std::vector<double> weights;
+  for (const Candidate& candidate : candidates) {
+    weights.push_back(std::exp(double{candidate.logit} - candidates.front().logit));
+  }
+  return weights;
+}
+
+/// Drops candidates by top-p, then by min-p; the likeliest always stays.
+void narrow(std::vector<Candidate>& candidates, const SamplingOptions& options) {
+  if (options.top_p < 1) {
+    const std::vector<double> weights = weights_of(candidates);
+    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    double before = 0;
+    size_t kept = 0;
+    while (kept < weights.size() && before < options.top_p * total) before += weights[kept++];
+    candidates.resize(std::max<size_t>(1, kept));
+  }
+  if (options.min_p > 0) {
+    const std::vector<double> weights = weights_of(candidates);
+    const auto kept = std::ranges::find_if(weights, [&](double weight) { return weight < options.min_p; });
+    candidates.resize(std::max<size_t>(1, kept - weights.begin()));
+  }
+}
+
+}  // namespace
+
+std::vector<Field> SamplingOptions::fields() {
+  constexpr double most = std::numeric_limits<int32_t>::max();
+  return {
+      limited(field("temperature", temperature, "0: the most likely token; higher: more varied"), 0, 100),
+      limited(field("top_k", top_k, "keep the k most likely tokens; 0: all"), 0, most),
+      limited(field("top_p", top_p, "keep the most likely tokens whose probabilities reach p"), 1e-9, 1),
+      limited(field("min_p", min_p, "keep tokens of at least min_p times the highest probability"), 0, 1),
+      limited(
+          field("repetition_penalty", repetition_penalty, "above 1: tokens seen so far become less likely"),
+          1e-3, 100),
+      limited(field("seed", seed, "of the random choice"), 0, most),
+  };
+}
+
+int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
+               Philox& random) {
+  if (options.repetition_penalty != 1) penalise(logits, seen, options.repetition_penalty);
+  const auto best = std::ranges::max_element(logits);
+  check(best != logits.end() && std::isfinite(*best), ErrorKind::invalid,
+        "the model's logits are not finite");
+  if (options.temperature == 0 || options.top_k == 1) return best - logits.begin();
+  const auto temperature = static_cast<float>(options.temperature);
+  std::vector<Candidate> candidates;
+  for (size_t id = 0; id < logits.size(); ++id)
+    candidates.push_back({logits[id] / temperature, static_cast<int64_t>(id)});
+  const auto kept = static_cast<size_t>(options.top_k);
+  if (kept > 0 && kept < candidates.size()) {
+    std::ranges::nth_element(candidates, candidates.begin() + options.top_k, likelier);
+    candidates.resize(kept);
+  }
+  std::ranges::sort(candidates, likelier);
+  narrow(candidates, options);
+  const std::vector<double> weights = weights_of(candidates);
+  double draw = random.uniform() * std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    draw -= weights[i];
+    if (draw < 0) return candidates[i].id;
+  }
+  return candidates.back().id;
+}
+
+}  // namespace lowrank

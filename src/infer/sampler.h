@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/fields.h"
+#include "base/rng.h"
+
+namespace lowrank {
+
+/// How the next token is chosen, with transformers' meanings and order: repetition penalty, temperature,
+/// top-k, top-p, min-p.
+struct SamplingOptions {
+  double temperature = 0;  ///< 0: the most likely token
+  int64_t top_k = 0;       ///< keep the k most likely; 0: all
+  double top_p = 1;        ///< keep the smallest set of most likely tokens whose probabilities reach p
+  double min_p = 0;        ///< keep tokens with at least min_p times the highest probability
+  double repetition_penalty =
+      1;  ///< positive logits of tokens seen so far are divided by it, negative ones multiplied
+  int64_t seed = 0;
+
+  std::vector<Field> fields();
+};
+
+/// The next token from `logits` [vocabulary], which are changed. `seen`: prompt and generated tokens so far.
+/// Ties go to the lower id. Errors: invalid when no logit is finite.
+int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
+               Philox& random);
+
+}  // namespace lowrank

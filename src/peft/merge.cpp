@@ -1,0 +1,155 @@
+#include "peft/merge.h"
+
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/isfinite.h>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/half.h"
+#include "formats/block_formats.h"
+#include "formats/safetensors_writer.h"
+#include "text/tokenizer_json.h"
+#include "text/tokenizer_gguf.h"
+
+namespace lowrank {
+namespace {
+
+/// A tensor of the result: a base tensor, perhaps changed by the adapter through the module that it belongs to.
+struct Output {
+  std::string name;
+  const TensorRef* source = nullptr;
+  const Module* merged_module = nullptr;  ///< nullptr: the tensor stays as it is
+  DType type = DType::f32;
+};
+
+bool is_block_format(DType type) { return info_of(type).block > 1; }
+
+DType output_type(DType stored, std::optional<DType> wanted) {
+  if (wanted) return *wanted;
+  return is_block_format(stored) ? DType::f32 : stored;
+}
+
+/// The module whose weight the tensor is, when the adapter changes it.
+const Module* changed_module(const ModelSpec& spec, const Method& method, const std::string& tensor) {
+  if (!tensor.ends_with(".weight")) return nullptr;
+  const Module* module = spec.find_module(tensor.substr(0, tensor.size() - 7));
+  return module && method.merges(*module) ? module : nullptr;
+}
+
+std::vector<Output> outputs_of(const Checkpoint& base, const Method& method, std::optional<DType> type, bool& untied) {
+  const ModelSpec& spec = base.spec();
+  std::vector<Output> outputs;
+  for (const TensorRef& tensor : spec.tensors) {
+    const StoredTensor* stored = base.find(tensor);
+    if (stored) {
+      outputs.push_back({tensor.name, &tensor, changed_module(spec, method, tensor.name), output_type(stored->dtype, type)});
+    } else if (tensor.role == Role::head && changed_module(spec, method, tensor.name)) {
+      // A tied head that the adapter changes gets a matrix of its own; the embedding stays.
+      const auto embedding = std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
+      outputs.push_back({tensor.name, &*embedding, changed_module(spec, method, tensor.name),
+                         output_type(base.find(*embedding)->dtype, type)});
+      untied = true;
+    }
+  }
+  return outputs;
+}
+
+at::Tensor merged_values(const Checkpoint& base, const Method& method, const Output& output) {
+  at::Tensor values = base.read(*output.source, at::kFloat);
+  if (!output.merged_module) return values;
+  const std::optional<at::Tensor> merged = method.merged(*output.merged_module, values);
+  check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}", output.name);
+  check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid, "merging gives values that are not finite in {}",
+        output.name);
+  return merged->contiguous();
+}
+
+void append_as(SafetensorsWriter& writer, const at::Tensor& values, DType type) {
+  const std::span<const float> from(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()));
+  if (type == DType::f32) return writer.append(std::as_bytes(from));
+  if (type == DType::bf16) {
+    std::vector<uint16_t> bits(from.size());
+    for (size_t i = 0; i < from.size(); ++i) bits[i] = bf16_from_float(from[i]);
+    return writer.append(std::as_bytes(std::span(bits)));
+  }
+  check(type == DType::f16, ErrorKind::unsupported, "merged tensors are written as F32, BF16 or F16, not {}",
+        info_of(type).name);
+  const at::Tensor half = values.to(at::kHalf);
+  writer.append({static_cast<const std::byte*>(half.const_data_ptr()), from.size() * 2});
+}
+
+void write_tensors(const Checkpoint& base, const Method& method, std::span<const Output> outputs,
+                   const std::filesystem::path& path) {
+  std::vector<StoredTensor> declared;
+  for (const Output& output : outputs) declared.push_back({output.name, output.type, output.source->shape, {}});
+  SafetensorsWriter writer(path, declared);
+  for (const Output& output : outputs) {
+    const StoredTensor& stored = *base.find(*output.source);
+    const bool rows_move = base.gguf() && output.source->rotary_heads > 0;
+    if (!output.merged_module && stored.dtype == output.type && !rows_move) {
+      writer.append(stored.bytes);
+    } else {
+      append_as(writer, merged_values(base, method, output), output.type);
+    }
+  }
+  writer.commit();
+}
+
+void write_description(const Checkpoint& base, bool untied, const std::filesystem::path& folder) {
+  nlohmann::json config = base.spec().config;
+  if (untied) config["tie_word_embeddings"] = false;
+  if (!base.gguf()) {
+    for (const auto& entry : std::filesystem::directory_iterator(base.path())) {
+      const std::string name = entry.path().filename().string();
+      const bool describes = name.ends_with(".json") || name.ends_with(".txt") || name.ends_with(".jinja") ||
+                             name.ends_with(".model");
+      if (!entry.is_regular_file() || !describes || name == "config.json" || name.ends_with(".index.json")) continue;
+      std::filesystem::copy_file(entry.path(), folder / name);
+    }
+  } else {
+    const TokenizerSpec spec = tokenizer_spec_from_gguf(*base.gguf());
+    write_file_atomically(folder / "tokenizer.json", tokenizer_json(spec).dump() + "\n");
+    write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(spec).dump(2) + "\n");
+    nlohmann::json generation = nlohmann::json::object();
+    if (spec.bos) config["bos_token_id"] = generation["bos_token_id"] = *spec.bos;
+    if (spec.eos) config["eos_token_id"] = *spec.eos;
+    generation["eos_token_id"] = spec.end_tokens;
+    write_file_atomically(folder / "generation_config.json", generation.dump(2) + "\n");
+  }
+  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
+}
+
+}  // namespace
+
+MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
+                            const std::filesystem::path& output) {
+  const at::NoGradGuard no_grad;
+  check(!std::filesystem::exists(output) || std::filesystem::is_empty(output), ErrorKind::invalid,
+        "{}: exists already; merging writes a new folder", output.string());
+  MergeResult result;
+  const std::vector<Output> outputs = outputs_of(base, *adapter.method, type, result.untied);
+  for (const Output& tensor : outputs) result.changed += tensor.merged_module != nullptr;
+  check(result.changed > 0, ErrorKind::unsupported, "the adapter's method changes no weight, so it cannot be merged");
+  result.tensors = static_cast<int64_t>(outputs.size());
+  const std::filesystem::path partial = output.string() + ".partial";
+  std::filesystem::remove_all(partial);
+  try {
+    std::filesystem::create_directories(partial);
+    write_tensors(base, *adapter.method, outputs, partial / "model.safetensors");
+    write_description(base, result.untied, partial);
+    result.bytes = static_cast<int64_t>(std::filesystem::file_size(partial / "model.safetensors"));
+    std::filesystem::remove(output);
+    std::filesystem::rename(partial, output);
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove_all(partial, ignored);
+    throw;
+  }
+  return result;
+}
+
+}  // namespace lowrank

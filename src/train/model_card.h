@@ -1,0 +1,16 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "peft/adapter_file.h"
+#include "train/run.h"
+
+namespace lowrank {
+
+/// Writes README.md beside an adapter: front matter as the Hugging Face hub reads it, what was trained on
+/// what, and the losses.
+void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
+                      const std::string& data, const TrainOptions& options, const RunResult& result);
+
+}  // namespace lowrank

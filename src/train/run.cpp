@@ -1,0 +1,143 @@
+#include "train/run.h"
+
+#include <cmath>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/process.h"
+
+namespace lowrank {
+namespace {
+
+class MetricsFile {
+ public:
+  explicit MetricsFile(const std::filesystem::path& path) : path_(path), file_(path, std::ios::trunc) {
+    check(file_.good(), ErrorKind::io, "{}: cannot write", path.string());
+  }
+
+  void write(const nlohmann::ordered_json& entry) {
+    file_ << entry.dump() << '\n' << std::flush;
+    check(file_.good(), ErrorKind::io, "{}: cannot write (is the disk full?)", path_.string());
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+nlohmann::ordered_json entry_of(const StepResult& step) {
+  return {{"step", step.step},
+          {"epoch", step.epoch},
+          {"loss", step.loss},
+          {"grad_norm", step.grad_norm},
+          {"learning_rate", step.learning_rate},
+          {"tokens", step.tokens},
+          {"target_tokens", step.target_tokens},
+          {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds},
+          {"peak_rss_bytes", peak_resident_bytes()},
+          {"seconds", step.seconds}};
+}
+
+class Run {
+ public:
+  Run(const Model& model, Adapter& adapter, std::span<const Example> train,
+      std::span<const Example> evaluation, const TrainOptions& options, const RunPlaces& places)
+      : model_(model),
+        adapter_(adapter),
+        evaluation_(evaluation),
+        options_(options),
+        places_(places),
+        trainer_(model, adapter, train, options),
+        metrics_(places.output / "metrics.jsonl") {}
+
+  RunResult to_the_end() {
+    while (!trainer_.done()) {
+      if (interrupted()) stop();
+      take_step();
+      const int64_t step = trainer_.state().step;
+      if (evaluates_after(step)) evaluate_now();
+      if (options_.save_every > 0 && step % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
+    }
+    if (evaluation_.empty()) save_adapter(places_.output, adapter_, places_.base);
+    result_.steps = trainer_.state().step;
+    return result_;
+  }
+
+ private:
+  void take_step() {
+    const StepResult step = trainer_.step();
+    metrics_.write(entry_of(step));
+    if (step.step == 1) result_.first_loss = step.loss;
+    result_.last_loss = step.loss;
+    result_.tokens += step.tokens;
+    result_.target_tokens += step.target_tokens;
+    result_.seconds += step.seconds;
+    if (places_.after_step) places_.after_step(step, trainer_.total_steps());
+  }
+
+  bool evaluates_after(int64_t step) const {
+    if (evaluation_.empty()) return false;
+    const int64_t every = options_.eval_every > 0 ? options_.eval_every : trainer_.steps_per_epoch();
+    return step % every == 0 || trainer_.done();
+  }
+
+  void evaluate_now() {
+    TrainState& state = trainer_.state();
+    adapter_.method->begin_step({state.step, trainer_.total_steps()});
+    const Evaluation found = evaluate(model_, *adapter_.method, evaluation_, options_.batch_size);
+    metrics_.write(
+        {{"step", state.step},
+         {"epoch", static_cast<double>(state.step) / static_cast<double>(trainer_.steps_per_epoch())},
+         {"eval_loss", found.loss},
+         {"eval_perplexity", found.perplexity()},
+         {"eval_target_tokens", found.target_tokens}});
+    if (std::isnan(state.best_loss) || found.loss < state.best_loss) {
+      state.best_loss = found.loss;
+      state.best_step = state.step;
+      save_adapter(places_.output, adapter_, places_.base);
+      result_.best_eval_loss = found.loss;
+      result_.best_step = state.step;
+    }
+    if (places_.after_evaluation) places_.after_evaluation(state.step, found);
+  }
+
+  std::filesystem::path save_checkpoint() {
+    const std::string name = "checkpoint-" + std::to_string(trainer_.state().step);
+    const std::filesystem::path partial = places_.output / (name + ".partial");
+    std::filesystem::remove_all(partial);
+    save_adapter(partial, adapter_, places_.base);
+    write_state(partial / "trainer_state.safetensors", trainer_.state());
+    std::filesystem::remove_all(places_.output / name);
+    std::filesystem::rename(partial, places_.output / name);
+    return places_.output / name;
+  }
+
+  [[noreturn]] void stop() {
+    const std::filesystem::path saved = save_checkpoint();
+    fail(ErrorKind::interrupted, "interrupted after step {}; the state is in {}", trainer_.state().step,
+         saved.string());
+  }
+
+  const Model& model_;
+  Adapter& adapter_;
+  std::span<const Example> evaluation_;
+  const TrainOptions& options_;
+  const RunPlaces& places_;
+  Trainer trainer_;
+  MetricsFile metrics_;
+  RunResult result_;
+};
+
+}  // namespace
+
+RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
+                       std::span<const Example> evaluation, const TrainOptions& options,
+                       const RunPlaces& places) {
+  std::filesystem::create_directories(places.output);
+  return Run(model, adapter, train, evaluation, options, places).to_the_end();
+}
+
+}  // namespace lowrank

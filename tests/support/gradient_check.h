@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cmath>
+#include <functional>
+
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "peft/parameters.h"
+
+namespace lowrank::test {
+
+/// Compares the gradient of `loss` (which must run backward into `parameters` when `backward` is true) with central
+/// differences in f64 at every `stride`-th value.
+inline void expect_gradients(ParameterSet& parameters, const std::function<double(bool backward)>& loss, int64_t stride,
+                             double tolerance = 1e-5) {
+  parameters.zero_gradients();
+  loss(true);
+  const at::Tensor gradient = parameters.gradients().clone();
+  auto* values = parameters.values().mutable_data_ptr<double>();
+  const auto* computed = gradient.const_data_ptr<double>();
+  constexpr double step = 1e-5;
+  double largest = 0;
+  for (int64_t i = 0; i < parameters.count(); i += stride) {
+    const at::NoGradGuard no_grad;
+    const double value = values[i];
+    values[i] = value + step;
+    const double above = loss(false);
+    values[i] = value - step;
+    const double below = loss(false);
+    values[i] = value;
+    const double expected = (above - below) / (2 * step);
+    largest = std::max(largest, std::abs(expected));
+    EXPECT_NEAR(computed[i], expected, tolerance * std::max(1.0, std::abs(expected))) << "value " << i;
+  }
+  EXPECT_GT(largest, 1e-6) << "the loss depends on no parameter: the check says nothing";
+}
+
+}  // namespace lowrank::test

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/rng.h"
+#include "formats/safetensors_writer.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "text/dataset.h"
+
+namespace lowrank::test {
+
+/// A folder that goes away with its owner.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "lowrank-test-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The configuration of a small Llama: 2 layers, 4 heads on 2 key heads, vocabulary 64.
+inline nlohmann::json tiny_llama_config() {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"vocab_size", 64},
+          {"max_position_embeddings", 128},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 10000.0},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", false}};
+}
+
+/// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any known family.
+inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann::json& config, uint64_t seed = 1) {
+  std::filesystem::create_directories(folder);
+  const ModelSpec spec = family_of_model_type(config["model_type"].get<std::string>(), "test").spec(config);
+  Philox random(seed);
+  std::vector<StoredTensor> tensors;
+  std::vector<std::vector<float>> values;
+  for (const TensorRef& tensor : spec.tensors) {
+    if (tensor.optional) continue;
+    std::vector<float>& data = values.emplace_back(*element_count(tensor.shape));
+    const float deviation = tensor.shape.size() == 2 ? 1 / std::sqrt(static_cast<float>(tensor.shape[1])) : 0.1F;
+    for (float& value : data) value = random.normal() * deviation + (tensor.role == Role::norm ? 1.F : 0.F);
+    tensors.push_back({tensor.name, DType::f32, tensor.shape, {}});
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].bytes = std::as_bytes(std::span(values[i]));
+  write_safetensors(folder / "model.safetensors", tensors);
+  write_file_atomically(folder / "config.json", config.dump());
+}
+
+/// Random sequences of the given lengths; all tokens are targets.
+inline std::vector<Example> random_examples(std::vector<int64_t> lengths, int64_t vocabulary, uint64_t seed = 2) {
+  Philox random(seed);
+  std::vector<Example> examples;
+  for (const int64_t length : lengths) {
+    Example example;
+    for (int64_t i = 0; i < length; ++i) {
+      example.tokens.push_back(static_cast<int64_t>(random.below(static_cast<uint64_t>(vocabulary))));
+    }
+    example.labels = example.tokens;
+    examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
+inline Batch batch_of(const std::vector<Example>& examples) {
+  std::vector<int64_t> indices;
+  for (size_t i = 0; i < examples.size(); ++i) indices.push_back(static_cast<int64_t>(i));
+  return make_batch(examples, indices);
+}
+
+}  // namespace lowrank::test
