@@ -124,7 +124,8 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bo
 
 std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_share, uint64_t seed) {
   const auto count = static_cast<int64_t>(dataset.examples.size());
-  const auto evaluated = static_cast<int64_t>(std::lround(evaluation_share * static_cast<double>(count)));
+  const bool is_share = evaluation_share > 0 && evaluation_share < 1;
+  const int64_t evaluated = is_share ? std::lround(evaluation_share * static_cast<double>(count)) : 0;
   check(evaluated >= 1 && evaluated < count, ErrorKind::invalid,
         "--eval-split {} of {} rows leaves no row for {}", evaluation_share, count,
         evaluated < 1 ? "evaluation" : "training");

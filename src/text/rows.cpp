@@ -73,18 +73,14 @@ class RowReader {
   std::string where_;
 };
 
-/// Stanford Alpaca's prompts (Taori et al. 2023).
+/// Stanford Alpaca's prompts (Taori et al. 2023, PROMPT_DICT of its train.py).
 std::string alpaca_prompt(const std::string& instruction, const std::string& input) {
-  if (input.empty()) {
-    return "Below is an instruction that describes a task. Write a response that appropriately completes the "
-           "request.\n\n"
-           "### Instruction:\n" +
-           instruction + "\n\n### Response:\n";
-  }
-  return "Below is an instruction that describes a task, paired with an input that provides further context. "
-         "Write a "
-         "response that appropriately completes the request.\n\n### Instruction:\n" +
-         instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
+  const bool alone = input.empty();
+  return fmt::format(
+      "Below is an instruction that describes a task{}. Write a response that appropriately completes the "
+      "request.\n\n### Instruction:\n{}{}{}\n\n### Response:",
+      alone ? "" : ", paired with an input that provides further context", instruction,
+      alone ? "" : "\n\n### Input:\n", input);
 }
 
 Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t line,
@@ -127,10 +123,10 @@ Json parse_line(std::string_view line, const std::string& where) {
     Json row = Json::parse(line.begin(), line.end(), shallow);
     check(row.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
     return row;
-  } catch (const Json::exception& error) {
-    fail(ErrorKind::corrupt, "{}: not JSON, or cut off (byte {} of the line)", where,
-         dynamic_cast<const Json::parse_error*>(&error) ? static_cast<const Json::parse_error&>(error).byte
-                                                        : 0);
+  } catch (const Json::parse_error& error) {
+    fail(ErrorKind::corrupt, "{}: not JSON, or cut off (byte {} of the line)", where, error.byte);
+  } catch (const Json::exception&) {
+    fail(ErrorKind::corrupt, "{}: a number that is too large", where);
   }
 }
 
