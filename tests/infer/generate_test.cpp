@@ -1,0 +1,112 @@
+// Greedy text equals transformers'; grouping, caching and stop texts do not change it.
+#include "infer/generate.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "support/places.h"
+
+namespace lowrank {
+namespace {
+
+class Greedy : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto path = test::real_model();
+    if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+    tokenizer.emplace(load_tokenizer(*path));
+    const auto checkpoint = Checkpoint::open(*path);
+    model = checkpoint->family().load(checkpoint, {});
+    expected = read_json_file(test::fixture("smollm2/generation.json"), 1 << 20);
+    for (const auto& entry : expected) prompts.push_back(entry["prompt_ids"]);
+  }
+
+  std::optional<Tokenizer> tokenizer;
+  std::unique_ptr<Model> model;
+  nlohmann::json expected;
+  std::vector<std::vector<int64_t>> prompts;
+};
+
+TEST_F(Greedy, TextEqualsTransformersInOneBatchAndAlone) {
+  for (const int64_t batch_size : {4, 1}) {
+    GenerationOptions options;
+    options.max_new_tokens = 48;
+    options.batch_size = batch_size;
+    const auto results = generate(*model, Hooks(), *tokenizer, prompts, options);
+    for (size_t i = 0; i < results.size(); ++i) {
+      EXPECT_EQ(results[i].text, expected[i]["text"].get<std::string>()) << "batch of " << batch_size;
+    }
+  }
+}
+
+TEST_F(Greedy, StopTextsEndTheTextAndAreLeftOut) {
+  const std::string whole = expected[1]["text"];
+  const std::string stop = whole.substr(whole.size() / 2, 5);
+  GenerationOptions options;
+  options.max_new_tokens = 48;
+  options.stop = {stop};
+  std::string streamed;
+  const auto results = generate(*model, Hooks(), *tokenizer, std::span(prompts).subspan(1, 1), options,
+                                [&](int64_t, const std::string& text) { streamed += text; });
+  EXPECT_EQ(results[0].text, whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(streamed, results[0].text);
+  EXPECT_TRUE(results[0].ended);
+}
+
+TEST_F(Greedy, SamplingFollowsTheSeedNotTheGrouping) {
+  GenerationOptions options;
+  options.max_new_tokens = 12;
+  options.sampling.temperature = 1.5;
+  options.sampling.seed = 7;
+  const auto together = generate(*model, Hooks(), *tokenizer, prompts, options);
+  const auto again = generate(*model, Hooks(), *tokenizer, prompts, options);
+  options.sampling.seed = 8;
+  const auto other = generate(*model, Hooks(), *tokenizer, prompts, options);
+  bool differs = false;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(together[i].tokens, again[i].tokens);
+    differs |= together[i].tokens != other[i].tokens;
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(Sampler, CutsFollowTheirDefinitions) {
+  const std::vector<float> logits{2.0F, 1.0F, 0.0F, -1.0F, -20.0F};
+  const auto kept = [&](const SamplingOptions& options) {
+    std::vector<bool> seen(logits.size());
+    Philox random(1);
+    for (int i = 0; i < 4000; ++i) {
+      std::vector<float> copy = logits;
+      seen[sample(copy, {}, options, random)] = true;
+    }
+    return std::count(seen.begin(), seen.end(), true);
+  };
+  SamplingOptions options;
+  EXPECT_EQ(kept(options), 1);  // temperature 0 is greedy
+  options.temperature = 1;
+  EXPECT_EQ(kept(options), 4);  // the last has probability 1e-9
+  options.top_k = 2;
+  EXPECT_EQ(kept(options), 2);
+  options.top_k = 0;
+  options.top_p = 0.7;  // probabilities 0.64, 0.24, 0.09, 0.03
+  EXPECT_EQ(kept(options), 2);
+  options.top_p = 1;
+  options.min_p = 0.1;
+  EXPECT_EQ(kept(options), 3);
+}
+
+TEST(Sampler, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogits) {
+  std::vector<float> logits{2.0F, 1.9F, -1.0F};
+  SamplingOptions options;
+  options.repetition_penalty = 2;
+  Philox random(1);
+  const std::vector<int64_t> seen{0, 2, 0};
+  EXPECT_EQ(sample(logits, seen, options, random), 1);
+  EXPECT_EQ(logits[0], 1.0F);
+  EXPECT_EQ(logits[2], -2.0F);
+}
+
+}  // namespace
+}  // namespace lowrank

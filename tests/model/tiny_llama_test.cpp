@@ -1,0 +1,54 @@
+// Tiny random Llama checkpoints: logits equal transformers', from every way the files can lie.
+#include <gtest/gtest.h>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/max.h>
+
+#include "formats/safetensors.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "support/places.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+at::Tensor stored(const SafetensorsFile& file, const std::string& name, at::ScalarType type) {
+  const StoredTensor& tensor = *file.find(name);
+  return at::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.shape, type).clone();
+}
+
+class TinyLlama : public testing::TestWithParam<const char*> {};
+
+TEST_P(TinyLlama, LogitsEqualTransformers) {
+  const std::filesystem::path folder = test::fixture("tiny_llama") / GetParam();
+  const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
+  const auto checkpoint = Checkpoint::open(folder);
+  const auto model = checkpoint->family().load(checkpoint, {});
+  // The sequences are packed into one batch: they must not see each other.
+  std::vector<Example> examples;
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor ids = stored(expected, "ids_" + std::to_string(i), at::kLong);
+    Example example;
+    example.tokens.assign(ids.const_data_ptr<int64_t>(), ids.const_data_ptr<int64_t>() + ids.numel());
+    example.labels = example.tokens;
+    examples.push_back(std::move(example));
+  }
+  const Batch batch = test::batch_of(examples);
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor logits = stored(expected, "logits_" + std::to_string(i), at::kFloat);
+    std::vector<int64_t> rows;
+    for (int64_t j = 0; j < logits.size(0); ++j) rows.push_back(batch.offsets[i + 1] - logits.size(0) + j);
+    const at::Tensor ours = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+    EXPECT_LT(at::max(at::abs(ours - logits)).item<double>(), 1e-4) << "sequence " << i;
+    EXPECT_GT(at::max(at::abs(logits)).item<double>(), 0.5);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, TinyLlama, testing::Values("llama3", "linear", "sharded", "bf16"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace lowrank

@@ -1,0 +1,100 @@
+// A run from a given adapter on given rows gives PEFT's losses, and micro-batches do not change it.
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "model/registry.h"
+#include "support/places.h"
+#include "text/tokenizer.h"
+#include "train/trainer.h"
+
+namespace lowrank {
+namespace {
+
+struct Reference {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  Dataset rows;
+  nlohmann::json steps;
+};
+
+Reference load_reference(const std::filesystem::path& model) {
+  const Tokenizer tokenizer = load_tokenizer(model);
+  Reference reference{Checkpoint::open(model), {}, read_json_file(test::fixture("smollm2/peft_run.json"), 1 << 20)};
+  reference.rows = load_dataset(test::fixture("smollm2/rows.jsonl"), &tokenizer,
+                                reference.checkpoint->spec().vocabulary_size, {});
+  return reference;
+}
+
+TrainOptions options_of_the_run() {
+  TrainOptions options;
+  options.steps = 20;
+  options.batch_size = 2;
+  options.lr = 1e-3;
+  options.warmup = 5;
+  options.shuffle = false;
+  return options;
+}
+
+std::vector<StepResult> run(const Reference& reference, const TrainOptions& options, at::ScalarType type) {
+  Adapter adapter = load_adapter(test::fixture("smollm2/peft_adapter"), reference.checkpoint->spec());
+  LoadOptions load;
+  load.compute = type;
+  load.training = true;
+  const auto model = reference.checkpoint->family().load(reference.checkpoint, load);
+  Trainer trainer(*model, adapter, reference.rows.examples, options);
+  std::vector<StepResult> results;
+  while (!trainer.done()) results.push_back(trainer.step());
+  return results;
+}
+
+TEST(PeftRun, LossesOfTwentyStepsInF32) {
+  const auto model = test::real_model();
+  if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  const Reference reference = load_reference(*model);
+  const std::vector<StepResult> results = run(reference, options_of_the_run(), at::kFloat);
+  ASSERT_EQ(results.size(), reference.steps.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    const nlohmann::json& expected = reference.steps[i];
+    EXPECT_NEAR(results[i].loss, expected["loss"].get<double>(), i == 0 ? 2e-4 : 3e-3) << "step " << i + 1;
+    EXPECT_NEAR(results[i].learning_rate, expected["learning_rate"].get<double>(), 1e-9);
+    EXPECT_EQ(results[i].target_tokens, expected["targets"].get<int64_t>());
+  }
+  EXPECT_NEAR(results[0].grad_norm, reference.steps[0]["grad_norm"].get<double>(),
+              1e-3 * reference.steps[0]["grad_norm"].get<double>());
+  EXPECT_LT(reference.steps[19]["loss"].get<double>(), 0.8 * reference.steps[0]["loss"].get<double>());
+}
+
+TEST(PeftRun, AccumulationGivesTheSameStep) {
+  const auto model = test::real_model();
+  if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  const Reference reference = load_reference(*model);
+  TrainOptions together = options_of_the_run();
+  together.steps = 3;
+  together.batch_size = 4;
+  TrainOptions apart = together;
+  apart.batch_size = 1;
+  apart.grad_accum = 4;
+  const auto one = run(reference, together, at::kFloat);
+  const auto four = run(reference, apart, at::kFloat);
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_NEAR(one[i].loss, four[i].loss, 2e-5) << "step " << i + 1;
+    EXPECT_NEAR(one[i].grad_norm, four[i].grad_norm, 1e-4 * one[i].grad_norm) << "step " << i + 1;
+  }
+}
+
+TEST(PeftRun, TheSameRunGivesTheSameBits) {
+  const auto model = test::real_model();
+  if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  const Reference reference = load_reference(*model);
+  TrainOptions options = options_of_the_run();
+  options.steps = 3;
+  options.shuffle = true;
+  const auto first = run(reference, options, at::kFloat);
+  const auto second = run(reference, options, at::kFloat);
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(first[i].loss, second[i].loss);
+    EXPECT_EQ(first[i].grad_norm, second[i].grad_norm);
+  }
+}
+
+}  // namespace
+}  // namespace lowrank
