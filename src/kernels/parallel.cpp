@@ -5,23 +5,33 @@
 
 #include <ATen/Parallel.h>
 
+#include "base/error.h"
+
+#ifndef _OPENMP
+#error "at::parallel_for would be serial: this file must be compiled with OpenMP (cmake/layers.cmake)"
+#endif
+
 namespace lowrank {
 
-void parallel_for(int64_t begin, int64_t end, int64_t grain,
-                  const std::function<void(int64_t, int64_t)>& body) {
-  at::parallel_for(begin, end, grain, [&](int64_t from, int64_t to) { body(from, to); });
+int thread_count() { return std::max(1, at::get_num_threads()); }
+
+void set_thread_count(int count) {
+  check(count >= 1, ErrorKind::invalid, "{} threads were asked for; at least 1 is needed", count);
+  at::set_num_threads(count);
 }
 
-void parallel_tasks(int64_t tasks, const std::function<void(int64_t)>& body) {
+int thread_index() { return at::get_thread_num(); }
+
+void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  at::parallel_for(begin, end, std::max<int64_t>(1, grain), [&](int64_t first, int64_t last) { body(first, last); });
+}
+
+void parallel_tasks(int64_t count, const std::function<void(int64_t)>& body) {
   std::atomic<int64_t> next{0};
-  const int64_t threads = std::min<int64_t>(tasks, at::get_num_threads());
-  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
-    for (int64_t task = next++; task < tasks; task = next++) body(task);
+  const int64_t workers = std::min<int64_t>(count, thread_count());
+  at::parallel_for(0, workers, 1, [&](int64_t, int64_t) {
+    for (int64_t task = next++; task < count; task = next++) body(task);
   });
-}
-
-int thread_count() {
-  return at::get_num_threads();
 }
 
 }  // namespace lowrank

@@ -8,7 +8,8 @@
 
 #include <cstdint>
 
-#include <hwy/highway.h>
+// For exp; it includes highway.h for the target at hand.
+#include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

@@ -1,0 +1,308 @@
+#include <algorithm>
+
+#include <hwy/aligned_allocator.h>
+
+#include "kernels/cpu/attention_cpu.h"
+#include "kernels/cpu/highway_targets.h"
+#include "kernels/parallel.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward_cpu.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/cpu/attention_tiles-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowrank {
+namespace HWY_NAMESPACE {
+
+constexpr int64_t key_block = 96;
+constexpr float ln2 = 0.69314718f;
+
+struct BackwardTask {
+  const AttentionOperands& operands;
+  const AttentionGradients& gradients;
+  const BackwardSchedule& schedule;
+  const QueryChunk& chunk;
+  int64_t kv_head;
+  float* scratch;  ///< as BackwardScratch divides it
+  float* partial;  ///< [schedule.partial_rows, kv_heads, 2, dp]: dk and dv of shared rows
+};
+
+/// Parts of one task's scratch: q (times scale/ln 2), dout, dq [rows, dp]; p, ds [rows, key_block]; lse, dot
+/// [rows]; of the key block k [key_block, dp], kt, vt [head_dim, key_block]; dk, dv [chunk.sum_rows, dp] sums
+/// of the whole chunk.
+struct BackwardScratch {
+  int64_t dp, g, rows;
+  float *q, *dout, *dq, *p, *ds, *lse, *dot, *k, *kt, *vt, *dk, *dv;
+};
+
+HWY_INLINE BackwardScratch backward_parts(const BackwardTask& task, const QueryBlock& block) {
+  const AttentionShape& shape = task.operands.shape;
+  BackwardScratch s;
+  s.dp = round_up(shape.head_dim);
+  s.g = shape.heads / shape.kv_heads;
+  s.rows = block.count * s.g;
+  s.dk = task.scratch;
+  s.dv = s.dk + task.chunk.sum_rows * s.dp;
+  s.k = s.dv + task.chunk.sum_rows * s.dp;
+  s.kt = s.k + key_block * s.dp;
+  s.vt = s.kt + shape.head_dim * key_block;
+  s.q = s.vt + shape.head_dim * key_block;
+  s.dout = s.q + s.rows * s.dp;
+  s.dq = s.dout + s.rows * s.dp;
+  s.p = s.dq + s.rows * s.dp;
+  s.ds = s.p + s.rows * key_block;
+  s.lse = s.ds + s.rows * key_block;
+  s.dot = s.lse + s.rows;
+  return s;
+}
+
+int64_t backward_scratch(const AttentionShape& shape, int64_t count, int64_t sum_rows) {
+  const int64_t dp = round_up(shape.head_dim), rows = count * (shape.heads / shape.kv_heads);
+  return 2 * sum_rows * dp + key_block * dp + 2 * shape.head_dim * key_block +
+         rows * (3 * dp + 2 * key_block + 2);
+}
+
+HWY_INLINE float dot(const float* a, const float* b, int64_t n) {
+  Vector sum = hn::Zero(F32());
+  for (int64_t i = 0; i < n; i += lanes) sum = hn::MulAdd(load(a + i), load(b + i), sum);
+  return hn::GetLane(hn::SumOfLanes(F32(), sum));
+}
+
+HWY_INLINE void clear(float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += lanes) store(hn::Zero(F32()), p + i);
+}
+
+/// Copies the block's rows of q and dout, and dot = dout·out; dq serves as scratch for out, and is cleared.
+template <class T>
+void begin_block(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s) {
+  const AttentionShape& shape = task.operands.shape;
+  const int64_t d = shape.head_dim;
+  const float factor = static_cast<float>(shape.scale * 1.4426950408889634);
+  const ConstRows q = task.operands.q, out = task.gradients.out, dout = task.gradients.dout;
+  for (int64_t r = 0; r < s.rows; ++r) {
+    const int64_t t = block.row + r / s.g, head = task.kv_head * s.g + r % s.g;
+    copy_row(static_cast<const T*>(q.data) + t * q.stride + head * d, d, factor, s.q + r * s.dp);
+    copy_row(static_cast<const T*>(dout.data) + t * dout.stride + head * d, d, 1.0f, s.dout + r * s.dp);
+    copy_row(static_cast<const T*>(out.data) + t * out.stride + head * d, d, 1.0f, s.dq + r * s.dp);
+    s.lse[r] = task.gradients.lse[t * shape.heads + head];
+    s.dot[r] = dot(s.dout + r * s.dp, s.dq + r * s.dp, s.dp);
+  }
+  clear(s.dq, s.rows * s.dp);
+}
+
+/// One row, columns [0, width): s holds scores and dp holds dout·v; they become P = 2^(s - lse) and dS = P
+/// (dp - dot), both 0 outside `seen`. Only columns [columns) hold anything yet.
+HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range columns, Range seen, float lse,
+                                  float dot) {
+  const F32 f;
+  const Vector shift = hn::Set(f, lse), mean = hn::Set(f, dot);
+  clear(s, columns.begin);
+  clear(dp, columns.begin);
+  for (int64_t c = columns.begin; c < columns.end; c += lanes) {
+    // A score may round to just above lse, where exp2_negative still holds.
+    Vector p = exp2_negative(hn::Sub(load(s + c), shift));
+    Vector ds = hn::Mul(p, hn::Sub(load(dp + c), mean));
+    if (c < seen.begin || c + lanes > seen.end) {
+      const auto keep = inside(c, seen);
+      p = hn::IfThenElseZero(keep, p);
+      ds = hn::IfThenElseZero(keep, ds);
+    }
+    store(p, s + c);
+    store(ds, dp + c);
+  }
+  clear(s + columns.end, width - columns.end);
+  clear(dp + columns.end, width - columns.end);
+}
+
+/// P and dS of all rows of the block with n packed keys at positions from `position` on, and dq += dS k.
+void add_query_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
+                         int64_t position, int64_t n) {
+  const AttentionShape& shape = task.operands.shape;
+  const int64_t width = round_up(n);
+  for (int64_t r = 0; r < s.rows; r += tile_rows) {
+    const int64_t m = std::min<int64_t>(tile_rows, s.rows - r);
+    const int64_t first = block.position + r / s.g, last = block.position + (r + m - 1) / s.g;
+    const Range seen = visible_keys(shape, first, last, position, n);
+    const Range columns{seen.begin / lanes * lanes,
+                        seen.size() == 0 ? seen.begin / lanes * lanes : round_up(seen.end)};
+    float* p = s.p + r * key_block;
+    float* ds = s.ds + r * key_block;
+    product(m, columns.size(), shape.head_dim, s.q + r * s.dp, s.dp, 1, s.kt + columns.begin, key_block,
+            p + columns.begin, key_block, false);
+    product(m, columns.size(), shape.head_dim, s.dout + r * s.dp, s.dp, 1, s.vt + columns.begin, key_block,
+            ds + columns.begin, key_block, false);
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t t = block.position + (r + i) / s.g;
+      probabilities_row(p + i * key_block, ds + i * key_block, width, columns,
+                        visible_keys(shape, t, t, position, n), s.lse[r + i], s.dot[r + i]);
+    }
+    if (task.gradients.dq.data)
+      product(m, s.dp, seen.size(), ds + seen.begin, key_block, 1, s.k + seen.begin * s.dp, s.dp,
+              s.dq + r * s.dp, s.dp, true);
+  }
+}
+
+/// dk += dSᵀ q, dv += Pᵀ dout for n keys at positions from `position` on, summed in rows `at` … of the chunk.
+void add_key_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
+                       int64_t position, int64_t n, int64_t at) {
+  for (int64_t j = 0; j < n; j += tile_rows) {
+    const int64_t m = std::min<int64_t>(tile_rows, n - j);
+    const Range queries =
+        seeing_queries(task.operands.shape, position + j, position + j + m - 1, block.position, block.count);
+    const int64_t row = queries.begin * s.g, rows = queries.size() * s.g;
+    product(m, s.dp, rows, s.ds + row * key_block + j, 1, key_block, s.q + row * s.dp, s.dp,
+            s.dk + (at + j) * s.dp, s.dp, true);
+    product(m, s.dp, rows, s.p + row * key_block + j, 1, key_block, s.dout + row * s.dp, s.dp,
+            s.dv + (at + j) * s.dp, s.dp, true);
+  }
+}
+
+/// Row of the chunk's sums for row `row` of a source, or -1 when its gradient is not wanted.
+HWY_INLINE int64_t sum_row(const QueryChunk& chunk, int32_t source, int64_t row) {
+  for (const KeySpan& span : chunk.spans)
+    if (span.source == source && row >= span.begin && row < span.end) return span.at + row - span.begin;
+  return -1;
+}
+
+template <class T>
+void pack_keys(const BackwardTask& task, const BackwardScratch& s, int32_t source, int64_t row, int64_t n) {
+  const int64_t d = task.operands.shape.head_dim;
+  const ConstRows k = task.operands.k[source], v = task.operands.v[source];
+  const T* keys = static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d;
+  transpose_rows(keys, k.stride, n, d, s.kt, key_block);
+  transpose_rows(static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d, v.stride, n, d, s.vt,
+                 key_block);
+  for (int64_t j = 0; j < n; ++j) copy_row(keys + j * k.stride, d, 1.0f, s.k + j * s.dp);
+}
+
+template <class T>
+void backward_block(const BackwardTask& task, const QueryBlock& block) {
+  const AttentionShape& shape = task.operands.shape;
+  const BackwardScratch s = backward_parts(task, block);
+  begin_block<T>(task, block, s);
+  for (int64_t i = 0; i < block.key_runs; ++i) {
+    const KeyRun& run = task.operands.plan->keys[block.first_key_run + i];
+    const Range seen =
+        visible_keys(shape, block.position, block.position + block.count - 1, run.first_position, run.count);
+    for (int64_t first = seen.begin; first < seen.end; first += key_block) {
+      const int64_t n = std::min(key_block, seen.end - first), row = run.begin + first;
+      const int64_t position = run.first_position + first, at = sum_row(task.chunk, run.source, row);
+      pack_keys<T>(task, s, run.source, row, n);
+      add_query_gradients(task, block, s, position, n);
+      if (at >= 0) add_key_gradients(task, block, s, position, n, at);
+    }
+  }
+  const MutableRows dq = task.gradients.dq;
+  if (!dq.data) return;
+  for (int64_t r = 0; r < s.rows; ++r)
+    write_row(s.dq + r * s.dp, shape.head_dim, static_cast<float>(shape.scale),
+              static_cast<T*>(dq.data) + (block.row + r / s.g) * dq.stride +
+                  (task.kv_head * s.g + r % s.g) * shape.head_dim);
+}
+
+/// One chunk and key head: all its query gradients, and the key gradients summed over its queries.
+template <class T>
+void backward_task(const BackwardTask& task) {
+  const AttentionShape& shape = task.operands.shape;
+  const int64_t d = shape.head_dim, dp = round_up(d);
+  float* dk = task.scratch;
+  float* dv = dk + task.chunk.sum_rows * dp;
+  clear(dk, 2 * task.chunk.sum_rows * dp);
+  for (int64_t b = 0; b < task.chunk.blocks; ++b)
+    backward_block<T>(task, task.schedule.blocks[task.chunk.first_block + b]);
+  for (const KeyPiece& piece : task.chunk.pieces) {
+    const MutableRows to_k = task.gradients.dk[piece.source], to_v = task.gradients.dv[piece.source];
+    for (int64_t i = 0; i < piece.count; ++i) {
+      const float* row_k = dk + (piece.at + i) * dp;
+      const float* row_v = dv + (piece.at + i) * dp;
+      if (piece.shared < 0) {
+        // q was scaled by scale/ln 2.
+        write_row(row_k, d, ln2,
+                  static_cast<T*>(to_k.data) + (piece.begin + i) * to_k.stride + task.kv_head * d);
+        write_row(row_v, d, 1.0f,
+                  static_cast<T*>(to_v.data) + (piece.begin + i) * to_v.stride + task.kv_head * d);
+      } else {
+        float* to = task.partial + ((piece.shared + i) * shape.kv_heads + task.kv_head) * 2 * dp;
+        copy_row(row_k, dp, ln2, to);
+        copy_row(row_v, dp, 1.0f, to + dp);
+      }
+    }
+  }
+}
+
+/// Adds the partial sums of one shared row in a fixed order and writes them.
+template <class T>
+void write_shared_row(const BackwardTask& task, const SharedRows& shared, int64_t i, float* sum) {
+  const AttentionShape& shape = task.operands.shape;
+  const int64_t d = shape.head_dim, dp = round_up(d);
+  const MutableRows to_k = task.gradients.dk[shared.source], to_v = task.gradients.dv[shared.source];
+  for (int64_t head = 0; head < shape.kv_heads; ++head) {
+    clear(sum, 2 * dp);
+    for (const int64_t part : shared.parts) {
+      const float* from = task.partial + ((part + i) * shape.kv_heads + head) * 2 * dp;
+      for (int64_t c = 0; c < 2 * dp; c += lanes) store(hn::Add(load(sum + c), load(from + c)), sum + c);
+    }
+    write_row(sum, d, 1.0f, static_cast<T*>(to_k.data) + (shared.begin + i) * to_k.stride + head * d);
+    write_row(sum + dp, d, 1.0f, static_cast<T*>(to_v.data) + (shared.begin + i) * to_v.stride + head * d);
+  }
+}
+
+template <class T>
+void backward_typed(const AttentionOperands& operands, const AttentionGradients& gradients,
+                    const BackwardSchedule& schedule) {
+  const AttentionShape& shape = operands.shape;
+  const int64_t heads = shape.kv_heads, dp = round_up(shape.head_dim);
+  std::vector<int64_t> work;
+  int64_t longest = 0, sum_rows = 0;
+  for (const QueryBlock& block : schedule.blocks) longest = std::max(longest, block.count);
+  for (const QueryChunk& chunk : schedule.chunks) {
+    work.push_back(chunk.work);
+    sum_rows = std::max(sum_rows, chunk.sum_rows);
+  }
+  const std::vector<int64_t> order = largest_first(work);
+  const int64_t floats = round_up(backward_scratch(shape, longest, sum_rows));
+  const auto scratch = hwy::AllocateAligned<float>(floats * thread_count());
+  const auto partial =
+      hwy::AllocateAligned<float>(std::max<int64_t>(1, schedule.partial_rows * heads * 2 * dp));
+  const auto task_of = [&](int64_t chunk, int64_t head) {
+    return BackwardTask{operands,     gradients,
+                        schedule,     schedule.chunks[chunk],
+                        head,         scratch.get() + thread_index() * floats,
+                        partial.get()};
+  };
+  parallel_tasks(static_cast<int64_t>(schedule.chunks.size()) * heads,
+                 [&](int64_t i) { backward_task<T>(task_of(order[i / heads], i % heads)); });
+  for (const SharedRows& shared : schedule.shared) {
+    parallel_for(0, shared.count, 32, [&](int64_t first, int64_t last) {
+      const BackwardTask task = task_of(0, 0);
+      for (int64_t i = first; i < last; ++i) write_shared_row<T>(task, shared, i, task.scratch);
+    });
+  }
+}
+
+void backward(const AttentionOperands& operands, const AttentionGradients& gradients,
+              const BackwardSchedule& schedule) {
+  (operands.bf16 ? backward_typed<uint16_t> : backward_typed<float>)(operands, gradients, schedule);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowrank
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lowrank {
+
+HWY_EXPORT(backward);
+
+void attention_backward_cpu(const AttentionOperands& operands, const AttentionGradients& gradients,
+                            const BackwardSchedule& schedule) {
+  HWY_DYNAMIC_DISPATCH(backward)(operands, gradients, schedule);
+}
+
+int64_t backward_block_rows(const AttentionShape& shape) {
+  return std::max<int64_t>(1, 192 / (shape.heads / shape.kv_heads));
+}
+
+}  // namespace lowrank
+#endif

@@ -1,0 +1,171 @@
+// Register-blocked products and row conversions of the attention kernels; included once per Highway target.
+#if defined(LOWRANK_ATTENTION_TILES_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef LOWRANK_ATTENTION_TILES_INL_H
+#undef LOWRANK_ATTENTION_TILES_INL_H
+#else
+#define LOWRANK_ATTENTION_TILES_INL_H
+#endif
+
+#include <bit>
+#include <cstdint>
+
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace lowrank {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::ScalableTag<float>;
+using U32 = hn::ScalableTag<uint32_t>;
+using U16 = hn::Rebind<uint16_t, F32>;
+using Vector = hn::Vec<F32>;
+
+constexpr int64_t lanes = hn::MaxLanes(F32());
+/// Rows of a register tile, and its columns in vectors: 24 sums where there are 32 registers, 12 where 16.
+constexpr int tile_rows = 6;
+constexpr int tile_vectors = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 4 : 2;
+
+constexpr int64_t round_up(int64_t n) {
+  return (n + lanes - 1) / lanes * lanes;
+}
+
+HWY_INLINE Vector load(const float* p) {
+  return hn::LoadU(F32(), p);
+}
+HWY_INLINE Vector load(const uint16_t* p) {
+  return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), hn::LoadU(U16(), p))));
+}
+
+HWY_INLINE float to_float(float x) {
+  return x;
+}
+HWY_INLINE float to_float(uint16_t x) {
+  return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
+}
+
+HWY_INLINE void store(Vector v, float* p) {
+  hn::StoreU(v, F32(), p);
+}
+/// To bf16, round to nearest even; a NaN stays one.
+HWY_INLINE void store(Vector v, uint16_t* p) {
+  const auto bits = hn::BitCast(U32(), v);
+  const auto even = hn::And(hn::ShiftRight<16>(bits), hn::Set(U32(), 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(U32(), 0x7FFF)), even));
+  const auto nan = hn::Or(hn::ShiftRight<16>(bits), hn::Set(U32(), 0x40));
+  const auto chosen = hn::IfThenElse(hn::RebindMask(U32(), hn::IsNaN(v)), nan, rounded);
+  hn::StoreU(hn::TruncateTo(U16(), chosen), U16(), p);
+}
+
+/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k.
+template <int M, int NV>
+void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row, int64_t k, float* c,
+          int64_t c_row, bool add) {
+  Vector sum[M][NV];
+#pragma GCC unroll 8
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) sum[i][j] = add ? load(c + i * c_row + j * lanes) : hn::Zero(F32());
+  for (int64_t l = 0; l < k; ++l) {
+    Vector row[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) row[j] = load(b + j * lanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < M; ++i) {
+      const Vector x = hn::Set(F32(), a[i * a_row]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) sum[i][j] = hn::MulAdd(x, row[j], sum[i][j]);
+    }
+    a += a_k;
+    b += b_row;
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) store(sum[i][j], c + i * c_row + j * lanes);
+}
+
+using Tile = void (*)(const float*, int64_t, int64_t, const float*, int64_t, int64_t, float*, int64_t, bool);
+
+/// The tile function for m <= tile_rows rows and n <= tile_vectors vectors.
+HWY_INLINE Tile tile_of(int64_t m, int64_t n) {
+#define LOWRANK_TILES(M) \
+  { tile<M, 1>, tile<M, 2>, tile<M, tile_vectors == 4 ? 3 : 2>, tile<M, tile_vectors> }
+  static constexpr Tile table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
+                                               LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
+#undef LOWRANK_TILES
+  return table[m - 1][n - 1];
+}
+
+/// c[m, n] (+)= a[m, k] b[k, n]; n is a multiple of `lanes`, a[i,l] lies at a + i*a_row + l*a_k.
+HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k,
+                        const float* b, int64_t b_row, float* c, int64_t c_row, bool add) {
+  for (int64_t j = 0; j < n; j += tile_vectors * lanes) {
+    const int64_t vectors = HWY_MIN(tile_vectors, (n - j) / lanes);
+    for (int64_t i = 0; i < m; i += tile_rows)
+      tile_of(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k,
+                                                  c + i * c_row + j, c_row, add);
+  }
+}
+
+/// to[0 … round_up(n)) = factor * from[0 … n), then zeros.
+template <class T>
+HWY_INLINE void copy_row(const T* from, int64_t n, float factor, float* to) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(hn::Mul(load(from + i), hn::Set(F32(), factor)), to + i);
+  for (const int64_t end = round_up(n); i < end; ++i) to[i] = i < n ? factor * to_float(from[i]) : 0;
+}
+
+/// to[0 … n) = factor * from[0 … n) in storage type T; `from` may be read up to round_up(n).
+template <class T>
+HWY_INLINE void write_row(const float* from, int64_t n, float factor, T* to) {
+  const Vector f = hn::Set(F32(), factor);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(hn::Mul(load(from + i), f), to + i);
+  if (i == n) return;
+  HWY_ALIGN T rest[hn::MaxLanes(F32())];
+  store(hn::Mul(load(from + i), f), rest);
+  for (int64_t j = 0; i + j < n; ++j) to[i + j] = rest[j];
+}
+
+/// to[d][0 … round_up(n)) = from[0 … n)[d], then zeros; to has rows of `ld`.
+template <class T>
+HWY_INLINE void transpose_rows(const T* from, int64_t stride, int64_t n, int64_t d, float* to, int64_t ld) {
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < d; ++j) to[j * ld + i] = to_float(from[i * stride + j]);
+  for (int64_t i = n; i < round_up(n); ++i)
+    for (int64_t j = 0; j < d; ++j) to[j * ld + i] = 0;
+}
+
+/// 2^x for x <= 0, 0 below -126; relative error below 2e-7: nearest integer and a polynomial of the rest.
+HWY_INLINE Vector exp2_negative(Vector x) {
+  const F32 f;
+  const hn::RebindToSigned<F32> i32;
+  const Vector bounded = hn::Max(x, hn::Set(f, -126.0f));
+  const Vector whole = hn::Round(bounded);
+  const Vector r = hn::Sub(bounded, whole);
+  Vector y = hn::Set(f, 1.54614475e-4f);
+  y = hn::MulAdd(y, r, hn::Set(f, 1.33908674e-3f));
+  y = hn::MulAdd(y, r, hn::Set(f, 9.61805667e-3f));
+  y = hn::MulAdd(y, r, hn::Set(f, 5.5503571e-2f));
+  y = hn::MulAdd(y, r, hn::Set(f, 2.40226509e-1f));
+  y = hn::MulAdd(y, r, hn::Set(f, 6.93147188e-1f));
+  y = hn::MulAdd(y, r, hn::Set(f, 1.0f));
+  const auto power = hn::ShiftLeft<23>(hn::ConvertTo(i32, whole));
+  const Vector scaled = hn::BitCast(f, hn::Add(hn::BitCast(i32, y), power));
+  return hn::IfThenElseZero(hn::Ge(x, hn::Set(f, -126.0f)), scaled);
+}
+
+/// Lanes whose index from `first` on lies in [range.begin, range.end).
+HWY_INLINE hn::Mask<F32> inside(int64_t first, Range range) {
+  const F32 f;
+  const Vector index = hn::Iota(f, static_cast<float>(first));
+  return hn::And(hn::Ge(index, hn::Set(f, static_cast<float>(range.begin))),
+                 hn::Lt(index, hn::Set(f, static_cast<float>(range.end))));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowrank
+HWY_AFTER_NAMESPACE();
+
+#endif
