@@ -10,7 +10,8 @@
 namespace lowrank {
 
 /// Cuts text into pieces by regular expressions applied in turn (PCRE2, UTF-8): the matches of each pattern
-/// and the gaps between them are the pieces that the next one cuts.
+/// and the gaps between them are the pieces that the next one cuts. Character classes are of PCRE2's Unicode
+/// version (14 in 10.42): letters and digits that are newer count as punctuation.
 class Splitter {
  public:
   /// Errors: invalid for a pattern that does not compile; `where` names the file.

@@ -25,7 +25,9 @@ class Tokenizer {
   /// stand in the text become their ids. Errors: invalid, with the offset, when the text is not UTF-8.
   std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
 
-  /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing.
+  /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing. Added tokens give
+  /// their text as it stands (the reference garbles those that hold Latin-1 letters and nothing above
+  /// U+0143).
   std::string decode(std::span<const int64_t> ids, bool skip_special_tokens) const;
 
   /// Bytes of one token, which may be a part of a character; empty for special tokens when they are skipped.

@@ -22,17 +22,19 @@ std::string type_of(const json& part) {
   return part.is_object() ? part.value("type", "") : "";
 }
 
-/// Ids index a table, so a file with few tokens must not ask for a large one.
-void check_id(int64_t id, size_t tokens, std::string_view token, const std::string& where) {
+/// The id of a token. Ids index a table, so a file with few tokens must not ask for a large one.
+int64_t read_id(const json& value, size_t tokens, const std::string& token, const std::string& where) {
   constexpr int64_t gap = 1 << 18;
+  const int64_t id = value.is_number_integer() ? value.get<int64_t>() : -1;
   check(id >= 0 && id < static_cast<int64_t>(tokens) + gap, ErrorKind::corrupt,
-        "{}: token \"{}\" has the id {}, but there are {} tokens", where, token, id, tokens);
+        "{}: token \"{}\" has the id {}, but there are {} tokens", where, token.substr(0, 100),
+        value.dump().substr(0, 100), tokens);
+  return id;
 }
 
 void read_vocabulary(TokenizerSpec& spec, const json& vocabulary, const std::string& where) {
   for (const auto& [token, value] : vocabulary.items()) {
-    const auto id = value.get<int64_t>();
-    check_id(id, vocabulary.size(), token, where);
+    const int64_t id = read_id(value, vocabulary.size(), token, where);
     const auto index = static_cast<size_t>(id);
     if (index >= spec.vocabulary.size()) spec.vocabulary.resize(index + 1);
     check(spec.vocabulary[index].empty(), ErrorKind::corrupt, "{}: two tokens have the id {}", where, id);
@@ -48,7 +50,8 @@ void read_merges(TokenizerSpec& spec, const json& merges, const std::string& whe
     }
     const std::string text = merge.is_string() ? merge.get<std::string>() : "";
     const size_t space = text.find(' ');
-    check(space != std::string::npos, ErrorKind::corrupt, "{}: {} is not a merge", where, merge.dump());
+    check(space != std::string::npos, ErrorKind::corrupt, "{}: {} is not a merge", where,
+          merge.dump().substr(0, 100));
     spec.merges.emplace_back(text.substr(0, space), text.substr(space + 1));
   }
 }
@@ -105,15 +108,16 @@ void read_post_processor(TokenizerSpec& spec, const json& part, const std::strin
     if (piece.contains("Sequence")) side = &spec.suffix;
     if (!piece.contains("SpecialToken")) continue;
     const auto name = piece["SpecialToken"].at("id").get<std::string>();
-    for (const json& id : part.at("special_tokens").at(name).at("ids")) side->push_back(id.get<int64_t>());
+    for (const json& id : part.at("special_tokens").at(name).at("ids")) {
+      side->push_back(read_id(id, spec.vocabulary.size() + spec.added.size(), name, where));
+    }
   }
 }
 
 void read_added(TokenizerSpec& spec, const json& tokens, const std::string& where) {
   for (const json& token : tokens) {
     const auto content = token.at("content").get<std::string>();
-    const auto id = token.at("id").get<int64_t>();
-    check_id(id, spec.vocabulary.size() + tokens.size(), content, where);
+    const int64_t id = read_id(token.at("id"), spec.vocabulary.size() + tokens.size(), content, where);
     const bool special = token.value("special", false);
     spec.added.push_back({content, id, special, token.value("single_word", false),
                           token.value("lstrip", false), token.value("rstrip", false),

@@ -8,9 +8,11 @@
 
 namespace lowrank {
 
-/// The tokenizer of a Hugging Face folder: tokenizer.json (byte-level BPE), with the special tokens that
-/// tokenizer_config.json and generation_config.json name. Errors: not_found, corrupt; unsupported for other
-/// models, normalisers, pre-tokenizers and post-processors, the component named.
+/// The tokenizer of a Hugging Face folder: tokenizer.json (byte-level BPE) with what `read_special_tokens`
+/// adds. tokenizer.json alone decides how text is cut and what stands around it; `add_prefix_space`,
+/// `add_bos_token` and the class in tokenizer_config.json are not looked at. Errors: not_found, corrupt;
+/// unsupported for other models, normalisers, pre-tokenizers, post-processors and decoders, the component
+/// named.
 TokenizerSpec tokenizer_spec_from_folder(const std::filesystem::path& folder);
 
 /// What tokenizer.json says of this tokenizer, and what tokenizer_config.json adds, for a folder that is

@@ -98,7 +98,7 @@ TEST(Tokenizer, DecodesUnknownIdsToNothing) {
 TEST(Tokenizer, AWordOfAMillionLettersTakesNoQuadraticTime) {
   const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
   std::string word;
-  for (int i = 0; word.size() < 1'000'000; ++i) word += static_cast<char>('a' + i * i % 26);
+  for (uint32_t i = 0; i < 1'000'000; ++i) word += static_cast<char>('a' + i * i % 26);
   const Ids ids = tokenizer.encode(word, false);
   EXPECT_LT(ids.size(), word.size());
   EXPECT_EQ(tokenizer.decode(ids, false), word);
