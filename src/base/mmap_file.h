@@ -19,6 +19,10 @@ class MmapFile {
   ~MmapFile();
 
   std::span<const std::byte> bytes() const { return bytes_; }
+
+  /// Lets the system drop the pages read so far; they are read again when they are touched.
+  void forget_pages() const;
+
   const std::filesystem::path& path() const { return path_; }
 
  private:

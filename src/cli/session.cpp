@@ -14,8 +14,9 @@ std::vector<Field> SessionOptions::fields() {
              {"auto", "f32", "bf16"}),
       one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
       one_of(field("base_memory", base_memory,
-                   "fast: two packed copies of each weight for training; one: a single copy"),
-             {"fast", "one"}),
+                   "fast: two packed copies of each weight for training; one: a single copy; "
+                   "auto: fast in bf16, one in f32"),
+             {"auto", "fast", "one"}),
       limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
   };
 }
@@ -36,7 +37,9 @@ std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, 
                                   const TrainPlan* plan, bool training) {
   LoadOptions load;
   load.compute = compute_type(options);
-  load.memory = options.base_memory == "fast" ? BaseMemory::fast : BaseMemory::one;
+  const bool two_copies =
+      options.base_memory == "fast" || (options.base_memory == "auto" && load.compute == at::kBFloat16);
+  load.memory = two_copies ? BaseMemory::fast : BaseMemory::one;
   load.training = training;
   if (plan) {
     load.use = [uses = plan->uses](const TensorRef& tensor) {
@@ -44,7 +47,9 @@ std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, 
       return found == uses.end() ? Use::frozen : found->second;
     };
   }
-  return checkpoint->family().load(checkpoint, load);
+  std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);
+  checkpoint->forget_pages();
+  return model;
 }
 
 Session open_session(const SessionOptions& options, const std::string& adapter) {

@@ -18,7 +18,7 @@ struct SessionOptions {
   std::string model;
   std::string dtype = "auto";
   std::string device = "auto";
-  std::string base_memory = "fast";
+  std::string base_memory = "auto";
   int64_t threads = 0;
 
   std::vector<Field> fields();

@@ -36,6 +36,8 @@ class GgufFile {
   const std::filesystem::path& path() const { return file_->path(); }
   /// In the order of their bytes.
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  /// As MmapFile::forget_pages.
+  void forget_pages() const { file_->forget_pages(); }
   const StoredTensor* find_tensor(std::string_view name) const;
 
   /// The value of a key as int64_t, double, bool, std::string, or a vector of std::string_view, int64_t or

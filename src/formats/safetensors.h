@@ -32,6 +32,8 @@ class SafetensorsFile {
   const std::filesystem::path& path() const { return file_->path(); }
   /// In the order of their bytes.
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  /// As MmapFile::forget_pages.
+  void forget_pages() const { file_->forget_pages(); }
   const StoredTensor* find(std::string_view name) const;
   /// The header's `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }

@@ -21,6 +21,10 @@ class SafetensorsIndex {
   static SafetensorsIndex open(const std::filesystem::path& folder);
 
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  /// As MmapFile::forget_pages.
+  void forget_pages() const {
+    for (const SafetensorsFile& file : files_) file.forget_pages();
+  }
   const StoredTensor* find(std::string_view name) const;
 
  private:

@@ -37,7 +37,7 @@ struct FrozenLinearBackward : Node {
   }
 };
 
-at::Tensor frozen_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const PackedWeight>& weight,
                          const std::optional<at::Tensor>& bias) {
   NodePointer<FrozenLinearBackward> node;
   if (needs_gradient(x)) {
@@ -174,7 +174,7 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeig
     const at::Tensor y = low_rank_linear_reference(x, weight, trained_bias ? std::nullopt : bias, patches);
     return trained_bias ? y + bias->to(y.scalar_type()) : y;
   }
-  if (patches.empty()) return frozen_linear(x, std::move(weight), bias);
+  if (patches.empty()) return frozen_linear(x, weight, bias);
   const bool differentiable = needs_gradient(x, patches);
   NodePointer<LowRankLinearBackward> node;
   if (differentiable) {

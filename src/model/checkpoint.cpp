@@ -140,6 +140,11 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
   }
 }
 
+void Checkpoint::forget_pages() const {
+  if (gguf_) gguf_->forget_pages();
+  if (safetensors_) safetensors_->forget_pages();
+}
+
 at::Tensor Checkpoint::read(const TensorRef& tensor, at::ScalarType type) const {
   at::Tensor out = at::empty(tensor.shape, type);
   read_rows(tensor, 0, tensor.shape[0], out);

@@ -42,6 +42,10 @@ class Checkpoint {
   /// The whole tensor, in its shape.
   at::Tensor read(const TensorRef& tensor, at::ScalarType type) const;
 
+  /// Gives back the memory of the file's pages that were read; for the end of loading, when the weights are
+  /// packed.
+  void forget_pages() const;
+
  private:
   Checkpoint() = default;
   void check_tensors() const;

@@ -90,7 +90,7 @@ int64_t Linear::out() const {
 }
 
 Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
-                   std::vector<std::string> modules) {
+                   const std::vector<std::string>& modules) {
   Linear linear;
   for (const std::string& name : modules) linear.parts.push_back(load_part(checkpoint, options, name));
   for (size_t begin = 0; begin < linear.parts.size();) {
@@ -102,7 +102,7 @@ Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
     if (linear.parts[begin].frozen_weight) {
       run.weight = pack_run(checkpoint, options, std::span(linear.parts).subspan(begin, end - begin));
     }
-    linear.runs.push_back(std::move(run));
+    linear.runs.push_back(run);
     begin = end;
   }
   return linear;

@@ -42,7 +42,7 @@ struct Linear {
 /// Reads and packs the modules of the given names, in this order. A module's bias is used where the family's
 /// table has it.
 Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
-                   std::vector<std::string> modules);
+                   const std::vector<std::string>& modules);
 
 /// x [T, in] -> [T, out]: the product with every patch that the hooks give, through `Hooks::linear`.
 at::Tensor apply(const Linear& linear, const Context& context, const Hooks& hooks, const at::Tensor& x);

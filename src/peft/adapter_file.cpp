@@ -35,10 +35,11 @@ std::vector<std::string> differences(const SafetensorsFile& file, const TrainPla
   for (const ParameterSpec& spec : plan.parameters) {
     const StoredTensor* tensor = file.find(spec.name);
     if (!tensor) {
-      problems.push_back("missing " + spec.name + (problems.size() < problems_shown ? near(spec.name, found) : ""));
+      problems.push_back("missing " + spec.name +
+                         (problems.size() < problems_shown ? near(spec.name, found) : ""));
     } else if (tensor->shape != spec.shape) {
-      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", spec.name, fmt::join(tensor->shape, ", "),
-                                     fmt::join(spec.shape, ", ")));
+      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", spec.name,
+                                     fmt::join(tensor->shape, ", "), fmt::join(spec.shape, ", ")));
     } else if (!can_expand(tensor->dtype)) {
       problems.push_back(fmt::format("{} has the type {}", spec.name, info_of(tensor->dtype).name));
     }
@@ -58,17 +59,19 @@ void read_values(const SafetensorsFile& file, Adapter& adapter) {
     const StoredTensor& tensor = *file.find(spec.name);
     std::vector<float> values(adapter.parameters->at(spec.name).numel());
     expand(tensor.dtype, tensor.bytes, values);
-    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) broken.push_back(spec.name);
+    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
+      broken.push_back(spec.name);
     at::Tensor parameter = adapter.parameters->at(spec.name);
     parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
   }
-  check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", file.path().string(), broken.front(),
-        broken.size() > 1 ? fmt::format(" and {} more tensors", broken.size() - 1) : "");
+  check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", file.path().string(),
+        broken.front(), broken.size() > 1 ? fmt::format(" and {} more tensors", broken.size() - 1) : "");
 }
 
 }  // namespace
 
-Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec, at::ScalarType type) {
+Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec,
+                     at::ScalarType type) {
   Adapter adapter{&info, std::move(method), {}, nullptr};
   adapter.plan = adapter.method->plan(spec);
   adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
@@ -77,11 +80,13 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
 }
 
 Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec, at::ScalarType type) {
-  check(std::filesystem::is_directory(folder), ErrorKind::not_found, "{}: no such adapter folder", folder.string());
+  check(std::filesystem::is_directory(folder), ErrorKind::not_found, "{}: no such adapter folder",
+        folder.string());
   const std::filesystem::path config_path = folder / config_name;
   const std::filesystem::path tensors_path = folder / tensors_name;
   if (!std::filesystem::exists(tensors_path) && std::filesystem::exists(folder / "adapter_model.bin")) {
-    throw Error(ErrorKind::unsupported, (folder / "adapter_model.bin").string() + ": pickled adapters are never read",
+    throw Error(ErrorKind::unsupported,
+                (folder / "adapter_model.bin").string() + ": pickled adapters are never read",
                 "load it with PEFT and save it with safe_serialization=True");
   }
   const nlohmann::json config = read_json_file(config_path, max_config_bytes);
@@ -94,8 +99,8 @@ Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec,
   if (!problems.empty()) {
     const size_t more = problems.size() - std::min(problems.size(), problems_shown);
     problems.resize(problems.size() - more);
-    fail(ErrorKind::invalid, "{}: the tensors do not fit adapter_config.json and the base model: {}{}", tensors_path.string(),
-         fmt::join(problems, "; "), more ? fmt::format("; and {} more", more) : "");
+    fail(ErrorKind::invalid, "{}: the tensors do not fit adapter_config.json and the base model: {}{}",
+         tensors_path.string(), fmt::join(problems, "; "), more ? fmt::format("; and {} more", more) : "");
   }
   read_values(file, adapter);
   return adapter;

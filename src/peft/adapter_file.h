@@ -21,13 +21,14 @@ struct Adapter {
 Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec,
                      at::ScalarType type = at::kFloat);
 
-/// Reads a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors. Strict: missing, unexpected and
-/// misshapen tensors and values that are not finite are reported all at once, with the nearest names. Errors: not_found,
-/// corrupt, invalid, unsupported.
-Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec, at::ScalarType type = at::kFloat);
+/// Reads a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors. Strict: missing,
+/// unexpected and misshapen tensors and values that are not finite are reported all at once, with the nearest
+/// names. Errors: not_found, corrupt, invalid, unsupported.
+Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec,
+                     at::ScalarType type = at::kFloat);
 
-/// Writes the two files; each appears when it is complete. `base`: what base_model_name_or_path will say. Errors: io; invalid
-/// when a value is not finite.
+/// Writes the two files; each appears when it is complete. `base`: what base_model_name_or_path will say.
+/// Errors: io; invalid when a value is not finite.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The bytes of adapter_model.safetensors, for sizes that are told to people.

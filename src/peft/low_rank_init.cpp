@@ -15,9 +15,12 @@ void uniform_by_columns(at::Tensor tensor, at::Generator& generator) {
 
 }  // namespace
 
-at::Generator seeded_generator(uint64_t seed) { return at::detail::createCPUGenerator(seed); }
+at::Generator seeded_generator(uint64_t seed) {
+  return at::detail::createCPUGenerator(seed);
+}
 
-void initialise_factors(const at::Tensor& a, const at::Tensor& b, std::string_view init, at::Generator& generator) {
+void initialise_factors(const at::Tensor& a, const at::Tensor& b, std::string_view init,
+                        at::Generator& generator) {
   const at::NoGradGuard no_grad;
   at::Tensor first = a;
   at::Tensor second = b;

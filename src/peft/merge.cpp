@@ -12,13 +12,14 @@
 #include "base/half.h"
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
-#include "text/tokenizer_json.h"
 #include "text/tokenizer_gguf.h"
+#include "text/tokenizer_json.h"
 
 namespace lowrank {
 namespace {
 
-/// A tensor of the result: a base tensor, perhaps changed by the adapter through the module that it belongs to.
+/// A tensor of the result: a base tensor, perhaps changed by the adapter through the module that it belongs
+/// to.
 struct Output {
   std::string name;
   const TensorRef* source = nullptr;
@@ -26,7 +27,9 @@ struct Output {
   DType type = DType::f32;
 };
 
-bool is_block_format(DType type) { return info_of(type).block > 1; }
+bool is_block_format(DType type) {
+  return info_of(type).block > 1;
+}
 
 DType output_type(DType stored, std::optional<DType> wanted) {
   if (wanted) return *wanted;
@@ -40,13 +43,15 @@ const Module* changed_module(const ModelSpec& spec, const Method& method, const 
   return module && method.merges(*module) ? module : nullptr;
 }
 
-std::vector<Output> outputs_of(const Checkpoint& base, const Method& method, std::optional<DType> type, bool& untied) {
+std::vector<Output> outputs_of(const Checkpoint& base, const Method& method, std::optional<DType> type,
+                               bool& untied) {
   const ModelSpec& spec = base.spec();
   std::vector<Output> outputs;
   for (const TensorRef& tensor : spec.tensors) {
     const StoredTensor* stored = base.find(tensor);
     if (stored) {
-      outputs.push_back({tensor.name, &tensor, changed_module(spec, method, tensor.name), output_type(stored->dtype, type)});
+      outputs.push_back({tensor.name, &tensor, changed_module(spec, method, tensor.name),
+                         output_type(stored->dtype, type)});
     } else if (tensor.role == Role::head && changed_module(spec, method, tensor.name)) {
       // A tied head that the adapter changes gets a matrix of its own; the embedding stays.
       const auto embedding = std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
@@ -62,9 +67,10 @@ at::Tensor merged_values(const Checkpoint& base, const Method& method, const Out
   at::Tensor values = base.read(*output.source, at::kFloat);
   if (!output.merged_module) return values;
   const std::optional<at::Tensor> merged = method.merged(*output.merged_module, values);
-  check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}", output.name);
-  check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid, "merging gives values that are not finite in {}",
+  check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}",
         output.name);
+  check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid,
+        "merging gives values that are not finite in {}", output.name);
   return merged->contiguous();
 }
 
@@ -85,7 +91,8 @@ void append_as(SafetensorsWriter& writer, const at::Tensor& values, DType type) 
 void write_tensors(const Checkpoint& base, const Method& method, std::span<const Output> outputs,
                    const std::filesystem::path& path) {
   std::vector<StoredTensor> declared;
-  for (const Output& output : outputs) declared.push_back({output.name, output.type, output.source->shape, {}});
+  for (const Output& output : outputs)
+    declared.push_back({output.name, output.type, output.source->shape, {}});
   SafetensorsWriter writer(path, declared);
   for (const Output& output : outputs) {
     const StoredTensor& stored = *base.find(*output.source);
@@ -107,7 +114,8 @@ void write_description(const Checkpoint& base, bool untied, const std::filesyste
       const std::string name = entry.path().filename().string();
       const bool describes = name.ends_with(".json") || name.ends_with(".txt") || name.ends_with(".jinja") ||
                              name.ends_with(".model");
-      if (!entry.is_regular_file() || !describes || name == "config.json" || name.ends_with(".index.json")) continue;
+      if (!entry.is_regular_file() || !describes || name == "config.json" || name.ends_with(".index.json"))
+        continue;
       std::filesystem::copy_file(entry.path(), folder / name);
     }
   } else {
@@ -133,7 +141,8 @@ MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std:
   MergeResult result;
   const std::vector<Output> outputs = outputs_of(base, *adapter.method, type, result.untied);
   for (const Output& tensor : outputs) result.changed += tensor.merged_module != nullptr;
-  check(result.changed > 0, ErrorKind::unsupported, "the adapter's method changes no weight, so it cannot be merged");
+  check(result.changed > 0, ErrorKind::unsupported,
+        "the adapter's method changes no weight, so it cannot be merged");
   result.tensors = static_cast<int64_t>(outputs.size());
   const std::filesystem::path partial = output.string() + ".partial";
   std::filesystem::remove_all(partial);

@@ -31,10 +31,12 @@ struct StepInfo {
   int64_t total_steps = 0;
 };
 
-/// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs and knows no
-/// model family. Life: make, set options (or `read_config`), `plan`, `bind`, `initialise` or the values from a file.
+/// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs
+/// and knows no model family. Life: make, set options (or `read_config`), `plan`, `bind`, `initialise` or the
+/// values from a file.
 struct Method : Hooks {
-  /// The options, declared once: flags, keys of configuration files, defaults and help. The fields point into the method.
+  /// The options, declared once: flags, keys of configuration files, defaults and help. The fields point into
+  /// the method.
   virtual std::vector<Field> fields() = 0;
 
   /// What will be trained. Errors: invalid when nothing matches or options contradict each other.
@@ -46,7 +48,8 @@ struct Method : Hooks {
   /// Values at the start of a run, a function of the seed and, for some methods, of the base.
   virtual void initialise(const Checkpoint& base, uint64_t seed) = 0;
 
-  /// Builds generated tensors and hands them out as detached leaves; once a step, before the first micro-batch.
+  /// Builds generated tensors and hands them out as detached leaves; once a step, before the first
+  /// micro-batch.
   virtual void begin_step(const StepInfo&) {}
   /// Carries the leaves' gradients on to the parameters; once a step, after the last backward pass.
   virtual void end_backward() {}
@@ -58,11 +61,14 @@ struct Method : Hooks {
   /// True when `merged` may change this module's weight.
   virtual bool merges(const Module&) const { return false; }
   /// The weight with the adapter in it, f32 [out, in]; nothing where the method cannot be merged.
-  virtual std::optional<at::Tensor> merged(const Module&, const at::Tensor& /*weight*/) const { return std::nullopt; }
+  virtual std::optional<at::Tensor> merged(const Module&, const at::Tensor& /*weight*/) const {
+    return std::nullopt;
+  }
 
   /// adapter_config.json as PEFT writes it.
   virtual nlohmann::json config() const = 0;
-  /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at once.
+  /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at
+  /// once.
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;
 };
 

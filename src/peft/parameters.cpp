@@ -15,7 +15,8 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     const ParameterSpec& spec = specs_[i];
     begins_.push_back(begins_.back() +
                       std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>()));
-    check(by_name_.emplace(spec.name, i).second, ErrorKind::invalid, "the parameter {} stands twice", spec.name);
+    check(by_name_.emplace(spec.name, i).second, ErrorKind::invalid, "the parameter {} stands twice",
+          spec.name);
   }
   values_ = at::zeros({begins_.back()}, type);
   gradients_ = at::zeros({begins_.back()}, type);
@@ -33,6 +34,8 @@ const at::Tensor& ParameterSet::at(std::string_view name) const {
   return views_[found->second];
 }
 
-void ParameterSet::zero_gradients() { gradients_.zero_(); }
+void ParameterSet::zero_gradients() {
+  gradients_.zero_();
+}
 
 }  // namespace lowrank

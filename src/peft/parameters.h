@@ -19,8 +19,8 @@ struct ParameterSpec {
   bool weight_decay = true;
 };
 
-/// All trained values of a run in one flat buffer and their gradients in another; each parameter is a view of both.
-/// Gradients are zeroed, never released, so that the views stay.
+/// All trained values of a run in one flat buffer and their gradients in another; each parameter is a view of
+/// both. Gradients are zeroed, never released, so that the views stay.
 class ParameterSet {
  public:
   /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.

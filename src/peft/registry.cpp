@@ -29,13 +29,13 @@ const MethodInfo& method_named(std::string_view name) {
 }
 
 const MethodInfo& method_of_config(const nlohmann::json& config, const std::string& where) {
-  check(config.is_object() && config.contains("peft_type") && config["peft_type"].is_string(), ErrorKind::invalid,
-        "{}: no peft_type", where);
+  check(config.is_object() && config.contains("peft_type") && config["peft_type"].is_string(),
+        ErrorKind::invalid, "{}: no peft_type", where);
   for (const MethodInfo* method : methods()) {
     if (method->reads(config)) return *method;
   }
-  fail(ErrorKind::unsupported, "{}: no method reads peft_type {} with these options; known methods are {}", where,
-       config["peft_type"].dump(), fmt::join(names(), ", "));
+  fail(ErrorKind::unsupported, "{}: no method reads peft_type {} with these options; known methods are {}",
+       where, config["peft_type"].dump(), fmt::join(names(), ", "));
 }
 
 }  // namespace lowrank

@@ -30,9 +30,10 @@ int layer_in(const std::string& module, const std::vector<std::string>& patterns
   }
   for (size_t at = 0; at < module.size(); ++at) {
     const size_t end = module.find('.', at);
-    const bool is_number = end != std::string::npos && end > at && end - at < 9 &&
-                           std::all_of(module.begin() + static_cast<int64_t>(at), module.begin() + static_cast<int64_t>(end),
-                                       [](char c) { return c >= '0' && c <= '9'; });
+    const bool is_number =
+        end != std::string::npos && end > at && end - at < 9 &&
+        std::all_of(module.begin() + static_cast<int64_t>(at), module.begin() + static_cast<int64_t>(end),
+                    [](char c) { return c >= '0' && c <= '9'; });
     const bool at_part = at == 0 || module[at - 1] == '.';
     if (!at_part || !is_number) continue;
     for (const std::string& expression : expressions) {
@@ -71,11 +72,12 @@ void check_matched(const ModelSpec& spec, const TargetModules& targets, size_t s
         std::ranges::any_of(spec.modules, [&](const Module& module) { return named_by(module.name, name); });
     if (matches) continue;
     const auto near = nearest_name(name, known);
-    problems.push_back(fmt::format("'{}' names no module{}", name, near ? fmt::format(" (did you mean {}?)", *near) : ""));
+    problems.push_back(
+        fmt::format("'{}' names no module{}", name, near ? fmt::format(" (did you mean {}?)", *near) : ""));
   }
   if (problems.empty() && selected == 0) problems.emplace_back("no module is left");
-  check(problems.empty(), ErrorKind::invalid, "target_modules: {}; the model has {}", fmt::join(problems, "; "),
-        fmt::join(known, ", "));
+  check(problems.empty(), ErrorKind::invalid, "target_modules: {}; the model has {}",
+        fmt::join(problems, "; "), fmt::join(known, ", "));
 }
 
 }  // namespace
@@ -122,12 +124,13 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
   check(targets.layers_pattern.empty() || !targets.layers.empty(), ErrorKind::invalid,
         "layers_pattern needs layers_to_transform");
   for (const int64_t layer : targets.layers) {
-    check(layer >= 0 && layer < spec.layers, ErrorKind::invalid, "layers_to_transform: layer {} of a model with {}", layer,
-          spec.layers);
+    check(layer >= 0 && layer < spec.layers, ErrorKind::invalid,
+          "layers_to_transform: layer {} of a model with {}", layer, spec.layers);
   }
-  const std::optional<Pattern> expression = targets.expression.empty() || is_all_linear(targets)
-                                                ? std::nullopt
-                                                : std::optional<Pattern>(std::in_place, targets.expression, "target_modules");
+  const std::optional<Pattern> expression =
+      targets.expression.empty() || is_all_linear(targets)
+          ? std::nullopt
+          : std::optional<Pattern>(std::in_place, targets.expression, "target_modules");
   const std::optional<Pattern> excluded =
       targets.excluded_expression.empty()
           ? std::nullopt
@@ -150,7 +153,8 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
   return selected;
 }
 
-double pattern_value(const std::map<std::string, double>& patterns, const std::string& module, double otherwise) {
+double pattern_value(const std::map<std::string, double>& patterns, const std::string& module,
+                     double otherwise) {
   for (const auto& [pattern, value] : patterns) {
     if (Pattern("(.*\\.)?(" + pattern + ")", "rank_pattern or alpha_pattern").matches(module)) return value;
   }

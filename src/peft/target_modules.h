@@ -12,9 +12,9 @@
 
 namespace lowrank {
 
-/// Which modules a method adapts, by PEFT's rules (METHODS: target_modules): a list names modules by whole name or by dotted
-/// suffix, and `layers` then limits it; a regular expression must match the whole name; `all-linear` is every linear layer
-/// but the head. Empty: the method's default.
+/// Which modules a method adapts, by PEFT's rules (METHODS: target_modules): a list names modules by whole
+/// name or by dotted suffix, and `layers` then limits it; a regular expression must match the whole name;
+/// `all-linear` is every linear layer but the head. Empty: the method's default.
 struct TargetModules {
   std::vector<std::string> names;
   std::string expression;
@@ -29,19 +29,22 @@ struct TargetModules {
 /// The word for all linear layers.
 inline constexpr std::string_view all_linear = "all-linear";
 
-/// Reads `a,b,c`, `all-linear`, or a regular expression (known by its special characters) into `names` or `expression`.
+/// Reads `a,b,c`, `all-linear`, or a regular expression (known by its special characters) into `names` or
+/// `expression`.
 void read_targets(const std::string& text, std::vector<std::string>& names, std::string& expression);
 /// The same from a configuration's list, string or null. Errors: invalid, the key named.
 void read_targets(const nlohmann::json& value, const std::string& key, std::vector<std::string>& names,
                   std::string& expression);
 nlohmann::json write_targets(const std::vector<std::string>& names, const std::string& expression);
 
-/// The modules of the model that are targeted, in the model's order. Errors: invalid when none is, with the model's module
-/// names; when a name matches nothing, with the nearest one; when `layers` stands beside an expression.
+/// The modules of the model that are targeted, in the model's order. Errors: invalid when none is, with the
+/// model's module names; when a name matches nothing, with the nearest one; when `layers` stands beside an
+/// expression.
 std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetModules& targets);
 
-/// The value of the first pattern (in alphabetical order, as after PEFT's writing) that matches `(.*\.)?(pattern)` on the
-/// module's name, or `otherwise`.
-double pattern_value(const std::map<std::string, double>& patterns, const std::string& module, double otherwise);
+/// The value of the first pattern (in alphabetical order, as after PEFT's writing) that matches
+/// `(.*\.)?(pattern)` on the module's name, or `otherwise`.
+double pattern_value(const std::map<std::string, double>& patterns, const std::string& module,
+                     double otherwise);
 
 }  // namespace lowrank

@@ -1,11 +1,11 @@
-// What every method promises, on every family: run over both tables, so that a new entry is tested by being there.
-#include <gtest/gtest.h>
-
+// What every method promises, on every family: run over both tables, so that a new entry is tested by being
+// there.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/max.h>
+#include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "peft/merge.h"
@@ -62,7 +62,8 @@ class MethodContract : public testing::TestWithParam<Case> {
     return adapter;
   }
 
-  std::unique_ptr<Model> model(const Adapter& adapter, at::ScalarType type = at::kFloat, bool training = true) const {
+  std::unique_ptr<Model> model(const Adapter& adapter, at::ScalarType type = at::kFloat,
+                               bool training = true) const {
     LoadOptions options;
     options.compute = type;
     options.training = training;
@@ -81,7 +82,9 @@ class MethodContract : public testing::TestWithParam<Case> {
     return batch_logits(model, {&of}, hooks, rows, nullptr);
   }
 
-  static double difference(const at::Tensor& a, const at::Tensor& b) { return at::max(at::abs(a - b)).item<double>(); }
+  static double difference(const at::Tensor& a, const at::Tensor& b) {
+    return at::max(at::abs(a - b)).item<double>();
+  }
 
   test::TemporaryFolder folder;
   std::shared_ptr<const Checkpoint> checkpoint;
@@ -146,8 +149,8 @@ TEST_P(MethodContract, SavedAndLoadedBitEqual) {
 
 TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
   Adapter adapter = stirred();
-  const bool mergeable = std::ranges::any_of(checkpoint->spec().modules,
-                                             [&](const Module& module) { return adapter.method->merges(module); });
+  const bool mergeable = std::ranges::any_of(
+      checkpoint->spec().modules, [&](const Module& module) { return adapter.method->merges(module); });
   if (!mergeable) GTEST_SKIP() << "cannot be merged by its nature";
   merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged");
   const auto merged = Checkpoint::open(folder.path() / "merged");
@@ -159,7 +162,8 @@ TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
   for (const TensorRef& tensor : checkpoint->spec().tensors) {
     const Module* module = checkpoint->spec().find_module(tensor.name.substr(0, tensor.name.rfind('.')));
     if (module && adapter.method->merges(*module)) continue;
-    EXPECT_TRUE(std::ranges::equal(checkpoint->find(tensor)->bytes, merged->find(tensor)->bytes)) << tensor.name;
+    EXPECT_TRUE(std::ranges::equal(checkpoint->find(tensor)->bytes, merged->find(tensor)->bytes))
+        << tensor.name;
   }
 }
 
@@ -188,9 +192,11 @@ TEST_P(MethodContract, OptionsAreKnownByNameAndUnknownOnesRefused) {
   EXPECT_NO_THROW(apply(method->fields(), resolved(method->fields()), "test"));
 }
 
-INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, MethodContract, testing::ValuesIn(all_cases()), [](const auto& info) {
-  return std::string(info.param.family->name) + "_" + std::string(info.param.method->name);
-});
+INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, MethodContract, testing::ValuesIn(all_cases()),
+                         [](const auto& info) {
+                           return std::string(info.param.family->name) + "_" +
+                                  std::string(info.param.method->name);
+                         });
 
 }  // namespace
 }  // namespace lowrank

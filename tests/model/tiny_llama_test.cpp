@@ -1,10 +1,9 @@
 // Tiny random Llama checkpoints: logits equal transformers', from every way the files can lie.
-#include <gtest/gtest.h>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/max.h>
+#include <gtest/gtest.h>
 
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"

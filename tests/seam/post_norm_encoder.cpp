@@ -35,13 +35,14 @@ PostNormEncoder::PostNormEncoder(at::ScalarType type) : table_(at::randn({vocabu
     norm.weight_value = at::ones({hidden}, type) + at::randn({hidden}, type) * 0.1;
     norm.bias_value = at::zeros({hidden}, type);
     norm.epsilon = 1e-6;
-    layers_.push_back({random(3 * hidden, hidden, type), random(hidden, hidden, type), random(2 * hidden, hidden, type),
-                       random(hidden, 2 * hidden, type), norm, norm});
+    layers_.push_back({random(3 * hidden, hidden, type), random(hidden, hidden, type),
+                       random(2 * hidden, hidden, type), random(hidden, 2 * hidden, type), norm, norm});
   }
 }
 
 at::Tensor apply_norm(const Norm& norm, const Context& context, const Hooks& hooks, const at::Tensor& x) {
-  return at::layer_norm(x, {x.size(1)}, weight_of(norm, context, hooks), bias_of(norm, context, hooks), norm.epsilon);
+  return at::layer_norm(x, {x.size(1)}, weight_of(norm, context, hooks), bias_of(norm, context, hooks),
+                        norm.epsilon);
 }
 
 at::Tensor PostNormEncoder::forward(const Context& context, const Hooks& hooks) const {

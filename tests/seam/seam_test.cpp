@@ -1,5 +1,5 @@
-// The hard cases of the seam between models and methods, each as a small method of its own on a tiny random model: no
-// method here knows a family, and no family knows a method.
+// The hard cases of the seam between models and methods, each as a small method of its own on a tiny random
+// model: no method here knows a family, and no family knows a method.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
@@ -67,12 +67,13 @@ struct Tiny {
   }
 
   void expect_gradients(Method& method, int64_t stride) {
-    test::expect_gradients(*parameters, [&](bool backward) { return loss(method, backward); }, stride);
+    test::expect_gradients(
+        *parameters, [&](bool backward) { return loss(method, backward); }, stride);
   }
 };
 
-/// A bottleneck after each branch that reads the stream through the norm that follows it (Pfeiffer et al. 2021): on a
-/// post-norm model that frozen norm is used twice.
+/// A bottleneck after each branch that reads the stream through the norm that follows it (Pfeiffer et al.
+/// 2021): on a post-norm model that frozen norm is used twice.
 struct BottleneckAfterNorm : SpikeMethod {
   TrainPlan plan(const ModelSpec& spec) override {
     TrainPlan plan;
@@ -113,8 +114,8 @@ TEST(Seam, BottleneckOnAPostNormEncoderUsesTheFrozenNormTwice) {
       5);
 }
 
-/// Norms and embeddings generated from one small vector (SAID, Aghajanyan et al. 2021): theta = theta0 + P v. The generated
-/// tensors are handed out as leaves once a step and their gradients carried back once.
+/// Norms and embeddings generated from one small vector (SAID, Aghajanyan et al. 2021): theta = theta0 + P v.
+/// The generated tensors are handed out as leaves once a step and their gradients carried back once.
 struct GeneratedWeights : SpikeMethod {
   TrainPlan plan(const ModelSpec& spec) override {
     TrainPlan plan;
@@ -124,7 +125,8 @@ struct GeneratedWeights : SpikeMethod {
       plan.uses[tensor.name] = Use::generated;
       const int64_t count = *element_count(tensor.shape);
       projections[tensor.name] = (at::randn({count, 6}, at::kDouble) * 0.1).reshape({count, 6});
-      starts[tensor.name] = at::randn(tensor.shape, at::kDouble) * 0.3 + (tensor.role == Role::norm ? 1.0 : 0.0);
+      starts[tensor.name] =
+          at::randn(tensor.shape, at::kDouble) * 0.3 + (tensor.role == Role::norm ? 1.0 : 0.0);
     }
     return plan;
   }
@@ -154,8 +156,8 @@ TEST(Seam, GeneratedNormsAndEmbeddings) {
   tiny.expect_gradients(method, 1);
 }
 
-/// Trained rows put in front of every sequence after every layer, the text at positions N*L and on (the LoRA paper's
-/// PreLayer, by concatenation).
+/// Trained rows put in front of every sequence after every layer, the text at positions N*L and on (the LoRA
+/// paper's PreLayer, by concatenation).
 struct RowsInFrontOfLayers : SpikeMethod {
   static constexpr int64_t rows = 2;
   TrainPlan plan(const ModelSpec& spec) override {
@@ -230,27 +232,33 @@ struct TrainedWeights : SpikeMethod {
     }
     return plan;
   }
-  at::Tensor weight(const Context&, const TensorRef& tensor) const override { return parameters->at(tensor.name); }
+  at::Tensor weight(const Context&, const TensorRef& tensor) const override {
+    return parameters->at(tensor.name);
+  }
 };
 
 TEST(Seam, TrainedBaseWeightsAreNeverPacked) {
   TrainedWeights method;
   Tiny tiny(method);
-  const Linear qkv = load_linear(*tiny.checkpoint, [] {
-    LoadOptions options;
-    options.use = [](const TensorRef& tensor) {
-      return tensor.name == "model.layers.1.self_attn.k_proj.weight" ? Use::trained : Use::frozen;
-    };
-    return options;
-  }(), {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj", "model.layers.1.self_attn.v_proj"});
+  const Linear qkv = load_linear(
+      *tiny.checkpoint,
+      [] {
+        LoadOptions options;
+        options.use = [](const TensorRef& tensor) {
+          return tensor.name == "model.layers.1.self_attn.k_proj.weight" ? Use::trained : Use::frozen;
+        };
+        return options;
+      }(),
+      {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj",
+       "model.layers.1.self_attn.v_proj"});
   ASSERT_EQ(qkv.runs.size(), 3);
   EXPECT_EQ(qkv.runs[1].weight, nullptr);
   EXPECT_NE(qkv.runs[0].weight, nullptr);
   tiny.expect_gradients(method, 97);
 }
 
-/// A rank budget: the regulariser enters once a step, and `after_step` sees the gradients beside the new values (AdaLoRA,
-/// Zhang et al. 2023).
+/// A rank budget: the regulariser enters once a step, and `after_step` sees the gradients beside the new
+/// values (AdaLoRA, Zhang et al. 2023).
 struct StepWatcher : SpikeMethod {
   TrainPlan plan(const ModelSpec&) override { return {{{"E", {4}}}, {}, {}}; }
   std::optional<Patch> patch(const Context&, const Module& module) const override {

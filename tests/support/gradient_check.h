@@ -10,10 +10,10 @@
 
 namespace lowrank::test {
 
-/// Compares the gradient of `loss` (which must run backward into `parameters` when `backward` is true) with central
-/// differences in f64 at every `stride`-th value.
-inline void expect_gradients(ParameterSet& parameters, const std::function<double(bool backward)>& loss, int64_t stride,
-                             double tolerance = 1e-5) {
+/// Compares the gradient of `loss` (which must run backward into `parameters` when `backward` is true) with
+/// central differences in f64 at every `stride`-th value.
+inline void expect_gradients(ParameterSet& parameters, const std::function<double(bool backward)>& loss,
+                             int64_t stride, double tolerance = 1e-5) {
   parameters.zero_gradients();
   loss(true);
   const at::Tensor gradient = parameters.gradients().clone();

@@ -53,8 +53,10 @@ inline nlohmann::json tiny_llama_config() {
           {"tie_word_embeddings", false}};
 }
 
-/// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any known family.
-inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann::json& config, uint64_t seed = 1) {
+/// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any
+/// known family.
+inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann::json& config,
+                             uint64_t seed = 1) {
   std::filesystem::create_directories(folder);
   const ModelSpec spec = family_of_model_type(config["model_type"].get<std::string>(), "test").spec(config);
   Philox random(seed);
@@ -63,7 +65,8 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
   for (const TensorRef& tensor : spec.tensors) {
     if (tensor.optional) continue;
     std::vector<float>& data = values.emplace_back(*element_count(tensor.shape));
-    const float deviation = tensor.shape.size() == 2 ? 1 / std::sqrt(static_cast<float>(tensor.shape[1])) : 0.1F;
+    const float deviation =
+        tensor.shape.size() == 2 ? 1 / std::sqrt(static_cast<float>(tensor.shape[1])) : 0.1F;
     for (float& value : data) value = random.normal() * deviation + (tensor.role == Role::norm ? 1.F : 0.F);
     tensors.push_back({tensor.name, DType::f32, tensor.shape, {}});
   }
@@ -73,7 +76,8 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
 }
 
 /// Random sequences of the given lengths; all tokens are targets.
-inline std::vector<Example> random_examples(std::vector<int64_t> lengths, int64_t vocabulary, uint64_t seed = 2) {
+inline std::vector<Example> random_examples(std::vector<int64_t> lengths, int64_t vocabulary,
+                                            uint64_t seed = 2) {
   Philox random(seed);
   std::vector<Example> examples;
   for (const int64_t length : lengths) {

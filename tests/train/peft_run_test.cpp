@@ -18,7 +18,8 @@ struct Reference {
 
 Reference load_reference(const std::filesystem::path& model) {
   const Tokenizer tokenizer = load_tokenizer(model);
-  Reference reference{Checkpoint::open(model), {}, read_json_file(test::fixture("smollm2/peft_run.json"), 1 << 20)};
+  Reference reference{
+      Checkpoint::open(model), {}, read_json_file(test::fixture("smollm2/peft_run.json"), 1 << 20)};
   reference.rows = load_dataset(test::fixture("smollm2/rows.jsonl"), &tokenizer,
                                 reference.checkpoint->spec().vocabulary_size, {});
   return reference;

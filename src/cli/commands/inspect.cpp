@@ -1,6 +1,7 @@
 // lowrank inspect: what a model, an adapter or a tensor file holds.
 #include <filesystem>
 #include <iostream>
+#include <map>
 
 #include <fmt/ranges.h>
 
@@ -25,7 +26,11 @@ struct Contents {
 Json shown(const GgufValue& value) {
   return std::visit(
       [](const auto& held) -> Json {
-        if constexpr (requires { held.size(); held.begin(); } && !std::is_same_v<std::decay_t<decltype(held)>, std::string_view>) {
+        if constexpr (requires {
+                        held.size();
+                        held.begin();
+                      } &&
+                      !std::is_same_v<std::decay_t<decltype(held)>, std::string_view>) {
           return fmt::format("[{} values]", held.size());
         } else {
           return held;
@@ -36,7 +41,8 @@ Json shown(const GgufValue& value) {
 
 void describe_gguf(const std::filesystem::path& path, Contents& contents) {
   const GgufFile file = GgufFile::open(path);
-  for (const auto& [key, value] : file.metadata()) contents.about[std::string(key)] = shown(value);
+  const std::map<std::string_view, GgufValue> sorted(file.metadata().begin(), file.metadata().end());
+  for (const auto& [key, value] : sorted) contents.about[std::string(key)] = shown(value);
   contents.tensors = file.tensors();
 }
 
@@ -90,7 +96,9 @@ void print(const Contents& contents, bool all) {
     auto& [count, bytes] = by_type[info_of(tensor.dtype).name];
     ++count;
     bytes += static_cast<int64_t>(tensor.bytes.size());
-    if (all) std::cout << fmt::format("{:<64} {:<6} [{}]\n", tensor.name, info_of(tensor.dtype).name, fmt::join(tensor.shape, ", "));
+    if (all)
+      std::cout << fmt::format("{:<64} {:<6} [{}]\n", tensor.name, info_of(tensor.dtype).name,
+                               fmt::join(tensor.shape, ", "));
   }
   for (const auto& [type, total] : by_type) {
     std::cout << fmt::format("{:<44} {} tensors, {} bytes\n", type, total.first, total.second);
@@ -107,7 +115,8 @@ int run(const std::vector<std::string>& arguments) {
     rest.erase(rest.begin());
   }
   Arguments parser("inspect", "lowrank inspect PATH: what a model, an adapter or a tensor file holds");
-  parser.add({field("path", path, "folder, .gguf or .safetensors file"), field("tensors", tensors, "list every tensor"),
+  parser.add({field("path", path, "folder, .gguf or .safetensors file"),
+              field("tensors", tensors, "list every tensor"),
               field("json", json, "everything as JSON on standard output")});
   if (!parser.parse(rest)) return 0;
   require({{"the path", &path}});

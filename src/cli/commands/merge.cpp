@@ -54,7 +54,8 @@ double largest_difference(const Options& options) {
   unmerged.dtype = "f32";
   SessionOptions merged = unmerged;
   merged.model = options.output;
-  return at::max(at::abs(at::sub(logits_of(merged, ""), logits_of(unmerged, options.adapter)))).item<double>();
+  return at::max(at::abs(at::sub(logits_of(merged, ""), logits_of(unmerged, options.adapter))))
+      .item<double>();
 }
 
 std::optional<DType> type_of(const std::string& name) {
@@ -66,21 +67,24 @@ std::optional<DType> type_of(const std::string& name) {
 int run(const std::vector<std::string>& arguments) {
   Options options;
   Arguments parser("merge", "writes the base model with an adapter in its weights, as a Hugging Face folder");
-  parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-              field("adapter", options.adapter, "adapter folder"),
-              field("output", options.output, "folder to write; it must not exist"),
-              one_of(field("merged_type", options.merged_type, "auto: each tensor's own, f32 for quantised ones"),
-                     {"auto", "f32", "bf16", "f16"}),
-              field("check", options.check, "compare the written model with base and adapter"),
-              field("json", options.json, "the result as JSON on standard output")});
+  parser.add(
+      {field("model", options.model, "Hugging Face folder or GGUF file"),
+       field("adapter", options.adapter, "adapter folder"),
+       field("output", options.output, "folder to write; it must not exist"),
+       one_of(field("merged_type", options.merged_type, "auto: each tensor's own, f32 for quantised ones"),
+              {"auto", "f32", "bf16", "f16"}),
+       field("check", options.check, "compare the written model with base and adapter"),
+       field("json", options.json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
   const auto checkpoint = Checkpoint::open(options.model);
   const Adapter adapter = load_adapter(options.adapter, checkpoint->spec());
-  const MergeResult result = merge_to_folder(*checkpoint, adapter, type_of(options.merged_type), options.output);
-  info("{}: {} of {} tensors changed, {} bytes{}", options.output, result.changed, result.tensors, result.bytes,
-       result.untied ? "; the head is no longer tied to the embedding" : "");
-  nlohmann::ordered_json out = {{"changed", result.changed}, {"tensors", result.tensors}, {"bytes", result.bytes}};
+  const MergeResult result =
+      merge_to_folder(*checkpoint, adapter, type_of(options.merged_type), options.output);
+  info("{}: {} of {} tensors changed, {} bytes{}", options.output, result.changed, result.tensors,
+       result.bytes, result.untied ? "; the head is no longer tied to the embedding" : "");
+  nlohmann::ordered_json out = {
+      {"changed", result.changed}, {"tensors", result.tensors}, {"bytes", result.bytes}};
   if (options.check) {
     out["largest_logit_difference"] = largest_difference(options);
     info("largest logit difference against the unmerged model (f32): {:.2e}",

@@ -1,5 +1,6 @@
 // LoRA (Hu et al. 2021, arXiv 2106.09685): y = W x + s B A drop(x), A [r, in], B [out, r], W frozen.
-//   s = alpha / r (section 4.1), alpha / sqrt(r) (Kalajdzievski 2023, arXiv 2312.03732), or 1 / alpha (some texts).
+//   s = alpha / r (section 4.1), alpha / sqrt(r) (Kalajdzievski 2023, arXiv 2312.03732), or 1 / alpha (some
+//   texts).
 // Files are PEFT's: `base_model.model.<module>.lora_A.weight` and `.lora_B.weight`.
 #include <cmath>
 
@@ -51,15 +52,20 @@ class Lora final : public Method {
         limited(field("rank", o.rank, "columns of B and rows of A"), 1, most),
         limited(field("alpha", o.alpha, "numerator of the scaling"), 1e-6, most),
         one_of(field("scaling", o.scaling, "factor on B A x"), {"alpha/r", "alpha/sqrt(r)", "1/alpha"}),
-        limited(field("dropout", o.dropout, "share of the adapter's inputs that are zeroed in training"), 0, 0.99),
+        limited(field("dropout", o.dropout, "share of the adapter's inputs that are zeroed in training"), 0,
+                0.99),
         field("target_modules", o.target_modules, "names, a regular expression, or all-linear"),
-        field("exclude_modules", o.exclude_modules, "names or a regular expression; wins over target_modules"),
-        field("layers_to_transform", o.layers_to_transform, "only these layers (with names as target_modules)"),
-        field("layers_pattern", o.layers_pattern, "name before the layer's number, where it is not the usual one"),
+        field("exclude_modules", o.exclude_modules,
+              "names or a regular expression; wins over target_modules"),
+        field("layers_to_transform", o.layers_to_transform,
+              "only these layers (with names as target_modules)"),
+        field("layers_pattern", o.layers_pattern,
+              "name before the layer's number, where it is not the usual one"),
         field("rank_pattern", o.rank_pattern, "rank by regular expression on the module's name"),
         field("alpha_pattern", o.alpha_pattern, "alpha by regular expression on the module's name"),
-        one_of(field("init", o.init, "start of A: true (uniform) or gaussian, with B zero; false: both random"),
-               {"true", "gaussian", "false"}),
+        one_of(
+            field("init", o.init, "start of A: true (uniform) or gaussian, with B zero; false: both random"),
+            {"true", "gaussian", "false"}),
     };
   }
 
@@ -68,11 +74,12 @@ class Lora final : public Method {
     factors_.clear();
     by_module_.clear();
     for (const Module* module : select_modules(spec, targets())) {
-      check(module->is_linear(), ErrorKind::unsupported, "target_modules: {} is an embedding, which LoRA does not adapt yet",
-            module->name);
-      const double wanted = pattern_value(options_.rank_pattern, module->name, static_cast<double>(options_.rank));
-      check(wanted >= 1 && wanted == std::floor(wanted), ErrorKind::invalid, "rank_pattern gives {} for {}", wanted,
-            module->name);
+      check(module->is_linear(), ErrorKind::unsupported,
+            "target_modules: {} is an embedding, which LoRA does not adapt yet", module->name);
+      const double wanted =
+          pattern_value(options_.rank_pattern, module->name, static_cast<double>(options_.rank));
+      check(wanted >= 1 && wanted == std::floor(wanted), ErrorKind::invalid, "rank_pattern gives {} for {}",
+            wanted, module->name);
       const auto rank = static_cast<int64_t>(wanted);
       by_module_[module->name] = factors_.size();
       factors_.push_back({module, rank, scale(*module, rank), factors_.size(), {}, {}});
@@ -128,7 +135,8 @@ class Lora final : public Method {
     const double alpha = pattern_value(options_.alpha_pattern, module.name, options_.alpha);
     check(alpha > 0, ErrorKind::invalid, "alpha_pattern gives {} for {}", alpha, module.name);
     if (options_.scaling == "1/alpha") return 1 / alpha;
-    return alpha / (options_.scaling == "alpha/r" ? static_cast<double>(rank) : std::sqrt(static_cast<double>(rank)));
+    return alpha /
+           (options_.scaling == "alpha/r" ? static_cast<double>(rank) : std::sqrt(static_cast<double>(rank)));
   }
 
   TargetModules targets() const {
@@ -173,7 +181,8 @@ nlohmann::json Lora::config() const {
       {"use_rslora", o.scaling == "alpha/sqrt(r)"},
       {"target_modules", write_targets(names.names, names.expression)},
       {"exclude_modules", write_targets(names.excluded_names, names.excluded_expression)},
-      {"layers_to_transform", o.layers_to_transform.empty() ? nlohmann::json() : nlohmann::json(o.layers_to_transform)},
+      {"layers_to_transform",
+       o.layers_to_transform.empty() ? nlohmann::json() : nlohmann::json(o.layers_to_transform)},
       {"layers_pattern", o.layers_pattern.empty() ? nlohmann::json() : nlohmann::json(o.layers_pattern)},
       {"rank_pattern", numbers(o.rank_pattern)},
       {"alpha_pattern", numbers(alphas)},
@@ -186,7 +195,8 @@ nlohmann::json Lora::config() const {
       {"megatron_config", nullptr},
       {"megatron_core", "megatron.core"},
   };
-  config["init_lora_weights"] = o.init == "gaussian" ? nlohmann::json("gaussian") : nlohmann::json(o.init == "true");
+  config["init_lora_weights"] =
+      o.init == "gaussian" ? nlohmann::json("gaussian") : nlohmann::json(o.init == "true");
   return config;
 }
 
@@ -198,12 +208,14 @@ std::vector<std::string> beyond_plain(const nlohmann::json& config) {
     if (found == config.end() || std::ranges::find(values, *found) != values.end()) return;
     problems.push_back(fmt::format("{}: {}", name, found->dump().substr(0, 60)));
   };
-  for (const char* name : {"alora_invocation_tokens", "arrow_config", "corda_config", "eva_config", "kasa_config",
-                           "lora_ga_config", "megatron_config", "monteclora_config", "velora_config", "layer_replication",
-                           "target_parameters", "use_bdlora", "trainable_token_indices", "modules_to_save"}) {
+  for (const char* name :
+       {"alora_invocation_tokens", "arrow_config", "corda_config", "eva_config", "kasa_config",
+        "lora_ga_config", "megatron_config", "monteclora_config", "velora_config", "layer_replication",
+        "target_parameters", "use_bdlora", "trainable_token_indices", "modules_to_save"}) {
     neutral(name, {nullptr, nlohmann::json::object(), nlohmann::json::array()});
   }
-  for (const char* name : {"lora_bias", "use_dora", "use_qalora", "ensure_weight_tying"}) neutral(name, {nullptr, false});
+  for (const char* name : {"lora_bias", "use_dora", "use_qalora", "ensure_weight_tying"})
+    neutral(name, {nullptr, false});
   neutral("loftq_config", {nullptr, nlohmann::json::object()});
   neutral("bias", {nullptr, "none"});
   neutral("init_lora_weights", {nullptr, true, false, "gaussian"});
@@ -212,7 +224,8 @@ std::vector<std::string> beyond_plain(const nlohmann::json& config) {
 
 void Lora::read_config(const nlohmann::json& config, const std::string& where) {
   const std::vector<std::string> problems = beyond_plain(config);
-  check(problems.empty(), ErrorKind::unsupported, "{}: LoRA with {} is not supported", where, fmt::join(problems, ", "));
+  check(problems.empty(), ErrorKind::unsupported, "{}: LoRA with {} is not supported", where,
+        fmt::join(problems, ", "));
   const auto given = [&](const char* name) { return config.contains(name) && !config[name].is_null(); };
   // The names that differ from ours; the values go through the same checks as flags.
   nlohmann::json options = nlohmann::json::object();
@@ -227,13 +240,14 @@ void Lora::read_config(const nlohmann::json& config, const std::string& where) {
   if (!given("lora_alpha")) options["alpha"] = 8;
   if (given("use_rslora") && config["use_rslora"] == true) options["scaling"] = "alpha/sqrt(r)";
   const auto list = [&](const char* name) {
-    if (given(name)) options[name] = config[name].is_array() ? config[name] : nlohmann::json::array({config[name]});
+    if (given(name))
+      options[name] = config[name].is_array() ? config[name] : nlohmann::json::array({config[name]});
   };
   list("layers_to_transform");
   list("layers_pattern");
   apply(fields(), options, where);
-  for (const auto& [name, target] :
-       {std::pair{"target_modules", &options_.target_modules}, std::pair{"exclude_modules", &options_.exclude_modules}}) {
+  for (const auto& [name, target] : {std::pair{"target_modules", &options_.target_modules},
+                                     std::pair{"exclude_modules", &options_.exclude_modules}}) {
     if (!given(name)) continue;
     std::vector<std::string> listed;
     std::string expression;
@@ -242,18 +256,19 @@ void Lora::read_config(const nlohmann::json& config, const std::string& where) {
   }
 }
 
-std::unique_ptr<Method> make() { return std::make_unique<Lora>(); }
+std::unique_ptr<Method> make() {
+  return std::make_unique<Lora>();
+}
 
-bool reads(const nlohmann::json& config) { return config["peft_type"] == "LORA" && config.value("use_dora", false) == false; }
+bool reads(const nlohmann::json& config) {
+  return config["peft_type"] == "LORA" && config.value("use_dora", false) == false;
+}
 
 }  // namespace
 
 extern const MethodInfo lora_method;
-const MethodInfo lora_method{"lora",
-                             "Hu et al. 2021, arXiv 2106.09685",
-                             "low-rank update s B A beside chosen weights",
-                             2e-4,
-                             make,
-                             reads};
+const MethodInfo lora_method{
+    "lora", "Hu et al. 2021, arXiv 2106.09685", "low-rank update s B A beside chosen weights", 2e-4, make,
+    reads};
 
 }  // namespace lowrank
