@@ -47,9 +47,9 @@ HWY_INLINE void store(Vector v, uint16_t* p) {
   hn::StoreU(hn::TruncateTo(U16(), chosen), U16(), p);
 }
 
-/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k.
-template <int M, int NV>
-void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row, int64_t k, float* c, int64_t c_row,
+/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k and b in storage type T.
+template <int M, int NV, class T>
+void tile(const float* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row, int64_t k, float* c, int64_t c_row,
           bool add) {
   Vector sum[M][NV];
 #pragma GCC unroll 8
@@ -75,24 +75,27 @@ void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_
     for (int j = 0; j < NV; ++j) store(sum[i][j], c + i * c_row + j * lanes);
 }
 
-using Tile = void (*)(const float*, int64_t, int64_t, const float*, int64_t, int64_t, float*, int64_t, bool);
+template <class T>
+using Tile = void (*)(const float*, int64_t, int64_t, const T*, int64_t, int64_t, float*, int64_t, bool);
 
 /// The tile function for m <= tile_rows rows and n <= tile_vectors vectors.
-HWY_INLINE Tile tile_of(int64_t m, int64_t n) {
-#define LOWRANK_TILES(M) {tile<M, 1>, tile<M, 2>, tile<M, tile_vectors == 4 ? 3 : 2>, tile<M, tile_vectors>}
-  static constexpr Tile table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
+template <class T>
+HWY_INLINE Tile<T> tile_of(int64_t m, int64_t n) {
+#define LOWRANK_TILES(M) {tile<M, 1, T>, tile<M, 2, T>, tile<M, tile_vectors == 4 ? 3 : 2, T>, tile<M, tile_vectors, T>}
+  static constexpr Tile<T> table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
                                                LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
 #undef LOWRANK_TILES
   return table[m - 1][n - 1];
 }
 
 /// c[m, n] (+)= a[m, k] b[k, n]; n is a multiple of `lanes`, a[i,l] lies at a + i*a_row + l*a_k.
-HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k, const float* b,
+template <class T>
+HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k, const T* b,
                         int64_t b_row, float* c, int64_t c_row, bool add) {
   for (int64_t j = 0; j < n; j += tile_vectors * lanes) {
     const int64_t vectors = HWY_MIN(tile_vectors, (n - j) / lanes);
     for (int64_t i = 0; i < m; i += tile_rows)
-      tile_of(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k, c + i * c_row + j, c_row,
+      tile_of<T>(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k, c + i * c_row + j, c_row,
                                                   add);
   }
 }
