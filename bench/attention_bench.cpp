@@ -1,5 +1,6 @@
-// Times attention against libtorch's flash attention called a sequence at a time with keys and values expanded to all
-// heads, on the heads of SmolLM2-135M. Each pair runs in turn; compare lines of the same arguments.
+// Times attention against libtorch's flash attention called a sequence at a time with keys and values
+// expanded to all heads, on the heads of SmolLM2-135M. Each pair runs in turn; compare lines of the same
+// arguments.
 #include <memory>
 #include <vector>
 
@@ -36,8 +37,10 @@ at::Tensor one_by_one(const at::Tensor& qkv, const std::vector<int64_t>& offsets
   const auto heads = qkv.unflatten(1, {15, 64}).transpose(0, 1).unsqueeze(0);  // [1, 15, T, 64]
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     const at::Tensor rows = heads.narrow(2, offsets[i], offsets[i + 1] - offsets[i]);
-    const at::Tensor k = rows.narrow(1, 9, 3).repeat_interleave(3, 1), v = rows.narrow(1, 12, 3).repeat_interleave(3, 1);
-    const auto result = at::_scaled_dot_product_flash_attention_for_cpu(rows.narrow(1, 0, 9), k, v, 0.0, true);
+    const at::Tensor k = rows.narrow(1, 9, 3).repeat_interleave(3, 1),
+                     v = rows.narrow(1, 12, 3).repeat_interleave(3, 1);
+    const auto result =
+        at::_scaled_dot_product_flash_attention_for_cpu(rows.narrow(1, 0, 9), k, v, 0.0, true);
     out.push_back(std::get<0>(result).squeeze(0).transpose(0, 1).flatten(1));
   }
   return at::cat(out);
@@ -73,15 +76,18 @@ void decode(benchmark::State& state) {
     plan.keys.push_back({1, i * cached, cached, 0});
   }
   const at::Tensor qkv = at::randn({sequences, 15 * 64}).to(type);
-  const KeyValue cache{at::randn({sequences * cached, 192}).to(type), at::randn({sequences * cached, 192}).to(type)};
+  const KeyValue cache{at::randn({sequences * cached, 192}).to(type),
+                       at::randn({sequences * cached, 192}).to(type)};
   const auto shared = std::make_shared<AttentionPlan>(plan);
   for (auto _ : state) benchmark::DoNotOptimize(attention(qkv, {&cache, 1}, shared, smol));
-  state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * 2 * cache.k.numel() * cache.k.element_size());
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * 2 * cache.k.numel() *
+                          cache.k.element_size());
 }
 
 void training_sizes(benchmark::internal::Benchmark* b) {
   for (const int64_t bf16 : {0, 1})
-    for (const auto& [sequences, mean] : {std::pair{8, 62}, {8, 250}, {1, 2048}}) b->Args({sequences, mean, bf16});
+    for (const auto& [sequences, mean] : {std::pair{8, 62}, {8, 250}, {1, 2048}})
+      b->Args({sequences, mean, bf16});
   b->Unit(benchmark::kMicrosecond)->UseRealTime();
 }
 

@@ -23,10 +23,12 @@ MutableRows writable_rows(at::Tensor& t, int64_t first_column = 0) {
 }
 
 /// The rows of a matrix with contiguous columns, copied only when they are not.
-at::Tensor with_rows(const at::Tensor& t) { return t.stride(1) == 1 || t.size(1) == 1 ? t : t.contiguous(); }
+at::Tensor with_rows(const at::Tensor& t) {
+  return t.stride(1) == 1 || t.size(1) == 1 ? t : t.contiguous();
+}
 
-AttentionOperands operands_of(const at::Tensor& qkv, std::span<const KeyValue> extra, const AttentionPlan& plan,
-                              const AttentionShape& shape) {
+AttentionOperands operands_of(const at::Tensor& qkv, std::span<const KeyValue> extra,
+                              const AttentionPlan& plan, const AttentionShape& shape) {
   const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
   AttentionOperands operands;
   operands.shape = shape;
@@ -128,17 +130,19 @@ GradientList AttentionBackward::apply(GradientList&& grads) {
 void check_operands(const at::Tensor& qkv, std::span<const KeyValue> extra, const AttentionPlan& plan,
                     const AttentionShape& shape) {
   const int64_t kv_width = shape.kv_heads * shape.head_dim;
-  check(qkv.dim() == 2 && qkv.device().is_cpu(), ErrorKind::invalid, "attention: qkv must be a matrix on the CPU");
+  check(qkv.dim() == 2 && qkv.device().is_cpu(), ErrorKind::invalid,
+        "attention: qkv must be a matrix on the CPU");
   check(qkv.size(1) == shape.heads * shape.head_dim + 2 * kv_width, ErrorKind::invalid,
-        "attention: qkv has {} columns, {} + 2*{} heads of {} need {}", qkv.size(1), shape.heads, shape.kv_heads,
-        shape.head_dim, (shape.heads + 2 * shape.kv_heads) * shape.head_dim);
+        "attention: qkv has {} columns, {} + 2*{} heads of {} need {}", qkv.size(1), shape.heads,
+        shape.kv_heads, shape.head_dim, (shape.heads + 2 * shape.kv_heads) * shape.head_dim);
   std::vector<int64_t> source_rows{qkv.size(0)};
   for (size_t i = 0; i < extra.size(); ++i) {
     const auto& [k, v] = extra[i];
-    check(k.dim() == 2 && v.dim() == 2 && k.size(0) == v.size(0) && k.size(1) == kv_width && v.size(1) == kv_width,
+    check(k.dim() == 2 && v.dim() == 2 && k.size(0) == v.size(0) && k.size(1) == kv_width &&
+              v.size(1) == kv_width,
           ErrorKind::invalid, "attention: k and v of extra source {} must both be [rows, {}]", i, kv_width);
-    check(k.scalar_type() == qkv.scalar_type() && v.scalar_type() == qkv.scalar_type() && k.device().is_cpu() &&
-              v.device().is_cpu(),
+    check(k.scalar_type() == qkv.scalar_type() && v.scalar_type() == qkv.scalar_type() &&
+              k.device().is_cpu() && v.device().is_cpu(),
           ErrorKind::invalid, "attention: k and v of extra source {} must be of qkv's type, on the CPU", i);
     source_rows.push_back(k.size(0));
   }

@@ -10,12 +10,13 @@ namespace lowrank {
 /// (!causal || p <= t) && (window == 0 || t - p < window).
 struct AttentionShape {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  double scale = 1;     ///< factor of q·k before the softmax
+  double scale = 1;  ///< factor of q·k before the softmax
   bool causal = true;
-  int64_t window = 0;   ///< 0: no window
+  int64_t window = 0;  ///< 0: no window
 };
 
-/// Rows [begin, begin+count) of one key source, at consecutive positions. Source 0 is qkv itself, i > 0 is extra[i-1].
+/// Rows [begin, begin+count) of one key source, at consecutive positions. Source 0 is qkv itself, i > 0 is
+/// extra[i-1].
 struct KeyRun {
   int32_t source = 0;
   int64_t begin = 0, count = 0, first_position = 0;
@@ -37,8 +38,8 @@ struct AttentionPlan {
 /// Each sequence sees its own rows. offsets [S+1]: first row of each sequence, then T; never decreasing.
 AttentionPlan packed_plan(std::span<const int64_t> offsets);
 
-/// Error of kind invalid unless every run lies inside its rows (source_rows[i]: rows of key source i; [0] those of qkv)
-/// and the rules of AttentionPlan and AttentionShape hold.
+/// Error of kind invalid unless every run lies inside its rows (source_rows[i]: rows of key source i; [0]
+/// those of qkv) and the rules of AttentionPlan and AttentionShape hold.
 void check_plan(const AttentionPlan& plan, const AttentionShape& shape, std::span<const int64_t> source_rows);
 
 /// Indices [begin, end).
@@ -47,8 +48,10 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-/// Which of `count` keys at positions key_position, key_position+1, … some query at positions [first, last] sees.
-inline Range visible_keys(const AttentionShape& shape, int64_t first, int64_t last, int64_t key_position, int64_t count) {
+/// Which of `count` keys at positions key_position, key_position+1, … some query at positions [first, last]
+/// sees.
+inline Range visible_keys(const AttentionShape& shape, int64_t first, int64_t last, int64_t key_position,
+                          int64_t count) {
   const auto clamp = [count](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
   const int64_t end = shape.causal ? clamp(last - key_position + 1) : count;
   const int64_t begin = shape.window > 0 ? clamp(first - shape.window + 1 - key_position) : 0;

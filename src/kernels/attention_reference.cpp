@@ -72,10 +72,12 @@ at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> 
   for (const QueryRun& run : runs) {
     if (run.count == 0) continue;
     if (run.begin > done) pieces.push_back(at::zeros({run.begin - done, width}, all.options()));
-    pieces.push_back(attend(all.narrow(0, run.begin, run.count).narrow(1, 0, width), run, *plan, sources, shape));
+    pieces.push_back(
+        attend(all.narrow(0, run.begin, run.count).narrow(1, 0, width), run, *plan, sources, shape));
     done = run.begin + run.count;
   }
-  if (done < qkv.size(0) || pieces.empty()) pieces.push_back(at::zeros({qkv.size(0) - done, width}, all.options()));
+  if (done < qkv.size(0) || pieces.empty())
+    pieces.push_back(at::zeros({qkv.size(0) - done, width}, all.options()));
   return at::cat(pieces).to(qkv.scalar_type());
 }
 

@@ -7,9 +7,11 @@
 namespace lowrank {
 namespace {
 
-/// A run is cut into chunks only when it holds more than 1/largest_share of all work: every cut costs partial sums.
+/// A run is cut into chunks only when it holds more than 1/largest_share of all work: every cut costs partial
+/// sums.
 constexpr int64_t largest_share = 4;
-/// Chunks are joined until at most about so many are left: enough for the threads, few partial sums of shared keys.
+/// Chunks are joined until at most about so many are left: enough for the threads, few partial sums of shared
+/// keys.
 constexpr int64_t most_chunks = 32;
 
 int64_t pairs(const QueryBlock& block, const AttentionPlan& plan, const AttentionShape& shape) {
@@ -22,7 +24,8 @@ int64_t pairs(const QueryBlock& block, const AttentionPlan& plan, const Attentio
   return sum * block.count + block.count;
 }
 
-/// Consecutive blocks joined to chunks: of about total/most_chunks work over runs, of at most total/largest_share in one.
+/// Consecutive blocks joined to chunks: of about total/most_chunks work over runs, of at most
+/// total/largest_share in one.
 std::vector<QueryChunk> cut(std::span<const QueryBlock> blocks) {
   int64_t total = 0;
   for (const QueryBlock& block : blocks) total += block.work;
@@ -31,7 +34,8 @@ std::vector<QueryChunk> cut(std::span<const QueryBlock> blocks) {
     const bool new_run = i == 0 || blocks[i].first_key_run != blocks[i - 1].first_key_run ||
                          blocks[i].row != blocks[i - 1].row + blocks[i - 1].count;
     const int64_t limit = new_run ? total / most_chunks : total / largest_share;
-    if (chunks.empty() || chunks.back().work >= limit) chunks.push_back({static_cast<int64_t>(i), 0, 0, {}, {}, 0});
+    if (chunks.empty() || chunks.back().work >= limit)
+      chunks.push_back({static_cast<int64_t>(i), 0, 0, {}, {}, 0});
     chunks.back().blocks += 1;
     chunks.back().work += blocks[i].work;
   }
@@ -56,7 +60,8 @@ void find_spans(QueryChunk& chunk, std::span<const QueryBlock> blocks, const Att
     return std::tie(a.source, a.begin) < std::tie(b.source, b.begin);
   });
   for (const KeySpan& span : found) {
-    if (!chunk.spans.empty() && chunk.spans.back().source == span.source && span.begin <= chunk.spans.back().end)
+    if (!chunk.spans.empty() && chunk.spans.back().source == span.source &&
+        span.begin <= chunk.spans.back().end)
       chunk.spans.back().end = std::max(chunk.spans.back().end, span.end);
     else
       chunk.spans.push_back(span);
@@ -75,7 +80,8 @@ struct Edge {
 };
 
 /// Adds the rows [begin, end) of `source`, which the chunks of `open` touch, to the schedule.
-void add_piece(BackwardSchedule& schedule, int32_t source, int64_t begin, int64_t end, std::span<const Edge> open) {
+void add_piece(BackwardSchedule& schedule, int32_t source, int64_t begin, int64_t end,
+               std::span<const Edge> open) {
   if (begin == end || open.empty()) return;
   SharedRows shared{source, begin, end - begin, {}};
   for (const Edge& edge : open) {
@@ -114,13 +120,15 @@ void find_pieces(BackwardSchedule& schedule, int32_t source) {
 
 }  // namespace
 
-std::vector<QueryBlock> query_blocks(const AttentionPlan& plan, const AttentionShape& shape, int64_t max_count) {
+std::vector<QueryBlock> query_blocks(const AttentionPlan& plan, const AttentionShape& shape,
+                                     int64_t max_count) {
   std::vector<QueryBlock> blocks;
   for (const QueryRun& run : plan.queries) {
     const int64_t parts = (run.count + max_count - 1) / max_count;
     for (int64_t i = 0; i < parts; ++i) {
       const int64_t first = run.count * i / parts, last = run.count * (i + 1) / parts;
-      QueryBlock block{run.begin + first, last - first, run.first_position + first, run.first_key_run, run.key_runs, 0};
+      QueryBlock block{run.begin + first, last - first, run.first_position + first,
+                       run.first_key_run, run.key_runs, 0};
       block.work = pairs(block, plan, shape);
       blocks.push_back(block);
     }

@@ -10,13 +10,14 @@ namespace lowrank {
 
 /// Consecutive rows of one query run, computed together by one task per key head.
 struct QueryBlock {
-  int64_t row = 0, count = 0, position = 0;     ///< rows [row, row+count) of qkv, the first at `position`
+  int64_t row = 0, count = 0, position = 0;  ///< rows [row, row+count) of qkv, the first at `position`
   int64_t first_key_run = 0, key_runs = 0;
-  int64_t work = 0;                             ///< query-key pairs, at least
+  int64_t work = 0;  ///< query-key pairs, at least
 };
 
 /// Query runs cut into blocks of at most `max_count` rows, in the plan's order.
-std::vector<QueryBlock> query_blocks(const AttentionPlan& plan, const AttentionShape& shape, int64_t max_count);
+std::vector<QueryBlock> query_blocks(const AttentionPlan& plan, const AttentionShape& shape,
+                                     int64_t max_count);
 
 /// Rows [begin, end) of a key source whose gradient a chunk sums in rows `at` … of its own sums.
 struct KeySpan {
@@ -24,8 +25,8 @@ struct KeySpan {
   int64_t begin = 0, end = 0, at = 0;
 };
 
-/// Part of a span that no other chunk touches (shared < 0: its sum is the gradient), or that several do (the sum goes to
-/// rows `shared` … of the buffer of partial sums).
+/// Part of a span that no other chunk touches (shared < 0: its sum is the gradient), or that several do (the
+/// sum goes to rows `shared` … of the buffer of partial sums).
 struct KeyPiece {
   int32_t source = 0;
   int64_t begin = 0, count = 0, at = 0, shared = -1;
@@ -39,14 +40,16 @@ struct QueryChunk {
   int64_t sum_rows = 0;
 };
 
-/// Rows whose gradient is the sum of several rows of the buffer of partial sums, added in the order of `parts`.
+/// Rows whose gradient is the sum of several rows of the buffer of partial sums, added in the order of
+/// `parts`.
 struct SharedRows {
   int32_t source = 0;
   int64_t begin = 0, count = 0;
   std::vector<int64_t> parts;
 };
 
-/// How the backward pass is divided. It depends on the plan alone, not on the threads, so neither do the sums' bits.
+/// How the backward pass is divided. It depends on the plan alone, not on the threads, so neither do the
+/// sums' bits.
 struct BackwardSchedule {
   std::vector<QueryBlock> blocks;
   std::vector<QueryChunk> chunks;

@@ -13,17 +13,23 @@
 
 namespace lowrank {
 
-int thread_count() { return std::max(1, at::get_num_threads()); }
+int thread_count() {
+  return std::max(1, at::get_num_threads());
+}
 
 void set_thread_count(int count) {
   check(count >= 1, ErrorKind::invalid, "{} threads were asked for; at least 1 is needed", count);
   at::set_num_threads(count);
 }
 
-int thread_index() { return at::get_thread_num(); }
+int thread_index() {
+  return at::get_thread_num();
+}
 
-void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
-  at::parallel_for(begin, end, std::max<int64_t>(1, grain), [&](int64_t first, int64_t last) { body(first, last); });
+void parallel_for(int64_t begin, int64_t end, int64_t grain,
+                  const std::function<void(int64_t, int64_t)>& body) {
+  at::parallel_for(begin, end, std::max<int64_t>(1, grain),
+                   [&](int64_t first, int64_t last) { body(first, last); });
 }
 
 void parallel_tasks(int64_t count, const std::function<void(int64_t)>& body) {

@@ -17,7 +17,8 @@ Case packed(std::string name, AttentionShape shape, const std::vector<int64_t>& 
 }
 
 /// Sequences of `lengths` rows that all see `prefix` slots of source 1 before their own rows.
-Case with_prefix(std::string name, AttentionShape shape, int64_t prefix, const std::vector<int64_t>& lengths) {
+Case with_prefix(std::string name, AttentionShape shape, int64_t prefix,
+                 const std::vector<int64_t>& lengths) {
   Case c{std::move(name), shape, 0, {prefix}, {true}, {}};
   for (const int64_t length : lengths) {
     c.plan.queries.push_back({c.rows, length, prefix, static_cast<int64_t>(c.plan.keys.size()), 2});
@@ -45,8 +46,9 @@ void add_sizes(std::vector<Case>& cases) {
   const std::vector<int64_t> offsets{0, 1, 18, 18, 81, 94};
   for (const int64_t head_dim : {8, 16, 64, 80, 128})
     for (const auto& [heads, kv_heads] : {std::pair{9, 3}, {4, 4}, {5, 1}})
-      cases.push_back(packed("d" + std::to_string(head_dim) + " " + std::to_string(heads) + "/" + std::to_string(kv_heads),
-                             shape_of(heads, kv_heads, head_dim), offsets));
+      cases.push_back(packed(
+          "d" + std::to_string(head_dim) + " " + std::to_string(heads) + "/" + std::to_string(kv_heads),
+          shape_of(heads, kv_heads, head_dim), offsets));
 }
 
 void add_masks(std::vector<Case>& cases) {
@@ -81,11 +83,14 @@ void add_sources(std::vector<Case>& cases) {
   cases.push_back(gaps);
   Case overlap{"overlapping key runs", shape_of(4, 2, 16), 60, {30}, {true}, {}};
   overlap.plan.queries = {{0, 20, 30, 0, 2}, {20, 20, 25, 2, 2}, {40, 20, 18, 4, 2}};
-  overlap.plan.keys = {{1, 0, 30, 0}, {0, 0, 20, 30}, {1, 0, 25, 0}, {0, 20, 20, 25}, {1, 7, 18, 0}, {0, 40, 20, 18}};
+  overlap.plan.keys = {{1, 0, 30, 0},   {0, 0, 20, 30}, {1, 0, 25, 0},
+                       {0, 20, 20, 25}, {1, 7, 18, 0},  {0, 40, 20, 18}};
   cases.push_back(overlap);
 }
 
-at::Tensor leaf(at::Tensor t, bool grad) { return t.set_requires_grad(grad); }
+at::Tensor leaf(at::Tensor t, bool grad) {
+  return t.set_requires_grad(grad);
+}
 
 }  // namespace
 
@@ -107,15 +112,17 @@ Inputs make_inputs(const Case& c, at::ScalarType type) {
   Inputs inputs{leaf(random(c.rows, (s.heads + 2 * s.kv_heads) * s.head_dim), true), {}, {}};
   for (size_t i = 0; i < c.extra_rows.size(); ++i) {
     const int64_t width = s.kv_heads * s.head_dim;
-    inputs.extra.push_back(
-        {leaf(random(c.extra_rows[i], width), c.extra_grad[i]), leaf(random(c.extra_rows[i], width), c.extra_grad[i])});
+    inputs.extra.push_back({leaf(random(c.extra_rows[i], width), c.extra_grad[i]),
+                            leaf(random(c.extra_rows[i], width), c.extra_grad[i])});
   }
   inputs.dout = random(c.rows, s.heads * s.head_dim);
   return inputs;
 }
 
 Inputs to_type(const Inputs& inputs, at::ScalarType type) {
-  const auto copy = [&](const at::Tensor& t) { return leaf(t.detach().to(type, false, true), t.requires_grad()); };
+  const auto copy = [&](const at::Tensor& t) {
+    return leaf(t.detach().to(type, false, true), t.requires_grad());
+  };
   Inputs result{copy(inputs.qkv), {}, copy(inputs.dout)};
   for (const KeyValue& source : inputs.extra) result.extra.push_back({copy(source.k), copy(source.v)});
   return result;

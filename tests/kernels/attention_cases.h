@@ -14,8 +14,8 @@ namespace lowrank::attention_cases {
 struct Case {
   std::string name;
   AttentionShape shape;
-  int64_t rows = 0;                  ///< of qkv
-  std::vector<int64_t> extra_rows;   ///< of sources 1, 2, …
+  int64_t rows = 0;                 ///< of qkv
+  std::vector<int64_t> extra_rows;  ///< of sources 1, 2, …
   std::vector<bool> extra_grad;
   AttentionPlan plan;
 };
@@ -32,10 +32,11 @@ struct Result {
   std::vector<at::Tensor> grads;  ///< of qkv, then k and v of each extra source; undefined where none
 };
 
-using Attention = at::Tensor (*)(const at::Tensor&, std::span<const KeyValue>, std::shared_ptr<const AttentionPlan>,
-                                 const AttentionShape&);
+using Attention = at::Tensor (*)(const at::Tensor&, std::span<const KeyValue>,
+                                 std::shared_ptr<const AttentionPlan>, const AttentionShape&);
 
-/// Sequences of odd lengths, head sizes and groupings; windows, encoders, prefixes, caches, shared prompts, gaps.
+/// Sequences of odd lengths, head sizes and groupings; windows, encoders, prefixes, caches, shared prompts,
+/// gaps.
 std::vector<Case> all_cases();
 
 Inputs make_inputs(const Case& c, at::ScalarType type);

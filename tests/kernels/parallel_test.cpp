@@ -63,10 +63,16 @@ TEST(Parallel, NothingToDo) {
 
 TEST(Parallel, ExceptionsReachTheCaller) {
   const Threads threads(2);
-  EXPECT_THROW(parallel_tasks(8, [](int64_t i) { if (i == 5) throw std::runtime_error("five"); }), std::runtime_error);
+  EXPECT_THROW(parallel_tasks(8,
+                              [](int64_t i) {
+                                if (i == 5) throw std::runtime_error("five");
+                              }),
+               std::runtime_error);
 }
 
-TEST(Parallel, AtLeastOneThread) { EXPECT_THROW(set_thread_count(0), Error); }
+TEST(Parallel, AtLeastOneThread) {
+  EXPECT_THROW(set_thread_count(0), Error);
+}
 
 }  // namespace
 }  // namespace lowrank

@@ -3,9 +3,8 @@
 #include <hwy/aligned_allocator.h>
 
 #include "kernels/cpu/attention_cpu.h"
-#include "kernels/parallel.h"
-
 #include "kernels/cpu/highway_targets.h"
+#include "kernels/parallel.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward_cpu.cpp"
 #include <hwy/foreach_target.h>
@@ -25,12 +24,13 @@ struct BackwardTask {
   const BackwardSchedule& schedule;
   const QueryChunk& chunk;
   int64_t kv_head;
-  float* scratch;   ///< as BackwardScratch divides it
-  float* partial;   ///< [schedule.partial_rows, kv_heads, 2, dp]: dk and dv of shared rows
+  float* scratch;  ///< as BackwardScratch divides it
+  float* partial;  ///< [schedule.partial_rows, kv_heads, 2, dp]: dk and dv of shared rows
 };
 
-/// Parts of one task's scratch: q (times scale/ln 2), dout, dq [rows, dp]; p, ds [rows, key_block]; lse, dot [rows]; of
-/// the key block k [key_block, dp], kt, vt [head_dim, key_block]; dk, dv [chunk.sum_rows, dp] sums of the whole chunk.
+/// Parts of one task's scratch: q (times scale/ln 2), dout, dq [rows, dp]; p, ds [rows, key_block]; lse, dot
+/// [rows]; of the key block k [key_block, dp], kt, vt [head_dim, key_block]; dk, dv [chunk.sum_rows, dp] sums
+/// of the whole chunk.
 struct BackwardScratch {
   int64_t dp, g, rows;
   float *q, *dout, *dq, *p, *ds, *lse, *dot, *k, *kt, *vt, *dk, *dv;
@@ -59,7 +59,8 @@ HWY_INLINE BackwardScratch backward_parts(const BackwardTask& task, const QueryB
 
 int64_t backward_scratch(const AttentionShape& shape, int64_t count, int64_t sum_rows) {
   const int64_t dp = round_up(shape.head_dim), rows = count * (shape.heads / shape.kv_heads);
-  return 2 * sum_rows * dp + key_block * dp + 2 * shape.head_dim * key_block + rows * (3 * dp + 2 * key_block + 2);
+  return 2 * sum_rows * dp + key_block * dp + 2 * shape.head_dim * key_block +
+         rows * (3 * dp + 2 * key_block + 2);
 }
 
 HWY_INLINE float dot(const float* a, const float* b, int64_t n) {
@@ -90,9 +91,10 @@ void begin_block(const BackwardTask& task, const QueryBlock& block, const Backwa
   clear(s.dq, s.rows * s.dp);
 }
 
-/// One row, columns [0, width): s holds scores and dp holds dout·v; they become P = 2^(s - lse) and dS = P (dp - dot),
-/// both 0 outside `seen`. Only columns [columns) hold anything yet.
-HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range columns, Range seen, float lse, float dot) {
+/// One row, columns [0, width): s holds scores and dp holds dout·v; they become P = 2^(s - lse) and dS = P
+/// (dp - dot), both 0 outside `seen`. Only columns [columns) hold anything yet.
+HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range columns, Range seen, float lse,
+                                  float dot) {
   const F32 f;
   const Vector shift = hn::Set(f, lse), mean = hn::Set(f, dot);
   clear(s, columns.begin);
@@ -114,15 +116,16 @@ HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range colu
 }
 
 /// P and dS of all rows of the block with n packed keys at positions from `position` on, and dq += dS k.
-void add_query_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s, int64_t position,
-                         int64_t n) {
+void add_query_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
+                         int64_t position, int64_t n) {
   const AttentionShape& shape = task.operands.shape;
   const int64_t width = round_up(n);
   for (int64_t r = 0; r < s.rows; r += tile_rows) {
     const int64_t m = std::min<int64_t>(tile_rows, s.rows - r);
     const int64_t first = block.position + r / s.g, last = block.position + (r + m - 1) / s.g;
     const Range seen = visible_keys(shape, first, last, position, n);
-    const Range columns{seen.begin / lanes * lanes, seen.size() == 0 ? seen.begin / lanes * lanes : round_up(seen.end)};
+    const Range columns{seen.begin / lanes * lanes,
+                        seen.size() == 0 ? seen.begin / lanes * lanes : round_up(seen.end)};
     float* p = s.p + r * key_block;
     float* ds = s.ds + r * key_block;
     product(m, columns.size(), shape.head_dim, s.q + r * s.dp, s.dp, 1, s.kt + columns.begin, key_block,
@@ -131,25 +134,25 @@ void add_query_gradients(const BackwardTask& task, const QueryBlock& block, cons
             ds + columns.begin, key_block, false);
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = block.position + (r + i) / s.g;
-      probabilities_row(p + i * key_block, ds + i * key_block, width, columns, visible_keys(shape, t, t, position, n),
-                        s.lse[r + i], s.dot[r + i]);
+      probabilities_row(p + i * key_block, ds + i * key_block, width, columns,
+                        visible_keys(shape, t, t, position, n), s.lse[r + i], s.dot[r + i]);
     }
     if (task.gradients.dq.data)
-      product(m, s.dp, seen.size(), ds + seen.begin, key_block, 1, s.k + seen.begin * s.dp, s.dp, s.dq + r * s.dp,
-              s.dp, true);
+      product(m, s.dp, seen.size(), ds + seen.begin, key_block, 1, s.k + seen.begin * s.dp, s.dp,
+              s.dq + r * s.dp, s.dp, true);
   }
 }
 
 /// dk += dSᵀ q, dv += Pᵀ dout for n keys at positions from `position` on, summed in rows `at` … of the chunk.
-void add_key_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s, int64_t position,
-                       int64_t n, int64_t at) {
+void add_key_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
+                       int64_t position, int64_t n, int64_t at) {
   for (int64_t j = 0; j < n; j += tile_rows) {
     const int64_t m = std::min<int64_t>(tile_rows, n - j);
     const Range queries =
         seeing_queries(task.operands.shape, position + j, position + j + m - 1, block.position, block.count);
     const int64_t row = queries.begin * s.g, rows = queries.size() * s.g;
-    product(m, s.dp, rows, s.ds + row * key_block + j, 1, key_block, s.q + row * s.dp, s.dp, s.dk + (at + j) * s.dp,
-            s.dp, true);
+    product(m, s.dp, rows, s.ds + row * key_block + j, 1, key_block, s.q + row * s.dp, s.dp,
+            s.dk + (at + j) * s.dp, s.dp, true);
     product(m, s.dp, rows, s.p + row * key_block + j, 1, key_block, s.dout + row * s.dp, s.dp,
             s.dv + (at + j) * s.dp, s.dp, true);
   }
@@ -168,7 +171,8 @@ void pack_keys(const BackwardTask& task, const BackwardScratch& s, int32_t sourc
   const ConstRows k = task.operands.k[source], v = task.operands.v[source];
   const T* keys = static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d;
   transpose_rows(keys, k.stride, n, d, s.kt, key_block);
-  transpose_rows(static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d, v.stride, n, d, s.vt, key_block);
+  transpose_rows(static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d, v.stride, n, d, s.vt,
+                 key_block);
   for (int64_t j = 0; j < n; ++j) copy_row(keys + j * k.stride, d, 1.0f, s.k + j * s.dp);
 }
 
@@ -193,7 +197,8 @@ void backward_block(const BackwardTask& task, const QueryBlock& block) {
   if (!dq.data) return;
   for (int64_t r = 0; r < s.rows; ++r)
     write_row(s.dq + r * s.dp, shape.head_dim, static_cast<float>(shape.scale),
-              static_cast<T*>(dq.data) + (block.row + r / s.g) * dq.stride + (task.kv_head * s.g + r % s.g) * shape.head_dim);
+              static_cast<T*>(dq.data) + (block.row + r / s.g) * dq.stride +
+                  (task.kv_head * s.g + r % s.g) * shape.head_dim);
 }
 
 /// One chunk and key head: all its query gradients, and the key gradients summed over its queries.
@@ -204,7 +209,8 @@ void backward_task(const BackwardTask& task) {
   float* dk = task.scratch;
   float* dv = dk + task.chunk.sum_rows * dp;
   clear(dk, 2 * task.chunk.sum_rows * dp);
-  for (int64_t b = 0; b < task.chunk.blocks; ++b) backward_block<T>(task, task.schedule.blocks[task.chunk.first_block + b]);
+  for (int64_t b = 0; b < task.chunk.blocks; ++b)
+    backward_block<T>(task, task.schedule.blocks[task.chunk.first_block + b]);
   for (const KeyPiece& piece : task.chunk.pieces) {
     const MutableRows to_k = task.gradients.dk[piece.source], to_v = task.gradients.dv[piece.source];
     for (int64_t i = 0; i < piece.count; ++i) {
@@ -212,8 +218,10 @@ void backward_task(const BackwardTask& task) {
       const float* row_v = dv + (piece.at + i) * dp;
       if (piece.shared < 0) {
         // q was scaled by scale/ln 2.
-        write_row(row_k, d, ln2, static_cast<T*>(to_k.data) + (piece.begin + i) * to_k.stride + task.kv_head * d);
-        write_row(row_v, d, 1.0f, static_cast<T*>(to_v.data) + (piece.begin + i) * to_v.stride + task.kv_head * d);
+        write_row(row_k, d, ln2,
+                  static_cast<T*>(to_k.data) + (piece.begin + i) * to_k.stride + task.kv_head * d);
+        write_row(row_v, d, 1.0f,
+                  static_cast<T*>(to_v.data) + (piece.begin + i) * to_v.stride + task.kv_head * d);
       } else {
         float* to = task.partial + ((piece.shared + i) * shape.kv_heads + task.kv_head) * 2 * dp;
         copy_row(row_k, dp, ln2, to);
@@ -255,10 +263,13 @@ void backward_typed(const AttentionOperands& operands, const AttentionGradients&
   const std::vector<int64_t> order = largest_first(work);
   const int64_t floats = round_up(backward_scratch(shape, longest, sum_rows));
   const auto scratch = hwy::AllocateAligned<float>(floats * thread_count());
-  const auto partial = hwy::AllocateAligned<float>(std::max<int64_t>(1, schedule.partial_rows * heads * 2 * dp));
+  const auto partial =
+      hwy::AllocateAligned<float>(std::max<int64_t>(1, schedule.partial_rows * heads * 2 * dp));
   const auto task_of = [&](int64_t chunk, int64_t head) {
-    return BackwardTask{operands, gradients, schedule, schedule.chunks[chunk], head,
-                        scratch.get() + thread_index() * floats, partial.get()};
+    return BackwardTask{operands,     gradients,
+                        schedule,     schedule.chunks[chunk],
+                        head,         scratch.get() + thread_index() * floats,
+                        partial.get()};
   };
   parallel_tasks(static_cast<int64_t>(schedule.chunks.size()) * heads,
                  [&](int64_t i) { backward_task<T>(task_of(order[i / heads], i % heads)); });
@@ -270,7 +281,8 @@ void backward_typed(const AttentionOperands& operands, const AttentionGradients&
   }
 }
 
-void backward(const AttentionOperands& operands, const AttentionGradients& gradients, const BackwardSchedule& schedule) {
+void backward(const AttentionOperands& operands, const AttentionGradients& gradients,
+              const BackwardSchedule& schedule) {
   (operands.bf16 ? backward_typed<uint16_t> : backward_typed<float>)(operands, gradients, schedule);
 }
 

@@ -17,7 +17,8 @@ struct MutableRows {
   int64_t stride = 0;
 };
 
-/// Operands of attention (attention.h) for the CPU kernels. Keys and values: one entry a source, source 0 first.
+/// Operands of attention (attention.h) for the CPU kernels. Keys and values: one entry a source, source 0
+/// first.
 struct AttentionOperands {
   AttentionShape shape;
   const AttentionPlan* plan = nullptr;
@@ -26,20 +27,20 @@ struct AttentionOperands {
   std::vector<ConstRows> k, v;  ///< [rows, kv_heads*head_dim]
 };
 
-/// Writes out [T, heads*head_dim] at the plan's query rows and, unless null, lse [T, heads] contiguous: the base-2
-/// logarithm of the row's sum of exponentials. Other rows are left alone.
+/// Writes out [T, heads*head_dim] at the plan's query rows and, unless null, lse [T, heads] contiguous: the
+/// base-2 logarithm of the row's sum of exponentials. Other rows are left alone.
 void attention_forward_cpu(const AttentionOperands& operands, MutableRows out, float* lse);
 
 /// What the backward pass reads and writes beside the operands; null data: that gradient is not asked for.
 struct AttentionGradients {
-  ConstRows out, dout;            ///< [T, heads*head_dim]
-  const float* lse = nullptr;     ///< from the forward pass
-  MutableRows dq;                 ///< written at the plan's query rows
+  ConstRows out, dout;              ///< [T, heads*head_dim]
+  const float* lse = nullptr;       ///< from the forward pass
+  MutableRows dq;                   ///< written at the plan's query rows
   std::vector<MutableRows> dk, dv;  ///< written at the rows of the schedule's pieces; both null or none
 };
 
-/// dv = Pᵀ dout, dP = dout vᵀ, dS = P (dP - rowsum(dout out)), dq = scale dS k, dk = scale dSᵀ q, with P from q, k and lse.
-/// `schedule` is made with backward_block_rows and wants[i] = (dk[i] is not null).
+/// dv = Pᵀ dout, dP = dout vᵀ, dS = P (dP - rowsum(dout out)), dq = scale dS k, dk = scale dSᵀ q, with P from
+/// q, k and lse. `schedule` is made with backward_block_rows and wants[i] = (dk[i] is not null).
 void attention_backward_cpu(const AttentionOperands& operands, const AttentionGradients& gradients,
                             const BackwardSchedule& schedule);
 

@@ -3,11 +3,11 @@
 #include <limits>
 
 #include <hwy/aligned_allocator.h>
+#include <hwy/cache_control.h>
 
 #include "kernels/cpu/attention_cpu.h"
-#include "kernels/parallel.h"
-
 #include "kernels/cpu/highway_targets.h"
+#include "kernels/parallel.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_forward_cpu.cpp"
 #include <hwy/foreach_target.h>
@@ -30,8 +30,9 @@ struct ForwardTask {
   float* scratch;
 };
 
-/// Parts of one task's scratch: q, o [rows, dp]; k [head_dim, key_block], v [key_block, dp]; s [tile_rows, key_block];
-/// m, l [rows] running maximum and sum of each row. dp = round_up(head_dim), g = heads/kv_heads, row = g * query + head.
+/// Parts of one task's scratch: q, o [rows, dp]; k [head_dim, key_block], v [key_block, dp]; s [tile_rows,
+/// key_block]; m, l [rows] running maximum and sum of each row. dp = round_up(head_dim), g = heads/kv_heads,
+/// row = g * query + head.
 struct ForwardScratch {
   int64_t dp, g, rows;
   float *q, *o, *k, *v, *s, *m, *l;
@@ -61,7 +62,8 @@ void begin_rows(const ForwardTask& task, const ForwardScratch& p) {
   const T* q = static_cast<const T*>(task.operands.q.data) + task.block.row * task.operands.q.stride +
                task.kv_head * p.g * shape.head_dim;
   for (int64_t r = 0; r < p.rows; ++r) {
-    copy_row(q + r / p.g * task.operands.q.stride + r % p.g * shape.head_dim, shape.head_dim, factor, p.q + r * p.dp);
+    copy_row(q + r / p.g * task.operands.q.stride + r % p.g * shape.head_dim, shape.head_dim, factor,
+             p.q + r * p.dp);
     p.m[r] = -std::numeric_limits<float>::infinity();
     p.l[r] = 0;
   }
@@ -115,19 +117,28 @@ void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position
             p.s + columns.begin, key_block, false);
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = task.block.position + (r + i) / p.g;
-      softmax_row(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i, p.l + r + i,
-                  p.o + (r + i) * p.dp, p.dp);
+      softmax_row(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i,
+                  p.l + r + i, p.o + (r + i) * p.dp, p.dp);
     }
-    product(m, p.dp, seen.size(), p.s + seen.begin, key_block, 1, p.v + seen.begin * p.dp, p.dp, p.o + r * p.dp, p.dp,
-            true);
+    product(m, p.dp, seen.size(), p.s + seen.begin, key_block, 1, p.v + seen.begin * p.dp, p.dp,
+            p.o + r * p.dp, p.dp, true);
   }
 }
 
-/// s[i][j] = q[i]·k[j] for M queries [M, dp] and n keys in storage; head_dim is a multiple of `lanes`.
+/// s[i][j] = q[i]·k[j] for M queries [M, dp] and n keys in storage; head_dim is a multiple of `lanes`. `v`
+/// are the values, which are needed next.
 template <int M, class T>
-void scores_of_few(const float* q, int64_t dp, const T* k, int64_t stride, int64_t n, float* s) {
+void scores_of_few(const float* q, int64_t dp, const T* k, int64_t stride, const T* v, int64_t v_stride,
+                   int64_t n, float* s) {
+  constexpr int64_t ahead = 16, line = 64 / sizeof(T);
   const F32 f;
-  for (int64_t j = 0; j < n; ++j, k += stride) {
+  for (int64_t j = 0; j < n; ++j, k += stride, v += v_stride) {
+    // Rows of one head lie far apart: the processor does not foresee them. A prefetch beyond the rows is
+    // harmless.
+    for (int64_t d = 0; d < dp; d += line) {
+      hwy::Prefetch(k + ahead * stride + d);
+      hwy::Prefetch(v + d);
+    }
     Vector sum[M];
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) sum[i] = hn::Zero(f);
@@ -141,20 +152,21 @@ void scores_of_few(const float* q, int64_t dp, const T* k, int64_t stride, int64
   }
 }
 
-/// As add_keys for at most tile_rows rows (decoding): reads n keys and values where they are, since packing them would
-/// cost more than their use.
+/// As add_keys for at most tile_rows rows (decoding): reads n keys and values where they are, since packing
+/// them would cost more than their use.
 template <class T>
-void add_keys_to_few(const ForwardTask& task, const ForwardScratch& p, const T* k, int64_t k_stride, const T* v,
-                     int64_t v_stride, int64_t position, int64_t n) {
+void add_keys_to_few(const ForwardTask& task, const ForwardScratch& p, const T* k, int64_t k_stride,
+                     const T* v, int64_t v_stride, int64_t position, int64_t n) {
   const AttentionShape& shape = task.operands.shape;
-  static constexpr void (*scores[tile_rows])(const float*, int64_t, const T*, int64_t, int64_t, float*) = {
-      scores_of_few<1, T>, scores_of_few<2, T>, scores_of_few<3, T>,
-      scores_of_few<4, T>, scores_of_few<5, T>, scores_of_few<6, T>};
-  scores[p.rows - 1](p.q, p.dp, k, k_stride, n, p.s);
+  static constexpr void (*scores[tile_rows])(const float*, int64_t, const T*, int64_t, const T*, int64_t,
+                                             int64_t, float*) = {scores_of_few<1, T>, scores_of_few<2, T>,
+                                                                 scores_of_few<3, T>, scores_of_few<4, T>,
+                                                                 scores_of_few<5, T>, scores_of_few<6, T>};
+  scores[p.rows - 1](p.q, p.dp, k, k_stride, v, v_stride, n, p.s);
   for (int64_t r = 0; r < p.rows; ++r) {
     const int64_t t = task.block.position + r / p.g;
-    softmax_row(p.s + r * key_block, {0, round_up(n)}, visible_keys(shape, t, t, position, n), p.m + r, p.l + r,
-                p.o + r * p.dp, p.dp);
+    softmax_row(p.s + r * key_block, {0, round_up(n)}, visible_keys(shape, t, t, position, n), p.m + r,
+                p.l + r, p.o + r * p.dp, p.dp);
   }
   product(p.rows, p.dp, n, p.s, key_block, 1, v, v_stride, p.o, p.dp, true);
 }
@@ -162,13 +174,15 @@ void add_keys_to_few(const ForwardTask& task, const ForwardScratch& p, const T* 
 template <class T>
 void end_rows(const ForwardTask& task, const ForwardScratch& p) {
   const AttentionShape& shape = task.operands.shape;
-  T* out = static_cast<T*>(task.out.data) + task.block.row * task.out.stride + task.kv_head * p.g * shape.head_dim;
+  T* out =
+      static_cast<T*>(task.out.data) + task.block.row * task.out.stride + task.kv_head * p.g * shape.head_dim;
   for (int64_t r = 0; r < p.rows; ++r) {
     const int64_t t = r / p.g, head = r % p.g;
     write_row(p.o + r * p.dp, shape.head_dim, p.l[r] > 0 ? 1 / p.l[r] : 0.0f,
               out + t * task.out.stride + head * shape.head_dim);
     if (task.lse)
-      task.lse[(task.block.row + t) * shape.heads + task.kv_head * p.g + head] = p.l[r] > 0 ? p.m[r] + std::log2(p.l[r]) : 0;
+      task.lse[(task.block.row + t) * shape.heads + task.kv_head * p.g + head] =
+          p.l[r] > 0 ? p.m[r] + std::log2(p.l[r]) : 0;
   }
 }
 
@@ -180,11 +194,13 @@ void forward_task(const ForwardTask& task) {
   begin_rows<T>(task, p);
   for (int64_t i = 0; i < task.block.key_runs; ++i) {
     const KeyRun& run = operands.plan->keys[task.block.first_key_run + i];
-    const Range seen = visible_keys(operands.shape, task.block.position, task.block.position + task.block.count - 1,
-                                    run.first_position, run.count);
+    const Range seen =
+        visible_keys(operands.shape, task.block.position, task.block.position + task.block.count - 1,
+                     run.first_position, run.count);
     const ConstRows k = operands.k[run.source], v = operands.v[run.source];
     for (int64_t at = seen.begin; at < seen.end; at += key_block) {
-      const int64_t n = std::min(key_block, seen.end - at), row = run.begin + at, position = run.first_position + at;
+      const int64_t n = std::min(key_block, seen.end - at), row = run.begin + at,
+                    position = run.first_position + at;
       const T* keys = static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d;
       const T* values = static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d;
       if (p.rows <= tile_rows && d == p.dp) {

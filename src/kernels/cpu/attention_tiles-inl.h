@@ -26,17 +26,27 @@ constexpr int64_t lanes = hn::MaxLanes(F32());
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 4 : 2;
 
-constexpr int64_t round_up(int64_t n) { return (n + lanes - 1) / lanes * lanes; }
+constexpr int64_t round_up(int64_t n) {
+  return (n + lanes - 1) / lanes * lanes;
+}
 
-HWY_INLINE Vector load(const float* p) { return hn::LoadU(F32(), p); }
+HWY_INLINE Vector load(const float* p) {
+  return hn::LoadU(F32(), p);
+}
 HWY_INLINE Vector load(const uint16_t* p) {
   return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), hn::LoadU(U16(), p))));
 }
 
-HWY_INLINE float to_float(float x) { return x; }
-HWY_INLINE float to_float(uint16_t x) { return std::bit_cast<float>(static_cast<uint32_t>(x) << 16); }
+HWY_INLINE float to_float(float x) {
+  return x;
+}
+HWY_INLINE float to_float(uint16_t x) {
+  return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
+}
 
-HWY_INLINE void store(Vector v, float* p) { hn::StoreU(v, F32(), p); }
+HWY_INLINE void store(Vector v, float* p) {
+  hn::StoreU(v, F32(), p);
+}
 /// To bf16, round to nearest even; a NaN stays one.
 HWY_INLINE void store(Vector v, uint16_t* p) {
   const auto bits = hn::BitCast(U32(), v);
@@ -47,10 +57,11 @@ HWY_INLINE void store(Vector v, uint16_t* p) {
   hn::StoreU(hn::TruncateTo(U16(), chosen), U16(), p);
 }
 
-/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k and b in storage type T.
+/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k and b in storage type
+/// T.
 template <int M, int NV, class T>
-void tile(const float* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row, int64_t k, float* c, int64_t c_row,
-          bool add) {
+void tile(const float* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row, int64_t k, float* c,
+          int64_t c_row, bool add) {
   Vector sum[M][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < M; ++i)
@@ -81,22 +92,23 @@ using Tile = void (*)(const float*, int64_t, int64_t, const T*, int64_t, int64_t
 /// The tile function for m <= tile_rows rows and n <= tile_vectors vectors.
 template <class T>
 HWY_INLINE Tile<T> tile_of(int64_t m, int64_t n) {
-#define LOWRANK_TILES(M) {tile<M, 1, T>, tile<M, 2, T>, tile<M, tile_vectors == 4 ? 3 : 2, T>, tile<M, tile_vectors, T>}
+#define LOWRANK_TILES(M) \
+  { tile<M, 1, T>, tile<M, 2, T>, tile<M, tile_vectors == 4 ? 3 : 2, T>, tile<M, tile_vectors, T> }
   static constexpr Tile<T> table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
-                                               LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
+                                                  LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
 #undef LOWRANK_TILES
   return table[m - 1][n - 1];
 }
 
 /// c[m, n] (+)= a[m, k] b[k, n]; n is a multiple of `lanes`, a[i,l] lies at a + i*a_row + l*a_k.
 template <class T>
-HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k, const T* b,
-                        int64_t b_row, float* c, int64_t c_row, bool add) {
+HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k,
+                        const T* b, int64_t b_row, float* c, int64_t c_row, bool add) {
   for (int64_t j = 0; j < n; j += tile_vectors * lanes) {
     const int64_t vectors = HWY_MIN(tile_vectors, (n - j) / lanes);
     for (int64_t i = 0; i < m; i += tile_rows)
-      tile_of<T>(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k, c + i * c_row + j, c_row,
-                                                  add);
+      tile_of<T>(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k,
+                                                     c + i * c_row + j, c_row, add);
   }
 }
 
