@@ -13,9 +13,16 @@ void AtomicFile::fail_io(const char* what) const {
   fail(ErrorKind::io, "{}: cannot {}: {}", path_.string(), what, std::strerror(errno));
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".{}.partial", ::getpid())) {
-  file_ = std::fopen(temporary_.c_str(), "wbe");
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  std::error_code ignored;
+  check(!std::filesystem::is_directory(path_, ignored), ErrorKind::invalid,
+        "{}: a folder where a file is to be written", path_.string());
+  // "x" never follows a link and never takes a file over from another writer.
+  for (int attempt = 0; attempt < 1000 && !file_; ++attempt) {
+    temporary_ = path_.string() + fmt::format(".{}-{}.partial", ::getpid(), attempt);
+    file_ = std::fopen(temporary_.c_str(), "wbxe");
+    if (!file_ && errno != EEXIST) break;
+  }
   if (!file_) fail_io("write");
 }
 

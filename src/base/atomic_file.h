@@ -12,7 +12,7 @@ namespace lowrank {
 /// folder, and `commit` flushes, syncs and renames it. Without commit nothing is left behind.
 class AtomicFile {
  public:
-  /// Errors: io when the folder cannot be written.
+  /// Errors: io when the folder cannot be written; invalid when `path` is a folder.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -21,17 +21,18 @@ class AtomicFile {
   /// Errors: io (a full disk, say).
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Errors: io; the old file is then untouched.
+  /// Once, at the end. Errors: io; the old file is then untouched.
   void commit();
 
  private:
   [[noreturn]] void fail_io(const char* what) const;
 
-  std::filesystem::path path_, temporary_;
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
   std::FILE* file_ = nullptr;
 };
 
-/// Replaces `path` by a file with this content.
+/// Replaces `path` by a file with this content. Errors: as AtomicFile.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 }  // namespace lowrank

@@ -12,17 +12,37 @@ inline uint16_t bf16_from_float(float value) {
   return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
 
+/// The value of bf16 bits; exact.
 inline float float_from_bf16(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
-/// The value of IEEE half-precision bits; exact.
+/// IEEE half-precision bits of a value, rounded to nearest even; infinite from 65520 on; NaN stays NaN.
+inline uint16_t f16_from_float(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = (bits >> 16) & 0x8000U;
+  const uint32_t rest = bits & 0x7FFFFFFFU;
+  uint32_t half = 0;
+  if (rest > 0x7F800000U) {
+    half = 0x7E00U | ((rest >> 13) & 0x3FFU);
+  } else if (rest >= 0x47800000U) {
+    half = 0x7C00U;
+  } else if (rest < 0x38800000U) {
+    // From 0.5 to 1 floats are 2^-24 apart, as subnormal halves are: the addition does the rounding.
+    half = std::bit_cast<uint32_t>(std::bit_cast<float>(rest) + 0.5F) - 0x3F000000U;
+  } else {
+    half = (rest - 0x38000000U + 0xFFFU + ((rest >> 13) & 1U)) >> 13;
+  }
+  return static_cast<uint16_t>(sign | half);
+}
+
+/// The value of IEEE half-precision bits; exact, also where the processor flushes subnormal floats to zero.
 inline float float_from_f16(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
-  const uint32_t rest = static_cast<uint32_t>(half & 0x7FFFU) << 13;
-  if (rest >= 0x0F800000U) return std::bit_cast<float>(sign | rest | 0x70000000U);
-  // Scaling by 2^112 moves the exponent bias and makes subnormals normal in one step.
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(std::bit_cast<float>(rest) * 0x1p112F));
+  const uint32_t rest = half & 0x7FFFU;
+  const uint32_t normal = (rest << 13) + (rest >= 0x7C00U ? 0x70000000U : 0x38000000U);
+  const auto subnormal = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(rest)) * 0x1p-24F);
+  return std::bit_cast<float>(sign | (rest < 0x0400U ? subnormal : normal));
 }
 
 }  // namespace lowrank

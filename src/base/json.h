@@ -8,12 +8,18 @@
 
 namespace lowrank {
 
-/// Parses strict JSON: no comments, no byte order mark, no duplicate keys, no numbers beyond f64, at most
-/// `max_depth` nested values, the text consumed whole. `where` names the source in errors. Errors: corrupt,
-/// with the offset.
-nlohmann::json parse_json(std::string_view text, std::string_view where, int max_depth = 64);
+/// Bounds on what is built from a text, which takes many times the text's memory.
+struct JsonLimits {
+  int depth = 64;              ///< objects and arrays within each other
+  int64_t values = 8'000'000;  ///< numbers, strings, objects, arrays, …, keys not counted
+};
+
+/// Parses strict JSON (RFC 8259): UTF-8 without byte order mark, no comments, no duplicate keys, no numbers
+/// beyond f64, the text consumed whole. `where` names the source in errors. Errors: corrupt, with line and
+/// column or the key.
+nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits = {});
 
 /// Parses a whole file. Errors: as MmapFile::open and parse_json; corrupt when it is larger than `max_bytes`.
-nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes);
+nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits = {});
 
 }  // namespace lowrank

@@ -20,10 +20,11 @@ MmapFile MmapFile::open(const std::filesystem::path& path) {
          std::strerror(errno));
   }
   struct stat status {};
-  const bool known = ::fstat(descriptor, &status) == 0;
-  if (!known || !S_ISREG(status.st_mode)) {
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
-    fail(ErrorKind::invalid, "{}: not a regular file", path.string());
+    fail(ErrorKind::invalid, "{}: {}", path.string(),
+         S_ISDIR(status.st_mode) ? "a folder where a file is expected"
+                                 : "not a regular file (a pipe or device)");
   }
   const auto size = static_cast<size_t>(status.st_size);
   if (size == 0) {

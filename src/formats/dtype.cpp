@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+
 namespace lowrank {
 namespace {
 
-constexpr std::array<DTypeInfo, 20> table{{
+constexpr std::array<DTypeInfo, 27> table{{
     {DType::f64, "F64", 1, 8, "F64", 28},
     {DType::f32, "F32", 1, 4, "F32", 0},
     {DType::f16, "F16", 1, 2, "F16", 1},
@@ -22,12 +24,34 @@ constexpr std::array<DTypeInfo, 20> table{{
     {DType::boolean, "BOOL", 1, 1, "BOOL", -1},
     {DType::f8_e4m3, "F8_E4M3", 1, 1, "F8_E4M3", -1},
     {DType::f8_e5m2, "F8_E5M2", 1, 1, "F8_E5M2", -1},
+    {DType::f8_e8m0, "F8_E8M0", 1, 1, "F8_E8M0", -1},
+    {DType::f8_e4m3fnuz, "F8_E4M3FNUZ", 1, 1, "F8_E4M3FNUZ", -1},
+    {DType::f8_e5m2fnuz, "F8_E5M2FNUZ", 1, 1, "F8_E5M2FNUZ", -1},
+    {DType::f6_e2m3, "F6_E2M3", 4, 3, "F6_E2M3", -1},
+    {DType::f6_e3m2, "F6_E3M2", 4, 3, "F6_E3M2", -1},
+    {DType::f4, "F4", 2, 1, "F4", -1},
+    {DType::c64, "C64", 1, 8, "C64", -1},
     {DType::q4_0, "Q4_0", 32, 18, "", 2},
     {DType::q4_1, "Q4_1", 32, 20, "", 3},
     {DType::q5_0, "Q5_0", 32, 22, "", 6},
     {DType::q5_1, "Q5_1", 32, 24, "", 7},
     {DType::q8_0, "Q8_0", 32, 34, "", 8},
 }};
+
+constexpr bool in_order() {
+  for (size_t i = 0; i < table.size(); ++i) {
+    if (static_cast<size_t>(table[i].dtype) != i) return false;
+  }
+  return true;
+}
+static_assert(in_order(), "info_of looks a type up by its number");
+
+/// GGML's type numbers (ggml.h); empty for those that were taken back.
+constexpr std::array<std::string_view, 42> ggml_names{
+    "F32",   "F16",    "Q4_0",  "Q4_1", "",     "",        "Q5_0",   "Q5_1",    "Q8_0",  "Q8_1",   "Q2_K",
+    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K", "Q8_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S",
+    "IQ2_S", "IQ4_XS", "I8",    "I16",  "I32",  "I64",     "F64",    "IQ1_M",   "BF16",  "",       "",
+    "",      "TQ1_0",  "TQ2_0", "",     "",     "",        "MXFP4",  "NVFP4",   "Q1_0"};
 
 template <typename Predicate>
 std::optional<DType> first(Predicate matches) {
@@ -38,7 +62,7 @@ std::optional<DType> first(Predicate matches) {
 }  // namespace
 
 const DTypeInfo& info_of(DType dtype) {
-  return *std::ranges::find(table, dtype, &DTypeInfo::dtype);
+  return table.at(static_cast<size_t>(dtype));
 }
 
 std::optional<DType> dtype_of_safetensors(std::string_view name) {
@@ -47,6 +71,11 @@ std::optional<DType> dtype_of_safetensors(std::string_view name) {
 
 std::optional<DType> dtype_of_gguf(int64_t type) {
   return type < 0 ? std::nullopt : first([&](const DTypeInfo& info) { return info.gguf == type; });
+}
+
+std::string gguf_type_name(int64_t type) {
+  const bool known = type >= 0 && type < std::ssize(ggml_names) && !ggml_names[type].empty();
+  return fmt::format("{} ({})", known ? ggml_names[type] : "unknown", type);
 }
 
 std::optional<int64_t> byte_count(DType dtype, int64_t count) {

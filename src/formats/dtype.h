@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace lowrank {
 
-/// Types of stored tensors: those of safetensors, and GGUF's block formats, in which 32 values share scales.
+/// Types of stored tensors: those of safetensors (the ones under 8 bits packed into whole bytes), and GGUF's
+/// block formats, in which 32 values share scales.
 enum class DType {
   f64,
   f32,
@@ -23,6 +25,13 @@ enum class DType {
   boolean,
   f8_e4m3,
   f8_e5m2,
+  f8_e8m0,
+  f8_e4m3fnuz,
+  f8_e5m2fnuz,
+  f6_e2m3,
+  f6_e3m2,
+  f4,
+  c64,
   q4_0,
   q4_1,
   q5_0,
@@ -44,6 +53,8 @@ struct DTypeInfo {
 const DTypeInfo& info_of(DType dtype);
 std::optional<DType> dtype_of_safetensors(std::string_view name);
 std::optional<DType> dtype_of_gguf(int64_t type);
+/// The name of any GGML type number for messages, "Q4_K (12)", also of those that are not read.
+std::string gguf_type_name(int64_t type);
 
 /// Bytes of `count` values; nothing when they do not fill whole blocks or the number overflows.
 std::optional<int64_t> byte_count(DType dtype, int64_t count);

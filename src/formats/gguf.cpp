@@ -4,13 +4,13 @@
 #include <bit>
 
 #include "base/error.h"
+#include "base/one_line.h"
 #include "formats/gguf_cursor.h"
 
 namespace lowrank {
 namespace {
 
 constexpr uint32_t magic = 0x46554747;  // "GGUF"
-constexpr uint32_t magic_big_endian = 0x47475546;
 constexpr uint64_t default_alignment = 32;
 constexpr uint64_t max_alignment = 1 << 20;
 constexpr size_t max_name = 64;
@@ -19,6 +19,9 @@ constexpr uint32_t max_dimensions = 4;
 /// with them.
 constexpr uint64_t least_key_bytes = 13;
 constexpr uint64_t least_tensor_bytes = 32;
+/// Real files have about fifty keys and a few thousand tensors.
+constexpr uint64_t max_keys = 1 << 16;
+constexpr uint64_t max_tensors = 1 << 18;
 
 struct Placed {
   StoredTensor tensor;
@@ -35,25 +38,26 @@ Placed read_entry(GgufCursor& cursor) {
   placed.tensor.name = std::string(name);
   const auto dimensions = cursor.number<uint32_t>(name);
   check(dimensions >= 1 && dimensions <= max_dimensions, ErrorKind::corrupt,
-        "{}: tensor {} has {} dimensions", where, name, dimensions);
+        "{}: byte {}: tensor {} has {} dimensions", where, cursor.offset() - 4, in_quotes(name), dimensions);
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto extent = cursor.number<uint64_t>(name);
-    check(extent >= 1 && extent <= INT64_MAX, ErrorKind::corrupt, "{}: tensor {} has a dimension of {}",
-          where, name, extent);
+    check(extent >= 1 && extent <= INT64_MAX, ErrorKind::corrupt,
+          "{}: byte {}: tensor {} has a dimension of {}", where, cursor.offset() - 8, in_quotes(name),
+          extent);
     placed.tensor.shape.push_back(static_cast<int64_t>(extent));
   }
   const auto type = cursor.number<uint32_t>(name);
   const auto dtype = dtype_of_gguf(type);
   check(dtype.has_value(), ErrorKind::unsupported,
-        "{}: tensor {} has the GGML type {}; read are F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and "
-        "whole numbers",
-        where, name, type);
+        "{}: byte {}: tensor {} has the GGML type {}; read are F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, "
+        "Q8_0 and whole numbers",
+        where, cursor.offset() - 4, in_quotes(name), gguf_type_name(type));
   placed.tensor.dtype = *dtype;
   const auto count = element_count(placed.tensor.shape);
   const auto bytes = count ? byte_count(*dtype, *count) : std::nullopt;
   check(bytes.has_value() && placed.tensor.shape[0] % info_of(*dtype).block == 0, ErrorKind::corrupt,
-        "{}: tensor {}: its rows do not fill whole blocks of {} or its size overflows", where, name,
-        info_of(*dtype).name);
+        "{}: tensor {}: its rows do not fill whole blocks of {} or its size overflows", where,
+        in_quotes(name), info_of(*dtype).name);
   placed.bytes = static_cast<uint64_t>(*bytes);
   placed.offset = cursor.number<uint64_t>(name);
   std::ranges::reverse(placed.tensor.shape);
@@ -73,7 +77,20 @@ uint64_t alignment_of(const GgufFile& file) {
 template <typename T>
 [[noreturn]] T wrong_type(const GgufFile& file, std::string_view key) {
   fail(ErrorKind::invalid, "{}: the key {} has an unexpected type or is out of range", file.path().string(),
-       key);
+       in_quotes(key));
+}
+
+/// Magic number and version.
+void read_version(GgufCursor& cursor) {
+  const auto found = cursor.number<uint32_t>("the magic number");
+  check(found == magic, ErrorKind::corrupt, "{}: not a GGUF file (it starts with {:#010x})", cursor.where(),
+        found);
+  const auto version = cursor.number<uint32_t>("the version");
+  const auto swapped = __builtin_bswap32(version);
+  check(swapped != 2 && swapped != 3, ErrorKind::unsupported,
+        "{}: byte 4: a big-endian GGUF file; only little-endian ones are read", cursor.where());
+  check(version == 2 || version == 3, ErrorKind::unsupported, "{}: byte 4: GGUF version {}; read are 2 and 3",
+        cursor.where(), version);
 }
 
 }  // namespace
@@ -82,20 +99,14 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   GgufFile file;
   file.file_ = std::make_shared<const MmapFile>(MmapFile::open(path));
   GgufCursor cursor(file.file_->bytes(), path.string());
-  const auto found = cursor.number<uint32_t>("the magic number");
-  check(found != magic_big_endian, ErrorKind::unsupported, "{}: a big-endian GGUF file, which is not read",
-        path.string());
-  check(found == magic, ErrorKind::corrupt, "{}: not a GGUF file (it starts with {:#010x})", path.string(),
-        found);
-  const auto version = cursor.number<uint32_t>("the version");
-  check(version == 2 || version == 3, ErrorKind::unsupported,
-        "{}: GGUF version {} at byte 4; read are 2 and 3", path.string(), version);
+  read_version(cursor);
   const auto tensors = cursor.number<uint64_t>("the tensor count");
   const auto keys = cursor.number<uint64_t>("the key count");
-  check(keys <= cursor.remaining() / least_key_bytes, ErrorKind::corrupt,
-        "{}: byte 16: {} keys do not fit in the file", path.string(), keys);
-  check(tensors <= cursor.remaining() / least_tensor_bytes, ErrorKind::corrupt,
-        "{}: byte 8: {} tensors do not fit in the file", path.string(), tensors);
+  check(keys <= std::min(max_keys, cursor.remaining() / least_key_bytes), ErrorKind::corrupt,
+        "{}: byte 16: {} keys do not fit in the file or are more than {}", path.string(), keys, max_keys);
+  check(tensors <= std::min(max_tensors, cursor.remaining() / least_tensor_bytes), ErrorKind::corrupt,
+        "{}: byte 8: {} tensors do not fit in the file or are more than {}", path.string(), tensors,
+        max_tensors);
   file.read_metadata(cursor, keys);
   check(file.find<int64_t>("split.count").value_or(1) <= 1, ErrorKind::unsupported,
         "{}: split.count says that the model is split over several files, which is not supported yet",
@@ -109,8 +120,8 @@ void GgufFile::read_metadata(GgufCursor& cursor, uint64_t count) {
     const std::string_view key = cursor.string("a key");
     check(!key.empty() && key.size() < 65536, ErrorKind::corrupt, "{}: byte {}: a key of {} bytes",
           cursor.where(), cursor.offset(), key.size());
-    check(metadata_.emplace(key, cursor.value(key)).second, ErrorKind::corrupt, "{}: the key {} stands twice",
-          cursor.where(), key);
+    check(metadata_.emplace(key, cursor.value(key)).second, ErrorKind::corrupt,
+          "{}: byte {}: the key {} stands twice", cursor.where(), cursor.offset(), in_quotes(key));
   }
 }
 
@@ -124,7 +135,7 @@ void GgufFile::read_tensors(GgufCursor& cursor, uint64_t count) {
   std::ranges::sort(placed, {}, &Placed::offset);
   uint64_t end = 0;
   for (Placed& entry : placed) {
-    const std::string& name = entry.tensor.name;
+    const std::string name = in_quotes(entry.tensor.name);
     check(entry.offset % alignment == 0, ErrorKind::corrupt,
           "{}: tensor {} at data offset {} is not aligned to {}", cursor.where(), name, entry.offset,
           alignment);
@@ -139,7 +150,7 @@ void GgufFile::read_tensors(GgufCursor& cursor, uint64_t count) {
   }
   for (size_t i = 0; i < tensors_.size(); ++i) {
     check(by_name_.emplace(tensors_[i].name, i).second, ErrorKind::corrupt, "{}: tensor {} stands twice",
-          cursor.where(), tensors_[i].name);
+          cursor.where(), in_quotes(tensors_[i].name));
   }
 }
 
@@ -164,8 +175,13 @@ std::optional<T> GgufFile::find(std::string_view key) const {
   }
   if constexpr (std::is_same_v<T, double>) {
     if (const auto* whole = std::get_if<int64_t>(&value)) return static_cast<double>(*whole);
+    if (const auto* large = std::get_if<uint64_t>(&value)) return static_cast<double>(*large);
   }
   wrong_type<T>(*this, key);
+}
+
+void GgufFile::fail_missing(std::string_view key) const {
+  fail(ErrorKind::invalid, "{}: the key {} is missing", path().string(), in_quotes(key));
 }
 
 template std::optional<bool> GgufFile::find(std::string_view) const;

@@ -34,6 +34,7 @@ class GgufFile {
   ~GgufFile() = default;
 
   const std::filesystem::path& path() const { return file_->path(); }
+  /// In the order of their bytes.
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   const StoredTensor* find_tensor(std::string_view name) const;
 
@@ -42,10 +43,19 @@ class GgufFile {
   template <typename T>
   std::optional<T> find(std::string_view key) const;
 
+  /// As `find`. Errors: invalid where the key is absent, too.
+  template <typename T>
+  T get(std::string_view key) const {
+    std::optional<T> value = find<T>(key);
+    if (!value) fail_missing(key);
+    return *std::move(value);
+  }
+
   const std::unordered_map<std::string_view, GgufValue>& metadata() const { return metadata_; }
 
  private:
   GgufFile() = default;
+  [[noreturn]] void fail_missing(std::string_view key) const;
   void read_metadata(class GgufCursor& cursor, uint64_t count);
   void read_tensors(class GgufCursor& cursor, uint64_t count);
 

@@ -1,7 +1,13 @@
 #include "formats/gguf_cursor.h"
 
+#include "base/one_line.h"
+
 namespace lowrank {
 namespace {
+
+/// A value takes 16 times its place in the file once it is read, so that a file's size is no bound on the
+/// memory. Vocabularies have under 2^20 tokens.
+constexpr uint64_t max_array_values = 1 << 24;
 
 enum ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, list, u64, i64, f64 };
 
@@ -14,14 +20,17 @@ uint64_t least_bytes(uint32_t type) {
 }  // namespace
 
 void GgufCursor::need(uint64_t count, std::string_view what) const {
-  check(count <= remaining(), ErrorKind::corrupt, "{}: the file ends at byte {} inside {}", where_,
-        bytes_.size(), what);
+  if (count > remaining()) {
+    fail(ErrorKind::corrupt, "{}: the file ends at byte {} inside {}", where_, bytes_.size(), one_line(what));
+  }
 }
 
 std::string_view GgufCursor::string(std::string_view what) {
   const auto length = number<uint64_t>(what);
-  check(length <= remaining(), ErrorKind::corrupt,
-        "{}: byte {}: a string of {} bytes in {} ends beyond the file", where_, offset_ - 8, length, what);
+  if (length > remaining()) {
+    fail(ErrorKind::corrupt, "{}: byte {}: a string of {} bytes in {} ends beyond the file", where_,
+         offset_ - 8, length, one_line(what));
+  }
   const std::string_view text(reinterpret_cast<const char*>(bytes_.data()) + offset_, length);
   offset_ += length;
   return text;
@@ -45,7 +54,10 @@ GgufValue GgufCursor::scalar(uint32_t type, std::string_view key) {
       return static_cast<double>(number<float>(key));
     case boolean: {
       const auto value = number<uint8_t>(key);
-      check(value <= 1, ErrorKind::corrupt, "{}: the key {} is neither true nor false", where_, key);
+      if (value > 1) {
+        fail(ErrorKind::corrupt, "{}: byte {}: the key {} is neither true nor false", where_, offset_ - 1,
+             in_quotes(key));
+      }
       return value == 1;
     }
     case text:
@@ -57,7 +69,8 @@ GgufValue GgufCursor::scalar(uint32_t type, std::string_view key) {
     case f64:
       return number<double>(key);
     default:
-      fail(ErrorKind::corrupt, "{}: byte {}: the key {} has the unknown type {}", where_, offset_, key, type);
+      fail(ErrorKind::corrupt, "{}: byte {}: the key {} has the unknown type {}", where_, offset_ - 4,
+           in_quotes(key), type);
   }
 }
 
@@ -66,9 +79,15 @@ GgufValue GgufCursor::array(std::string_view key) {
   const auto count = number<uint64_t>(key);
   const uint64_t least = least_bytes(type);
   check(type != list && least > 0, ErrorKind::corrupt,
-        "{}: the key {} is an array of the unsupported type {}", where_, key, type);
+        "{}: byte {}: the key {} is an array of the {} type {}", where_, offset_ - 12, in_quotes(key),
+        type == list ? "unsupported" : "unknown", type);
   check(count <= remaining() / least, ErrorKind::corrupt,
-        "{}: byte {}: the array {} of {} values ends beyond the file", where_, offset_ - 8, key, count);
+        "{}: byte {}: the array {} of {} values ends beyond the file", where_, offset_ - 8, in_quotes(key),
+        count);
+  array_values_ += count;
+  check(array_values_ <= max_array_values, ErrorKind::corrupt,
+        "{}: byte {}: with the array {} of {} values there are more than {} in arrays", where_, offset_ - 8,
+        in_quotes(key), count, max_array_values);
   std::vector<bool> flags;
   std::vector<int64_t> wholes;
   std::vector<double> reals;
@@ -77,7 +96,9 @@ GgufValue GgufCursor::array(std::string_view key) {
     const GgufValue value = scalar(type, key);
     if (const auto* whole = std::get_if<int64_t>(&value)) wholes.push_back(*whole);
     if (const auto* large = std::get_if<uint64_t>(&value)) {
-      check(*large <= INT64_MAX, ErrorKind::corrupt, "{}: the array {} holds {}", where_, key, *large);
+      if (*large > INT64_MAX) {
+        fail(ErrorKind::corrupt, "{}: the array {} holds {}, beyond 2^63", where_, in_quotes(key), *large);
+      }
       wholes.push_back(static_cast<int64_t>(*large));
     }
     if (const auto* real = std::get_if<double>(&value)) reals.push_back(*real);
@@ -92,6 +113,8 @@ GgufValue GgufCursor::array(std::string_view key) {
 
 GgufValue GgufCursor::value(std::string_view key) {
   const auto type = number<uint32_t>(key);
+  check(key != "general.alignment" || type == u32, ErrorKind::corrupt,
+        "{}: byte {}: general.alignment has the type {} where u32 is expected", where_, offset_ - 4, type);
   return type == list ? array(key) : scalar(type, key);
 }
 

@@ -31,7 +31,8 @@ class GgufCursor {
 
   /// u64 length, bytes.
   std::string_view string(std::string_view what);
-  /// A typed value: u32 type, then the value. `key` names it in errors. Arrays of arrays are refused.
+  /// A typed value: u32 type, then the value. `key` names it in errors. Refused: arrays of arrays, and arrays
+  /// with more than 2^24 values in the whole file. `general.alignment` must be a u32, as GGML demands.
   GgufValue value(std::string_view key);
 
  private:
@@ -42,6 +43,7 @@ class GgufCursor {
   std::span<const std::byte> bytes_;
   std::string where_;
   uint64_t offset_ = 0;
+  uint64_t array_values_ = 0;
 };
 
 }  // namespace lowrank

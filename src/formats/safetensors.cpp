@@ -5,13 +5,14 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/one_line.h"
 
 namespace lowrank {
 namespace {
 
 constexpr uint64_t max_header_bytes = 100'000'000;
-/// Header, one tensor object, its shape: nothing legitimate nests deeper.
-constexpr int max_depth = 4;
+/// Header, one tensor object, its shape: nothing legitimate nests deeper. 8 values a tensor: 250,000 tensors.
+constexpr JsonLimits header_limits{.depth = 3, .values = 2'000'000};
 
 struct Placed {
   StoredTensor tensor;
@@ -19,14 +20,14 @@ struct Placed {
 };
 
 uint64_t offset_of(const nlohmann::json& value, const std::string& where, const std::string& name) {
-  check(value.is_number_unsigned(), ErrorKind::corrupt,
-        "{}: tensor \"{}\": data_offsets must be whole numbers", where, name);
+  check(value.is_number_unsigned(), ErrorKind::corrupt, "{}: tensor {}: data_offsets must be whole numbers",
+        where, in_quotes(name));
   return value.get<uint64_t>();
 }
 
 Placed parse_tensor(const std::string& name, const nlohmann::json& entry, const std::string& where) {
   const auto bad = [&](const char* what) {
-    fail(ErrorKind::corrupt, "{}: tensor \"{}\": {}", where, name, what);
+    fail(ErrorKind::corrupt, "{}: tensor {}: {}", where, in_quotes(name), what);
   };
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
       !entry.contains("data_offsets")) {
@@ -36,8 +37,10 @@ Placed parse_tensor(const std::string& name, const nlohmann::json& entry, const 
   Placed placed;
   placed.tensor.name = name;
   if (!entry["dtype"].is_string()) bad("dtype must be a string");
-  const auto dtype = dtype_of_safetensors(entry["dtype"].get<std::string>());
-  if (!dtype) bad("unknown dtype");
+  const auto& type = entry["dtype"].get_ref<const std::string&>();
+  const auto dtype = dtype_of_safetensors(type);
+  check(dtype.has_value(), ErrorKind::unsupported, "{}: tensor {}: unknown dtype {}", where, in_quotes(name),
+        in_quotes(type));
   placed.tensor.dtype = *dtype;
   if (!entry["shape"].is_array()) bad("shape must be an array");
   for (const nlohmann::json& extent : entry["shape"]) {
@@ -51,7 +54,7 @@ Placed parse_tensor(const std::string& name, const nlohmann::json& entry, const 
   placed.end = offset_of(offsets[1], where, name);
   const auto count = element_count(placed.tensor.shape);
   const auto bytes = count ? byte_count(*dtype, *count) : std::nullopt;
-  if (!bytes) bad("shape overflows");
+  if (!bytes) bad("the shape overflows, or its values do not fill whole bytes");
   if (placed.begin > placed.end || placed.end - placed.begin != static_cast<uint64_t>(*bytes)) {
     bad("data_offsets do not fit dtype and shape");
   }
@@ -62,7 +65,8 @@ std::map<std::string, std::string> parse_metadata(const nlohmann::json& entry, c
   check(entry.is_object(), ErrorKind::corrupt, "{}: __metadata__ must be an object of strings", where);
   std::map<std::string, std::string> metadata;
   for (const auto& [key, value] : entry.items()) {
-    check(value.is_string(), ErrorKind::corrupt, "{}: __metadata__ \"{}\" must be a string", where, key);
+    check(value.is_string(), ErrorKind::corrupt, "{}: __metadata__ {} must be a string", where,
+          in_quotes(key));
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -92,7 +96,7 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   const std::string where = path.string();
   const std::span<const std::byte> bytes = file.file_->bytes();
   const std::string_view header = header_of(bytes, where);
-  const nlohmann::json json = parse_json(header, where + ": header", max_depth);
+  const nlohmann::json json = parse_json(header, where + ": header", header_limits);
   std::vector<Placed> placed;
   for (const auto& [name, entry] : json.items()) {
     if (name == "__metadata__") {
@@ -106,11 +110,11 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   uint64_t next = 0;
   for (Placed& entry : placed) {
     check(entry.begin == next, ErrorKind::corrupt,
-          "{}: tensor \"{}\" begins at data offset {} where {} is expected", where, entry.tensor.name,
+          "{}: tensor {} begins at data offset {} where {} is expected", where, in_quotes(entry.tensor.name),
           entry.begin, next);
     check(entry.end <= data.size(), ErrorKind::corrupt,
-          "{}: tensor \"{}\" ends at data offset {}, the file holds {}", where, entry.tensor.name, entry.end,
-          data.size());
+          "{}: tensor {} ends at data offset {}, the file holds {}; it may be cut short", where,
+          in_quotes(entry.tensor.name), entry.end, data.size());
     entry.tensor.bytes = data.subspan(entry.begin, entry.end - entry.begin);
     next = entry.end;
     file.tensors_.push_back(std::move(entry.tensor));

@@ -14,11 +14,12 @@
 namespace lowrank {
 
 /// A mapped safetensors file: u64 header length, JSON header, tensor bytes. Held against the rules of the
-/// Rust library: header at most 100,000,000 bytes and starting with `{`, known types, tensors that cover the
-/// data without hole or overlap.
+/// Rust library (header at most 100,000,000 bytes, known types, tensors that cover the data without hole or
+/// overlap) and of the format's description, which are stricter: the header starts with `{`, no name stands
+/// twice.
 class SafetensorsFile {
  public:
-  /// Errors: as MmapFile::open; corrupt, with the key or offset.
+  /// Errors: as MmapFile::open; corrupt, with the key or offset; unsupported for unknown types.
   static SafetensorsFile open(const std::filesystem::path& path);
 
   // Moves keep the names in place that the look-up points at; copies would not.

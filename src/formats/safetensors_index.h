@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -13,8 +14,10 @@ namespace lowrank {
 /// `model.safetensors.index.json` names, as one list.
 class SafetensorsIndex {
  public:
-  /// Errors: not_found when the folder has neither; corrupt when the index names a file outside the folder, a
-  /// tensor lies in another shard than it says, or a shard holds a tensor that it does not name.
+  /// Where both are there, the single file counts, as in transformers. Errors: not_found when the folder has
+  /// neither or a shard is missing; invalid when a shard is a link out of the folder (into the blobs of a
+  /// Hugging Face cache it may lead); corrupt when the index names a file in another folder, a tensor lies in
+  /// another shard than it says, a shard holds a tensor that it does not name, or its total_size is wrong.
   static SafetensorsIndex open(const std::filesystem::path& folder);
 
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
@@ -22,7 +25,7 @@ class SafetensorsIndex {
 
  private:
   void add(SafetensorsFile file);
-  void add_shards(const std::filesystem::path& folder, const std::filesystem::path& index);
+  void add_shards(const std::filesystem::path& folder, const std::filesystem::path& path);
 
   std::vector<SafetensorsFile> files_;
   std::vector<StoredTensor> tensors_;

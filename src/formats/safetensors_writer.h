@@ -12,18 +12,18 @@
 namespace lowrank {
 
 /// Writes a safetensors file tensor by tensor, so that a model larger than the memory passes through: all
-/// names, types and shapes first, then each tensor's bytes in the order declared. The file appears when it is
-/// complete.
+/// names, types and shapes first, then each tensor's bytes in the order declared (wide types first keep all
+/// tensors aligned). The file appears when it is complete.
 class SafetensorsWriter {
  public:
-  /// `tensors`: their `bytes` are not looked at. Errors: invalid on duplicate names or shapes that overflow;
-  /// io.
+  /// `tensors`: their `bytes` are not looked at. Errors: invalid on duplicate names, block formats, shapes
+  /// that overflow, text that is not UTF-8; io.
   SafetensorsWriter(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
                     const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 
-  /// The next bytes. A tensor may come in pieces.
+  /// The next bytes. A tensor may come in pieces. Errors: invalid when they are more than was declared; io.
   void append(std::span<const std::byte> bytes);
-  /// Errors: invalid when fewer or more bytes came than were declared; io.
+  /// Errors: invalid when fewer bytes came than were declared; io.
   void commit();
 
  private:
@@ -32,7 +32,7 @@ class SafetensorsWriter {
   int64_t remaining_ = 0;
 };
 
-/// The whole file at once.
+/// The whole file at once. Errors: as SafetensorsWriter; invalid when a tensor's bytes do not fit its shape.
 void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

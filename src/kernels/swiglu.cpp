@@ -1,7 +1,13 @@
 #include "kernels/swiglu.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/silu.h>
+
+#include "kernels/cpu/swiglu_cpu.h"
+#include "kernels/node.h"
+#include "kernels/parallel.h"
 
 namespace lowrank {
 
@@ -13,8 +19,44 @@ at::Tensor swiglu_reference(const at::Tensor& gate_up) {
   return (at::silu(gate) * up).to(gate_up.scalar_type());
 }
 
+namespace {
+
+constexpr int64_t rows_per_piece = 8;
+
+struct SwigluBackward : Node {
+  at::Tensor gate_up;  ///< [T, 2f]
+
+  void release_variables() override { gate_up.reset(); }
+
+  GradientList apply(GradientList&& gradients) override {
+    if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
+    const at::Tensor dy = gradients[0].contiguous();
+    at::Tensor d_gate_up = at::empty_like(gate_up);
+    parallel_for(0, dy.size(0), rows_per_piece, [&](int64_t begin, int64_t end) {
+      swiglu_backward_cpu(gate_up.const_data_ptr(), dy.const_data_ptr(), d_gate_up.mutable_data_ptr(),
+                          dy.size(1), dy.scalar_type() == at::kBFloat16, begin, end);
+    });
+    return {d_gate_up};
+  }
+};
+
+}  // namespace
+
 at::Tensor swiglu(const at::Tensor& gate_up) {
-  return swiglu_reference(gate_up);
+  const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
+  if (!bf16 && gate_up.scalar_type() != at::kFloat) return swiglu_reference(gate_up);
+  NodePointer<SwigluBackward> node;
+  if (needs_gradient(gate_up)) node = make_node<SwigluBackward>(gate_up);
+  const at::NoGradGuard no_grad;
+  const at::Tensor from = gate_up.contiguous();
+  at::Tensor out = at::empty({from.size(0), from.size(1) / 2}, from.options());
+  parallel_for(0, from.size(0), rows_per_piece, [&](int64_t begin, int64_t end) {
+    swiglu_forward_cpu(from.const_data_ptr(), out.mutable_data_ptr(), out.size(1), bf16, begin, end);
+  });
+  if (!node) return out;
+  node->gate_up = from.detach();
+  connect(out, node);
+  return out;
 }
 
 }  // namespace lowrank

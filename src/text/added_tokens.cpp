@@ -30,14 +30,23 @@ UChar32 character_before(std::string_view text, size_t offset, size_t* length) {
   return character;
 }
 
-bool is_word(UChar32 character) { return character >= 0 && (u_isalnum(character) != 0 || character == '_'); }
-bool is_space(UChar32 character) { return character >= 0 && u_isUWhiteSpace(character) != 0; }
+/// Rust's \w: letters, marks, decimal digits, connectors and joiners.
+bool is_word(UChar32 character) {
+  constexpr uint32_t categories = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
+  return character >= 0 && (u_hasBinaryProperty(character, UCHAR_ALPHABETIC) != 0 ||
+                            (U_MASK(u_charType(character)) & categories) != 0 ||
+                            u_hasBinaryProperty(character, UCHAR_JOIN_CONTROL) != 0);
+}
+bool is_space(UChar32 character) {
+  return character >= 0 && u_isUWhiteSpace(character) != 0;
+}
 
 }  // namespace
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
-  std::ranges::stable_sort(tokens_, std::greater<>(), [](const AddedToken& token) { return token.content.size(); });
+  std::ranges::stable_sort(tokens_, std::greater<>(),
+                           [](const AddedToken& token) { return token.content.size(); });
   for (size_t i = 0; i < tokens_.size(); ++i) {
     by_first_[static_cast<uint8_t>(tokens_[i].content.front())].push_back(static_cast<int32_t>(i));
   }
@@ -45,14 +54,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
 
 const AddedToken* AddedTokens::at(std::string_view source, size_t offset) const {
   for (const int32_t index : by_first_[static_cast<uint8_t>(source[offset])]) {
-    const AddedToken& token = tokens_[index];
-    if (!source.substr(offset).starts_with(token.content)) continue;
-    size_t length = 0;
-    if (token.single_word && (is_word(character_before(source, offset, &length)) ||
-                              is_word(character_at(source, offset + token.content.size(), &length)))) {
-      continue;
-    }
-    return &token;
+    if (source.substr(offset).starts_with(tokens_[index].content)) return &tokens_[index];
   }
   return nullptr;
 }
@@ -68,8 +70,15 @@ void AddedTokens::split(std::string_view source, const std::function<void(std::s
     }
     size_t begin = i;
     size_t end = i + found->content.size();
+    i = end;
     size_t length = 0;
-    while (found->lstrip && begin > done && is_space(character_before(source, begin, &length))) begin -= length;
+    // The reference gives the whole match up here, shorter tokens inside it included.
+    if (found->single_word &&
+        (is_word(character_before(source, begin, &length)) || is_word(character_at(source, end, &length)))) {
+      continue;
+    }
+    while (found->lstrip && begin > done && is_space(character_before(source, begin, &length)))
+      begin -= length;
     while (found->rstrip && is_space(character_at(source, end, &length))) end += length;
     if (begin > done) text(source.substr(done, begin - done));
     token(*found);

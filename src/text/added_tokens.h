@@ -9,7 +9,8 @@
 
 namespace lowrank {
 
-/// Finds added tokens in a text, leftmost first and longest first, as Hugging Face's tokenizers do before they split it.
+/// Finds added tokens in a text, leftmost first and longest first, as Hugging Face's tokenizers do before
+/// they split it.
 class AddedTokens {
  public:
   explicit AddedTokens(std::vector<AddedToken> tokens);

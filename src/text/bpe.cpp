@@ -18,11 +18,10 @@ uint64_t pair_key(int32_t left, int32_t right) {
 
 }  // namespace
 
-Bpe::Bpe(const TokenizerSpec& spec, const std::string& where) : ignore_merges_(spec.ignore_merges) {
-  std::vector<bool> is_added(spec.vocabulary.size());
-  for (const AddedToken& token : spec.added) {
-    if (token.id >= 0 && token.id < static_cast<int64_t>(is_added.size())) is_added[token.id] = true;
-  }
+Bpe::Bpe(const TokenizerSpec& spec, const std::string& where)
+    : unknown_(static_cast<int32_t>(spec.unknown.value_or(-1))),
+      fuse_unknown_(spec.fuse_unknown),
+      ignore_merges_(spec.ignore_merges) {
   tokens_.resize(spec.vocabulary.size());
   std::unordered_map<std::string_view, int32_t> by_name;
   by_name.reserve(tokens_.size());
@@ -31,18 +30,16 @@ Bpe::Bpe(const TokenizerSpec& spec, const std::string& where) : ignore_merges_(s
     const std::string& name = spec.vocabulary[id];
     if (name.empty()) continue;
     by_name.emplace(name, static_cast<int32_t>(id));
+    // A token outside the alphabet is only ever met as an added token.
     std::optional<std::string> bytes = from_byte_alphabet(name);
-    // Added tokens are plain text that need not be in the alphabet; merges never make them.
-    check(bytes || is_added[id], ErrorKind::invalid,
-          "{}: token {} (\"{}\") is not in the byte-level alphabet", where, id, name);
     if (!bytes) continue;
     tokens_[id] = std::move(*bytes);
-    if (!is_added[id]) by_bytes_.emplace(tokens_[id], static_cast<int32_t>(id));
+    by_bytes_.emplace(tokens_[id], static_cast<int32_t>(id));
   }
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     const auto found = by_name.find(to_byte_alphabet({&c, 1}));
-    bytes_[byte] = found != by_name.end() ? found->second : static_cast<int32_t>(spec.unknown.value_or(-1));
+    bytes_[byte] = found != by_name.end() ? found->second : -1;
   }
   merges_.reserve(spec.merges.size());
   for (size_t rank = 0; rank < spec.merges.size(); ++rank) {
@@ -52,17 +49,23 @@ Bpe::Bpe(const TokenizerSpec& spec, const std::string& where) : ignore_merges_(s
     const auto result = by_name.find(left + right);
     check(first != by_name.end() && second != by_name.end() && result != by_name.end(), ErrorKind::invalid,
           "{}: merge {} (\"{}\" \"{}\") has a part or a result that is no token", where, rank, left, right);
-    merges_.try_emplace(pair_key(first->second, second->second),
-                        Merge{static_cast<int32_t>(rank), result->second});
+    merges_.insert_or_assign(pair_key(first->second, second->second),
+                             Merge{static_cast<int32_t>(rank), result->second});
   }
   whole_ = std::make_unique<std::atomic<uint8_t>[]>(tokens_.size());
 }
 
 void Bpe::split_bytes(std::string_view piece, std::vector<int32_t>& tokens) const {
   tokens.reserve(piece.size());
+  bool after_unknown = false;
   for (const char c : piece) {
     const int32_t token = bytes_[static_cast<uint8_t>(c)];
-    if (token >= 0) tokens.push_back(token);
+    if (token >= 0) {
+      tokens.push_back(token);
+    } else if (unknown_ >= 0 && !(fuse_unknown_ && after_unknown)) {
+      tokens.push_back(unknown_);
+    }
+    after_unknown = token < 0;
   }
 }
 
@@ -95,34 +98,32 @@ void Bpe::merge_short(std::vector<int32_t>& tokens) const {
 
 void Bpe::merge_long(std::vector<int32_t>& tokens) const {
   struct Link {
-    int64_t before, after;
+    int32_t before, after;
   };
   struct Candidate {
-    int32_t rank;
-    int64_t at;
-    int32_t left, right, result;
+    int32_t rank, at, left, right, result;
     bool operator>(const Candidate& other) const {
       return rank != other.rank ? rank > other.rank : at > other.at;
     }
   };
-  const auto count = static_cast<int64_t>(tokens.size());
+  const auto count = static_cast<int32_t>(tokens.size());
   std::vector<Link> links(count);
-  for (int64_t i = 0; i < count; ++i) links[i] = {i - 1, i + 1 < count ? i + 1 : -1};
+  for (int32_t i = 0; i < count; ++i) links[i] = {i - 1, i + 1 < count ? i + 1 : -1};
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
-  const auto push = [&](int64_t i) {
+  const auto push = [&](int32_t i) {
     if (i < 0 || links[i].after < 0) return;
     const int32_t right = tokens[links[i].after];
     if (const Merge* merge = find(tokens[i], right))
       queue.push({merge->rank, i, tokens[i], right, merge->result});
   };
-  for (int64_t i = 0; i < count; ++i) push(i);
+  for (int32_t i = 0; i < count; ++i) push(i);
   while (!queue.empty()) {
     const Candidate top = queue.top();
     queue.pop();
     // One of the two was merged since the pair was queued.
     if (tokens[top.at] != top.left || links[top.at].after < 0 || tokens[links[top.at].after] != top.right)
       continue;
-    const int64_t gone = links[top.at].after;
+    const int32_t gone = links[top.at].after;
     tokens[top.at] = top.result;
     tokens[gone] = -1;
     links[top.at].after = links[gone].after;

@@ -16,9 +16,9 @@ namespace lowrank {
 /// order of rank, leftmost first, until no merge applies.
 class Bpe {
  public:
-  /// A byte without a token becomes the unknown token, or nothing where there is none, as in Hugging Face's
-  /// tokenizers. Errors: invalid when a merge's parts or its result are not tokens, or a token is not in the
-  /// byte alphabet. `where` names the file.
+  /// A byte without a token becomes the unknown token, or nothing where there is none, and of two equal
+  /// merges the last counts, as in Hugging Face's tokenizers. Errors: invalid when a merge's parts or its
+  /// result are not tokens. `where` names the file.
   Bpe(const TokenizerSpec& spec, const std::string& where);
 
   /// Appends the ids of one piece. Time n log n in its length.
@@ -42,6 +42,8 @@ class Bpe {
   std::unordered_map<std::string_view, int32_t> by_bytes_;
   std::unordered_map<uint64_t, Merge, Hash> merges_;
   int32_t bytes_[256] = {};  ///< -1: none
+  int32_t unknown_;          ///< -1: none
+  bool fuse_unknown_;
   bool ignore_merges_;
   /// Whether merging a token's bytes gives the token back: 0 not known yet, 1 yes, 2 no. A memo, so benign to
   /// race on.

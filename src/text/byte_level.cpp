@@ -27,12 +27,13 @@ constexpr std::array<int16_t, 0x144> bytes_by_character = [] {
 }();
 
 struct Sequence {
-  int length = 0;      ///< bytes read; at least 1
+  int length = 0;  ///< bytes read; at least 1
   bool valid = false;
   bool cut = false;  ///< the text ends before the sequence does
 };
 
-/// The UTF-8 sequence at the front, by the rules of Unicode's table 3-7: an invalid one ends before the first wrong byte.
+/// The UTF-8 sequence at the front, by the rules of Unicode's table 3-7: an invalid one ends before the first
+/// wrong byte.
 Sequence next_sequence(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(0);

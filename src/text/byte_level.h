@@ -6,13 +6,14 @@
 
 namespace lowrank {
 
-/// GPT-2's byte alphabet (Radford et al. 2019): every byte has a printable character, so that a vocabulary can be kept as
-/// text. Printable Latin-1 stands for itself, the others are counted from U+0100.
+/// GPT-2's byte alphabet (Radford et al. 2019): every byte has a printable character, so that a vocabulary
+/// can be kept as text. Printable Latin-1 stands for itself, the others are counted from U+0100.
 
 /// Bytes in the alphabet, as UTF-8.
 std::string to_byte_alphabet(std::string_view bytes);
 
-/// The bytes that a token in the alphabet stands for; nothing when it holds a character that is not in the alphabet.
+/// The bytes that a token in the alphabet stands for; nothing when it holds a character that is not in the
+/// alphabet.
 std::optional<std::string> from_byte_alphabet(std::string_view token);
 
 /// The text with every malformed UTF-8 sequence replaced by U+FFFD, as Rust's from_utf8_lossy does.

@@ -18,9 +18,9 @@ void check_ids(const Example& example, int64_t vocabulary, const std::string& fi
   for (size_t i = 0; i < example.tokens.size(); ++i) {
     const int64_t id = example.tokens[i];
     const int64_t label = example.labels[i];
-    check(id >= 0 && id < vocabulary && (label == no_target || (label >= 0 && label < vocabulary)), ErrorKind::invalid,
-          "{}:{}: token {} or its label {} is outside the model's vocabulary of {}", file, example.line, id, label,
-          vocabulary);
+    check(id >= 0 && id < vocabulary && (label == no_target || (label >= 0 && label < vocabulary)),
+          ErrorKind::invalid, "{}:{}: token {} or its label {} is outside the model's vocabulary of {}", file,
+          example.line, id, label, vocabulary);
   }
 }
 
@@ -32,9 +32,9 @@ int64_t Example::targets() const {
 }
 
 int64_t Dataset::tokens() const {
-  return std::accumulate(examples.begin(), examples.end(), int64_t{0}, [](int64_t sum, const Example& example) {
-    return sum + static_cast<int64_t>(example.tokens.size());
-  });
+  return std::accumulate(
+      examples.begin(), examples.end(), int64_t{0},
+      [](int64_t sum, const Example& example) { return sum + static_cast<int64_t>(example.tokens.size()); });
 }
 
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt) {
@@ -67,8 +67,8 @@ Dataset load_dataset(const std::filesystem::path& path, const Tokenizer* tokeniz
                      const DatasetOptions& options) {
   Dataset dataset;
   read_rows(path, options.format, true, [&](const Row& row, const nlohmann::ordered_json&) {
-    check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}:{}: text rows need a tokenizer",
-          path.string(), row.line);
+    check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
+          "{}:{}: text rows need a tokenizer", path.string(), row.line);
     Example example;
     if (row.format == RowFormat::tokenised) {
       example = {row.input_ids, row.labels, row.line};
@@ -87,8 +87,8 @@ Dataset load_dataset(const std::filesystem::path& path, const Tokenizer* tokeniz
       dataset.examples.push_back(std::move(example));
     }
   });
-  check(!dataset.examples.empty(), ErrorKind::invalid,
-        "{}: none of the {} rows has a target token{}", path.string(), dataset.skipped,
+  check(!dataset.examples.empty(), ErrorKind::invalid, "{}: none of the {} rows has a target token{}",
+        path.string(), dataset.skipped,
         dataset.truncated > 0 ? " (--max-length cuts the completions off)" : "");
   return dataset;
 }
@@ -124,7 +124,8 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bo
 
 std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_share, uint64_t seed) {
   const auto count = static_cast<int64_t>(dataset.examples.size());
-  const auto evaluated = static_cast<int64_t>(std::lround(evaluation_share * static_cast<double>(count)));
+  const bool is_share = evaluation_share > 0 && evaluation_share < 1;
+  const int64_t evaluated = is_share ? std::lround(evaluation_share * static_cast<double>(count)) : 0;
   check(evaluated >= 1 && evaluated < count, ErrorKind::invalid,
         "--eval-split {} of {} rows leaves no row for {}", evaluation_share, count,
         evaluated < 1 ? "evaluation" : "training");

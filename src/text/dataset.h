@@ -16,8 +16,8 @@ namespace lowrank {
 /// The label of a token that is no target.
 inline constexpr int64_t no_target = -100;
 
-/// A tokenised row. labels[i] is the token itself where it is a target, else `no_target`; the shift by one position happens
-/// when batches are made, as in transformers.
+/// A tokenised row. labels[i] is the token itself where it is a target, else `no_target`; the shift by one
+/// position happens when batches are made, as in transformers.
 struct Example {
   std::vector<int64_t> tokens, labels;
   int64_t line = 0;
@@ -41,12 +41,12 @@ struct Dataset {
 /// Ids of a prompt as training sees it: the tokenizer's prefix (BOS, where it has one) and the text.
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt);
 
-/// One row: prompt and completion are tokenised apart and joined, EOS follows, and only completion and EOS are targets. A
-/// `text` row is all target.
+/// One row: prompt and completion are tokenised apart and joined, EOS follows, and only completion and EOS
+/// are targets. A `text` row is all target.
 Example encode_row(const Tokenizer& tokenizer, const Row& row);
 
-/// Reads and tokenises a file. `tokenizer` may be null when the rows are tokenised. Errors: as read_rows; invalid when no row
-/// has a target or an id is outside `vocabulary`.
+/// Reads and tokenises a file. `tokenizer` may be null when the rows are tokenised. Errors: as read_rows;
+/// invalid when no row has a target or an id is outside `vocabulary`.
 Dataset load_dataset(const std::filesystem::path& path, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options);
 
@@ -56,8 +56,8 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
 /// Order of `count` examples in an epoch: a function of (seed, epoch) alone, or 0, 1, 2, … without shuffling.
 std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled);
 
-/// Splits off a share of the examples for evaluation, chosen by the seed; both parts keep the file's order. Errors: invalid
-/// when one of the parts would be empty.
+/// Splits off a share of the examples for evaluation, chosen by the seed; both parts keep the file's order.
+/// Errors: invalid when one of the parts would be empty.
 std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_share, uint64_t seed);
 
 }  // namespace lowrank

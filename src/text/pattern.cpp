@@ -21,14 +21,13 @@ struct Pattern::Code {
 Pattern::Pattern(const std::string& expression, const std::string& what) : what_(what) {
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                    PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF, &error, &offset, nullptr);
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                                   PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF, &error, &offset, nullptr);
   if (!code) {
     PCRE2_UCHAR message[256] = {};
     pcre2_get_error_message(error, message, sizeof message);
-    fail(ErrorKind::invalid, "{}: the regular expression '{}' is wrong at character {}: {}", what, expression, offset,
-         reinterpret_cast<const char*>(message));
+    fail(ErrorKind::invalid, "{}: the regular expression '{}' is wrong at character {}: {}", what, expression,
+         offset, reinterpret_cast<const char*>(message));
   }
   code_ = std::make_shared<const Code>(code);
 }
@@ -39,10 +38,11 @@ bool Pattern::matches(std::string_view text) const {
   pcre2_set_match_limit(context.get(), match_limit);
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
       pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
-  const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0,
-                                match.get(), context.get());
+  const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
+                                0, match.get(), context.get());
   check(found >= 0 || found == PCRE2_ERROR_NOMATCH, ErrorKind::invalid,
-        "{}: the regular expression takes too long on '{}' (nested repetitions, as in (a+)+, do that)", what_, text);
+        "{}: the regular expression takes too long on '{}' (nested repetitions, as in (a+)+, do that)", what_,
+        text);
   return found >= 0;
 }
 

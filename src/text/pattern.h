@@ -12,7 +12,8 @@ class Pattern {
   /// Errors: invalid when it does not compile; `what` names it in errors.
   Pattern(const std::string& expression, const std::string& what);
 
-  /// True when the whole text matches. Errors: invalid when matching exceeds its limits (catastrophic backtracking).
+  /// True when the whole text matches. Errors: invalid when matching exceeds its limits (catastrophic
+  /// backtracking).
   bool matches(std::string_view text) const;
 
  private:

@@ -38,7 +38,8 @@ const Layout& named(std::string_view name) {
   for (const Layout& layout : layouts) {
     if (layout.name == name) return layout;
   }
-  fail(ErrorKind::invalid, "the data format '{}' is not known; known are prompt, text, alpaca, tokenised", name);
+  fail(ErrorKind::invalid, "the data format '{}' is not known; known are prompt, text, alpaca, tokenised",
+       name);
 }
 
 class RowReader {
@@ -49,13 +50,15 @@ class RowReader {
     const auto found = row_.find(key);
     if (found == row_.end() && !required) return {};
     check(found != row_.end(), ErrorKind::invalid, "{}: the row has no \"{}\"", where_, key);
-    check(found->is_string(), ErrorKind::invalid, "{}: \"{}\" must be a string, not {}", where_, key, found->type_name());
+    check(found->is_string(), ErrorKind::invalid, "{}: \"{}\" must be a string, not {}", where_, key,
+          found->type_name());
     return found->get<std::string>();
   }
 
   std::vector<int64_t> ids(const char* key) const {
     const auto found = row_.find(key);
-    check(found != row_.end() && found->is_array(), ErrorKind::invalid, "{}: \"{}\" must be an array of ids", where_, key);
+    check(found != row_.end() && found->is_array(), ErrorKind::invalid, "{}: \"{}\" must be an array of ids",
+          where_, key);
     std::vector<int64_t> ids;
     for (const Json& id : *found) {
       check(id.is_number_integer() && id >= -100 && id < (int64_t{1} << 31), ErrorKind::invalid,
@@ -70,19 +73,18 @@ class RowReader {
   std::string where_;
 };
 
-/// Stanford Alpaca's prompts (Taori et al. 2023).
+/// Stanford Alpaca's prompts (Taori et al. 2023, PROMPT_DICT of its train.py).
 std::string alpaca_prompt(const std::string& instruction, const std::string& input) {
-  if (input.empty()) {
-    return "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
-           "### Instruction:\n" +
-           instruction + "\n\n### Response:\n";
-  }
-  return "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
-         "response that appropriately completes the request.\n\n### Instruction:\n" +
-         instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
+  const bool alone = input.empty();
+  return fmt::format(
+      "Below is an instruction that describes a task{}. Write a response that appropriately completes the "
+      "request.\n\n### Instruction:\n{}{}{}\n\n### Response:",
+      alone ? "" : ", paired with an input that provides further context", instruction,
+      alone ? "" : "\n\n### Input:\n", input);
 }
 
-Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t line, const std::string& where) {
+Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t line,
+             const std::string& where) {
   const RowReader read(json, where);
   Row row;
   row.line = line;
@@ -92,7 +94,9 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
       row.prompt = read.text("prompt");
       row.completion = read.text("completion", need_completion);
       break;
-    case RowFormat::text: row.completion = read.text("text"); break;
+    case RowFormat::text:
+      row.completion = read.text("text");
+      break;
     case RowFormat::alpaca:
       row.prompt = alpaca_prompt(read.text("instruction"), read.text("input", false));
       row.completion = read.text("output", need_completion);
@@ -100,15 +104,15 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
     case RowFormat::tokenised:
       row.input_ids = read.ids("input_ids");
       row.labels = json.contains("labels") ? read.ids("labels") : row.input_ids;
-      check(row.labels.size() == row.input_ids.size(), ErrorKind::invalid, "{}: {} labels for {} input_ids", where,
-            row.labels.size(), row.input_ids.size());
+      check(row.labels.size() == row.input_ids.size(), ErrorKind::invalid, "{}: {} labels for {} input_ids",
+            where, row.labels.size(), row.input_ids.size());
   }
   return row;
 }
 
 Json parse_line(std::string_view line, const std::string& where) {
-  check(line.size() <= max_line_bytes, ErrorKind::corrupt, "{}: a line of {} bytes, more than {}", where, line.size(),
-        max_line_bytes);
+  check(line.size() <= max_line_bytes, ErrorKind::corrupt, "{}: a line of {} bytes, more than {}", where,
+        line.size(), max_line_bytes);
   const std::optional<size_t> malformed = first_malformed(line);
   check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {} of the line", where, malformed.value_or(0));
   const auto shallow = [&](int depth, Json::parse_event_t, const Json&) {
@@ -119,9 +123,10 @@ Json parse_line(std::string_view line, const std::string& where) {
     Json row = Json::parse(line.begin(), line.end(), shallow);
     check(row.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
     return row;
-  } catch (const Json::exception& error) {
-    fail(ErrorKind::corrupt, "{}: not JSON, or cut off (byte {} of the line)", where,
-         dynamic_cast<const Json::parse_error*>(&error) ? static_cast<const Json::parse_error&>(error).byte : 0);
+  } catch (const Json::parse_error& error) {
+    fail(ErrorKind::corrupt, "{}: not JSON, or cut off (byte {} of the line)", where, error.byte);
+  } catch (const Json::exception&) {
+    fail(ErrorKind::corrupt, "{}: a number that is too large", where);
   }
 }
 
@@ -146,9 +151,10 @@ void read_rows(const std::filesystem::path& path, std::string_view format, bool 
     const Layout* found = detect(json);
     if (!layout) layout = found;
     check(layout != nullptr, ErrorKind::invalid,
-          "{}: no known fields; rows have prompt and completion, text, instruction and output, or input_ids", where);
-    check(json.contains(layout->key) || !found, ErrorKind::invalid, "{}: a row of format {} among rows of format {}", where,
-          found ? found->name : "", layout->name);
+          "{}: no known fields; rows have prompt and completion, text, instruction and output, or input_ids",
+          where);
+    check(json.contains(layout->key) || !found, ErrorKind::invalid,
+          "{}: a row of format {} among rows of format {}", where, found ? found->name : "", layout->name);
     take(make_row(json, layout->format, need_completion, line_number, where), json);
     ++rows;
   }

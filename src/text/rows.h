@@ -28,11 +28,12 @@ struct Row {
   std::vector<int64_t> input_ids, labels;
 };
 
-/// Calls `take` with every row of a JSON-lines file, in order, and its number of lines read so far. Blank lines are skipped;
-/// CRLF and a byte order mark are accepted. All rows have the first row's format, or `format` when it is named (prompt,
-/// text, alpaca, tokenised). Errors, with file and line: not_found; invalid for folders, pipes and empty files; corrupt for
-/// lines that are no JSON object, no UTF-8, or longer than 64 MB; invalid for missing or non-string fields and mixed formats.
-/// `need_completion`: false for rows that are only prompts.
+/// Calls `take` with every row of a JSON-lines file, in order, and its number of lines read so far. Blank
+/// lines are skipped; CRLF and a byte order mark are accepted. All rows have the first row's format, or
+/// `format` when it is named (prompt, text, alpaca, tokenised). Errors, with file and line: not_found;
+/// invalid for folders, pipes and empty files; corrupt for lines that are no JSON object, no UTF-8, or longer
+/// than 64 MB; invalid for missing or non-string fields and mixed formats. `need_completion`: false for rows
+/// that are only prompts.
 void read_rows(const std::filesystem::path& path, std::string_view format, bool need_completion,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take);
 

@@ -17,14 +17,24 @@ constexpr const char* spaces =
 
 std::string gpt2_pattern() {
   return fmt::format(
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^{0}\p{{L}}\p{{N}}]+|[{0}]+(?![^{0}])|[{0}]+)", spaces);
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^{0}\p{{L}}\p{{N}}]+|[{0}]+(?![^{0}])|[{0}]+)",
+      spaces);
 }
 
-std::string digit_pattern() { return R"(\p{N})"; }
+std::string digit_pattern() {
+  return R"(\p{N})";
+}
 
 struct Splitter::Pattern {
   explicit Pattern(pcre2_code* compiled) : code(compiled, pcre2_code_free) {}
   std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> code;
+};
+
+/// Room for one pattern's matches, made once a text.
+struct Splitter::Match {
+  explicit Match(const Pattern& pattern)
+      : data(pcre2_match_data_create_from_pattern(pattern.code.get(), nullptr), pcre2_match_data_free) {}
+  std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data;
 };
 
 Splitter::Splitter(const std::vector<std::string>& patterns, const std::string& where) {
@@ -33,36 +43,40 @@ Splitter::Splitter(const std::vector<std::string>& patterns, const std::string& 
     PCRE2_SIZE offset = 0;
     pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                      PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &offset, nullptr);
-    check(code != nullptr, ErrorKind::invalid, "{}: the pre-tokenizer's pattern does not compile at character {}: {}",
-          where, offset, pattern);
+    check(code != nullptr, ErrorKind::invalid,
+          "{}: the pre-tokenizer's pattern does not compile at character {}: {}", where, offset, pattern);
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
     patterns_.push_back(std::make_shared<const Pattern>(code));
   }
 }
 
 void Splitter::split(std::string_view text, const std::function<void(std::string_view)>& piece) const {
-  split_by(0, text, piece);
+  std::vector<Match> matches;
+  for (const auto& pattern : patterns_) matches.emplace_back(*pattern);
+  split_by(0, text, matches, piece);
 }
 
-void Splitter::split_by(size_t index, std::string_view text, const std::function<void(std::string_view)>& piece) const {
+void Splitter::split_by(size_t index, std::string_view text, std::span<Match> matches,
+                        const std::function<void(std::string_view)>& piece) const {
   if (text.empty()) return;
   if (index == patterns_.size()) return piece(text);
-  pcre2_code* code = patterns_[index]->code.get();
-  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
-      pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
+  pcre2_match_data* match = matches[index].data.get();
   size_t done = 0;
   while (done < text.size()) {
-    const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), done, PCRE2_NO_UTF_CHECK,
-                                  match.get(), nullptr);
+    const int found = pcre2_match(patterns_[index]->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                  text.size(), done, PCRE2_NO_UTF_CHECK, match, nullptr);
     if (found == PCRE2_ERROR_NOMATCH) break;
-    check(found > 0, ErrorKind::invalid, "the text cannot be split into words at byte {} (PCRE2 error {})", done, found);
-    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
-    if (range[1] == range[0]) break;
-    split_by(index + 1, text.substr(done, range[0] - done), piece);
-    split_by(index + 1, text.substr(range[0], range[1] - range[0]), piece);
-    done = range[1];
+    check(found > 0, ErrorKind::invalid, "the text cannot be split into words at byte {} (PCRE2 error {})",
+          done, found);
+    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match);
+    const size_t begin = range[0];
+    const size_t end = range[1];
+    if (end == begin) break;
+    split_by(index + 1, text.substr(done, begin - done), matches, piece);
+    split_by(index + 1, text.substr(begin, end - begin), matches, piece);
+    done = end;
   }
-  split_by(index + 1, text.substr(done), piece);
+  split_by(index + 1, text.substr(done), matches, piece);
 }
 
 }  // namespace lowrank

@@ -14,14 +14,15 @@
 
 namespace lowrank {
 
-/// Text to token ids and back, as Hugging Face's tokenizers compute them. All functions may be called from several threads.
+/// Text to token ids and back, as Hugging Face's tokenizers compute them. All functions may be called from
+/// several threads.
 class Tokenizer {
  public:
   /// Errors: invalid; `where` names the file.
   Tokenizer(TokenizerSpec spec, const std::string& where);
 
-  /// Ids of a text. `special_tokens`: put the post-processor's tokens (BOS, say) around it. Added tokens that stand in the
-  /// text become their ids. Errors: invalid, with the offset, when the text is not UTF-8.
+  /// Ids of a text. `special_tokens`: put the post-processor's tokens (BOS, say) around it. Added tokens that
+  /// stand in the text become their ids. Errors: invalid, with the offset, when the text is not UTF-8.
   std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
 
   /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing.
@@ -35,11 +36,11 @@ class Tokenizer {
   bool ends_generation(int64_t id) const;
 
  private:
-  void encode_plain(std::string_view text, bool first, std::vector<int64_t>& ids) const;
+  void encode_plain(std::string_view text, std::vector<int64_t>& ids) const;
 
   TokenizerSpec spec_;
-  AddedTokens added_;
-  Splitter splitter_;
+  AddedTokens added_, added_normalized_;
+  Splitter splitter_, words_;
   Bpe bpe_;
   std::vector<std::string> bytes_;  ///< by id
   std::vector<bool> special_;       ///< by id
@@ -60,7 +61,8 @@ class StreamDecoder {
   std::string pending_;
 };
 
-/// The tokenizer of a Hugging Face folder or a GGUF file. Errors: not_found, corrupt, unsupported, the key named.
+/// The tokenizer of a Hugging Face folder or a GGUF file. Errors: not_found, corrupt, unsupported, the key
+/// named.
 Tokenizer load_tokenizer(const std::filesystem::path& model);
 
 }  // namespace lowrank

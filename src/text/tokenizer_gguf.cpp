@@ -17,10 +17,11 @@ T need(const GgufFile& file, const char* key) {
   return std::move(*value);
 }
 
+/// The cuts before GPT-2's own.
 std::vector<std::string> split_patterns(const GgufFile& file) {
   const std::string name = file.find<std::string>("tokenizer.ggml.pre").value_or("default");
-  if (name == "gpt-2" || name == "default") return {gpt2_pattern()};
-  if (name == "smollm") return {digit_pattern(), gpt2_pattern()};
+  if (name == "gpt-2" || name == "default") return {};
+  if (name == "smollm") return {digit_pattern()};
   fail(ErrorKind::unsupported, "{}: tokenizer.ggml.pre '{}' is not known; known are default, gpt-2, smollm",
        file.path().string(), name);
 }
@@ -37,23 +38,24 @@ std::optional<int64_t> token_id(const GgufFile& file, const std::string& name, s
 
 TokenizerSpec tokenizer_spec_from_gguf(const GgufFile& file) {
   const auto model = need<std::string>(file, "tokenizer.ggml.model");
-  check(model == "gpt2", ErrorKind::unsupported, "{}: tokenizer.ggml.model '{}' is not known; known is gpt2 (byte-level BPE)",
-        file.path().string(), model);
+  check(model == "gpt2", ErrorKind::unsupported,
+        "{}: tokenizer.ggml.model '{}' is not known; known is gpt2 (byte-level BPE)", file.path().string(),
+        model);
   TokenizerSpec spec;
   const auto tokens = need<std::vector<std::string_view>>(file, "tokenizer.ggml.tokens");
   spec.vocabulary.assign(tokens.begin(), tokens.end());
   for (const std::string_view merge : need<std::vector<std::string_view>>(file, "tokenizer.ggml.merges")) {
     // A part may begin with the separator only where it is a lone space's stand-in, never a real space.
     const size_t space = merge.find(' ', 1);
-    check(space != std::string_view::npos, ErrorKind::invalid, "{}: tokenizer.ggml.merges holds \"{}\" without a space",
-          file.path().string(), merge);
+    check(space != std::string_view::npos, ErrorKind::invalid,
+          "{}: tokenizer.ggml.merges holds \"{}\" without a space", file.path().string(), merge);
     spec.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
   }
   spec.split_patterns = split_patterns(file);
   const auto types = file.find<std::vector<int64_t>>("tokenizer.ggml.token_type");
   check(!types || types->size() == tokens.size(), ErrorKind::invalid,
-        "{}: tokenizer.ggml.token_type has {} entries for {} tokens", file.path().string(), types ? types->size() : 0,
-        tokens.size());
+        "{}: tokenizer.ggml.token_type has {} entries for {} tokens", file.path().string(),
+        types ? types->size() : 0, tokens.size());
   for (size_t id = 0; types && id < types->size(); ++id) {
     if ((*types)[id] != control && (*types)[id] != user_defined) continue;
     spec.added.push_back({spec.vocabulary[id], static_cast<int64_t>(id), (*types)[id] == control});
@@ -63,7 +65,8 @@ TokenizerSpec tokenizer_spec_from_gguf(const GgufFile& file) {
   spec.pad = token_id(file, "padding", tokens.size());
   for (const char* name : {"eos", "eot", "eom"}) {
     const auto id = token_id(file, name, tokens.size());
-    if (id && std::ranges::find(spec.end_tokens, *id) == spec.end_tokens.end()) spec.end_tokens.push_back(*id);
+    if (id && std::ranges::find(spec.end_tokens, *id) == spec.end_tokens.end())
+      spec.end_tokens.push_back(*id);
   }
   if (spec.bos && file.find<bool>("tokenizer.ggml.add_bos_token").value_or(false)) spec.prefix = {*spec.bos};
   if (spec.eos && file.find<bool>("tokenizer.ggml.add_eos_token").value_or(false)) spec.suffix = {*spec.eos};

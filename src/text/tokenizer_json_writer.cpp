@@ -19,11 +19,10 @@ Json pre_tokenizer(const TokenizerSpec& spec) {
   for (const std::string& pattern : spec.split_patterns) {
     if (pattern == digit_pattern()) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
   }
-  const bool words = std::ranges::find(spec.split_patterns, gpt2_pattern()) != spec.split_patterns.end();
   steps.push_back({{"type", "ByteLevel"},
                    {"add_prefix_space", spec.add_prefix_space},
                    {"trim_offsets", true},
-                   {"use_regex", words}});
+                   {"use_regex", spec.split_words}});
   if (steps.size() == 1) return steps.front();
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
@@ -63,7 +62,7 @@ nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
                      {"single_word", token.single_word},
                      {"lstrip", token.lstrip},
                      {"rstrip", token.rstrip},
-                     {"normalized", false},
+                     {"normalized", token.normalized},
                      {"special", token.special}});
   }
   return {{"version", "1.0"},
@@ -73,14 +72,15 @@ nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
           {"normalizer", spec.nfc ? Json{{"type", "NFC"}} : Json()},
           {"pre_tokenizer", pre_tokenizer(spec)},
           {"post_processor", post_processor(spec)},
-          {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
+          {"decoder",
+           {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
           {"model",
            {{"type", "BPE"},
             {"dropout", nullptr},
             {"unk_token", token_name(spec, spec.unknown)},
             {"continuing_subword_prefix", nullptr},
             {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false},
+            {"fuse_unk", spec.fuse_unknown},
             {"byte_fallback", false},
             {"ignore_merges", spec.ignore_merges},
             {"vocab", vocabulary},

@@ -16,6 +16,7 @@ struct AddedToken {
   bool single_word = false;  ///< only between non-word characters
   bool lstrip = false;       ///< takes the white space before it along
   bool rstrip = false;       ///< and after it
+  bool normalized = false;   ///< looked for in the normalised text, after those that are not
 };
 
 /// Everything that a byte-level BPE tokenizer needs, whichever file it was read from.
@@ -24,9 +25,11 @@ struct TokenizerSpec {
   std::vector<std::pair<std::string, std::string>> merges;  ///< in order of rank, in the same alphabet
   std::vector<std::string> split_patterns;  ///< applied in turn; matches and gaps become pieces
   std::vector<AddedToken> added;
-  bool nfc = false;            ///< the text is normalised first
-  bool ignore_merges = false;  ///< a piece that is a token is taken whole
-  bool add_prefix_space = false;
+  bool nfc = false;                     ///< the text is normalised first
+  bool add_prefix_space = false;        ///< in front of each piece of `split_patterns` that has none
+  bool split_words = true;              ///< these are cut by `gpt2_pattern` then
+  bool ignore_merges = false;           ///< a piece that is a token is taken whole
+  bool fuse_unknown = false;            ///< adjacent bytes without a token become one `unknown`
   std::vector<int64_t> prefix, suffix;  ///< special tokens around every encoded text
   std::optional<int64_t> bos, eos, pad;
   std::optional<int64_t> unknown;   ///< for bytes that have no token

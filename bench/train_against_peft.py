@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Training speed and memory of lowrank and PEFT, measured in turn (A B A B) on the same rows in the same order.
+
+    train_against_peft.py LOWRANK MODEL.gguf [--data meaning-text.txt] [--rounds 3] [--steps 20] [--output results.json]
+
+`--data`: a file of `meaning||text` lines (the E2E set's form) or prompt/completion JSON lines; without it rows of similar
+length are made up. Figures: non-padding tokens a second over the steps after the third (medians over steps, then rounds),
+and the peak resident memory of the process. The interpreter that runs this needs torch, transformers, peft and gguf.
+"""
+import argparse, json, os, random, statistics, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def write_rows(source, path):
+    rows = []
+    if source is None:
+        rng = random.Random(0)
+        words = "the a quiet small old restaurant near river city centre serves good cheap food with friendly staff".split()
+        for _ in range(400):
+            rows.append({"prompt": "name : " + " ".join(rng.choices(words, k=rng.randint(12, 30))) + "\n",
+                         "completion": " ".join(rng.choices(words, k=rng.randint(12, 30)))})
+    else:
+        for line in open(source, encoding="utf-8"):
+            if source.endswith(".jsonl"):
+                rows.append(json.loads(line))
+            elif "||" in line:
+                meaning, text = line.rstrip("\n").split("||")
+                rows.append({"prompt": meaning.strip() + "\n", "completion": text.strip()})
+    random.Random(1).shuffle(rows)
+    with open(path, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def figures(path):
+    steps, peak = [], 0
+    for line in open(path):
+        entry = json.loads(line)
+        peak = max(peak, entry.get("peak_rss_bytes", 0))
+        if "seconds" in entry:
+            steps.append(entry)
+    speed = statistics.median(s["tokens"] / s["seconds"] for s in steps[3:])
+    return {"tokens_per_second": speed, "peak_bytes": peak, "first_loss": steps[0]["loss"]}
+
+
+def run_lowrank(args, dtype, rows, folder):
+    out = os.path.join(folder, "lowrank-" + dtype)
+    subprocess.run([args.lowrank, "train", "--model", args.model, "--data", rows, "--method", "lora", "--rank", "8",
+                    "--alpha", "16", "--target-modules", "q_proj,k_proj,v_proj,o_proj", "--output", out, "--steps",
+                    str(args.steps), "--batch-size", "8", "--lr", "1e-4", "--schedule", "constant", "--dtype", dtype,
+                    "--no-shuffle", "--seed", "0"], check=True, stderr=subprocess.DEVNULL)
+    return figures(os.path.join(out, "metrics.jsonl"))
+
+
+def run_peft(args, dtype, rows, folder):
+    out = os.path.join(folder, "peft.jsonl")
+    subprocess.run([sys.executable, os.path.join(HERE, "peft_train.py"), "--model", args.model, "--data", rows, "--dtype",
+                    dtype, "--steps", str(args.steps), "--output", out], check=True, stderr=subprocess.DEVNULL)
+    return figures(out)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lowrank")
+    parser.add_argument("model")
+    parser.add_argument("--data")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--types", default="f32,bf16")
+    parser.add_argument("--output")
+    args = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        rows = os.path.join(folder, "rows.jsonl")
+        write_rows(args.data, rows)
+        for dtype in args.types.split(","):
+            runs = {"lowrank": [], "peft": []}
+            for _ in range(args.rounds):
+                runs["lowrank"].append(run_lowrank(args, dtype, rows, folder))
+                runs["peft"].append(run_peft(args, dtype, rows, folder))
+            row = {name: {key: statistics.median(run[key] for run in found) for key in found[0]}
+                   for name, found in runs.items()}
+            ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(runs["lowrank"], runs["peft"])]
+            row["speed_ratio"] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+            row["memory_ratio"] = row["lowrank"]["peak_bytes"] / row["peft"]["peak_bytes"]
+            results[dtype] = row
+            print(f"{dtype:5s} lowrank {row['lowrank']['tokens_per_second']:7.1f} tokens/s {row['lowrank']['peak_bytes'] / 1e9:5.2f} GB"
+                  f" | PEFT {row['peft']['tokens_per_second']:7.1f} tokens/s {row['peft']['peak_bytes'] / 1e9:5.2f} GB"
+                  f" | speed x{row['speed_ratio']['median']:.2f} ({row['speed_ratio']['min']:.2f} to "
+                  f"{row['speed_ratio']['max']:.2f}), memory x{row['memory_ratio']:.2f}", flush=True)
+    if args.output:
+        with open(args.output, "w") as out:
+            json.dump(results, out, indent=1)
+
+
+main()

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lowrank {
+
+/// `text` from an untrusted file, fit for one line of a message: control characters and bytes that are not
+/// UTF-8 as \xNN, cut with "..." after about `most` bytes.
+std::string one_line(std::string_view text, size_t most = 300);
+
+/// The same for a name: in double quotes, which inside it are escaped too.
+std::string in_quotes(std::string_view text, size_t most = 80);
+
+}  // namespace lowrank

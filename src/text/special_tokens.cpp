@@ -1,0 +1,111 @@
+#include "text/special_tokens.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mmap_file.h"
+
+namespace lowrank {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t max_file_bytes = 64 << 20;
+
+/// The object in a file; an empty one without the file.
+json optional_object(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return json::object();
+  json object = read_json_file(path, max_file_bytes);
+  check(object.is_object(), ErrorKind::corrupt, "{}: not a JSON object", path.string());
+  return object;
+}
+
+int64_t next_id(const TokenizerSpec& spec) {
+  auto next = static_cast<int64_t>(spec.vocabulary.size());
+  for (const AddedToken& token : spec.added) next = std::max(next, token.id + 1);
+  return next;
+}
+
+/// The token that a file names by its text, alone or in an object with its options; it becomes a special
+/// token.
+std::optional<int64_t> special_token(TokenizerSpec& spec, const json& named) {
+  const json& text = named.is_object() && named.contains("content") ? named["content"] : named;
+  if (!text.is_string() || text.get_ref<const std::string&>().empty()) return std::nullopt;
+  AddedToken token;
+  token.content = text.get<std::string>();
+  token.special = true;
+  const auto added = std::ranges::find(spec.added, token.content, &AddedToken::content);
+  if (added != spec.added.end()) {
+    added->special = true;
+    return added->id;
+  }
+  const auto plain = std::ranges::find(spec.vocabulary, token.content);
+  token.id = plain != spec.vocabulary.end() ? plain - spec.vocabulary.begin() : next_id(spec);
+  if (named.is_object()) {
+    token.lstrip = named.value("lstrip", false);
+    token.rstrip = named.value("rstrip", false);
+    token.single_word = named.value("single_word", false);
+    token.normalized = named.value("normalized", false);
+  }
+  spec.added.push_back(token);
+  return token.id;
+}
+
+void read_names(TokenizerSpec& spec, const json& config, const json& map) {
+  const auto named = [&](const char* key) {
+    const json value = config.value(key, json());
+    return special_token(spec, value.is_null() ? map.value(key, json()) : value);
+  };
+  spec.bos = named("bos_token");
+  spec.eos = named("eos_token");
+  named("unk_token");
+  spec.pad = named("pad_token");
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const json more = config.value(key, json());
+    for (const json& token : more.is_array() ? more : json::array()) special_token(spec, token);
+  }
+}
+
+/// `eos_token_id` of a file: a number or a list of them.
+std::vector<int64_t> end_ids(const std::filesystem::path& path) {
+  json ids = optional_object(path).value("eos_token_id", json());
+  if (ids.is_null()) return {};
+  if (!ids.is_array()) ids = json::array({ids});
+  std::vector<int64_t> ends;
+  for (const json& id : ids) {
+    check(id.is_number_integer() && id >= 0 && id < (int64_t{1} << 31), ErrorKind::invalid,
+          "{}: eos_token_id must be token ids, not {}", path.string(), id.dump().substr(0, 100));
+    ends.push_back(id.get<int64_t>());
+  }
+  return ends;
+}
+
+void read_chat_template(TokenizerSpec& spec, const json& config, const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "chat_template.jinja";
+  const json chat = config.value("chat_template", json());
+  if (chat.is_string()) spec.chat_template = chat.get<std::string>();
+  if (!std::filesystem::exists(path)) return;
+  const MmapFile file = MmapFile::open(path);
+  spec.chat_template.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+}
+
+}  // namespace
+
+void read_special_tokens(TokenizerSpec& spec, const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "tokenizer_config.json";
+  const json config = optional_object(path);
+  try {
+    read_names(spec, config, optional_object(folder / "special_tokens_map.json"));
+  } catch (const json::exception& error) {
+    fail(ErrorKind::corrupt, "{}: a special token is not laid out as one ({})", path.string(), error.what());
+  }
+  read_chat_template(spec, config, folder);
+  spec.end_tokens = end_ids(folder / "generation_config.json");
+  if (spec.end_tokens.empty()) spec.end_tokens = end_ids(folder / "config.json");
+  if (!spec.eos && !spec.end_tokens.empty()) spec.eos = spec.end_tokens.front();
+  const auto known = spec.eos ? std::ranges::find(spec.end_tokens, *spec.eos) : spec.end_tokens.end();
+  if (spec.eos && known == spec.end_tokens.end()) spec.end_tokens.push_back(*spec.eos);
+}
+
+}  // namespace lowrank

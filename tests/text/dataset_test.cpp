@@ -1,0 +1,198 @@
+#include "text/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "text/fixtures.h"
+
+namespace lowrank::test {
+namespace {
+
+using Ids = std::vector<int64_t>;
+
+Ids joined(std::initializer_list<Ids> parts) {
+  Ids all;
+  for (const Ids& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+Row prompt_row(const std::string& prompt, const std::string& completion) {
+  Row row;
+  row.format = RowFormat::prompt_completion;
+  row.prompt = prompt;
+  row.completion = completion;
+  return row;
+}
+
+Dataset dataset_of(std::string_view text, const Tokenizer* tokenizer, int64_t max_length = 0,
+                   int64_t vocabulary = 1000) {
+  const Scratch scratch;
+  return load_dataset(scratch.write("rows.jsonl", text), tokenizer, vocabulary, {"", max_length});
+}
+
+TEST(EncodeRow, PromptAndCompletionAreTokenisedApart) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  const Ids prompt = tokenizer.encode("The rest", false);
+  const Ids completion = tokenizer.encode("aurant", false);
+  ASSERT_NE(joined({prompt, completion}), tokenizer.encode("The restaurant", false));
+  const Example example = encode_row(tokenizer, prompt_row("The rest", "aurant"));
+  EXPECT_EQ(example.tokens, joined({prompt, completion, {0}}));
+  EXPECT_EQ(example.labels, joined({Ids(prompt.size(), no_target), completion, {0}}));
+  EXPECT_EQ(example.targets(), static_cast<int64_t>(completion.size()) + 1);
+}
+
+TEST(EncodeRow, BosStandsInFrontWhereThePostProcessorPutsOne) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("options_small"));
+  const int64_t bos = tokenizer.spec().bos.value();
+  const int64_t eos = tokenizer.spec().eos.value();
+  ASSERT_EQ(tokenizer.encode("", true), (Ids{bos, eos}));
+  const Example example = encode_row(tokenizer, prompt_row("food", "good"));
+  EXPECT_EQ(example.tokens.front(), bos);
+  EXPECT_EQ(std::ranges::count(example.tokens, bos), 1);
+  EXPECT_EQ(std::ranges::count(example.tokens, eos), 1);
+  EXPECT_EQ(example.tokens.back(), eos);
+  EXPECT_EQ(example.labels.front(), no_target);
+}
+
+TEST(EncodeRow, TextIsAllTarget) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  Row row;
+  row.format = RowFormat::text;
+  row.completion = "good food";
+  const Example example = encode_row(tokenizer, row);
+  EXPECT_EQ(example.tokens, joined({tokenizer.encode("good food", false), {0}}));
+  EXPECT_EQ(example.labels, example.tokens);
+  // Nothing predicts the first token.
+  EXPECT_EQ(example.targets(), static_cast<int64_t>(example.tokens.size()) - 1);
+}
+
+TEST(EncodeRow, AnEmptyCompletionTeachesTheEnd) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  EXPECT_EQ(encode_row(tokenizer, prompt_row("a", "")).targets(), 1);
+}
+
+TEST(LoadDataset, CutsLongRowsAndCountsWhatIsLost) {
+  const std::string text = R"({"input_ids":[1,2,3,4],"labels":[-100,-100,3,4]})"
+                           "\n"
+                           R"({"input_ids":[1,2,3],"labels":[-100,2,3]})"
+                           "\n"
+                           R"({"input_ids":[5,6,7],"labels":[-100,-100,7]})"
+                           "\n"
+                           R"({"input_ids":[8],"labels":[8]})"
+                           "\n"
+                           R"({"input_ids":[],"labels":[]})"
+                           "\n"
+                           R"({"input_ids":[8,9],"labels":[8,-100]})"
+                           "\n";
+  const Dataset all = dataset_of(text, nullptr);
+  EXPECT_EQ(all.examples.size(), 3U);
+  EXPECT_EQ(all.truncated, 0);
+  EXPECT_EQ(all.skipped, 3);
+  EXPECT_EQ(all.tokens(), 10);
+  const Dataset cut = dataset_of(text, nullptr, 2);
+  EXPECT_EQ(cut.truncated, 3);
+  EXPECT_EQ(cut.skipped, 5);
+  ASSERT_EQ(cut.examples.size(), 1U);
+  EXPECT_EQ(cut.examples[0].tokens, (Ids{1, 2}));
+  EXPECT_EQ(cut.examples[0].line, 2);
+}
+
+TEST(LoadDataset, RowsWithoutTargetsAreAnErrorTogether) {
+  expect_failure(ErrorKind::invalid,
+                 "none of the 2 rows has a target token (--max-length cuts the completions off)", [] {
+                   dataset_of(R"({"input_ids":[1,2,3],"labels":[-100,-100,3]})"
+                              "\n"
+                              R"({"input_ids":[1,2],"labels":[-100,-100]})",
+                              nullptr, 2);
+                 });
+}
+
+TEST(LoadDataset, IdsMustFitTheModel) {
+  const std::string row = R"({"input_ids":[1,2]})";
+  for (const auto& [bad, part] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"input_ids":[1,1000]})", "rows.jsonl:2: token 1000"},
+           {R"({"input_ids":[1,-1]})", "rows.jsonl:2: token -1"},
+           {R"({"input_ids":[1,-100]})", "rows.jsonl:2: token -100"},
+           {R"({"input_ids":[1,2],"labels":[1,-5]})", "its label -5"}}) {
+    const std::string text = row + "\n" + bad;
+    expect_failure(ErrorKind::invalid, part, [&] { dataset_of(text, nullptr); });
+  }
+}
+
+TEST(LoadDataset, TextNeedsATokenizer) {
+  expect_failure(ErrorKind::invalid, "rows.jsonl:1: text rows need a tokenizer",
+                 [] { dataset_of(R"({"text":"a"})", nullptr); });
+}
+
+TEST(MakeBatch, LaysSequencesEndToEndAndShiftsTargets) {
+  const std::vector<Example> examples = {{{1, 2, 3}, {no_target, 2, 3}, 1},
+                                         {{4, 5}, {4, 5}, 2},
+                                         {{6, 7, 8, 9}, {no_target, no_target, 8, no_target}, 3}};
+  const Ids indices = {2, 0, 1};
+  const Batch batch = make_batch(examples, indices);
+  EXPECT_EQ(batch.tokens, (Ids{6, 7, 8, 9, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(batch.positions, (Ids{0, 1, 2, 3, 0, 1, 2, 0, 1}));
+  EXPECT_EQ(batch.offsets, (Ids{0, 4, 7, 9}));
+  EXPECT_EQ(batch.targets.rows, (Ids{1, 4, 5, 7}));
+  EXPECT_EQ(batch.targets.tokens, (Ids{8, 2, 3, 5}));
+  EXPECT_EQ(batch.targets.weights, (std::vector<float>{1, 1, 1, 1}));
+  EXPECT_EQ(batch.examples, indices);
+  EXPECT_EQ(batch.sequences(), 3);
+}
+
+TEST(MakeBatch, OfNothingIsEmpty) {
+  const Batch batch = make_batch({}, {});
+  EXPECT_EQ(batch.rows(), 0);
+  EXPECT_EQ(batch.sequences(), 0);
+}
+
+// The order is part of what a seed means: a run repeated with a later version must see the same rows.
+TEST(EpochOrder, IsPinned) {
+  EXPECT_EQ(epoch_order(8, 42, 0, true), (Ids{0}));
+}
+
+TEST(EpochOrder, IsAPermutationOfSeedAndEpoch) {
+  const Ids plain = epoch_order(100, 1, 0, false);
+  const Ids first = epoch_order(100, 1, 0, true);
+  EXPECT_TRUE(std::ranges::is_sorted(plain));
+  EXPECT_TRUE(std::ranges::is_permutation(first, plain));
+  EXPECT_EQ(first, epoch_order(100, 1, 0, true));
+  EXPECT_NE(first, epoch_order(100, 1, 1, true));
+  EXPECT_NE(first, epoch_order(100, 2, 0, true));
+  EXPECT_TRUE(epoch_order(0, 1, 0, true).empty());
+}
+
+Dataset numbered(int64_t count) {
+  Dataset dataset;
+  for (int64_t i = 0; i < count; ++i) dataset.examples.push_back({{i, i}, {i, i}, i + 1});
+  return dataset;
+}
+
+TEST(SplitDataset, PartsAreDisjointAndInTheFilesOrder) {
+  const auto [training, evaluation] = split_dataset(numbered(50), 0.1, 3);
+  EXPECT_EQ(training.examples.size(), 45U);
+  ASSERT_EQ(evaluation.examples.size(), 5U);
+  EXPECT_TRUE(std::ranges::is_sorted(training.examples, {}, &Example::line));
+  EXPECT_TRUE(std::ranges::is_sorted(evaluation.examples, {}, &Example::line));
+  std::set<int64_t> lines;
+  for (const auto* part : {&training, &evaluation}) {
+    for (const Example& example : part->examples) lines.insert(example.line);
+  }
+  EXPECT_EQ(lines.size(), 50U);
+  const auto again = split_dataset(numbered(50), 0.1, 3);
+  EXPECT_TRUE(
+      std::ranges::equal(evaluation.examples, again.second.examples, {}, &Example::line, &Example::line));
+  const auto other = split_dataset(numbered(50), 0.1, 4);
+  EXPECT_FALSE(
+      std::ranges::equal(evaluation.examples, other.second.examples, {}, &Example::line, &Example::line));
+}
+
+TEST(SplitDataset, BothPartsNeedRows) {
+  for (const double share : {0.0, -0.5, 0.01, 1.0, 2.0, 1e300, std::nan("")}) {
+    expect_failure(ErrorKind::invalid, "--eval-split", [&] { split_dataset(numbered(10), share, 1); });
+  }
+}
+
+}  // namespace
+}  // namespace lowrank::test

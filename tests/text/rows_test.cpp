@@ -1,0 +1,178 @@
+#include "text/rows.h"
+
+#include <sys/stat.h>
+#include <thread>
+
+#include "text/fixtures.h"
+
+namespace lowrank::test {
+namespace {
+
+std::vector<Row> rows_of(const std::filesystem::path& path, std::string_view format = "",
+                         bool need_completion = true) {
+  std::vector<Row> rows;
+  read_rows(path, format, need_completion,
+            [&](Row row, const nlohmann::ordered_json&) { rows.push_back(std::move(row)); });
+  return rows;
+}
+
+std::vector<Row> rows_of_text(std::string_view text, std::string_view format = "") {
+  const Scratch scratch;
+  return rows_of(scratch.write("rows.jsonl", text), format);
+}
+
+/// Expects the error, with the file's name and the line in front.
+void expect_line_error(std::string_view text, ErrorKind kind, int line, std::string_view part,
+                       std::string_view format = "") {
+  const std::string message = message_of(kind, [&] { rows_of_text(text, format); });
+  EXPECT_NE(message.find("rows.jsonl:" + std::to_string(line) + ": "), std::string::npos) << message;
+  EXPECT_NE(message.find(part), std::string::npos) << message << "\nexpected: " << part;
+}
+
+TEST(Rows, PromptAndCompletion) {
+  const auto rows = rows_of_text(R"({"prompt":"a\u00e9","completion":" b","id":7})"
+                                 "\n"
+                                 R"({"prompt":"","completion":""})");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].format, RowFormat::prompt_completion);
+  EXPECT_EQ(rows[0].prompt, "a\u00e9");
+  EXPECT_EQ(rows[0].completion, " b");
+  EXPECT_EQ(rows[1].line, 2);
+}
+
+TEST(Rows, TextAndLabelsAreText) {
+  const auto rows = rows_of_text(R"({"text":"abc","label":1})");
+  EXPECT_EQ(rows[0].format, RowFormat::text);
+  EXPECT_EQ(rows[0].prompt, "");
+  EXPECT_EQ(rows[0].completion, "abc");
+}
+
+TEST(Rows, AlpacaHasStanfordsPrompts) {
+  const auto rows = rows_of_text(R"({"instruction":"Add.","input":"1 2","output":"3"})"
+                                 "\n"
+                                 R"({"instruction":"Sing.","input":"","output":"la"})"
+                                 "\n"
+                                 R"({"instruction":"Sing.","output":"la"})");
+  EXPECT_EQ(
+      rows[0].prompt,
+      "Below is an instruction that describes a task, paired with an input that provides further context. "
+      "Write a response that appropriately completes the request.\n\n"
+      "### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:");
+  EXPECT_EQ(rows[0].completion, "3");
+  EXPECT_EQ(rows[1].prompt,
+            "Below is an instruction that describes a task. "
+            "Write a response that appropriately completes the request.\n\n"
+            "### Instruction:\nSing.\n\n### Response:");
+  EXPECT_EQ(rows[2].prompt, rows[1].prompt);
+}
+
+TEST(Rows, Tokenised) {
+  const auto rows = rows_of_text(R"({"input_ids":[1,2,3],"labels":[-100,2,3]})"
+                                 "\n"
+                                 R"({"input_ids":[4],"text":"x"})");
+  EXPECT_EQ(rows[0].format, RowFormat::tokenised);
+  EXPECT_EQ(rows[0].labels, (std::vector<int64_t>{-100, 2, 3}));
+  EXPECT_EQ(rows[1].labels, (std::vector<int64_t>{4}));
+}
+
+TEST(Rows, BlankLinesCrlfAndAByteOrderMarkAreAccepted) {
+  const auto rows = rows_of_text("\xEF\xBB\xBF\r\n{\"text\":\"a\"}\r\n \t\r\n\n{\"text\":\"b\"}");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].line, 2);
+  EXPECT_EQ(rows[1].line, 5);
+  EXPECT_EQ(rows[1].completion, "b");
+}
+
+TEST(Rows, TheNamedFormatIsUsed) {
+  EXPECT_EQ(rows_of_text(R"({"text":"a","prompt":"p","completion":"c"})", "text")[0].completion, "a");
+  expect_line_error(R"({"text":"a"})", ErrorKind::invalid, 1, "format text among rows of format prompt",
+                    "prompt");
+  expect_failure(ErrorKind::invalid, "'sharegpt' is not known; known are prompt, text, alpaca, tokenised",
+                 [] { rows_of_text(R"({"text":"a"})", "sharegpt"); });
+}
+
+TEST(Rows, PromptsAloneAreEnoughForGeneration) {
+  const Scratch scratch;
+  const auto path = scratch.write("rows.jsonl", R"({"z":1.5,"prompt":"p","a":[1,{"k":null}]})");
+  nlohmann::ordered_json untouched;
+  read_rows(path, "", false, [&](const Row& row, const nlohmann::ordered_json& json) {
+    EXPECT_EQ(row.prompt, "p");
+    untouched = json;
+  });
+  EXPECT_EQ(untouched.dump(), R"({"z":1.5,"prompt":"p","a":[1,{"k":null}]})");
+  expect_failure(ErrorKind::invalid, "no \"completion\"", [&] { rows_of(path); });
+}
+
+TEST(Rows, BadLinesAreNamed) {
+  const std::string good = "{\"text\":\"a\"}\n";
+  const std::vector<std::pair<std::string, std::string>> corrupt = {
+      {"{\"text\":\"a", "not JSON, or cut off"},
+      {"{\"text\":", "not JSON, or cut off"},
+      {"{\"text\":\"a\"} x", "not JSON, or cut off"},
+      {"not json", "not JSON, or cut off"},
+      {"{\"text\":\"\\ud800\"}", "not JSON, or cut off"},
+      {"[\"text\"]", "not a JSON object"},
+      {"\"text\"", "not a JSON object"},
+      {"null", "not a JSON object"},
+      {std::string("\0", 1), "not JSON, or cut off"},
+      {"{\"text\":\"\xFF\"}", "not UTF-8 at byte 9"},
+      {"{\"text\":\"\xE9t\xE9\"}", "not UTF-8 at byte 9"},
+      {"{\"text\":" + std::string(100'000, '['), "nested deeper"},
+      {"{\"text\":" + std::string(100'000, '{'), "not JSON, or cut off"},
+      {"{\"text\":\"b\",\"x\":1e400}", "a number that is too large"},
+      {"\xFE\xFF", "not UTF-8 at byte 0"},
+  };
+  for (const auto& [line, part] : corrupt)
+    expect_line_error(good + line + "\n" + good, ErrorKind::corrupt, 2, part);
+}
+
+TEST(Rows, BadFieldsAreNamed) {
+  const std::vector<std::tuple<std::string, std::string, std::string>> cases = {
+      {R"({"prompt":"a","completion":"b"})", R"({"prompt":"a","completion":null})",
+       "\"completion\" must be a string, not null"},
+      {R"({"prompt":"a","completion":"b"})", R"({"prompt":"a","completion":5})",
+       "\"completion\" must be a string, not number"},
+      {R"({"prompt":"a","completion":"b"})", R"({"prompt":["a"],"completion":"b"})",
+       "\"prompt\" must be a string, not array"},
+      {R"({"prompt":"a","completion":"b"})", R"({"prompt":"a"})", "no \"completion\""},
+      {R"({"prompt":"a","completion":"b"})", R"({"completion":"a"})", "no \"prompt\""},
+      {R"({"prompt":"a","completion":"b"})", R"({"text":"a"})", "format text among rows of format prompt"},
+      {R"({"text":"a"})", R"({"instruction":"a","output":"b"})", "format alpaca among rows of format text"},
+      {R"({"text":"a"})", R"({"input_ids":[1]})", "format tokenised among rows of format text"},
+      {R"({"text":"a"})", R"({})", "no \"text\""},
+      {R"({"instruction":"a","output":"b"})", R"({"instruction":"a","input":3,"output":"b"})",
+       "\"input\" must be a string"},
+      {R"({"input_ids":[1]})", R"({"input_ids":"1"})", "\"input_ids\" must be an array of ids"},
+      {R"({"input_ids":[1]})", R"({"input_ids":[1.5]})", "which is no token id"},
+      {R"({"input_ids":[1]})", R"({"input_ids":[99999999999999999999]})", "which is no token id"},
+      {R"({"input_ids":[1]})", R"({"input_ids":[[1]]})", "which is no token id"},
+      {R"({"input_ids":[1]})", R"({"input_ids":[1,2],"labels":[1]})", "1 labels for 2 input_ids"},
+  };
+  for (const auto& [first, second, part] : cases) {
+    expect_line_error(first + "\n" + second + "\n", ErrorKind::invalid, 2, part);
+  }
+  expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1, "no known fields");
+}
+
+TEST(Rows, EmptyFilesHaveNoRows) {
+  for (const char* text : {"", "\n\n", "\xEF\xBB\xBF", " \r\n"}) {
+    expect_failure(ErrorKind::invalid, "rows.jsonl: no rows", [&] { rows_of_text(text); });
+  }
+}
+
+TEST(Rows, OnlyFilesAreRead) {
+  const Scratch scratch;
+  expect_failure(ErrorKind::not_found, "none.jsonl", [&] { rows_of(scratch.path() / "none.jsonl"); });
+  expect_failure(ErrorKind::invalid, "not a regular file", [&] { rows_of(scratch.path()); });
+  const auto fifo = scratch.path() / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  expect_failure(ErrorKind::invalid, "not a regular file", [&] { rows_of(fifo); });
+}
+
+TEST(Rows, ALineHasALimit) {
+  const std::string text = "{\"text\":\"a\"}\n{\"text\":\"" + std::string(65 << 20, 'a') + "\"}";
+  expect_line_error(text, ErrorKind::corrupt, 2, "more than 67108864");
+}
+
+}  // namespace
+}  // namespace lowrank::test

@@ -1,0 +1,124 @@
+// Ids and text against those of transformers (tests/fixtures/make_text.py).
+#include "text/tokenizer.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "text/fixtures.h"
+#include "text/tokenizer_json.h"
+
+namespace lowrank::test {
+namespace {
+
+using Ids = std::vector<int64_t>;
+
+class SmallTokenizer : public testing::TestWithParam<const char*> {
+ protected:
+  const std::filesystem::path folder_ = text_fixture(GetParam());
+  const Tokenizer tokenizer_ = load_tokenizer(folder_);
+  const nlohmann::json expected_ = json_of(folder_ / "expected.json");
+  const std::vector<std::string> texts_ = torture();
+};
+
+TEST_P(SmallTokenizer, GivesTheReferencesIds) {
+  ASSERT_EQ(texts_.size(), expected_.size());
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    EXPECT_EQ(tokenizer_.encode(texts_[i], true), expected_[i]["ids"].get<Ids>()) << texts_[i];
+    EXPECT_EQ(tokenizer_.encode(texts_[i], false), expected_[i]["plain"].get<Ids>()) << texts_[i];
+  }
+}
+
+TEST_P(SmallTokenizer, GivesTheReferencesText) {
+  for (const auto& row : expected_) {
+    const auto ids = row["ids"].get<Ids>();
+    EXPECT_EQ(tokenizer_.decode(ids, false), row["decoded"].get<std::string>());
+    EXPECT_EQ(tokenizer_.decode(ids, true), row["skipped"].get<std::string>());
+  }
+}
+
+TEST_P(SmallTokenizer, StreamsCompleteCharacters) {
+  for (const auto& row : expected_) {
+    StreamDecoder stream(tokenizer_);
+    std::string text;
+    for (const int64_t id : row["ids"].get<Ids>()) {
+      const std::string piece = stream.next(id);
+      text += piece;
+      // A replacement character stands for bytes that no later token could have completed.
+      EXPECT_TRUE(row["skipped"].get<std::string>().starts_with(text)) << text;
+    }
+    EXPECT_EQ(text + stream.finish(), row["skipped"].get<std::string>());
+  }
+}
+
+TEST_P(SmallTokenizer, IsWrittenAsItWasRead) {
+  const Scratch scratch;
+  scratch.write("tokenizer.json", tokenizer_json(tokenizer_.spec()).dump());
+  scratch.write("tokenizer_config.json", tokenizer_config_json(tokenizer_.spec()).dump());
+  const Tokenizer copy = load_tokenizer(scratch.path());
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    EXPECT_EQ(copy.encode(texts_[i], true), expected_[i]["ids"].get<Ids>()) << texts_[i];
+  }
+  EXPECT_EQ(copy.spec().bos, tokenizer_.spec().bos);
+  EXPECT_EQ(copy.spec().eos, tokenizer_.spec().eos);
+  EXPECT_EQ(copy.spec().pad, tokenizer_.spec().pad);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tokenizers, SmallTokenizer,
+                         testing::Values("gpt2_small", "smollm_small", "options_small"),
+                         [](const auto& name) { return std::string(name.param); });
+
+TEST(Tokenizer, IsTheSameFromGguf) {
+  const Tokenizer gguf = load_tokenizer(text_fixture("smollm_small.gguf"));
+  const auto expected = json_of(text_fixture("smollm_small") / "expected.json");
+  const auto texts = torture();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(gguf.encode(texts[i], true), expected[i]["ids"].get<Ids>()) << texts[i];
+  }
+  EXPECT_EQ(gguf.spec().bos, 1);
+  EXPECT_EQ(gguf.spec().eos, 2);
+  EXPECT_EQ(gguf.spec().end_tokens, (Ids{2, 0}));
+  EXPECT_TRUE(gguf.ends_generation(0));
+  EXPECT_FALSE(gguf.ends_generation(1));
+}
+
+TEST(Tokenizer, RefusesMalformedText) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  for (const std::string text : {"ab\xFF", "ab\xC3", "ab\xED\xA0\x80", "ab\xC0\x80", "ab\xF4\x90\x80\x80"}) {
+    expect_failure(ErrorKind::invalid, "not UTF-8 at byte 2", [&] { tokenizer.encode(text, false); });
+  }
+}
+
+TEST(Tokenizer, DecodesUnknownIdsToNothing) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  EXPECT_EQ(tokenizer.decode(Ids{-1, 1 << 20}, false), "");
+  EXPECT_EQ(tokenizer.decode(Ids{0}, false), "<|endoftext|>");
+  EXPECT_EQ(tokenizer.decode(Ids{0}, true), "");
+}
+
+TEST(Tokenizer, AWordOfAMillionLettersTakesNoQuadraticTime) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  std::string word;
+  for (int i = 0; word.size() < 1'000'000; ++i) word += static_cast<char>('a' + i * i % 26);
+  const Ids ids = tokenizer.encode(word, false);
+  EXPECT_LT(ids.size(), word.size());
+  EXPECT_EQ(tokenizer.decode(ids, false), word);
+}
+
+TEST(Tokenizer, EncodesInSeveralThreads) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("smollm_small"));
+  const auto texts = torture();
+  const auto encode_all = [&] {
+    std::vector<Ids> all;
+    for (const std::string& text : texts) all.push_back(tokenizer.encode(text, true));
+    return all;
+  };
+  std::vector<Ids> first;
+  std::vector<Ids> second;
+  std::thread thread([&] { first = encode_all(); });
+  second = encode_all();
+  thread.join();
+  EXPECT_EQ(first, second);
+}
+
+}  // namespace
+}  // namespace lowrank::test
