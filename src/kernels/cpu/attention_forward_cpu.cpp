@@ -3,6 +3,7 @@
 #include <limits>
 
 #include <hwy/aligned_allocator.h>
+#include <hwy/cache_control.h>
 
 #include "kernels/cpu/attention_cpu.h"
 #include "kernels/cpu/highway_targets.h"
@@ -124,6 +125,52 @@ void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position
   }
 }
 
+/// s[i][j] = q[i]·k[j] for M queries [M, dp] and n keys in storage; head_dim is a multiple of `lanes`. `v`
+/// are the values, which are needed next.
+template <int M, class T>
+void scores_of_few(const float* q, int64_t dp, const T* k, int64_t stride, const T* v, int64_t v_stride,
+                   int64_t n, float* s) {
+  constexpr int64_t ahead = 16, line = 64 / sizeof(T);
+  const F32 f;
+  for (int64_t j = 0; j < n; ++j, k += stride, v += v_stride) {
+    // Rows of one head lie far apart: the processor does not foresee them. A prefetch beyond the rows is
+    // harmless.
+    for (int64_t d = 0; d < dp; d += line) {
+      hwy::Prefetch(k + ahead * stride + d);
+      hwy::Prefetch(v + d);
+    }
+    Vector sum[M];
+#pragma GCC unroll 8
+    for (int i = 0; i < M; ++i) sum[i] = hn::Zero(f);
+    for (int64_t d = 0; d < dp; d += lanes) {
+      const Vector key = load(k + d);
+#pragma GCC unroll 8
+      for (int i = 0; i < M; ++i) sum[i] = hn::MulAdd(load(q + i * dp + d), key, sum[i]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < M; ++i) s[i * key_block + j] = hn::GetLane(hn::SumOfLanes(f, sum[i]));
+  }
+}
+
+/// As add_keys for at most tile_rows rows (decoding): reads n keys and values where they are, since packing
+/// them would cost more than their use.
+template <class T>
+void add_keys_to_few(const ForwardTask& task, const ForwardScratch& p, const T* k, int64_t k_stride,
+                     const T* v, int64_t v_stride, int64_t position, int64_t n) {
+  const AttentionShape& shape = task.operands.shape;
+  static constexpr void (*scores[tile_rows])(const float*, int64_t, const T*, int64_t, const T*, int64_t,
+                                             int64_t, float*) = {scores_of_few<1, T>, scores_of_few<2, T>,
+                                                                 scores_of_few<3, T>, scores_of_few<4, T>,
+                                                                 scores_of_few<5, T>, scores_of_few<6, T>};
+  scores[p.rows - 1](p.q, p.dp, k, k_stride, v, v_stride, n, p.s);
+  for (int64_t r = 0; r < p.rows; ++r) {
+    const int64_t t = task.block.position + r / p.g;
+    softmax_row(p.s + r * key_block, {0, round_up(n)}, visible_keys(shape, t, t, position, n), p.m + r,
+                p.l + r, p.o + r * p.dp, p.dp);
+  }
+  product(p.rows, p.dp, n, p.s, key_block, 1, v, v_stride, p.o, p.dp, true);
+}
+
 template <class T>
 void end_rows(const ForwardTask& task, const ForwardScratch& p) {
   const AttentionShape& shape = task.operands.shape;
@@ -152,13 +199,17 @@ void forward_task(const ForwardTask& task) {
                      run.first_position, run.count);
     const ConstRows k = operands.k[run.source], v = operands.v[run.source];
     for (int64_t at = seen.begin; at < seen.end; at += key_block) {
-      const int64_t n = std::min(key_block, seen.end - at), row = run.begin + at;
-      transpose_rows(static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d, k.stride, n, d, p.k,
-                     key_block);
-      for (int64_t j = 0; j < n; ++j)
-        copy_row(static_cast<const T*>(v.data) + (row + j) * v.stride + task.kv_head * d, d, 1.0f,
-                 p.v + j * p.dp);
-      add_keys(task, p, run.first_position + at, n);
+      const int64_t n = std::min(key_block, seen.end - at), row = run.begin + at,
+                    position = run.first_position + at;
+      const T* keys = static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d;
+      const T* values = static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d;
+      if (p.rows <= tile_rows && d == p.dp) {
+        add_keys_to_few(task, p, keys, k.stride, values, v.stride, position, n);
+        continue;
+      }
+      transpose_rows(keys, k.stride, n, d, p.k, key_block);
+      for (int64_t j = 0; j < n; ++j) copy_row(values + j * v.stride, d, 1.0f, p.v + j * p.dp);
+      add_keys(task, p, position, n);
     }
   }
   end_rows<T>(task, p);

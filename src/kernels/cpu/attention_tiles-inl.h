@@ -11,14 +11,14 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/vectors-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using F32 = hn::ScalableTag<float>;
-using U32 = hn::ScalableTag<uint32_t>;
-using U16 = hn::Rebind<uint16_t, F32>;
 using Vector = hn::Vec<F32>;
 
 constexpr int64_t lanes = hn::MaxLanes(F32());
@@ -30,11 +30,13 @@ constexpr int64_t round_up(int64_t n) {
   return (n + lanes - 1) / lanes * lanes;
 }
 
-HWY_INLINE Vector load(const float* p) {
-  return hn::LoadU(F32(), p);
+template <class T>
+HWY_INLINE Vector load(const T* p) {
+  return load(F32(), p);
 }
-HWY_INLINE Vector load(const uint16_t* p) {
-  return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), hn::LoadU(U16(), p))));
+template <class T>
+HWY_INLINE void store(Vector v, T* p) {
+  store(v, F32(), p);
 }
 
 HWY_INLINE float to_float(float x) {
@@ -44,22 +46,10 @@ HWY_INLINE float to_float(uint16_t x) {
   return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
 }
 
-HWY_INLINE void store(Vector v, float* p) {
-  hn::StoreU(v, F32(), p);
-}
-/// To bf16, round to nearest even; a NaN stays one.
-HWY_INLINE void store(Vector v, uint16_t* p) {
-  const auto bits = hn::BitCast(U32(), v);
-  const auto even = hn::And(hn::ShiftRight<16>(bits), hn::Set(U32(), 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(U32(), 0x7FFF)), even));
-  const auto nan = hn::Or(hn::ShiftRight<16>(bits), hn::Set(U32(), 0x40));
-  const auto chosen = hn::IfThenElse(hn::RebindMask(U32(), hn::IsNaN(v)), nan, rounded);
-  hn::StoreU(hn::TruncateTo(U16(), chosen), U16(), p);
-}
-
-/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k.
-template <int M, int NV>
-void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row, int64_t k, float* c,
+/// c[M, NV vectors] (+)= a[M, k] b[k, NV vectors], with a[i,l] at a + i*a_row + l*a_k and b in storage type
+/// T.
+template <int M, int NV, class T>
+void tile(const float* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row, int64_t k, float* c,
           int64_t c_row, bool add) {
   Vector sum[M][NV];
 #pragma GCC unroll 8
@@ -85,26 +75,29 @@ void tile(const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_
     for (int j = 0; j < NV; ++j) store(sum[i][j], c + i * c_row + j * lanes);
 }
 
-using Tile = void (*)(const float*, int64_t, int64_t, const float*, int64_t, int64_t, float*, int64_t, bool);
+template <class T>
+using Tile = void (*)(const float*, int64_t, int64_t, const T*, int64_t, int64_t, float*, int64_t, bool);
 
 /// The tile function for m <= tile_rows rows and n <= tile_vectors vectors.
-HWY_INLINE Tile tile_of(int64_t m, int64_t n) {
+template <class T>
+HWY_INLINE Tile<T> tile_of(int64_t m, int64_t n) {
 #define LOWRANK_TILES(M) \
-  { tile<M, 1>, tile<M, 2>, tile<M, tile_vectors == 4 ? 3 : 2>, tile<M, tile_vectors> }
-  static constexpr Tile table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
-                                               LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
+  { tile<M, 1, T>, tile<M, 2, T>, tile<M, tile_vectors == 4 ? 3 : 2, T>, tile<M, tile_vectors, T> }
+  static constexpr Tile<T> table[tile_rows][4] = {LOWRANK_TILES(1), LOWRANK_TILES(2), LOWRANK_TILES(3),
+                                                  LOWRANK_TILES(4), LOWRANK_TILES(5), LOWRANK_TILES(6)};
 #undef LOWRANK_TILES
   return table[m - 1][n - 1];
 }
 
 /// c[m, n] (+)= a[m, k] b[k, n]; n is a multiple of `lanes`, a[i,l] lies at a + i*a_row + l*a_k.
+template <class T>
 HWY_INLINE void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k,
-                        const float* b, int64_t b_row, float* c, int64_t c_row, bool add) {
+                        const T* b, int64_t b_row, float* c, int64_t c_row, bool add) {
   for (int64_t j = 0; j < n; j += tile_vectors * lanes) {
     const int64_t vectors = HWY_MIN(tile_vectors, (n - j) / lanes);
     for (int64_t i = 0; i < m; i += tile_rows)
-      tile_of(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k,
-                                                  c + i * c_row + j, c_row, add);
+      tile_of<T>(HWY_MIN(tile_rows, m - i), vectors)(a + i * a_row, a_row, a_k, b + j, b_row, k,
+                                                     c + i * c_row + j, c_row, add);
   }
 }
 
@@ -128,13 +121,33 @@ HWY_INLINE void write_row(const float* from, int64_t n, float factor, T* to) {
   for (int64_t j = 0; i + j < n; ++j) to[i + j] = rest[j];
 }
 
+#if HWY_TARGET != HWY_SCALAR
+/// to[j][i] = from[i][j] for four rows i and columns j.
+template <class T>
+HWY_INLINE void transpose_4x4(const T* from, int64_t stride, float* to, int64_t ld) {
+  const hn::FixedTag<float, 4> f;
+  const auto a = load(f, from), b = load(f, from + stride);
+  const auto c = load(f, from + 2 * stride), e = load(f, from + 3 * stride);
+  const auto ac_low = hn::InterleaveLower(f, a, c), ac_high = hn::InterleaveUpper(f, a, c);
+  const auto be_low = hn::InterleaveLower(f, b, e), be_high = hn::InterleaveUpper(f, b, e);
+  hn::StoreU(hn::InterleaveLower(f, ac_low, be_low), f, to);
+  hn::StoreU(hn::InterleaveUpper(f, ac_low, be_low), f, to + ld);
+  hn::StoreU(hn::InterleaveLower(f, ac_high, be_high), f, to + 2 * ld);
+  hn::StoreU(hn::InterleaveUpper(f, ac_high, be_high), f, to + 3 * ld);
+}
+#endif
+
 /// to[d][0 … round_up(n)) = from[0 … n)[d], then zeros; to has rows of `ld`.
 template <class T>
 HWY_INLINE void transpose_rows(const T* from, int64_t stride, int64_t n, int64_t d, float* to, int64_t ld) {
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < d; ++j) to[j * ld + i] = to_float(from[i * stride + j]);
-  for (int64_t i = n; i < round_up(n); ++i)
-    for (int64_t j = 0; j < d; ++j) to[j * ld + i] = 0;
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if (d % 4 == 0)
+    for (; i + 4 <= n; i += 4)
+      for (int64_t j = 0; j < d; j += 4) transpose_4x4(from + i * stride + j, stride, to + j * ld + i, ld);
+#endif
+  for (const int64_t end = round_up(n); i < end; ++i)
+    for (int64_t j = 0; j < d; ++j) to[j * ld + i] = i < n ? to_float(from[i * stride + j]) : 0;
 }
 
 /// 2^x for x <= 0, 0 below -126; relative error below 2e-7: nearest integer and a polynomial of the rest.
