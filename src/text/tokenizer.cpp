@@ -135,4 +135,11 @@ Tokenizer load_tokenizer(const std::filesystem::path& model) {
   return Tokenizer(tokenizer_spec_from_gguf(GgufFile::open(model)), model.string());
 }
 
+std::optional<Tokenizer> find_tokenizer(const std::filesystem::path& model) {
+  const bool has_one = std::filesystem::is_directory(model)
+                           ? std::filesystem::exists(model / "tokenizer.json")
+                           : GgufFile::open(model).find<std::string>("tokenizer.ggml.model").has_value();
+  return has_one ? std::optional(load_tokenizer(model)) : std::nullopt;
+}
+
 }  // namespace lowrank

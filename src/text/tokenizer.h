@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,5 +67,9 @@ class StreamDecoder {
 /// The tokenizer of a Hugging Face folder or a GGUF file. Errors: not_found, corrupt, unsupported, the key
 /// named.
 Tokenizer load_tokenizer(const std::filesystem::path& model);
+
+/// The same, or nothing where the model comes without a tokenizer (rows that are tokenised already need
+/// none).
+std::optional<Tokenizer> find_tokenizer(const std::filesystem::path& model);
 
 }  // namespace lowrank

@@ -28,10 +28,10 @@ int run(const std::vector<std::string>& arguments) {
        field("json", json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &session_options.model}, {"--data", &data}});
-  const Tokenizer tokenizer = load_tokenizer(session_options.model);
   const Session session = open_session(session_options, adapter);
-  const Dataset dataset =
-      load_dataset(data, &tokenizer, session.checkpoint->spec().vocabulary_size, dataset_options);
+  const std::optional<Tokenizer> tokenizer = find_tokenizer(session_options.model);
+  const Dataset dataset = load_dataset(data, tokenizer ? &*tokenizer : nullptr,
+                                       session.checkpoint->spec().vocabulary_size, dataset_options);
   if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
   const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
   if (json) {

@@ -52,13 +52,14 @@ void tell(const char* what, const Dataset& dataset) {
 }
 
 Data load_data(const Options& options, const ModelSpec& spec) {
-  const Tokenizer tokenizer = load_tokenizer(options.session.model);
+  const std::optional<Tokenizer> found = find_tokenizer(options.session.model);
+  const Tokenizer* tokenizer = found ? &*found : nullptr;
   DatasetOptions dataset = options.dataset;
   if (dataset.max_length == 0) dataset.max_length = spec.max_positions;
   Data data;
-  data.train = load_dataset(options.data, &tokenizer, spec.vocabulary_size, dataset);
+  data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
   if (!options.eval_data.empty()) {
-    data.evaluation = load_dataset(options.eval_data, &tokenizer, spec.vocabulary_size, dataset);
+    data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
   } else if (options.eval_split > 0) {
     std::tie(data.train, data.evaluation) =
         split_dataset(std::move(data.train), options.eval_split, static_cast<uint64_t>(options.train.seed));

@@ -1,0 +1,158 @@
+// The program as a user runs it: what it refuses, it refuses in one sentence with a non-zero exit, and writes
+// nothing.
+#include <array>
+#include <cstdio>
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "support/places.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+class Program : public testing::Test {
+ protected:
+  Outcome run(const std::string& arguments) const {
+    const std::filesystem::path err = folder.path() / "stderr";
+    const std::string command =
+        std::string(LOWRANK_PROGRAM) + " " + arguments + " 2>" + err.string() + " </dev/null";
+    Outcome outcome;
+    FILE* pipe = popen(command.c_str(), "r");
+    std::array<char, 4096> piece{};
+    while (const size_t count = fread(piece.data(), 1, piece.size(), pipe))
+      outcome.out.append(piece.data(), count);
+    outcome.code = WEXITSTATUS(pclose(pipe));
+    std::ifstream file(err);
+    outcome.err.assign(std::istreambuf_iterator<char>(file), {});
+    return outcome;
+  }
+
+  /// Runs what must be refused; the message names `expected`.
+  void refused(const std::string& arguments, const std::string& expected) const {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 1) << arguments << '\n' << outcome.err;
+    const size_t error = outcome.err.find("error: ");
+    ASSERT_NE(error, std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(expected, error), std::string::npos) << arguments << '\n' << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists(out())) << arguments;
+  }
+
+  std::filesystem::path write(const std::string& name, const std::string& content) const {
+    write_file_atomically(folder.path() / name, content);
+    return folder.path() / name;
+  }
+
+  std::filesystem::path out() const { return folder.path() / "out"; }
+  std::string model() const { return test::fixture("tiny_llama/linear").string(); }
+  std::string train(const std::filesystem::path& data, const std::string& more = "") const {
+    return "train --model " + model() + " --data " + data.string() + " --output " + out().string() +
+           " --steps 2 --batch-size 2 --dtype f32 " + more;
+  }
+
+  test::TemporaryFolder folder;
+};
+
+constexpr const char* rows =
+    "{\"input_ids\":[1,2,3,4,5]}\n{\"input_ids\":[9,8,7]}\n{\"input_ids\":[4,4,4,4]}\n";
+
+TEST_F(Program, TrainsEvaluatesAndMergesATinyModel) {
+  const auto data = write("rows.jsonl", rows);
+  const Outcome trained = run(train(data, "--rank 2 --eval-split 0.34"));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  for (const char* name :
+       {"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl"}) {
+    EXPECT_TRUE(std::filesystem::exists(out() / name)) << name;
+  }
+  const Outcome evaluated = run("evaluate --model " + model() + " --adapter " + out().string() + " --data " +
+                                data.string() + " --json");
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_EQ(nlohmann::json::parse(evaluated.out)["rows"].size(), 3);
+  const std::string merged = (folder.path() / "merged").string();
+  const Outcome merge =
+      run("merge --model " + model() + " --adapter " + out().string() + " --output " + merged + " --json");
+  ASSERT_EQ(merge.code, 0) << merge.err;
+  EXPECT_LT(nlohmann::json::parse(merge.out)["largest_logit_difference"].get<double>(), 1e-4);
+  EXPECT_EQ(run("inspect " + merged).code, 0);
+}
+
+TEST_F(Program, DryRunNeedsOnlyAConfiguration) {
+  std::filesystem::create_directories(folder.path() / "bare");
+  std::filesystem::copy_file(test::fixture("tiny_llama/linear/config.json"),
+                             folder.path() / "bare/config.json");
+  const Outcome outcome = run("train --dry-run --rank 2 --model " + (folder.path() / "bare").string());
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  // Two layers, q (32 to 32) and v (32 to 16), rank 2.
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["trained_parameters"].get<int>(), 2 * 2 * (64 + 48));
+}
+
+TEST_F(Program, WrongNamesAreReportedAtOnceWithTheNearest) {
+  const auto data = write("rows.jsonl", rows);
+  refused("trian", "did you mean train?");
+  refused(train(data, "--rnk 4 --lr abc"), "did you mean --rank?");
+  refused(train(data, "--rnk 4 --lr abc"), "lr");
+  refused(train(data, "--method lore"), "did you mean lora?");
+  refused(train(data, "--target-modules q_prj,v_proj"), "q_proj");
+  refused(train(data, "--rank 0"), "rank");
+  refused(train(data, "--batch-size 0"), "batch_size");
+  refused(train(data, "--lr -1"), "lr");
+  refused("evaluate", "--model, --data");
+  refused(train(data, "--config " + write("c.yaml", "rank: 4\nalhpa: 3\n").string()), "alpha");
+}
+
+TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {
+  const auto config = write("c.yaml", "rank: 4\nalpha: 3\nbatch_size: 5\n");
+  const Outcome outcome =
+      run("train --dry-run --model " + model() + " --config " + config.string() + " rank=6 alpha=5 --rank 2");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json resolved = nlohmann::json::parse(outcome.out)["configuration"];
+  EXPECT_EQ(resolved["rank"], 2);
+  EXPECT_EQ(resolved["alpha"], 5);
+  EXPECT_EQ(resolved["batch_size"], 5);
+}
+
+TEST_F(Program, BadDataIsRefusedWithFileAndLine) {
+  refused(train(folder.path() / "missing.jsonl"), "missing.jsonl");
+  refused(train(folder.path()), "not a regular file");
+  refused(train(write("empty.jsonl", "")), "empty.jsonl");
+  refused(train(write("blank.jsonl", "\n \n")), "no rows");
+  refused(train(write("cut.jsonl", "{\"input_ids\":[1,2]}\n{\"input_ids\":[1,")), "cut.jsonl:2");
+  refused(train(write("mixed.jsonl", "{\"input_ids\":[1,2]}\n{\"text\":\"a\"}\n")), "mixed.jsonl:2");
+  refused(train(write("range.jsonl", "{\"input_ids\":[1,96]}\n")), "outside the model's vocabulary");
+  refused(train(write("none.jsonl", "{\"input_ids\":[1,2],\"labels\":[-100,-100]}\n")), "target");
+  refused(train(write("long.jsonl", "{\"input_ids\":[1,2,3],\"labels\":[-100,-100,3]}\n"), "--max-length 2"),
+          "target");
+  refused(train(write("bytes.jsonl", "{\"text\":\"\xff\"}\n")), "UTF-8");
+  refused(train(write("array.jsonl", "[1]\n")), "array.jsonl:1");
+}
+
+TEST_F(Program, BadModelsAreRefused) {
+  const auto data = write("rows.jsonl", rows);
+  const auto with_model = [&](const std::filesystem::path& path) {
+    return "evaluate --data " + data.string() + " --model " + path.string();
+  };
+  refused(with_model(folder.path() / "nowhere"), "nowhere");
+  refused(with_model(write("x.gguf", "GGUF")), "x.gguf");
+  refused(with_model(write("y.gguf", "not a model at all, but long enough to be read")), "not a GGUF file");
+  std::filesystem::create_directories(folder.path() / "other");
+  write("other/config.json", "{\"model_type\":\"mamba\"}");
+  refused("train --dry-run --model " + (folder.path() / "other").string(), "known are llama");
+}
+
+TEST_F(Program, ALossThatIsNotFiniteStopsTheRun) {
+  const auto data = write("rows.jsonl", rows);
+  const Outcome outcome =
+      run(train(data, "--lr 1000 --steps 200 --max-grad-norm 0 --schedule constant --rank 2"));
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_NE(outcome.err.find("--lr"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(out() / "adapter_model.safetensors"));
+}
+
+}  // namespace
+}  // namespace lowrank

@@ -1,0 +1,57 @@
+// A GGUF file whose fused weights mix block types, with q and k in llama.cpp's rotary order.
+#include <cstring>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/max.h>
+#include <gtest/gtest.h>
+
+#include "formats/safetensors.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "support/places.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+TEST(Gguf, MixedBlockTypesInOneProductGiveTransformersLogits) {
+  const std::filesystem::path folder = test::fixture("tiny_gguf");
+  const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
+  const auto checkpoint = Checkpoint::open(folder / "mixed.gguf");
+  const auto model = checkpoint->family().load(checkpoint, {});
+  const StoredTensor& ids = *expected.find("ids");
+  Example example;
+  example.tokens.resize(ids.shape[0]);
+  std::memcpy(example.tokens.data(), ids.bytes.data(), ids.bytes.size());
+  example.labels = example.tokens;
+  const Batch batch = test::batch_of({example});
+  std::vector<int64_t> rows(example.tokens.size());
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+  const StoredTensor& stored = *expected.find("logits");
+  const at::Tensor logits =
+      at::from_blob(const_cast<std::byte*>(stored.bytes.data()), stored.shape, at::kFloat);
+  const at::Tensor ours = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+  EXPECT_LT(at::max(at::abs(ours - logits)).item<double>(), 1e-4);
+  const Linear qkv = load_linear(*checkpoint, {},
+                                 {"model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.k_proj",
+                                  "model.layers.0.self_attn.v_proj"});
+  EXPECT_EQ(qkv.runs.size(), 1) << "frozen neighbours share one product whatever their types";
+}
+
+TEST(Gguf, RotaryOrderIsAPermutationOfEachHead) {
+  constexpr int64_t rows = 24, heads = 3;
+  std::vector<bool> seen(rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t stored = rotary_row(row, rows, heads);
+    EXPECT_EQ(stored / 8, row / 8);
+    EXPECT_FALSE(seen[stored]);
+    seen[stored] = true;
+  }
+  EXPECT_EQ(rotary_row(1, rows, heads), 2);
+  EXPECT_EQ(rotary_row(4, rows, heads), 1);
+}
+
+}  // namespace
+}  // namespace lowrank

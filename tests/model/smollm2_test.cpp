@@ -1,0 +1,45 @@
+// SmolLM2 against transformers: ids, losses, and logits at every position of four texts.
+#include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "support/places.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+TEST(SmolLM2, IdsLossesAndLogitsEqualTransformers) {
+  const auto path = test::real_model();
+  if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  const Tokenizer tokenizer = load_tokenizer(*path);
+  const auto checkpoint = Checkpoint::open(*path);
+  const auto model = checkpoint->family().load(checkpoint, {});
+  double largest = 0;
+  for (const auto& text : read_json_file(test::fixture("smollm2/logits.json"), 1 << 20)) {
+    Example example;
+    example.tokens = tokenizer.encode(text["text"].get<std::string>(), false);
+    ASSERT_EQ(example.tokens, text["ids"].get<std::vector<int64_t>>());
+    example.labels = example.tokens;
+    const Batch batch = test::batch_of({example});
+    const double loss = batch_loss(*model, {&batch}, Hooks()).loss.item<double>();
+    EXPECT_NEAR(loss / static_cast<double>(example.targets()), text["loss"].get<double>(), 1e-4);
+    std::vector<int64_t> rows(example.tokens.size());
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+    const at::Tensor logits = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      for (size_t i = 0; i < text["columns"].size(); ++i) {
+        const double ours =
+            logits[static_cast<int64_t>(row)][text["columns"][i].get<int64_t>()].item<double>();
+        largest = std::max(largest, std::abs(ours - text["column_logits"][row][i].get<double>()));
+      }
+    }
+  }
+  EXPECT_LT(largest, 1e-3);
+  std::cout << "largest logit difference " << largest << '\n';
+}
+
+}  // namespace
+}  // namespace lowrank
