@@ -78,8 +78,9 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
           [&given, &field](int64_t count) { given[field.name] = count > 0 ? "true" : "false"; }, help);
     } else {
       app.add_option_function<std::string>(
-          flag_name(field.name), [&given, &field](const std::string& text) { given[field.name] = text; },
-          help);
+             flag_name(field.name), [&given, &field](const std::string& text) { given[field.name] = text; },
+             help)
+          ->take_last();
     }
   }
   app.allow_extras();

@@ -119,7 +119,7 @@ TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {
 
 TEST_F(Program, BadDataIsRefusedWithFileAndLine) {
   refused(train(folder.path() / "missing.jsonl"), "missing.jsonl");
-  refused(train(folder.path()), "not a regular file");
+  refused(train(folder.path()), "a folder");
   refused(train(write("empty.jsonl", "")), "empty.jsonl");
   refused(train(write("blank.jsonl", "\n \n")), "no rows");
   refused(train(write("cut.jsonl", "{\"input_ids\":[1,2]}\n{\"input_ids\":[1,")), "cut.jsonl:2");
