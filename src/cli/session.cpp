@@ -14,8 +14,8 @@ std::vector<Field> SessionOptions::fields() {
              {"auto", "f32", "bf16"}),
       one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
       one_of(field("base_memory", base_memory,
-                   "fast: two packed copies of each weight for training; one: a single copy; "
-                   "auto: fast in bf16, one in f32"),
+                   "auto and one: a single copy of each weight serves both products; fast: "
+                   "two packed copies"),
              {"auto", "fast", "one"}),
       limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
   };
@@ -37,9 +37,7 @@ std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, 
                                   const TrainPlan* plan, bool training) {
   LoadOptions load;
   load.compute = compute_type(options);
-  const bool two_copies =
-      options.base_memory == "fast" || (options.base_memory == "auto" && load.compute == at::kBFloat16);
-  load.memory = two_copies ? BaseMemory::fast : BaseMemory::one;
+  load.memory = options.base_memory == "fast" ? BaseMemory::fast : BaseMemory::one;
   load.training = training;
   if (plan) {
     load.use = [uses = plan->uses](const TensorRef& tensor) {

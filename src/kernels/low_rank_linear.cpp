@@ -9,6 +9,7 @@
 
 #include "kernels/dropout.h"
 #include "kernels/node.h"
+#include "kernels/products.h"
 
 namespace lowrank {
 namespace {
@@ -74,7 +75,7 @@ struct LowRankLinearBackward : Node {
       const bool wants_a = task_should_compute_output(1 + 2 * i);
       if (task_should_compute_output(2 + 2 * i)) out[2 + 2 * i] = at::mm(rows.t(), xa[i]).mul_(patch.scale);
       if (!wants_a && !wants_input) continue;
-      const at::Tensor du = at::mm(rows, patch.B).mul_(patch.scale);
+      const at::Tensor du = product(rows, patch.B.t()).mul_(patch.scale);
       if (wants_a) out[1 + 2 * i] = at::mm(du.t(), low_rank_input(x, patch));
       if (wants_input) add_input_gradient(out[0], du, patch);
     }
@@ -87,7 +88,7 @@ struct LowRankLinearBackward : Node {
       dx.addmm_(du, patch.A);
       return;
     }
-    const at::Tensor through = at::mm(du, patch.A);
+    const at::Tensor through = product(du, patch.A.t());
     dx.add_(drops(patch) ? apply_dropout(through, patch.dropout) : through);
   }
 };
@@ -187,8 +188,8 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeig
   at::Tensor y = weight->forward(input, bias);
   std::vector<at::Tensor> xa;
   for (const Patch& patch : patches) {
-    xa.push_back(at::mm(low_rank_input(input, patch), patch.A.t()));
-    y.narrow(1, patch.begin, patch.end - patch.begin).add_(at::mm(xa.back(), patch.B.t()), patch.scale);
+    xa.push_back(product(low_rank_input(input, patch), patch.A));
+    y.narrow(1, patch.begin, patch.end - patch.begin).add_(product(xa.back(), patch.B), patch.scale);
   }
   if (!differentiable) return y;
   node->weight = std::move(weight);

@@ -7,10 +7,10 @@
 #include <ATen/ops/gather.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/logsumexp.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "kernels/node.h"
+#include "kernels/products.h"
 
 namespace lowrank {
 namespace {
@@ -64,7 +64,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   at::Tensor gradient = node ? at::empty({count, chosen.size(1)}, chosen.options()) : at::Tensor();
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
-    at::Tensor logits = at::mm(chosen.narrow(0, begin, size), head.t()).to(at::kFloat);
+    at::Tensor logits = product(chosen.narrow(0, begin, size), head).to(at::kFloat);
     const at::Tensor normaliser = at::logsumexp(logits, 1);
     const at::Tensor ids = targets.narrow(0, begin, size).unsqueeze(1);
     nll.narrow(0, begin, size).copy_(normaliser - at::gather(logits, 1, ids).squeeze(1));
@@ -72,7 +72,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
     const at::Tensor weight = weights.narrow(0, begin, size).unsqueeze(1);
     logits.sub_(normaliser.unsqueeze(1)).exp_().mul_(weight);
     logits.scatter_add_(1, ids, -weight);
-    gradient.narrow(0, begin, size).copy_(at::mm(logits.to(head.scalar_type()), head));
+    gradient.narrow(0, begin, size).copy_(product(logits.to(head.scalar_type()), head.t()));
   }
   TargetLoss result{(nll * weights).sum(), nll};
   if (!node) return result;
