@@ -1,0 +1,117 @@
+#include "formats/block_formats.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "base/mmap_file.h"
+#include "formats/gguf.h"
+#include "support/places.h"
+
+namespace lowrank {
+namespace {
+
+/// The same bits; of NaN only that it is one, since its payload is the processor's choice.
+bool same(float a, float b) {
+  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+}
+
+/// The fixture's tensors in the order in which the expected values were written (that of the bytes), and
+/// these.
+struct Fixture {
+  GgufFile file = GgufFile::open(test::fixture("formats/blocks.gguf"));
+  MmapFile expected_file = MmapFile::open(test::fixture("formats/blocks.expected"));
+
+  std::vector<float> expected() const {
+    std::vector<float> values(expected_file.bytes().size() / sizeof(float));
+    std::memcpy(values.data(), expected_file.bytes().data(), expected_file.bytes().size());
+    return values;
+  }
+};
+
+TEST(BlockFormats, EqualThePythonPackageBitForBit) {
+  const Fixture fixture;
+  const std::vector<float> expected = fixture.expected();
+  size_t at = 0;
+  std::map<DType, size_t> compared;
+  for (const StoredTensor& tensor : fixture.file.tensors()) {
+    std::vector<float> values(static_cast<size_t>(*element_count(tensor.shape)));
+    expand(tensor.dtype, tensor.bytes, values);
+    std::vector<uint16_t> rounded(values.size());
+    expand_bf16(tensor.dtype, tensor.bytes, rounded);
+    ASSERT_LE(at + values.size(), expected.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      ASSERT_TRUE(same(values[i], expected[at + i]))
+          << tensor.name << " value " << i << ": " << values[i] << " for " << expected[at + i];
+      ASSERT_TRUE(same(float_from_bf16(rounded[i]), float_from_bf16(bf16_from_float(expected[at + i]))))
+          << tensor.name << " value " << i;
+    }
+    at += values.size();
+    compared[tensor.dtype] += values.size();
+  }
+  EXPECT_EQ(at, expected.size());
+  using enum DType;
+  for (const DType type : {q4_0, q4_1, q5_0, q5_1, q8_0}) EXPECT_GE(compared[type], 2000U);
+  for (const DType type : {f64, f32, f16, bf16}) EXPECT_GE(compared[type], 10U);
+}
+
+/// Any run of whole blocks, at any address, gives the same as the whole.
+TEST(BlockFormats, PiecesAndUnalignedSourcesGiveTheSame) {
+  std::mt19937 random(1);
+  using enum DType;
+  for (const DType type : {f64, f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0}) {
+    const DTypeInfo& info = info_of(type);
+    SCOPED_TRACE(info.name);
+    constexpr size_t blocks = 37;
+    std::vector<std::byte> source(blocks * info.block_bytes);
+    for (std::byte& byte : source) byte = static_cast<std::byte>(random() & 0x3F);
+    std::vector<float> whole(blocks * info.block);
+    expand(type, source, whole);
+    std::vector<uint16_t> whole_bf16(whole.size());
+    expand_bf16(type, source, whole_bf16);
+    std::vector<std::byte> shifted(source.size() + 1);
+    std::memcpy(shifted.data() + 1, source.data(), source.size());
+    for (const size_t from : {0UL, 1UL, 5UL, blocks}) {
+      const auto bytes = std::span<const std::byte>(shifted).subspan(1 + from * info.block_bytes);
+      std::vector<float> part((blocks - from) * info.block);
+      expand(type, bytes, part);
+      std::vector<uint16_t> part_bf16(part.size());
+      expand_bf16(type, bytes, part_bf16);
+      for (size_t i = 0; i < part.size(); ++i) {
+        ASSERT_TRUE(same(part[i], whole[from * info.block + i]));
+        ASSERT_EQ(part_bf16[i], whole_bf16[from * info.block + i]);
+        ASSERT_EQ(part_bf16[i], bf16_from_float(part[i]));
+      }
+    }
+  }
+}
+
+TEST(BlockFormats, RefusesSizesAndTypesThatDoNotFit) {
+  std::array<std::byte, 64> bytes{};
+  std::array<float, 64> out{};
+  const auto source = [&](size_t n) { return std::span<const std::byte>(bytes).first(n); };
+  const auto values = [&](size_t n) { return std::span<float>(out).first(n); };
+  EXPECT_THROW(expand(DType::q8_0, source(34), values(31)), Error);
+  EXPECT_THROW(expand(DType::q8_0, source(33), values(32)), Error);
+  EXPECT_THROW(expand(DType::q4_0, source(18), values(64)), Error);
+  EXPECT_THROW(expand(DType::f32, source(4), values(2)), Error);
+  EXPECT_THROW(expand(DType::i32, source(4), values(1)), Error);
+  std::array<uint16_t, 64> halves{};
+  EXPECT_THROW(expand_bf16(DType::q4_0, source(18), halves), Error);
+  EXPECT_THROW(expand_bf16(DType::boolean, source(64), halves), Error);
+  EXPECT_NO_THROW(expand(DType::q8_0, {}, {}));
+  EXPECT_NO_THROW(expand_bf16(DType::bf16, {}, {}));
+  EXPECT_TRUE(can_expand(DType::q5_1));
+  EXPECT_FALSE(can_expand(DType::u8));
+  EXPECT_FALSE(can_expand(DType::f8_e4m3));
+}
+
+}  // namespace
+}  // namespace lowrank

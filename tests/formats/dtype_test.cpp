@@ -1,0 +1,41 @@
+#include "formats/dtype.h"
+
+#include <gtest/gtest.h>
+
+namespace lowrank {
+namespace {
+
+TEST(DType, NamesAndNumbersLeadBack) {
+  for (int i = 0; i <= static_cast<int>(DType::q8_0); ++i) {
+    const auto type = static_cast<DType>(i);
+    const DTypeInfo& info = info_of(type);
+    EXPECT_EQ(info.dtype, type);
+    EXPECT_FALSE(info.safetensors.empty() && info.gguf < 0) << info.name;
+    if (!info.safetensors.empty()) EXPECT_EQ(dtype_of_safetensors(info.safetensors), type);
+    if (info.gguf >= 0) EXPECT_EQ(dtype_of_gguf(info.gguf), type);
+  }
+  EXPECT_FALSE(dtype_of_safetensors(""));
+  EXPECT_FALSE(dtype_of_safetensors("f32"));
+  EXPECT_FALSE(dtype_of_gguf(-1));
+  EXPECT_FALSE(dtype_of_gguf(0xFFFFFFFF));
+  EXPECT_EQ(gguf_type_name(12), "Q4_K (12)");
+  EXPECT_EQ(gguf_type_name(41), "Q1_0 (41)");
+  EXPECT_EQ(gguf_type_name(4), "unknown (4)");
+  EXPECT_EQ(gguf_type_name(0xFFFFFFFF), "unknown (4294967295)");
+}
+
+TEST(DType, ByteCounts) {
+  EXPECT_EQ(byte_count(DType::f32, 3), 12);
+  EXPECT_EQ(byte_count(DType::q4_1, 64), 40);
+  EXPECT_EQ(byte_count(DType::q8_0, 0), 0);
+  EXPECT_EQ(byte_count(DType::f4, 4), 2);
+  EXPECT_EQ(byte_count(DType::f6_e2m3, 8), 6);
+  EXPECT_FALSE(byte_count(DType::f4, 3));
+  EXPECT_FALSE(byte_count(DType::q4_1, 33));
+  EXPECT_FALSE(byte_count(DType::f64, INT64_MAX / 4));
+  EXPECT_FALSE(byte_count(DType::q8_0, INT64_MAX / 32 * 32));
+  EXPECT_FALSE(byte_count(DType::f32, -1));
+}
+
+}  // namespace
+}  // namespace lowrank
