@@ -8,8 +8,9 @@ namespace lowrank {
 /// bf16 bits of a value, rounded to nearest even; NaN stays NaN.
 inline uint16_t bf16_from_float(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);
-  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+  const uint32_t nan = (bits >> 16) | 0x40U;
+  const uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  return static_cast<uint16_t>((bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded);
 }
 
 /// The value of bf16 bits; exact.
@@ -40,9 +41,12 @@ inline uint16_t f16_from_float(float value) {
 inline float float_from_f16(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
   const uint32_t rest = half & 0x7FFFU;
-  const uint32_t normal = (rest << 13) + (rest >= 0x7C00U ? 0x70000000U : 0x38000000U);
-  const auto subnormal = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(rest)) * 0x1p-24F);
-  return std::bit_cast<float>(sign | (rest < 0x0400U ? subnormal : normal));
+  const bool subnormal = rest < 0x0400U;
+  // A subnormal half m 2^-24 is made as 2^-14 (1 + m 2^-10) - 2^-14. Selecting the operands, not the results,
+  // lets compilers vectorise this.
+  const uint32_t bias = subnormal ? 0x38800000U : (rest >= 0x7C00U ? 0x70000000U : 0x38000000U);
+  const float value = std::bit_cast<float>((rest << 13) + bias) - (subnormal ? 0x1p-14F : 0.0F);
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(value));
 }
 
 }  // namespace lowrank

@@ -1,6 +1,6 @@
 #include "base/json.h"
 
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -10,58 +10,116 @@
 namespace lowrank {
 namespace {
 
-/// Follows the parser's events only to refuse what nlohmann::json would accept.
-class Guard {
- public:
-  Guard(std::string_view where, JsonLimits limits) : where_(where), limits_(limits) {}
-
-  bool operator()(int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    const bool opens = event == Event::object_start || event == Event::array_start;
-    check(!opens || depth < limits_.depth, ErrorKind::corrupt, "{}: JSON nested deeper than {} levels",
-          where_, limits_.depth);
-    if (opens || event == Event::value) ++values_;
-    check(values_ <= limits_.values, ErrorKind::corrupt, "{}: JSON with more than {} values", where_,
-          limits_.values);
-    if (event == Event::object_start) keys_.emplace_back();
-    if (event == Event::object_end) keys_.pop_back();
-    if (event == Event::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      check(keys_.back().insert(key).second, ErrorKind::corrupt,
-            "{}: the key {} stands twice in one JSON object", where_, in_quotes(key));
-    }
-    return true;
-  }
-
- private:
-  std::string_view where_;
-  JsonLimits limits_;
-  int64_t values_ = 0;
-  std::vector<std::unordered_set<std::string>> keys_;
-};
-
-/// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the library's tag and,
-/// since it quotes the text, without what does not fit on a line.
-std::string reason_of(const nlohmann::json::exception& error) {
-  std::string_view reason = error.what();
+/// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the library's tag, without
+/// the line's number where the text is a single line (of JSONL, which has a number of its own) and, since it
+/// quotes the text, without what does not fit on a line.
+std::string reason_of(const nlohmann::json::exception& error, bool single_line) {
+  std::string reason = error.what();
   const size_t tag = reason.find("] ");
-  if (tag != std::string_view::npos) reason.remove_prefix(tag + 2);
+  if (tag != std::string::npos) reason.erase(0, tag + 2);
+  constexpr std::string_view line = "line 1, ";
+  const size_t number = single_line ? reason.find(line) : std::string::npos;
+  if (number != std::string::npos) reason.erase(number, line.size());
   return one_line(reason);
 }
 
-}  // namespace
+/// Builds the value from the parser's events and refuses what the library would accept. (Its own filter, a
+/// callback, looks through the parent again at the end of every object: quadratic time on large files.)
+template <class Json>
+class Builder {
+ public:
+  Builder(std::string_view where, JsonLimits limits, bool single_line)
+      : where_(where), limits_(limits), single_line_(single_line) {}
 
-nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
+  Json take() { return std::move(root_); }
+
+  bool null() { return place(nullptr); }
+  bool boolean(bool value) { return place(value); }
+  bool number_integer(int64_t value) { return place(value); }
+  bool number_unsigned(uint64_t value) { return place(value); }
+  bool number_float(double value, const std::string&) { return place(value); }
+  bool string(std::string& value) { return place(std::move(value)); }
+  bool binary(typename Json::binary_t&) { return false; }
+
+  bool start_object(size_t) { return open(Json::object()); }
+  bool start_array(size_t) { return open(Json::array()); }
+  bool end_object() { return close(); }
+  bool end_array() { return close(); }
+
+  bool key(std::string& name) {
+    const auto [entry, is_new] = open_.back()->emplace(name, nullptr);
+    if (!is_new) {
+      fail(ErrorKind::corrupt, "{}: the key {} stands twice in one JSON object", where_, in_quotes(name));
+    }
+    check(std::ssize(*open_.back()) <= limits_.keys, ErrorKind::corrupt,
+          "{}: a JSON object with more than {} keys", where_, limits_.keys);
+    member_ = &*entry;
+    return true;
+  }
+
+  bool parse_error(size_t, const std::string&, const nlohmann::json::exception& error) {
+    fail(ErrorKind::corrupt, "{}: {}", where_, reason_of(error, single_line_));
+  }
+
+ private:
+  bool place(Json value) {
+    add(std::move(value));
+    return true;
+  }
+
+  Json* add(Json value) {
+    check(++values_ <= limits_.values, ErrorKind::corrupt, "{}: JSON with more than {} values", where_,
+          limits_.values);
+    if (!open_.empty() && open_.back()->is_array()) {
+      open_.back()->push_back(std::move(value));
+      return &open_.back()->back();
+    }
+    Json* slot = open_.empty() ? &root_ : member_;
+    *slot = std::move(value);
+    return slot;
+  }
+
+  bool open(Json value) {
+    check(std::ssize(open_) < limits_.depth, ErrorKind::corrupt, "{}: JSON nested deeper than {} levels",
+          where_, limits_.depth);
+    open_.push_back(add(std::move(value)));
+    return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  std::string_view where_;
+  JsonLimits limits_;
+  bool single_line_;
+  int64_t values_ = 0;
+  Json root_;
+  std::vector<Json*> open_;  ///< objects and arrays that are not closed yet, outermost first
+  Json* member_ = nullptr;   ///< where the value of the last key goes
+};
+
+template <class Json>
+Json parsed(std::string_view text, std::string_view where, JsonLimits limits) {
   check(!text.starts_with("\xEF\xBB\xBF"), ErrorKind::corrupt,
         "{}: line 1 starts with a byte order mark, which JSON forbids", where);
   // The library takes a zero byte for the end of the text and would not look at what follows.
   const size_t zero = text.find('\0');
   check(zero == std::string_view::npos, ErrorKind::corrupt, "{}: a zero byte at offset {}", where, zero);
-  try {
-    return nlohmann::json::parse(text.begin(), text.end(), Guard(where, limits));
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::corrupt, "{}: {}", where, reason_of(error));
-  }
+  Builder<Json> builder(where, limits, text.find('\n') == std::string_view::npos);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
+}
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
+  return parsed<nlohmann::json>(text, where, limits);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where, JsonLimits limits) {
+  return parsed<nlohmann::ordered_json>(text, where, limits);
 }
 
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits) {

@@ -12,12 +12,17 @@ namespace lowrank {
 struct JsonLimits {
   int depth = 64;              ///< objects and arrays within each other
   int64_t values = 8'000'000;  ///< numbers, strings, objects, arrays, …, keys not counted
+  int64_t keys = 8'000'000;    ///< of one object
 };
 
 /// Parses strict JSON (RFC 8259): UTF-8 without byte order mark, no comments, no duplicate keys, no numbers
 /// beyond f64, the text consumed whole. `where` names the source in errors. Errors: corrupt, with line and
 /// column or the key.
 nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits = {});
+
+/// The same with the keys in the order of the text. Looking a key up takes time linear in the object's size,
+/// so `limits.keys` should be small.
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where, JsonLimits limits = {});
 
 /// Parses a whole file. Errors: as MmapFile::open and parse_json; corrupt when it is larger than `max_bytes`.
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits = {});

@@ -28,12 +28,20 @@ std::array<uint8_t, block_values> nibbles(const std::byte* bytes) {
   return values;
 }
 
-/// Nibbles with a fifth bit each from a little-endian word.
-std::array<uint8_t, block_values> five_bits(const std::byte* high, const std::byte* low) {
+/// 1 << j. Comparing with a table is what vectorises where vectors lack shifts by different numbers of bits.
+constexpr auto bit_masks = [] {
+  std::array<uint32_t, block_values> masks{};
+  for (int j = 0; j < block_values; ++j) masks[j] = 1U << j;
+  return masks;
+}();
+
+/// Nibbles with a fifth bit each: bit j of a little-endian word is that of value j.
+std::array<int32_t, block_values> five_bits(const std::byte* high, const std::byte* low) {
   uint32_t word = 0;
   std::memcpy(&word, high, sizeof word);
-  std::array<uint8_t, block_values> values = nibbles(low);
-  for (int j = 0; j < block_values; ++j) values[j] |= static_cast<uint8_t>(((word >> j) & 1U) << 4);
+  const auto low_bits = nibbles(low);
+  std::array<int32_t, block_values> values;
+  for (int j = 0; j < block_values; ++j) values[j] = low_bits[j] + ((word & bit_masks[j]) != 0 ? 16 : 0);
   return values;
 }
 
@@ -53,7 +61,7 @@ void expand_q4_1(const std::byte* block, float* out) {
 void expand_q5_0(const std::byte* block, float* out) {
   const float d = half_at(block);
   const auto q = five_bits(block + 2, block + 6);
-  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(static_cast<int>(q[j]) - 16);
+  for (int j = 0; j < block_values; ++j) out[j] = d * static_cast<float>(q[j] - 16);
 }
 
 void expand_q5_1(const std::byte* block, float* out) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/mmap_file.h"
 #include "text/byte_level.h"
 
@@ -13,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t max_line_bytes = 64 << 20;
 constexpr int max_depth = 32;
+constexpr int64_t max_keys = 1000;
 
 struct Layout {
   std::string_view name;
@@ -115,19 +117,9 @@ Json parse_line(std::string_view line, const std::string& where) {
         line.size(), max_line_bytes);
   const std::optional<size_t> malformed = first_malformed(line);
   check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {} of the line", where, malformed.value_or(0));
-  const auto shallow = [&](int depth, Json::parse_event_t, const Json&) {
-    check(depth <= max_depth, ErrorKind::corrupt, "{}: JSON nested deeper than {} levels", where, max_depth);
-    return true;
-  };
-  try {
-    Json row = Json::parse(line.begin(), line.end(), shallow);
-    check(row.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-    return row;
-  } catch (const Json::parse_error& error) {
-    fail(ErrorKind::corrupt, "{}: not JSON, or cut off (byte {} of the line)", where, error.byte);
-  } catch (const Json::exception&) {
-    fail(ErrorKind::corrupt, "{}: a number that is too large", where);
-  }
+  Json row = parse_ordered_json(line, where, {.depth = max_depth, .keys = max_keys});
+  check(row.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
+  return row;
 }
 
 }  // namespace

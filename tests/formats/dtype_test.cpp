@@ -11,12 +11,9 @@ TEST(DType, NamesAndNumbersLeadBack) {
     const DTypeInfo& info = info_of(type);
     EXPECT_EQ(info.dtype, type);
     EXPECT_FALSE(info.safetensors.empty() && info.gguf < 0) << info.name;
-    if (!info.safetensors.empty()) {
-      EXPECT_EQ(dtype_of_safetensors(info.safetensors), type);
-    }
-    if (info.gguf >= 0) {
-      EXPECT_EQ(dtype_of_gguf(info.gguf), type);
-    }
+    EXPECT_EQ(dtype_of_safetensors(info.safetensors),
+              info.safetensors.empty() ? std::nullopt : std::optional(type));
+    EXPECT_EQ(dtype_of_gguf(info.gguf), info.gguf < 0 ? std::nullopt : std::optional(type));
   }
   EXPECT_FALSE(dtype_of_safetensors(""));
   EXPECT_FALSE(dtype_of_safetensors("f32"));

@@ -106,20 +106,20 @@ TEST(Rows, PromptsAloneAreEnoughForGeneration) {
 TEST(Rows, BadLinesAreNamed) {
   const std::string good = "{\"text\":\"a\"}\n";
   const std::vector<std::pair<std::string, std::string>> corrupt = {
-      {"{\"text\":\"a", "not JSON, or cut off"},
-      {"{\"text\":", "not JSON, or cut off"},
-      {"{\"text\":\"a\"} x", "not JSON, or cut off"},
-      {"not json", "not JSON, or cut off"},
-      {"{\"text\":\"\\ud800\"}", "not JSON, or cut off"},
+      {"{\"text\":\"a", "parse error at column"},
+      {"{\"text\":", "parse error at column"},
+      {"{\"text\":\"a\"} x", "parse error at column"},
+      {"not json", "parse error at column"},
+      {"{\"text\":\"\\ud800\"}", "parse error at column"},
       {"[\"text\"]", "not a JSON object"},
       {"\"text\"", "not a JSON object"},
       {"null", "not a JSON object"},
-      {std::string("\0", 1), "not JSON, or cut off"},
+      {std::string("\0", 1), "a zero byte at offset 0"},
       {"{\"text\":\"\xFF\"}", "not UTF-8 at byte 9"},
       {"{\"text\":\"\xE9t\xE9\"}", "not UTF-8 at byte 9"},
       {"{\"text\":" + std::string(100'000, '['), "nested deeper"},
-      {"{\"text\":" + std::string(100'000, '{'), "not JSON, or cut off"},
-      {"{\"text\":\"b\",\"x\":1e400}", "a number that is too large"},
+      {"{\"text\":" + std::string(100'000, '{'), "parse error at column 10"},
+      {"{\"text\":\"b\",\"x\":1e400}", "number overflow"},
       {"\xFE\xFF", "not UTF-8 at byte 0"},
   };
   for (const auto& [line, part] : corrupt)
