@@ -1,6 +1,7 @@
 #include "base/process.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -27,6 +28,13 @@ int64_t peak_resident_bytes() {
 
 double monotonic_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void set_library_defaults() {
+  constexpr int keep = 0;  // what the user has set stays
+  setenv("MKL_CBWR", "AUTO,STRICT", keep);
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", keep);
+  setenv("LRU_CACHE_CAPACITY", "64", keep);
 }
 
 }  // namespace lowrank

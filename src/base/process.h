@@ -14,4 +14,10 @@ int64_t peak_resident_bytes();
 /// Seconds of a clock that never jumps; only differences mean something.
 double monotonic_seconds();
 
+/// Sets what the numeric libraries read from the environment at their first use, where the user has not:
+/// call it before anything else. MKL: the same bits in every run (it would choose its code by the alignment
+/// of buffers). oneDNN: few kept kernels, since packed batches have ever new sizes and each size its own
+/// kernels, which by default pile up to gigabytes; a step uses fewer than a hundred.
+void set_library_defaults();
+
 }  // namespace lowrank

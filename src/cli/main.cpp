@@ -1,9 +1,9 @@
-#include <cstdlib>
 #include <exception>
 #include <iostream>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "base/process.h"
 #include "cli/registry.h"
 
 namespace lowrank {
@@ -47,8 +47,7 @@ int dispatch(const std::vector<std::string>& arguments) {
 }  // namespace lowrank
 
 int main(int count, char** values) {
-  // The same bits in every run: MKL would choose its code path by the alignment of buffers.
-  setenv("MKL_CBWR", "AUTO,STRICT", 0);
+  lowrank::set_library_defaults();
   try {
     return lowrank::dispatch({values + 1, values + count});
   } catch (const lowrank::Error& error) {
