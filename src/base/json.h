@@ -22,7 +22,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLim
 
 /// The same with the keys in the order of the text. Looking a key up takes time linear in the object's size,
 /// so `limits.keys` should be small.
-nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where, JsonLimits limits = {});
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where,
+                                          JsonLimits limits = {});
 
 /// Parses a whole file. Errors: as MmapFile::open and parse_json; corrupt when it is larger than `max_bytes`.
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits = {});
