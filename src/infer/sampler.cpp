@@ -13,8 +13,7 @@ namespace {
 void penalise(std::span<float> logits, std::span<const int64_t> seen, double penalty) {
   std::vector<int64_t> ids(seen.begin(), seen.end());
   std::ranges::sort(ids);
-  const auto repeated = std::ranges::unique(ids);
-  ids.erase(repeated.begin(), repeated.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   for (const int64_t id : ids) {
     if (id < 0 || id >= static_cast<int64_t>(logits.size())) continue;
     const auto factor = static_cast<float>(penalty);

@@ -23,6 +23,7 @@ class Embedding {
 
   const TensorRef& tensor() const { return *tensor_; }
   bool frozen() const { return frozen_; }
+  double scale() const { return scale_; }
 
   /// Rows of the file's table, [ids.size(), d] in the stream's type; zeros for `virtual_token`.
   /// Errors: invalid for an id outside the vocabulary.

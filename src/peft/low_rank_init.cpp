@@ -4,6 +4,9 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/linalg_qr.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
 
 namespace lowrank {
 namespace {
@@ -11,6 +14,15 @@ namespace {
 void uniform_by_columns(at::Tensor tensor, at::Generator& generator) {
   const double bound = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
   tensor.uniform_(-bound, bound, generator);
+}
+
+void orthogonal(at::Tensor& a, at::Tensor& b, at::Generator& generator) {
+  const int64_t rank = a.size(0);
+  const at::Tensor q = std::get<0>(at::linalg_qr(at::randn({rank, rank}, generator)));
+  const at::Tensor even = q.slice(0, 0, rank, 2);
+  const at::Tensor odd = q.slice(0, 1, rank, 2);
+  a.copy_(at::mm(at::randn({a.size(1), rank / 2}, generator), even).t().div_(10));
+  b.copy_(at::mm(at::randn({rank / 2, b.size(0)}, generator).t(), odd).div_(10));
 }
 
 }  // namespace
@@ -28,7 +40,20 @@ void initialise_factors(const at::Tensor& a, const at::Tensor& b, std::string_vi
   uniform_by_columns(second, generator);
   if (init == "true") uniform_by_columns(first, generator);
   if (init == "gaussian") first.normal_(0, 1 / static_cast<double>(a.size(0)), generator);
+  if (init == "orthogonal") return orthogonal(first, second, generator);
   if (init != "false") second.zero_();
+}
+
+void initialise_embedding_factors(const at::Tensor& a, const at::Tensor& b, std::string_view init,
+                                  at::Generator& generator) {
+  const at::NoGradGuard no_grad;
+  at::Tensor first = a;
+  at::Tensor second = b;
+  first.normal_(0, 1, generator);
+  second.normal_(0, 1, generator);
+  if (init == "false") return;
+  first.zero_();
+  second.normal_(0, 1, generator);
 }
 
 }  // namespace lowrank

@@ -52,11 +52,12 @@ std::vector<Output> outputs_of(const Checkpoint& base, const Method& method, std
     if (stored) {
       outputs.push_back({tensor.name, &tensor, changed_module(spec, method, tensor.name),
                          output_type(stored->dtype, type)});
-    } else if (tensor.role == Role::head && changed_module(spec, method, tensor.name)) {
-      // A tied head that the adapter changes gets a matrix of its own; the embedding stays.
+    } else if (tensor.role == Role::head) {
+      // A tied head gets a matrix of its own where the adapter changes it or what it is tied to.
       const auto embedding = std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
-      outputs.push_back({tensor.name, &*embedding, changed_module(spec, method, tensor.name),
-                         output_type(base.find(*embedding)->dtype, type)});
+      const Module* changed = changed_module(spec, method, tensor.name);
+      if (!changed && !changed_module(spec, method, embedding->name)) continue;
+      outputs.push_back({tensor.name, &*embedding, changed, output_type(base.find(*embedding)->dtype, type)});
       untied = true;
     }
   }

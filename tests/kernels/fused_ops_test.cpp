@@ -108,7 +108,8 @@ TEST_P(Fused, LowRankLinear) {
   for (const BaseMemory memory : {BaseMemory::fast, BaseMemory::one}) {
     const auto weight = std::make_shared<const PackedWeight>(PackedWeight::pack(w, type, memory, true));
     for (const double dropout : {0.0, 0.3}) {
-      const auto patches_of = [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& b2) {
+      const auto patches_of = [columns = columns, out, dropout](const at::Tensor& a, const at::Tensor& b,
+                                                                const at::Tensor& b2) {
         Patch first{{}, a, b, {}, {}, 0.7, 0, columns, {dropout, 5}};
         Patch second{{}, a, b2, {}, {}, 1.3, columns + 1, out, {dropout, 6}};
         return std::vector<Patch>{first, second};

@@ -52,7 +52,8 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   EXPECT_NEAR(backward(), trace["losses"][3].get<double>(), 1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter, testing::Values("lora", "rslora", "lora_all_linear"),
+INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
+                         testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -1,14 +1,20 @@
 // LoRA (Hu et al. 2021, arXiv 2106.09685): y = W x + s B A drop(x), A [r, in], B [out, r], W frozen.
 //   s = alpha / r (section 4.1), alpha / sqrt(r) (Kalajdzievski 2023, arXiv 2312.03732), or 1 / alpha (some
 //   texts).
-// Files are PEFT's: `base_model.model.<module>.lora_A.weight` and `.lora_B.weight`.
+// On an embedding: y = E[i] + s B A[:, i], A [r, V], B [d, r], without dropout; a tied head stays as it is.
+// Files are PEFT's: `base_model.model.<module>.lora_A.weight` and `.lora_B.weight`, for an embedding
+// `.lora_embedding_A` and `.lora_embedding_B`.
 #include <cmath>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "model/embedding.h"
 #include "peft/low_rank_init.h"
 #include "peft/registry.h"
 #include "peft/target_modules.h"
@@ -39,8 +45,17 @@ struct Factors {
   at::Tensor a, b;
 };
 
-std::string key(const Module& module, const char* factor) {
-  return fmt::format("base_model.model.{}.{}.weight", module.name, factor);
+std::string key(const Module& module, char factor) {
+  const std::string_view kind = module.is_linear() ? "lora" : "lora_embedding";
+  const std::string_view end = module.is_linear() ? ".weight" : "";
+  return fmt::format("base_model.model.{}.{}_{}{}", module.name, kind, factor, end);
+}
+
+/// s (A[:, i])^T B^T for each id i, [T, d]; zero for virtual tokens.
+at::Tensor embedding_update(const Factors& f, const std::vector<int64_t>& tokens) {
+  const at::Tensor ids = at::tensor(tokens, at::kLong);
+  const at::Tensor columns = f.a.index_select(1, ids.clamp_min(0)) * ids.ne(virtual_token);
+  return at::mm(columns.t(), f.b.t()) * f.scale;
 }
 
 class Lora final : public Method {
@@ -63,9 +78,9 @@ class Lora final : public Method {
               "name before the layer's number, where it is not the usual one"),
         field("rank_pattern", o.rank_pattern, "rank by regular expression on the module's name"),
         field("alpha_pattern", o.alpha_pattern, "alpha by regular expression on the module's name"),
-        one_of(
-            field("init", o.init, "start of A: true (uniform) or gaussian, with B zero; false: both random"),
-            {"true", "gaussian", "false"}),
+        one_of(field("init", o.init,
+                     "start of A: true (uniform) or gaussian, with B zero; orthogonal; false: both random"),
+               {"true", "gaussian", "orthogonal", "false"}),
     };
   }
 
@@ -74,17 +89,19 @@ class Lora final : public Method {
     factors_.clear();
     by_module_.clear();
     for (const Module* module : select_modules(spec, targets())) {
-      check(module->is_linear(), ErrorKind::unsupported,
-            "target_modules: {} is an embedding, which LoRA does not adapt yet", module->name);
+      check(module->role != Role::position, ErrorKind::unsupported,
+            "target_modules: {} holds positions, which LoRA does not adapt", module->name);
       const double wanted =
           pattern_value(options_.rank_pattern, module->name, static_cast<double>(options_.rank));
       check(wanted >= 1 && wanted == std::floor(wanted), ErrorKind::invalid, "rank_pattern gives {} for {}",
             wanted, module->name);
       const auto rank = static_cast<int64_t>(wanted);
+      check(options_.init != "orthogonal" || rank % 2 == 0, ErrorKind::invalid,
+            "init orthogonal needs an even rank, not {}", rank);
       by_module_[module->name] = factors_.size();
       factors_.push_back({module, rank, scale(*module, rank), factors_.size(), {}, {}});
-      plan.parameters.push_back({key(*module, "lora_A"), {rank, module->in}});
-      plan.parameters.push_back({key(*module, "lora_B"), {module->out, rank}});
+      plan.parameters.push_back({key(*module, 'A'), {rank, module->in}});
+      plan.parameters.push_back({key(*module, 'B'), {module->out, rank}});
       plan.targets.push_back(module->name);
     }
     return plan;
@@ -92,14 +109,26 @@ class Lora final : public Method {
 
   void bind(const ParameterSet& parameters) override {
     for (Factors& f : factors_) {
-      f.a = parameters.at(key(*f.module, "lora_A"));
-      f.b = parameters.at(key(*f.module, "lora_B"));
+      f.a = parameters.at(key(*f.module, 'A'));
+      f.b = parameters.at(key(*f.module, 'B'));
     }
   }
 
   void initialise(const Checkpoint&, uint64_t seed) override {
     at::Generator generator = seeded_generator(seed);
-    for (const Factors& f : factors_) initialise_factors(f.a, f.b, options_.init, generator);
+    for (const Factors& f : factors_) {
+      const auto fill = f.module->is_linear() ? initialise_factors : initialise_embedding_factors;
+      fill(f.a, f.b, options_.init, generator);
+    }
+  }
+
+  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
+    const at::Tensor rows = Hooks::embed(context, embedding);
+    for (const Factors& f : factors_) {
+      if (f.module->role != Role::embedding) continue;
+      return rows + embedding_update(f, context.batch->tokens) * embedding.scale();
+    }
+    return rows;
   }
 
   std::optional<Patch> patch(const Context& context, const Module& module) const override {
@@ -119,7 +148,8 @@ class Lora final : public Method {
   std::optional<at::Tensor> merged(const Module& module, const at::Tensor& weight) const override {
     const Factors* f = find(module);
     if (!f) return weight;
-    return at::addmm(weight, f->b, f->a, 1, f->scale);
+    if (module.is_linear()) return at::addmm(weight, f->b, f->a, 1, f->scale);
+    return at::addmm(weight, f->a.t(), f->b.t(), 1, f->scale);
   }
 
   nlohmann::json config() const override;
@@ -195,8 +225,8 @@ nlohmann::json Lora::config() const {
       {"megatron_config", nullptr},
       {"megatron_core", "megatron.core"},
   };
-  config["init_lora_weights"] =
-      o.init == "gaussian" ? nlohmann::json("gaussian") : nlohmann::json(o.init == "true");
+  const bool named = o.init == "gaussian" || o.init == "orthogonal";
+  config["init_lora_weights"] = named ? nlohmann::json(o.init) : nlohmann::json(o.init == "true");
   return config;
 }
 
@@ -218,7 +248,7 @@ std::vector<std::string> beyond_plain(const nlohmann::json& config) {
     neutral(name, {nullptr, false});
   neutral("loftq_config", {nullptr, nlohmann::json::object()});
   neutral("bias", {nullptr, "none"});
-  neutral("init_lora_weights", {nullptr, true, false, "gaussian"});
+  neutral("init_lora_weights", {nullptr, true, false, "gaussian", "orthogonal"});
   return problems;
 }
 
@@ -239,6 +269,10 @@ void Lora::read_config(const nlohmann::json& config, const std::string& where) {
   }
   if (!given("lora_alpha")) options["alpha"] = 8;
   if (given("use_rslora") && config["use_rslora"] == true) options["scaling"] = "alpha/sqrt(r)";
+  if (given("init_lora_weights")) {
+    const nlohmann::json& init = config["init_lora_weights"];
+    options["init"] = init.is_string() ? init.get<std::string>() : init.dump();
+  }
   const auto list = [&](const char* name) {
     if (given(name))
       options[name] = config[name].is_array() ? config[name] : nlohmann::json::array({config[name]});
