@@ -109,8 +109,9 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
   };
   attempt([&] { apply(fields_, file, config_path); });
   for (const Texts& texts : {overrides, given}) {
-    for (const auto& [name, text] : texts) {
+    for (const auto& option : texts) {
       attempt([&] {
+        const auto& [name, text] = option;
         const Field* field = find_field(fields_, name);
         const auto near = field ? std::nullopt : nearest_name(flag_name(name), known);
         check(field != nullptr, ErrorKind::invalid, "{} is not known{}", name,

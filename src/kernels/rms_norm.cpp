@@ -99,4 +99,8 @@ AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const a
   return result;
 }
 
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon, at::ScalarType out) {
+  return add_rms_norm(x.to(weight.scalar_type()), {}, weight, epsilon, out).normed;
+}
+
 }  // namespace lowrank

@@ -17,7 +17,10 @@ struct AddNorm {
 AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const at::Tensor& weight,
                      double epsilon, at::ScalarType out);
 
-/// The same from plain differentiable operations.
+/// The norm alone, without a stream to carry on.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon, at::ScalarType out);
+
+/// The same as `add_rms_norm` from plain differentiable operations.
 AddNorm add_rms_norm_reference(const at::Tensor& stream, const at::Tensor& branch, const at::Tensor& weight,
                                double epsilon, at::ScalarType out);
 

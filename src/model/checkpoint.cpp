@@ -51,10 +51,10 @@ Opened open_description(const std::filesystem::path& path) {
   return opened;
 }
 
-/// Tensors that old exporters wrote and that are recomputed.
+/// Tensors that some exporters write and that are computed from the configuration.
 bool is_recomputed(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
-         name.ends_with(".masked_bias");
+         name.ends_with(".masked_bias") || name == "rope_freqs.weight";
 }
 
 void copy_row(const StoredTensor& stored, int64_t row, int64_t columns, at::ScalarType type, void* out) {
@@ -138,6 +138,7 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
     const int64_t source = permuted ? rotary_row(row, rows, tensor.rotary_heads) : row;
     copy_row(*stored, source, columns, out.scalar_type(), target);
   }
+  if (gguf_ && tensor.gguf_offset != 0) out.sub_(tensor.gguf_offset);
 }
 
 void Checkpoint::forget_pages() const {

@@ -1,8 +1,11 @@
 #include "model/config_reader.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
+#include "formats/block_formats.h"
+#include "model/rope_frequencies.h"
 
 namespace lowrank {
 namespace {
@@ -45,6 +48,14 @@ std::string ConfigReader::text(std::string_view key, std::string_view fallback) 
   return value ? value->get<std::string>() : std::string(fallback);
 }
 
+std::vector<std::string> ConfigReader::texts(std::string_view key) const {
+  const nlohmann::json* value = find(key);
+  if (!value) return {};
+  const bool holds = value->is_array() && std::ranges::all_of(*value, &nlohmann::json::is_string);
+  check(holds, ErrorKind::invalid, "config: {} must be a list of strings", key);
+  return value->get<std::vector<std::string>>();
+}
+
 void ConfigReader::require(bool holds, std::string_view key, std::string_view must) const {
   check(holds, ErrorKind::invalid, "config: {} {}", key, must);
 }
@@ -63,7 +74,15 @@ double GgufConfigReader::number(std::string_view key, double fallback) const {
   return file_.find<double>(prefix_ + std::string(key)).value_or(fallback);
 }
 
-nlohmann::json GgufConfigReader::rope_scaling() const {
+nlohmann::json GgufConfigReader::rope_scaling(int64_t head_dim) const {
+  if (const StoredTensor* stored = file_.find_tensor("rope_freqs.weight")) {
+    const std::vector<int64_t> expected{head_dim / 2};
+    check(stored->shape == expected && stored->dtype == DType::f32, ErrorKind::invalid,
+          "{}: rope_freqs.weight must hold {} F32 values", file_.path().string(), head_dim / 2);
+    std::vector<float> factors(head_dim / 2);
+    expand(stored->dtype, stored->bytes, factors);
+    return llama3_scaling(factors, number("rope.freq_base", 10000.0), file_.path().string());
+  }
   const std::string type = file_.find<std::string>(prefix_ + "rope.scaling.type").value_or("none");
   if (type == "none") return nullptr;
   check(type == "linear", ErrorKind::unsupported,

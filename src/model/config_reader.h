@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -21,6 +22,9 @@ class ConfigReader {
   double number(std::string_view key, double fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
+  /// An array of strings; empty when absent.
+  std::vector<std::string> texts(std::string_view key) const;
+  bool has(std::string_view key) const { return find(key) != nullptr; }
   /// Errors: invalid, "config: KEY must …", when `holds` is false.
   void require(bool holds, std::string_view key, std::string_view must) const;
 
@@ -37,9 +41,10 @@ class GgufConfigReader {
 
   int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
   double number(std::string_view key, double fallback) const;
-  /// `rope.scaling.*` in the form of config.json's `rope_scaling`; null without scaling. Errors: unsupported
-  /// types.
-  nlohmann::json rope_scaling() const;
+  /// `rope.scaling.*`, or the factors of the tensor rope_freqs.weight (Llama 3.1), in the form of
+  /// config.json's `rope_scaling`; null without scaling. Errors: unsupported types, and factors that are not
+  /// Llama 3.1's.
+  nlohmann::json rope_scaling(int64_t head_dim) const;
   /// `vocab_size`, or the number of the tokenizer's tokens.
   int64_t vocabulary_size() const;
 

@@ -1,5 +1,7 @@
 #include "model/embedding.h"
 
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
@@ -61,17 +63,18 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& ta
   return scale_ == 1 ? rows : rows * scale_;
 }
 
-Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name,
-               const std::string& tensor) {
+Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name) {
   const ModelSpec& spec = checkpoint.spec();
-  Head head{spec.find_module(name), spec.find_tensor(tensor), {}};
+  Head head{spec.find_module(name), spec.find_tensor(name + ".weight"), {}};
   check(head.module && head.tensor, ErrorKind::invalid, "the family {} has no head {}", spec.family, name);
   if (options.use_of(*head.tensor) != Use::frozen) return head;
-  head.rows = at::empty(head.tensor->shape, options.compute);
-  const int64_t rows = head.tensor->shape[0];
+  const auto embedding = std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
+  const TensorRef& source = spec.tied_head ? *embedding : *head.tensor;
+  head.rows = at::empty(source.shape, options.compute);
+  const int64_t rows = source.shape[0];
   parallel_for(0, rows, rows_per_task, [&](int64_t begin, int64_t end) {
     at::Tensor slice = head.rows.narrow(0, begin, end - begin);
-    checkpoint.read_rows(*head.tensor, begin, end, slice);
+    checkpoint.read_rows(source, begin, end, slice);
   });
   return head;
 }

@@ -47,9 +47,8 @@ struct Head {
   at::Tensor rows;  ///< [V, d]; undefined when the method trains or generates it
 };
 
-/// The head of the module `name`, whose matrix is `tensor` (the embedding's when tied).
-Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name,
-               const std::string& tensor);
+/// The head of the module `name`; its matrix is the embedding's where it is tied.
+Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name);
 
 /// The head's matrix in this pass: the file's or the method's.
 at::Tensor weight_of(const Head& head, const Context& context, const Hooks& hooks);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -119,14 +120,15 @@ at::Tensor apply(const Linear& linear, const Context& context, const Hooks& hook
 }
 
 Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& weight,
-               const std::string& bias, double epsilon) {
+               const std::string& bias, double epsilon, double offset) {
   const ModelSpec& spec = checkpoint.spec();
   Norm norm;
   norm.epsilon = epsilon;
+  norm.offset = offset;
   norm.weight = spec.find_tensor(weight);
   check(norm.weight != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, weight);
   norm.frozen = options.use_of(*norm.weight) == Use::frozen;
-  if (norm.frozen) norm.weight_value = checkpoint.read(*norm.weight, exact_type(options));
+  if (norm.frozen) norm.weight_value = checkpoint.read(*norm.weight, exact_type(options)).add_(offset);
   if (bias.empty()) return norm;
   norm.bias = spec.find_tensor(bias);
   check(norm.bias != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, bias);
@@ -136,7 +138,9 @@ Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const s
 }
 
 at::Tensor weight_of(const Norm& norm, const Context& context, const Hooks& hooks) {
-  return norm.frozen ? norm.weight_value : hooks.weight(context, *norm.weight);
+  if (norm.frozen) return norm.weight_value;
+  const at::Tensor weight = hooks.weight(context, *norm.weight);
+  return norm.offset == 0 ? weight : weight + norm.offset;
 }
 
 at::Tensor bias_of(const Norm& norm, const Context& context, const Hooks& hooks) {

@@ -53,12 +53,13 @@ struct Norm {
   const TensorRef* bias = nullptr;
   double epsilon = 0;
   bool frozen = true;
+  double offset = 0;  ///< added to the stored weight
   at::Tensor weight_value, bias_value;
 };
 
-/// Errors: invalid when the table lacks the tensor. `bias` may be empty.
+/// Errors: invalid when the table lacks the tensor. `bias` may be empty; `offset` is added to the weight.
 Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& weight,
-               const std::string& bias, double epsilon);
+               const std::string& bias, double epsilon, double offset = 0);
 
 /// The norm's weight in this pass: the file's or the method's. Likewise the bias (undefined where there is
 /// none).

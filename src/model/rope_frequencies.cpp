@@ -1,5 +1,6 @@
 #include "model/rope_frequencies.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -69,6 +70,26 @@ RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_di
           "rope_scaling: the type '{}' is not known; known are default, linear, llama3", type);
   }
   return frequencies;
+}
+
+nlohmann::json llama3_scaling(std::span<const float> factors, double theta, const std::string& where) {
+  // The bands are Llama 3.1's in every published model; the largest factor is that of the long wavelengths.
+  const nlohmann::json scaling = {{"rope_type", "llama3"},
+                                  {"factor", std::ranges::max(factors)},
+                                  {"low_freq_factor", 1.0},
+                                  {"high_freq_factor", 4.0},
+                                  {"original_max_position_embeddings", 8192}};
+  const auto rotary_dim = static_cast<int64_t>(2 * factors.size());
+  const RopeFrequencies plain = rope_frequencies({{"rope_theta", theta}}, rotary_dim);
+  const RopeFrequencies scaled =
+      rope_frequencies({{"rope_theta", theta}, {"rope_scaling", scaling}}, rotary_dim);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const float expected = plain.inverse[i] / scaled.inverse[i];
+    check(std::abs(factors[i] - expected) <= 1e-3F * expected, ErrorKind::unsupported,
+          "{}: rope_freqs.weight is not Llama 3.1's scaling (factor {} is {} where it has {})", where, i,
+          factors[i], expected);
+  }
+  return scaling;
 }
 
 RopeTable rope_table(const RopeFrequencies& frequencies, const at::Tensor& positions) {

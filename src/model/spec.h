@@ -33,6 +33,10 @@ struct TensorRef {
   Role role = Role::norm;
   int64_t rotary_heads = 0;  ///< > 0: GGUF stores the rows of so many heads in llama.cpp's rotary order
   bool optional = false;     ///< absent in some checkpoints (a tied head)
+  double gguf_offset = 0;    ///< GGUF stores the values plus this
+
+  /// True when a GGUF file stores other values, or the rows in another order.
+  bool gguf_differs() const { return rotary_heads > 0 || gguf_offset != 0; }
 };
 
 /// A layer that `target_modules` can name: y = W x (+ b), W of shape {out, in}.

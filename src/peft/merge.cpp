@@ -97,8 +97,8 @@ void write_tensors(const Checkpoint& base, const Method& method, std::span<const
   SafetensorsWriter writer(path, declared);
   for (const Output& output : outputs) {
     const StoredTensor& stored = *base.find(*output.source);
-    const bool rows_move = base.gguf() && output.source->rotary_heads > 0;
-    if (!output.merged_module && stored.dtype == output.type && !rows_move) {
+    const bool stored_otherwise = base.gguf() && output.source->gguf_differs();
+    if (!output.merged_module && stored.dtype == output.type && !stored_otherwise) {
       writer.append(stored.bytes);
     } else {
       append_as(writer, merged_values(base, method, output), output.type);

@@ -20,6 +20,7 @@ namespace {
 /// A small configuration of each family. A family without one fails here.
 nlohmann::json tiny_config(std::string_view family) {
   if (family == "llama") return test::tiny_llama_config();
+  if (family == "gemma3") return test::tiny_gemma3_config();
   ADD_FAILURE() << "no tiny configuration for the family " << family;
   return {};
 }
@@ -161,7 +162,8 @@ TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
   EXPECT_THROW(merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged"), Error);
   for (const TensorRef& tensor : checkpoint->spec().tensors) {
     const Module* module = checkpoint->spec().find_module(tensor.name.substr(0, tensor.name.rfind('.')));
-    if (module && adapter.method->merges(*module)) continue;
+    const bool changed = module && adapter.method->merges(*module);
+    if (changed || !checkpoint->find(tensor)) continue;
     EXPECT_TRUE(std::ranges::equal(checkpoint->find(tensor)->bytes, merged->find(tensor)->bytes))
         << tensor.name;
   }

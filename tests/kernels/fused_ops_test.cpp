@@ -17,10 +17,11 @@
 
 #include "kernels/adamw.h"
 #include "kernels/dropout.h"
+#include "kernels/glu.h"
+#include "kernels/head_norm.h"
 #include "kernels/low_rank_linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
-#include "kernels/swiglu.h"
 #include "kernels/target_loss.h"
 
 namespace lowrank {
@@ -48,14 +49,31 @@ struct Shape {
 
 class Fused : public testing::TestWithParam<Shape> {};
 
-TEST_P(Fused, Swiglu) {
+TEST_P(Fused, Glu) {
   const auto [type, rows, columns, tolerance] = GetParam();
-  const at::Tensor a = leaf((at::randn({rows, 2 * columns}) * 2).to(type));
+  for (const Gate gate : {Gate::silu, Gate::gelu_tanh}) {
+    const at::Tensor a = leaf((at::randn({rows, 2 * columns}) * 2).to(type));
+    const at::Tensor b = leaf(a);
+    const at::Tensor seed = at::randn({rows, columns}).to(type);
+    const at::Tensor ours = glu(a, gate);
+    const at::Tensor expected = glu_reference(b, gate);
+    EXPECT_LT(relative(ours, expected), tolerance);
+    ours.backward(seed);
+    expected.backward(seed);
+    EXPECT_LT(relative(a.grad(), b.grad()), tolerance);
+  }
+}
+
+TEST_P(Fused, HeadNorm) {
+  const auto [type, rows, columns, tolerance] = GetParam();
+  const at::Tensor query = at::rand({columns}) + 0.5;
+  const at::Tensor key = at::rand({columns}) + 0.5;
+  const at::Tensor a = leaf((at::randn({rows, 7 * columns}) * 2).to(type));
   const at::Tensor b = leaf(a);
-  const at::Tensor seed = at::randn({rows, columns}).to(type);
-  const at::Tensor ours = swiglu(a);
-  const at::Tensor expected = swiglu_reference(b);
+  const at::Tensor ours = head_norm(a, query, key, 3, 2, 1e-5);
+  const at::Tensor expected = head_norm_reference(b, query, key, 3, 2, 1e-5);
   EXPECT_LT(relative(ours, expected), tolerance);
+  const at::Tensor seed = at::randn({rows, 7 * columns}).to(type);
   ours.backward(seed);
   expected.backward(seed);
   EXPECT_LT(relative(a.grad(), b.grad()), tolerance);
@@ -168,7 +186,7 @@ TEST(Fused, NothingIsDifferentiatedForFrozenThings) {
       PackedWeight::pack(at::randn({8, 8}), at::kFloat, BaseMemory::fast, true));
   const at::Tensor x = at::randn({3, 8});
   EXPECT_FALSE(low_rank_linear(x, weight, std::nullopt, {}).requires_grad());
-  EXPECT_FALSE(swiglu(x).requires_grad());
+  EXPECT_FALSE(glu(x, Gate::silu).requires_grad());
   EXPECT_FALSE(add_rms_norm(x, {}, at::rand({8}), 1e-5, at::kFloat).normed.requires_grad());
 }
 

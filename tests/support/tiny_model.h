@@ -53,6 +53,24 @@ inline nlohmann::json tiny_llama_config() {
           {"tie_word_embeddings", false}};
 }
 
+/// The configuration of a small Gemma 3: two layers, of which the first sees a window of 5.
+inline nlohmann::json tiny_gemma3_config() {
+  return {{"architectures", {"Gemma3ForCausalLM"}},
+          {"model_type", "gemma3_text"},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"query_pre_attn_scalar", 8},
+          {"vocab_size", 64},
+          {"max_position_embeddings", 128},
+          {"sliding_window", 5},
+          {"layer_types", {"sliding_attention", "full_attention"}},
+          {"tie_word_embeddings", true}};
+}
+
 /// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any
 /// known family.
 inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann::json& config,

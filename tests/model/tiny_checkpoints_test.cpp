@@ -1,4 +1,7 @@
-// Tiny random Llama checkpoints: logits equal transformers', from every way the files can lie.
+// Tiny random checkpoints: logits equal transformers', for every kind of decoder and every way the files can
+// lie.
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/from_blob.h>
@@ -19,12 +22,13 @@ at::Tensor stored(const SafetensorsFile& file, const std::string& name, at::Scal
   return at::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.shape, type).clone();
 }
 
-class TinyLlama : public testing::TestWithParam<const char*> {};
+class TinyCheckpoint : public testing::TestWithParam<const char*> {};
 
-TEST_P(TinyLlama, LogitsEqualTransformers) {
-  const std::filesystem::path folder = test::fixture("tiny_llama") / GetParam();
+TEST_P(TinyCheckpoint, LogitsEqualTransformers) {
+  const std::filesystem::path path = test::fixture(GetParam());
+  const std::filesystem::path folder = path.parent_path() / path.stem();
   const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
-  const auto checkpoint = Checkpoint::open(folder);
+  const auto checkpoint = Checkpoint::open(path);
   const auto model = checkpoint->family().load(checkpoint, {});
   // The sequences are packed into one batch: they must not see each other.
   std::vector<Example> examples;
@@ -46,8 +50,18 @@ TEST_P(TinyLlama, LogitsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, TinyLlama, testing::Values("llama3", "linear", "sharded", "bf16"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Variants, TinyCheckpoint,
+                         testing::Values("tiny_llama/llama3", "tiny_llama/linear", "tiny_llama/sharded",
+                                         "tiny_llama/bf16", "tiny_decoders/llama31.gguf",
+                                         "tiny_decoders/mistral", "tiny_decoders/qwen2",
+                                         "tiny_decoders/qwen3", "tiny_decoders/qwen3.gguf",
+                                         "tiny_decoders/gemma3"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace_if(
+                               name, [](char c) { return c == '/' || c == '.'; }, '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace lowrank
