@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 LIBTORCH = $(shell tools/setup path libtorch)
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps configure demo test check asan bench format clean
+.PHONY: all help deps configure demo test check asan bench package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -38,8 +38,11 @@ asan:  ## unit tests under the address and undefined-behaviour sanitizers
 bench: all  ## the measurements of README, in turn with PEFT
 	bench/run $(BUILD)/lowrank
 
+package: all  ## dist/lowrank-VERSION-linux-ARCH.tar.gz, which runs without compiler, libtorch or Python
+	tools/package $(BUILD)
+
 format:  ## clang-format over all sources
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i
 
 clean:  ## remove the build folders
-	rm -rf build build-asan
+	rm -rf build build-asan build-check dist

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -24,6 +25,12 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLim
 /// so `limits.keys` should be small.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where,
                                           JsonLimits limits = {});
+
+/// Parses an array and hands its elements over one by one, so that only one is in memory; `limits` holds for
+/// each. Errors: as parse_ordered_json, those of an element with its number; corrupt when the text is no
+/// array.
+void parse_json_elements(std::string_view text, std::string_view where, JsonLimits limits,
+                         const std::function<void(nlohmann::ordered_json)>& take);
 
 /// Parses a whole file. Errors: as MmapFile::open and parse_json; corrupt when it is larger than `max_bytes`.
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits = {});

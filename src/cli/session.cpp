@@ -39,12 +39,7 @@ std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, 
   load.compute = compute_type(options);
   load.memory = options.base_memory == "fast" ? BaseMemory::fast : BaseMemory::one;
   load.training = training;
-  if (plan) {
-    load.use = [uses = plan->uses](const TensorRef& tensor) {
-      const auto found = uses.find(tensor.name);
-      return found == uses.end() ? Use::frozen : found->second;
-    };
-  }
+  if (plan) load.use = uses_of(*plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);
   checkpoint->forget_pages();
   return model;
@@ -53,7 +48,7 @@ std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, 
 Session open_session(const SessionOptions& options, const std::string& adapter) {
   Session session;
   session.checkpoint = open_model(options);
-  if (!adapter.empty()) session.adapter = load_adapter(adapter, session.checkpoint->spec());
+  if (!adapter.empty()) session.adapter = load_adapter(adapter, *session.checkpoint);
   session.model =
       load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);
   if (session.adapter) session.adapter->method->begin_step({});

@@ -56,6 +56,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   NodePointer<TargetLossBackward> node;
   if (needs_gradient(hidden)) node = make_node<TargetLossBackward>(hidden);
   const at::NoGradGuard no_grad;
+  const at::Tensor matrix = head.to(hidden.scalar_type());
   const at::Tensor chosen = hidden.index_select(0, rows);
   const int64_t count = chosen.size(0);
   const int64_t chunk =
@@ -64,7 +65,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   at::Tensor gradient = node ? at::empty({count, chosen.size(1)}, chosen.options()) : at::Tensor();
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
-    at::Tensor logits = product(chosen.narrow(0, begin, size), head).to(at::kFloat);
+    at::Tensor logits = product(chosen.narrow(0, begin, size), matrix).to(at::kFloat);
     const at::Tensor normaliser = at::logsumexp(logits, 1);
     const at::Tensor ids = targets.narrow(0, begin, size).unsqueeze(1);
     nll.narrow(0, begin, size).copy_(normaliser - at::gather(logits, 1, ids).squeeze(1));
@@ -72,7 +73,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
     const at::Tensor weight = weights.narrow(0, begin, size).unsqueeze(1);
     logits.sub_(normaliser.unsqueeze(1)).exp_().mul_(weight);
     logits.scatter_add_(1, ids, -weight);
-    gradient.narrow(0, begin, size).copy_(product(logits.to(head.scalar_type()), head.t()));
+    gradient.narrow(0, begin, size).copy_(product(logits.to(matrix.scalar_type()), matrix.t()));
   }
   TargetLoss result{(nll * weights).sum(), nll};
   if (!node) return result;

@@ -126,6 +126,11 @@ const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
   return gguf_ ? gguf_->find_tensor(tensor.gguf_name) : safetensors_->find(tensor.name);
 }
 
+const TensorRef& Checkpoint::source(const TensorRef& tensor) const {
+  if (tensor.role != Role::head || !spec_.tied_head) return tensor;
+  return *std::ranges::find(spec_.tensors, Role::embedding, &TensorRef::role);
+}
+
 void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, at::Tensor& out) const {
   const StoredTensor* stored = find(tensor);
   check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}", path_.string(), tensor.name);

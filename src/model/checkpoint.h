@@ -34,6 +34,9 @@ class Checkpoint {
   /// The tensor as it is stored; nullptr where the checkpoint lacks an optional one.
   const StoredTensor* find(const TensorRef& tensor) const;
 
+  /// The tensor whose stored values this one has: the embedding for a tied head, else itself.
+  const TensorRef& source(const TensorRef& tensor) const;
+
   /// Writes rows [begin, end) of a matrix or vector (a vector's rows are its values), in Hugging Face's row
   /// order, to `out` as f32, f64 or bf16 (rounded once, to nearest even). `out` is contiguous, [end-begin,
   /// ...].

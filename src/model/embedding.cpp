@@ -1,7 +1,5 @@
 #include "model/embedding.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
@@ -68,8 +66,7 @@ Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const s
   Head head{spec.find_module(name), spec.find_tensor(name + ".weight"), {}};
   check(head.module && head.tensor, ErrorKind::invalid, "the family {} has no head {}", spec.family, name);
   if (options.use_of(*head.tensor) != Use::frozen) return head;
-  const auto embedding = std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
-  const TensorRef& source = spec.tied_head ? *embedding : *head.tensor;
+  const TensorRef& source = checkpoint.source(*head.tensor);
   head.rows = at::empty(source.shape, options.compute);
   const int64_t rows = source.shape[0];
   parallel_for(0, rows, rows_per_task, [&](int64_t begin, int64_t end) {

@@ -35,6 +35,9 @@ struct TensorRef {
   bool optional = false;     ///< absent in some checkpoints (a tied head)
   double gguf_offset = 0;    ///< GGUF stores the values plus this
 
+  /// The name without its last part.
+  std::string_view module_name() const { return std::string_view(name).substr(0, name.rfind('.')); }
+  bool is_weight() const { return name.ends_with(".weight"); }
   /// True when a GGUF file stores other values, or the rows in another order.
   bool gguf_differs() const { return rotary_heads > 0 || gguf_offset != 0; }
 };

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/ranges.h>
 
@@ -24,29 +29,53 @@ constexpr const char* tensors_name = "adapter_model.safetensors";
 constexpr int64_t max_config_bytes = 16 << 20;
 constexpr size_t problems_shown = 8;
 
-std::vector<std::string> differences(const SafetensorsFile& file, const TrainPlan& plan) {
+/// The shape of each tensor that the file must have.
+std::vector<std::pair<std::string, std::vector<int64_t>>> expected_tensors(const TrainPlan& plan) {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> expected;
+  for (const ParameterSpec& spec : plan.parameters) expected.emplace_back(spec.name, spec.shape);
+  for (const ParameterCopy& copy : plan.copies) {
+    std::vector<int64_t> shape = std::ranges::find(plan.parameters, copy.of, &ParameterSpec::name)->shape;
+    if (copy.transposed) std::ranges::reverse(shape);
+    expected.emplace_back(copy.name, std::move(shape));
+  }
+  return expected;
+}
+
+/// The base tensor that PEFT puts beside an adapter on the embedding or on the head, as in training with a
+/// changed vocabulary; nullptr for other names.
+const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
+  for (const TensorRef& tensor : spec.tensors) {
+    const bool copied = tensor.role == Role::embedding || tensor.role == Role::head;
+    if (copied && name == fmt::format("base_model.model.{}.base_layer.weight", tensor.module_name()))
+      return &tensor;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> differences(const SafetensorsFile& file, const TrainPlan& plan,
+                                     const ModelSpec& model) {
+  const auto expected = expected_tensors(plan);
   std::vector<std::string> wanted, found, problems;
-  for (const ParameterSpec& spec : plan.parameters) wanted.push_back(spec.name);
+  for (const auto& [name, shape] : expected) wanted.push_back(name);
   for (const StoredTensor& tensor : file.tensors()) found.push_back(tensor.name);
   const auto near = [](const std::string& name, std::span<const std::string> known) {
     const auto closest = known.size() <= 2000 ? nearest_name(name, known) : std::nullopt;
     return closest ? fmt::format(" (nearest: {})", *closest) : std::string();
   };
-  for (const ParameterSpec& spec : plan.parameters) {
-    const StoredTensor* tensor = file.find(spec.name);
+  for (const auto& [name, shape] : expected) {
+    const StoredTensor* tensor = file.find(name);
     if (!tensor) {
-      problems.push_back("missing " + spec.name +
-                         (problems.size() < problems_shown ? near(spec.name, found) : ""));
-    } else if (tensor->shape != spec.shape) {
-      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", spec.name,
-                                     fmt::join(tensor->shape, ", "), fmt::join(spec.shape, ", ")));
+      problems.push_back("missing " + name + (problems.size() < problems_shown ? near(name, found) : ""));
+    } else if (tensor->shape != shape) {
+      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", name,
+                                     fmt::join(tensor->shape, ", "), fmt::join(shape, ", ")));
     } else if (!can_expand(tensor->dtype)) {
-      problems.push_back(fmt::format("{} has the type {}", spec.name, info_of(tensor->dtype).name));
+      problems.push_back(fmt::format("{} has the type {}", name, info_of(tensor->dtype).name));
     }
   }
   std::ranges::sort(wanted);
   for (const std::string& name : found) {
-    if (std::ranges::binary_search(wanted, name)) continue;
+    if (std::ranges::binary_search(wanted, name) || base_copy(name, model)) continue;
     problems.push_back("unexpected " + name + (problems.size() < problems_shown ? near(name, wanted) : ""));
   }
   return problems;
@@ -68,18 +97,70 @@ void read_values(const SafetensorsFile& file, Adapter& adapter) {
         broken.front(), broken.size() > 1 ? fmt::format(" and {} more tensors", broken.size() - 1) : "");
 }
 
+at::Tensor values_of(const StoredTensor& tensor) {
+  at::Tensor values = at::empty(tensor.shape, at::kFloat);
+  expand(tensor.dtype, tensor.bytes, {values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())});
+  return values;
+}
+
+/// Tensors that repeat a parameter must repeat it exactly.
+void check_copies(const SafetensorsFile& file, const Adapter& adapter) {
+  for (const ParameterCopy& copy : adapter.plan.copies) {
+    const at::Tensor source = adapter.parameters->at(copy.of).detach().to(at::kFloat);
+    check(at::equal(values_of(*file.find(copy.name)), copy.transposed ? source.t() : source),
+          ErrorKind::unsupported, "{}: {} differs from {}, to which it is tied", file.path().string(),
+          copy.name, copy.of);
+  }
+}
+
+/// A copy of a base tensor may be rounded to bf16, or come from other quantised blocks' expansion.
+void check_base_copies(const SafetensorsFile& file, const Checkpoint& base) {
+  constexpr double rounding = 1.0 / 256;
+  for (const StoredTensor& stored : file.tensors()) {
+    const TensorRef* tensor = base_copy(stored.name, base.spec());
+    if (!tensor) continue;
+    const bool same =
+        stored.shape == tensor->shape && can_expand(stored.dtype) &&
+        at::allclose(values_of(stored), base.read(base.source(*tensor), at::kFloat), rounding, 1e-6);
+    check(same, ErrorKind::unsupported,
+          "{}: {} is not the base model's own (another base, or a changed vocabulary); save the adapter with "
+          "save_embedding_layers=False, or merge it in PEFT",
+          file.path().string(), stored.name);
+  }
+}
+
 }  // namespace
 
-Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec,
-                     at::ScalarType type) {
+Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec) {
   Adapter adapter{&info, std::move(method), {}, nullptr};
   adapter.plan = adapter.method->plan(spec);
-  adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
-  adapter.method->bind(*adapter.parameters);
   return adapter;
 }
 
-Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec, at::ScalarType type) {
+int64_t parameter_count(const TrainPlan& plan) {
+  int64_t count = 0;
+  for (const ParameterSpec& spec : plan.parameters)
+    count += std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>());
+  return count;
+}
+
+std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan) {
+  return [uses = plan.uses](const TensorRef& tensor) {
+    const auto found = uses.find(tensor.name);
+    return found == uses.end() ? Use::frozen : found->second;
+  };
+}
+
+Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,
+                     at::ScalarType type) {
+  Adapter adapter = plan_adapter(info, std::move(method), base.spec());
+  adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
+  adapter.method->bind(*adapter.parameters);
+  adapter.method->attach(base);
+  return adapter;
+}
+
+Adapter load_adapter(const std::filesystem::path& folder, const Checkpoint& base, at::ScalarType type) {
   check(std::filesystem::is_directory(folder), ErrorKind::not_found, "{}: no such adapter folder",
         folder.string());
   const std::filesystem::path config_path = folder / config_name;
@@ -94,8 +175,8 @@ Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec,
   std::unique_ptr<Method> method = info.make();
   method->read_config(config, config_path.string());
   const SafetensorsFile file = SafetensorsFile::open(tensors_path);
-  Adapter adapter = make_adapter(info, std::move(method), spec, type);
-  std::vector<std::string> problems = differences(file, adapter.plan);
+  Adapter adapter = make_adapter(info, std::move(method), base, type);
+  std::vector<std::string> problems = differences(file, adapter.plan, base.spec());
   if (!problems.empty()) {
     const size_t more = problems.size() - std::min(problems.size(), problems_shown);
     problems.resize(problems.size() - more);
@@ -103,18 +184,23 @@ Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec,
          tensors_path.string(), fmt::join(problems, "; "), more ? fmt::format("; and {} more", more) : "");
   }
   read_values(file, adapter);
+  check_copies(file, adapter);
+  check_base_copies(file, base);
   return adapter;
 }
 
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
   std::vector<StoredTensor> tensors;
   std::vector<at::Tensor> values;
-  for (const ParameterSpec& spec : adapter.plan.parameters) {
-    values.push_back(adapter.parameters->at(spec.name).detach().to(at::kFloat).contiguous());
+  for (const auto& [name, shape] : expected_tensors(adapter.plan)) {
+    const auto copy = std::ranges::find(adapter.plan.copies, name, &ParameterCopy::name);
+    const bool copied = copy != adapter.plan.copies.end();
+    const at::Tensor value = adapter.parameters->at(copied ? copy->of : name).detach().to(at::kFloat);
+    values.push_back((copied && copy->transposed ? value.t() : value).contiguous());
     const std::span<const float> data(values.back().const_data_ptr<float>(), values.back().numel());
     check(std::ranges::all_of(data, [](float value) { return std::isfinite(value); }), ErrorKind::invalid,
-          "{}: not written, {} holds values that are not finite", folder.string(), spec.name);
-    tensors.push_back({spec.name, DType::f32, spec.shape, std::as_bytes(data)});
+          "{}: not written, {} holds values that are not finite", folder.string(), name);
+    tensors.push_back({name, DType::f32, shape, std::as_bytes(data)});
   }
   std::filesystem::create_directories(folder);
   nlohmann::json config = adapter.method->config();

@@ -17,14 +17,24 @@ struct Adapter {
   std::unique_ptr<ParameterSet> parameters;
 };
 
+/// What a configured method would train, without parameters. Errors: as Method::plan.
+Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec);
+
+/// Values in all parameters of a plan.
+int64_t parameter_count(const TrainPlan& plan);
+
+/// How a model must hold its tensors for a plan: `LoadOptions::use`.
+std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan);
+
 /// Makes the parameters of a configured method and binds them; values are zero. Errors: as Method::plan.
-Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec,
+Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
 /// Reads a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors. Strict: missing,
 /// unexpected and misshapen tensors and values that are not finite are reported all at once, with the nearest
-/// names. Errors: not_found, corrupt, invalid, unsupported.
-Adapter load_adapter(const std::filesystem::path& folder, const ModelSpec& spec,
+/// names. The base's own embedding or head, which PEFT may put into the file, must equal the base's. Errors:
+/// not_found, corrupt, invalid, unsupported.
+Adapter load_adapter(const std::filesystem::path& folder, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
 /// Writes the two files; each appears when it is complete. `base`: what base_model_name_or_path will say.

@@ -23,7 +23,7 @@ namespace {
 struct Output {
   std::string name;
   const TensorRef* source = nullptr;
-  const Module* merged_module = nullptr;  ///< nullptr: the tensor stays as it is
+  const TensorRef* changed = nullptr;  ///< what the adapter changes; nullptr: the tensor stays as it is
   DType type = DType::f32;
 };
 
@@ -36,38 +36,28 @@ DType output_type(DType stored, std::optional<DType> wanted) {
   return is_block_format(stored) ? DType::f32 : stored;
 }
 
-/// The module whose weight the tensor is, when the adapter changes it.
-const Module* changed_module(const ModelSpec& spec, const Method& method, const std::string& tensor) {
-  if (!tensor.ends_with(".weight")) return nullptr;
-  const Module* module = spec.find_module(tensor.substr(0, tensor.size() - 7));
-  return module && method.merges(*module) ? module : nullptr;
-}
-
 std::vector<Output> outputs_of(const Checkpoint& base, const Method& method, std::optional<DType> type,
                                bool& untied) {
   const ModelSpec& spec = base.spec();
   std::vector<Output> outputs;
   for (const TensorRef& tensor : spec.tensors) {
-    const StoredTensor* stored = base.find(tensor);
-    if (stored) {
-      outputs.push_back({tensor.name, &tensor, changed_module(spec, method, tensor.name),
-                         output_type(stored->dtype, type)});
-    } else if (tensor.role == Role::head) {
-      // A tied head gets a matrix of its own where the adapter changes it or what it is tied to.
-      const auto embedding = std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
-      const Module* changed = changed_module(spec, method, tensor.name);
-      if (!changed && !changed_module(spec, method, embedding->name)) continue;
-      outputs.push_back({tensor.name, &*embedding, changed, output_type(base.find(*embedding)->dtype, type)});
+    const TensorRef& source = base.source(tensor);
+    const TensorRef* changed = method.merges(tensor) ? &tensor : nullptr;
+    if (&source != &tensor) {
+      // A tied head gets a matrix of its own where the adapter parts it from the embedding.
+      if (method.keeps_tied_head() || !(changed || method.merges(source))) continue;
       untied = true;
     }
+    const StoredTensor* stored = base.find(source);
+    if (stored) outputs.push_back({tensor.name, &source, changed, output_type(stored->dtype, type)});
   }
   return outputs;
 }
 
 at::Tensor merged_values(const Checkpoint& base, const Method& method, const Output& output) {
   at::Tensor values = base.read(*output.source, at::kFloat);
-  if (!output.merged_module) return values;
-  const std::optional<at::Tensor> merged = method.merged(*output.merged_module, values);
+  if (!output.changed) return values;
+  const std::optional<at::Tensor> merged = method.merged(*output.changed, values);
   check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}",
         output.name);
   check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid,
@@ -98,7 +88,7 @@ void write_tensors(const Checkpoint& base, const Method& method, std::span<const
   for (const Output& output : outputs) {
     const StoredTensor& stored = *base.find(*output.source);
     const bool stored_otherwise = base.gguf() && output.source->gguf_differs();
-    if (!output.merged_module && stored.dtype == output.type && !stored_otherwise) {
+    if (!output.changed && stored.dtype == output.type && !stored_otherwise) {
       writer.append(stored.bytes);
     } else {
       append_as(writer, merged_values(base, method, output), output.type);
@@ -141,7 +131,7 @@ MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std:
         "{}: exists already; merging writes a new folder", output.string());
   MergeResult result;
   const std::vector<Output> outputs = outputs_of(base, *adapter.method, type, result.untied);
-  for (const Output& tensor : outputs) result.changed += tensor.merged_module != nullptr;
+  for (const Output& tensor : outputs) result.changed += tensor.changed != nullptr;
   check(result.changed > 0, ErrorKind::unsupported,
         "the adapter's method changes no weight, so it cannot be merged");
   result.tensors = static_cast<int64_t>(outputs.size());

@@ -18,9 +18,17 @@
 
 namespace lowrank {
 
+/// A tensor of the adapter file that repeats a parameter.
+struct ParameterCopy {
+  std::string name;  ///< key in the file
+  std::string of;    ///< the parameter's
+  bool transposed = false;
+};
+
 /// What a method trains on a model, from names and shapes alone.
 struct TrainPlan {
   std::vector<ParameterSpec> parameters;
+  std::vector<ParameterCopy> copies;
   std::map<std::string, Use> uses;   ///< base tensors that are not frozen, by name
   std::vector<std::string> targets;  ///< what is adapted, for people
 };
@@ -32,8 +40,8 @@ struct StepInfo {
 };
 
 /// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs
-/// and knows no model family. Life: make, set options (or `read_config`), `plan`, `bind`, `initialise` or the
-/// values from a file.
+/// and knows no model family. Life: make, set options (or `read_config`), `plan`, `bind`, `attach`, then
+/// `initialise` or the values from a file.
 struct Method : Hooks {
   /// The options, declared once: flags, keys of configuration files, defaults and help. The fields point into
   /// the method.
@@ -44,6 +52,9 @@ struct Method : Hooks {
 
   /// Takes the parameters (those of `plan`) that the hooks will use.
   virtual void bind(const ParameterSet& parameters) = 0;
+
+  /// Takes what the hooks need of the base's own values; once, after `bind`.
+  virtual void attach(const Checkpoint& /*base*/) {}
 
   /// Values at the start of a run, a function of the seed and, for some methods, of the base.
   virtual void initialise(const Checkpoint& base, uint64_t seed) = 0;
@@ -58,12 +69,14 @@ struct Method : Hooks {
   /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
-  /// True when `merged` may change this module's weight.
-  virtual bool merges(const Module&) const { return false; }
-  /// The weight with the adapter in it, f32 [out, in]; nothing where the method cannot be merged.
-  virtual std::optional<at::Tensor> merged(const Module&, const at::Tensor& /*weight*/) const {
+  /// True when `merged` changes this tensor.
+  virtual bool merges(const TensorRef&) const { return false; }
+  /// The tensor with the adapter in it, f32 in its shape; nothing where the method cannot be merged.
+  virtual std::optional<at::Tensor> merged(const TensorRef&, const at::Tensor& /*value*/) const {
     return std::nullopt;
   }
+  /// True when a tied head and the embedding are still equal after merging.
+  virtual bool keeps_tied_head() const { return false; }
 
   /// adapter_config.json as PEFT writes it.
   virtual nlohmann::json config() const = 0;

@@ -14,13 +14,13 @@ namespace {
 constexpr uint64_t order_stream = 1;
 constexpr uint64_t split_stream = 2;
 
-void check_ids(const Example& example, int64_t vocabulary, const std::string& file) {
+void check_ids(const Example& example, int64_t vocabulary, const std::string& where) {
   for (size_t i = 0; i < example.tokens.size(); ++i) {
     const int64_t id = example.tokens[i];
     const int64_t label = example.labels[i];
     check(id >= 0 && id < vocabulary && (label == no_target || (label >= 0 && label < vocabulary)),
-          ErrorKind::invalid, "{}:{}: token {} or its label {} is outside the model's vocabulary of {}", file,
-          example.line, id, label, vocabulary);
+          ErrorKind::invalid, "{}: token {} or its label {} is outside the model's vocabulary of {}", where,
+          id, label, vocabulary);
   }
 }
 
@@ -63,33 +63,33 @@ Example encode_row(const Tokenizer& tokenizer, const Row& row) {
   return example;
 }
 
-Dataset load_dataset(const std::filesystem::path& path, const Tokenizer* tokenizer, int64_t vocabulary,
+Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
   Dataset dataset;
-  read_rows(path, options.format, true, [&](const Row& row, const nlohmann::ordered_json&) {
-    check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
-          "{}:{}: text rows need a tokenizer", path.string(), row.line);
-    Example example;
-    if (row.format == RowFormat::tokenised) {
-      example = {row.input_ids, row.labels, row.line};
-    } else {
-      example = encode_row(*tokenizer, row);
-    }
-    check_ids(example, vocabulary, path.string());
-    if (options.max_length > 0 && static_cast<int64_t>(example.tokens.size()) > options.max_length) {
-      example.tokens.resize(options.max_length);
-      example.labels.resize(options.max_length);
-      ++dataset.truncated;
-    }
-    if (example.targets() == 0) {
-      ++dataset.skipped;
-    } else {
-      dataset.examples.push_back(std::move(example));
-    }
-  });
+  read_rows(
+      pattern, {options.format, options.columns, true}, [&](const Row& row, const nlohmann::ordered_json&) {
+        check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
+              "{}: text rows need a tokenizer", row.where);
+        Example example;
+        if (row.format == RowFormat::tokenised) {
+          example = {row.input_ids, row.labels, row.line};
+        } else {
+          example = encode_row(*tokenizer, row);
+        }
+        check_ids(example, vocabulary, row.where);
+        if (options.max_length > 0 && static_cast<int64_t>(example.tokens.size()) > options.max_length) {
+          example.tokens.resize(options.max_length);
+          example.labels.resize(options.max_length);
+          ++dataset.truncated;
+        }
+        if (example.targets() == 0) {
+          ++dataset.skipped;
+        } else {
+          dataset.examples.push_back(std::move(example));
+        }
+      });
   check(!dataset.examples.empty(), ErrorKind::invalid, "{}: none of the {} rows has a target token{}",
-        path.string(), dataset.skipped,
-        dataset.truncated > 0 ? " (--max-length cuts the completions off)" : "");
+        pattern, dataset.skipped, dataset.truncated > 0 ? " (--max-length cuts the completions off)" : "");
   return dataset;
 }
 

@@ -26,8 +26,9 @@ struct Example {
 };
 
 struct DatasetOptions {
-  std::string format;      ///< empty: detected
-  int64_t max_length = 0;  ///< tokens a row; 0: no limit
+  std::string format;                ///< empty: detected
+  std::vector<std::string> columns;  ///< as RowOptions
+  int64_t max_length = 0;            ///< tokens a row; 0: no limit
 };
 
 struct Dataset {
@@ -45,9 +46,9 @@ std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view 
 /// are targets. A `text` row is all target.
 Example encode_row(const Tokenizer& tokenizer, const Row& row);
 
-/// Reads and tokenises a file. `tokenizer` may be null when the rows are tokenised. Errors: as read_rows;
-/// invalid when no row has a target or an id is outside `vocabulary`.
-Dataset load_dataset(const std::filesystem::path& path, const Tokenizer* tokenizer, int64_t vocabulary,
+/// Reads and tokenises the files that `pattern` names. `tokenizer` may be null when the rows are tokenised.
+/// Errors: as read_rows; invalid when no row has a target or an id is outside `vocabulary`.
+Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options);
 
 /// The examples laid end to end; positions restart with each.

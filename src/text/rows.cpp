@@ -1,20 +1,19 @@
 #include "text/rows.h"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
+#include <map>
+
+#include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "base/json.h"
-#include "base/mmap_file.h"
-#include "text/byte_level.h"
+#include "text/data_files.h"
 
 namespace lowrank {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr size_t max_line_bytes = 64 << 20;
-constexpr int max_depth = 32;
-constexpr int64_t max_keys = 1000;
 
 struct Layout {
   std::string_view name;
@@ -90,6 +89,7 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
   const RowReader read(json, where);
   Row row;
   row.line = line;
+  row.where = where;
   row.format = format;
   switch (format) {
     case RowFormat::prompt_completion:
@@ -112,45 +112,81 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
   return row;
 }
 
-Json parse_line(std::string_view line, const std::string& where) {
-  check(line.size() <= max_line_bytes, ErrorKind::corrupt, "{}: a line of {} bytes, more than {}", where,
-        line.size(), max_line_bytes);
-  const std::optional<size_t> malformed = first_malformed(line);
-  check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {} of the line", where, malformed.value_or(0));
-  Json row = parse_ordered_json(line, where, {.depth = max_depth, .keys = max_keys});
-  check(row.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-  return row;
+/// The renaming that `columns` asks for.
+struct Columns {
+  std::map<std::string, std::string> field_of;  ///< by the file's own name
+  std::vector<std::string> headerless;          ///< by position
+};
+
+constexpr std::array<std::string_view, 8> known_fields{"prompt", "completion", "text",      "instruction",
+                                                       "input",  "output",     "input_ids", "labels"};
+
+std::optional<size_t> position(const std::string& text) {
+  size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && number >= 1 && number <= 1000 ? std::optional(number) : std::nullopt;
+}
+
+Columns read_columns(const std::vector<std::string>& entries) {
+  Columns columns;
+  for (const std::string& entry : entries) {
+    const size_t equals = std::min(entry.find('='), entry.size());
+    const std::string field = entry.substr(0, equals);
+    const bool known = std::ranges::find(known_fields, field) != known_fields.end();
+    check(known && equals + 1 < entry.size(), ErrorKind::invalid,
+          "--columns: '{}' is not field=column with a field of {}", entry, fmt::join(known_fields, ", "));
+    const std::string column = entry.substr(equals + 1);
+    const std::optional<size_t> place = position(column);
+    if (place) columns.headerless.resize(std::max(columns.headerless.size(), *place));
+    std::string& slot = place ? columns.headerless[*place - 1] : columns.field_of[column];
+    check(slot.empty(), ErrorKind::invalid, "--columns: {} is used twice", column);
+    slot = field;
+  }
+  check(columns.headerless.empty() || columns.field_of.empty(), ErrorKind::invalid,
+        "--columns: give names (of a header) or numbers (without one), not both");
+  return columns;
+}
+
+/// The row with the file's names replaced; other keys that would take a field's name are left out.
+Json renamed(const Json& row, const Columns& columns, const std::string& where) {
+  if (columns.field_of.empty()) return row;
+  Json result = Json::object();
+  for (const auto& [name, value] : row.items()) {
+    const auto found = columns.field_of.find(name);
+    if (found != columns.field_of.end()) result[found->second] = value;
+  }
+  for (const auto& [name, field] : columns.field_of) {
+    check(result.contains(field), ErrorKind::invalid, "{}: the row has no \"{}\", which --columns names",
+          where, name);
+  }
+  return result;
 }
 
 }  // namespace
 
-void read_rows(const std::filesystem::path& path, std::string_view format, bool need_completion,
+void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take) {
-  const MmapFile file = MmapFile::open(path);
-  std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
-  const Layout* layout = format.empty() ? nullptr : &named(format);
-  int64_t line_number = 0;
-  int64_t rows = 0;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    ++line_number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", path.string(), line_number);
-    const Json json = parse_line(line, where);
-    const Layout* found = detect(json);
-    if (!layout) layout = found;
-    check(layout != nullptr, ErrorKind::invalid,
-          "{}: no known fields; rows have prompt and completion, text, instruction and output, or input_ids",
-          where);
-    check(json.contains(layout->key) || !found, ErrorKind::invalid,
-          "{}: a row of format {} among rows of format {}", where, found ? found->name : "", layout->name);
-    take(make_row(json, layout->format, need_completion, line_number, where), json);
-    ++rows;
+  const Layout* layout = options.format.empty() ? nullptr : &named(options.format);
+  const Columns columns = read_columns(options.columns);
+  for (const std::filesystem::path& file : data_files(pattern)) {
+    int64_t rows = 0;
+    read_data_file(file, {columns.headerless}, [&](const DataRow& data) {
+      const Json fields = renamed(data.fields, columns, data.where);
+      const Layout* found = detect(fields);
+      if (!layout) layout = found;
+      check(layout != nullptr, ErrorKind::invalid,
+            "{}: no known fields; rows have prompt and completion, text, instruction and output, or "
+            "input_ids; --columns prompt=NAME,completion=NAME gives them other names",
+            data.where);
+      check(fields.contains(layout->key) || !found, ErrorKind::invalid,
+            "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
+            layout->name);
+      take(make_row(fields, layout->format, options.need_completion, data.line, data.where), data.fields);
+      ++rows;
+    });
+    check(rows > 0, ErrorKind::invalid, "{}: no rows", file.string());
   }
-  check(rows > 0, ErrorKind::invalid, "{}: no rows", path.string());
 }
 
 }  // namespace lowrank

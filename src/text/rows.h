@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,7 +10,7 @@
 
 namespace lowrank {
 
-/// How a row of a JSON-lines file is laid out.
+/// How a row is laid out.
 enum class RowFormat {
   prompt_completion,  ///< {"prompt", "completion"}
   text,               ///< {"text"}
@@ -21,20 +20,31 @@ enum class RowFormat {
 
 /// A row as strings, or as ids where it is tokenised already.
 struct Row {
-  int64_t line = 0;  ///< counted from 1
+  std::string where;  ///< file and line, for errors
+  int64_t line = 0;   ///< counted from 1
   RowFormat format = RowFormat::text;
   std::string prompt;      ///< empty for `text`
   std::string completion;  ///< the whole text for `text`
   std::vector<int64_t> input_ids, labels;
 };
 
-/// Calls `take` with every row of a JSON-lines file, in order, and its number of lines read so far. Blank
-/// lines are skipped; CRLF and a byte order mark are accepted. All rows have the first row's format, or
-/// `format` when it is named (prompt, text, alpaca, tokenised). Errors, with file and line: not_found;
-/// invalid for folders, pipes and empty files; corrupt for lines that are no JSON object, no UTF-8, or longer
-/// than 64 MB; invalid for missing or non-string fields and mixed formats. `need_completion`: false for rows
-/// that are only prompts.
-void read_rows(const std::filesystem::path& path, std::string_view format, bool need_completion,
+/// Help for the two options, for commands.
+inline constexpr const char* row_format_help = "prompt, text, alpaca or tokenised; empty: detected";
+inline constexpr const char* columns_help =
+    "prompt=NAME,completion=NAME: other names in the file, or column numbers";
+
+/// What rows of a data set mean.
+struct RowOptions {
+  std::string format;  ///< prompt, text, alpaca or tokenised; empty: detected from the first row
+  std::vector<std::string> columns;  ///< `field=column`: which key or column of the file a field comes from
+  bool need_completion = true;       ///< false for rows that are only prompts
+};
+
+/// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows have the
+/// first row's format, or the named one. In `columns` a whole number names a column of a table without header
+/// by its position, from 1. Errors: as read_data_file; invalid for missing or non-string fields, mixed
+/// formats, `columns` that name no field, and files without rows.
+void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take);
 
 }  // namespace lowrank

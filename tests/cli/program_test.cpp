@@ -119,7 +119,8 @@ TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {
 
 TEST_F(Program, BadDataIsRefusedWithFileAndLine) {
   refused(train(folder.path() / "missing.jsonl"), "missing.jsonl");
-  refused(train(folder.path()), "a folder");
+  std::filesystem::create_directory(folder.path() / "no_data");
+  refused(train(folder.path() / "no_data"), "no .jsonl, .json, .csv or .tsv file");
   refused(train(write("empty.jsonl", "")), "empty.jsonl");
   refused(train(write("blank.jsonl", "\n \n")), "no rows");
   refused(train(write("cut.jsonl", "{\"input_ids\":[1,2]}\n{\"input_ids\":[1,")), "cut.jsonl:2");
@@ -142,7 +143,7 @@ TEST_F(Program, BadModelsAreRefused) {
   refused(with_model(write("y.gguf", "not a model at all, but long enough to be read")), "not a GGUF file");
   std::filesystem::create_directories(folder.path() / "other");
   write("other/config.json", "{\"model_type\":\"mamba\"}");
-  refused("train --dry-run --model " + (folder.path() / "other").string(), "known are llama");
+  refused("train --dry-run --model " + (folder.path() / "other").string(), "known are gemma3_text, llama");
 }
 
 TEST_F(Program, ALossThatIsNotFiniteStopsTheRun) {

@@ -48,7 +48,7 @@ class MethodContract : public testing::TestWithParam<Case> {
   }
 
   Adapter fresh(at::ScalarType type = at::kFloat) const {
-    Adapter adapter = make_adapter(*GetParam().method, GetParam().method->make(), checkpoint->spec(), type);
+    Adapter adapter = make_adapter(*GetParam().method, GetParam().method->make(), *checkpoint, type);
     adapter.method->initialise(*checkpoint, 11);
     return adapter;
   }
@@ -68,10 +68,7 @@ class MethodContract : public testing::TestWithParam<Case> {
     LoadOptions options;
     options.compute = type;
     options.training = training;
-    options.use = [&](const TensorRef& tensor) {
-      const auto found = adapter.plan.uses.find(tensor.name);
-      return found == adapter.plan.uses.end() ? Use::frozen : found->second;
-    };
+    options.use = uses_of(adapter.plan);
     return checkpoint->family().load(checkpoint, options);
   }
 
@@ -142,7 +139,7 @@ TEST_P(MethodContract, LossFallsAndOnlyParametersChange) {
 TEST_P(MethodContract, SavedAndLoadedBitEqual) {
   Adapter adapter = stirred();
   save_adapter(folder.path() / "adapter", adapter, "base");
-  Adapter again = load_adapter(folder.path() / "adapter", checkpoint->spec());
+  Adapter again = load_adapter(folder.path() / "adapter", *checkpoint);
   EXPECT_EQ(again.info, adapter.info);
   EXPECT_TRUE(at::equal(again.parameters->values(), adapter.parameters->values()));
   EXPECT_EQ(again.method->config(), adapter.method->config());
@@ -151,7 +148,7 @@ TEST_P(MethodContract, SavedAndLoadedBitEqual) {
 TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
   Adapter adapter = stirred();
   const bool mergeable = std::ranges::any_of(
-      checkpoint->spec().modules, [&](const Module& module) { return adapter.method->merges(module); });
+      checkpoint->spec().tensors, [&](const TensorRef& tensor) { return adapter.method->merges(tensor); });
   if (!mergeable) GTEST_SKIP() << "cannot be merged by its nature";
   merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged");
   const auto merged = Checkpoint::open(folder.path() / "merged");
@@ -161,9 +158,7 @@ TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
             1e-4);
   EXPECT_THROW(merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged"), Error);
   for (const TensorRef& tensor : checkpoint->spec().tensors) {
-    const Module* module = checkpoint->spec().find_module(tensor.name.substr(0, tensor.name.rfind('.')));
-    const bool changed = module && adapter.method->merges(*module);
-    if (changed || !checkpoint->find(tensor)) continue;
+    if (adapter.method->merges(tensor) || !checkpoint->find(tensor)) continue;
     EXPECT_TRUE(std::ranges::equal(checkpoint->find(tensor)->bytes, merged->find(tensor)->bytes))
         << tensor.name;
   }

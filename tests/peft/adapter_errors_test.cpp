@@ -19,7 +19,7 @@ class AdapterErrors : public testing::Test {
   void SetUp() override {
     test::write_tiny_model(folder.path() / "base", test::tiny_llama_config());
     checkpoint = Checkpoint::open(folder.path() / "base");
-    Adapter adapter = make_adapter(method_named("lora"), method_named("lora").make(), checkpoint->spec());
+    Adapter adapter = make_adapter(method_named("lora"), method_named("lora").make(), *checkpoint);
     adapter.method->initialise(*checkpoint, 1);
     save_adapter(adapter_folder(), adapter, "base");
     config = read_json_file(adapter_folder() / "adapter_config.json", 1 << 20);
@@ -42,7 +42,7 @@ class AdapterErrors : public testing::Test {
   std::string refusal_of_config(const std::string& text) {
     write_file_atomically(adapter_folder() / "adapter_config.json", text);
     try {
-      load_adapter(adapter_folder(), checkpoint->spec());
+      load_adapter(adapter_folder(), *checkpoint);
     } catch (const Error& error) {
       const std::string message = error.what();
       EXPECT_EQ(message.find('\n'), std::string::npos) << message;
@@ -113,10 +113,10 @@ TEST_F(AdapterErrors, UnknownTypeAndFieldsThatChangeTheArithmetic) {
   EXPECT_NE(refusal().find("NO_SUCH"), std::string::npos);
   config["peft_type"] = "LORA";
   config["use_qalora"] = true;
-  config["bias"] = "all";
+  config["velora_config"] = {{"rank", 1}};
   const std::string message = refusal();
   EXPECT_NE(message.find("use_qalora"), std::string::npos) << message;
-  EXPECT_NE(message.find("bias"), std::string::npos) << message;
+  EXPECT_NE(message.find("velora_config"), std::string::npos) << message;
 }
 
 TEST_F(AdapterErrors, RegularExpressionOfCatastrophicBacktracking) {

@@ -23,7 +23,7 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   const std::filesystem::path folder = *shared / "golden" / GetParam();
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
   const auto checkpoint = Checkpoint::open(*path);
-  Adapter adapter = load_adapter(folder, checkpoint->spec());
+  Adapter adapter = load_adapter(folder, *checkpoint);
   EXPECT_EQ(adapter.parameters->count(), expected["trainable_parameters"].get<int64_t>());
   LoadOptions options;
   options.training = true;

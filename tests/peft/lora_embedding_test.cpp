@@ -32,7 +32,7 @@ class LoraEmbedding : public testing::TestWithParam<bool> {
     const MethodInfo& lora = method_named("lora");
     std::unique_ptr<Method> method = lora.make();
     apply(method->fields(), {{"target_modules", "embed_tokens,q_proj"}, {"rank", 3}}, "test");
-    Adapter adapter = make_adapter(lora, std::move(method), checkpoint_->spec(), type);
+    Adapter adapter = make_adapter(lora, std::move(method), *checkpoint_, type);
     adapter.method->initialise(*checkpoint_, 3);
     const at::NoGradGuard no_grad;
     Philox random(4);
@@ -86,7 +86,7 @@ TEST_P(LoraEmbedding, KeysAndShapesArePeftsAndComeBack) {
   EXPECT_EQ(adapter.parameters->at(prefix + "A").sizes(), (std::vector<int64_t>{3, 64}));
   EXPECT_EQ(adapter.parameters->at(prefix + "B").sizes(), (std::vector<int64_t>{32, 3}));
   save_adapter(folder_.path() / "adapter", adapter, "base");
-  const Adapter again = load_adapter(folder_.path() / "adapter", checkpoint_->spec());
+  const Adapter again = load_adapter(folder_.path() / "adapter", *checkpoint_);
   EXPECT_TRUE(at::equal(again.parameters->values(), adapter.parameters->values()));
 }
 
@@ -101,7 +101,7 @@ TEST(LoraOrthogonal, StartsAtTheBaseWithFactorsThatAreNotZero) {
   const auto with_rank = [&](int64_t rank) {
     std::unique_ptr<Method> method = lora.make();
     apply(method->fields(), {{"init", "orthogonal"}, {"rank", rank}}, "test");
-    Adapter adapter = make_adapter(lora, std::move(method), checkpoint->spec());
+    Adapter adapter = make_adapter(lora, std::move(method), *checkpoint);
     adapter.method->initialise(*checkpoint, 3);
     return adapter;
   };

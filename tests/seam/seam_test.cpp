@@ -8,7 +8,7 @@
 #include <ATen/ops/relu.h>
 #include <gtest/gtest.h>
 
-#include "peft/method.h"
+#include "peft/adapter_file.h"
 #include "seam/post_norm_encoder.h"
 #include "support/gradient_check.h"
 #include "support/tiny_model.h"
@@ -40,10 +40,7 @@ struct Tiny {
     LoadOptions options;
     options.compute = at::kDouble;
     options.training = true;
-    options.use = [&](const TensorRef& tensor) {
-      const auto found = plan.uses.find(tensor.name);
-      return found == plan.uses.end() ? Use::frozen : found->second;
-    };
+    options.use = uses_of(plan);
     model = checkpoint->family().load(checkpoint, options);
     parameters = std::make_unique<ParameterSet>(plan.parameters, at::kDouble);
     Philox random(5);
@@ -260,7 +257,7 @@ TEST(Seam, TrainedBaseWeightsAreNeverPacked) {
 /// A rank budget: the regulariser enters once a step, and `after_step` sees the gradients beside the new
 /// values (AdaLoRA, Zhang et al. 2023).
 struct StepWatcher : SpikeMethod {
-  TrainPlan plan(const ModelSpec&) override { return {{{"E", {4}}}, {}, {}}; }
+  TrainPlan plan(const ModelSpec&) override { return {{{"E", {4}}}, {}, {}, {}}; }
   std::optional<Patch> patch(const Context&, const Module& module) const override {
     if (module.role != Role::query) return std::nullopt;
     Patch patch;

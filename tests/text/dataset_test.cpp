@@ -28,7 +28,7 @@ Row prompt_row(const std::string& prompt, const std::string& completion) {
 Dataset dataset_of(std::string_view text, const Tokenizer* tokenizer, int64_t max_length = 0,
                    int64_t vocabulary = 1000) {
   const Scratch scratch;
-  return load_dataset(scratch.write("rows.jsonl", text), tokenizer, vocabulary, {"", max_length});
+  return load_dataset(scratch.write("rows.jsonl", text), tokenizer, vocabulary, {"", {}, max_length});
 }
 
 TEST(EncodeRow, PromptAndCompletionAreTokenisedApart) {

@@ -11,7 +11,7 @@ namespace {
 std::vector<Row> rows_of(const std::filesystem::path& path, std::string_view format = "",
                          bool need_completion = true) {
   std::vector<Row> rows;
-  read_rows(path, format, need_completion,
+  read_rows(path, {std::string(format), {}, need_completion},
             [&](Row row, const nlohmann::ordered_json&) { rows.push_back(std::move(row)); });
   return rows;
 }
@@ -95,7 +95,7 @@ TEST(Rows, PromptsAloneAreEnoughForGeneration) {
   const Scratch scratch;
   const auto path = scratch.write("rows.jsonl", R"({"z":1.5,"prompt":"p","a":[1,{"k":null}]})");
   nlohmann::ordered_json untouched;
-  read_rows(path, "", false, [&](const Row& row, const nlohmann::ordered_json& json) {
+  read_rows(path, {"", {}, false}, [&](const Row& row, const nlohmann::ordered_json& json) {
     EXPECT_EQ(row.prompt, "p");
     untouched = json;
   });
@@ -163,7 +163,7 @@ TEST(Rows, EmptyFilesHaveNoRows) {
 TEST(Rows, OnlyFilesAreRead) {
   const Scratch scratch;
   expect_failure(ErrorKind::not_found, "none.jsonl", [&] { rows_of(scratch.path() / "none.jsonl"); });
-  expect_failure(ErrorKind::invalid, "a folder where a file is expected", [&] { rows_of(scratch.path()); });
+  expect_failure(ErrorKind::invalid, "no .jsonl, .json, .csv or .tsv file", [&] { rows_of(scratch.path()); });
   const auto fifo = scratch.path() / "fifo";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   expect_failure(ErrorKind::invalid, "not a regular file", [&] { rows_of(fifo); });

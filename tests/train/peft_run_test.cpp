@@ -36,7 +36,7 @@ TrainOptions options_of_the_run() {
 }
 
 std::vector<StepResult> run(const Reference& reference, const TrainOptions& options, at::ScalarType type) {
-  Adapter adapter = load_adapter(test::fixture("smollm2/peft_adapter"), reference.checkpoint->spec());
+  Adapter adapter = load_adapter(test::fixture("smollm2/peft_adapter"), *reference.checkpoint);
   LoadOptions load;
   load.compute = type;
   load.training = true;

@@ -21,8 +21,10 @@ int run(const std::vector<std::string>& arguments) {
   Arguments parser("evaluate", "mean loss over the target tokens of a data set");
   parser.add(session_options.fields());
   parser.add(
-      {field("adapter", adapter, "adapter folder"), field("data", data, "JSON-lines file"),
-       field("format", dataset_options.format, "prompt, text, alpaca or tokenised; empty: detected"),
+      {field("adapter", adapter, "adapter folder"),
+       field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+       field("format", dataset_options.format, row_format_help),
+       field("columns", dataset_options.columns, columns_help),
        limited(field("max_length", dataset_options.max_length, "tokens a row; 0: no limit"), 0, 1 << 24),
        limited(field("batch_size", batch_size, "rows computed together"), 1, 1 << 16),
        field("json", json, "the result as JSON on standard output")});

@@ -16,7 +16,8 @@ namespace {
 struct Options {
   SessionOptions session;
   GenerationOptions generation;
-  std::string adapter, prompt, data, output;
+  std::string adapter, prompt, data, output, format;
+  std::vector<std::string> columns;
   bool json = false;
 };
 
@@ -38,12 +39,13 @@ void generate_one(const Session& session, const Tokenizer& tokenizer, const Opti
 void generate_rows(const Session& session, const Tokenizer& tokenizer, const Options& options) {
   std::vector<nlohmann::ordered_json> rows;
   std::vector<std::vector<int64_t>> prompts;
-  read_rows(options.data, "", false, [&](const Row& row, const nlohmann::ordered_json& json) {
-    check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca, ErrorKind::invalid,
-          "{}:{}: the row has no prompt", options.data, row.line);
-    rows.push_back(json);
-    prompts.push_back(encode_prompt(tokenizer, row.prompt));
-  });
+  read_rows(options.data, {options.format, options.columns, false},
+            [&](const Row& row, const nlohmann::ordered_json& json) {
+              check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca,
+                    ErrorKind::invalid, "{}: the row has no prompt", row.where);
+              rows.push_back(json);
+              prompts.push_back(encode_prompt(tokenizer, row.prompt));
+            });
   const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation);
   std::string text;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -65,7 +67,9 @@ int run(const std::vector<std::string>& arguments) {
   parser.add(
       {field("adapter", options.adapter, "adapter folder"),
        field("prompt", options.prompt, "a text to continue; the result is streamed to standard output"),
-       field("data", options.data, "JSON-lines file with prompts"),
+       field("data", options.data,
+             "rows with prompts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+       field("format", options.format, row_format_help), field("columns", options.columns, columns_help),
        field("output", options.output, "file for the rows with their completions; empty: standard output"),
        limited(field("max_new_tokens", options.generation.max_new_tokens, "tokens to generate at most"), 0,
                1 << 20),

@@ -78,7 +78,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
   const auto checkpoint = Checkpoint::open(options.model);
-  const Adapter adapter = load_adapter(options.adapter, checkpoint->spec());
+  const Adapter adapter = load_adapter(options.adapter, *checkpoint);
   const MergeResult result =
       merge_to_folder(*checkpoint, adapter, type_of(options.merged_type), options.output);
   info("{}: {} of {} tensors changed, {} bytes{}", options.output, result.changed, result.tensors,

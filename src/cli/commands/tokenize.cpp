@@ -11,7 +11,8 @@ namespace lowrank {
 namespace {
 
 struct Options {
-  std::string model, data, text;
+  std::string model, data, text, format;
+  std::vector<std::string> columns;
   bool json = false, lines = false, special = false;
 };
 
@@ -36,10 +37,13 @@ void print_lines(const Tokenizer& tokenizer, const Options& options) {
 
 int run(const std::vector<std::string>& arguments) {
   Options options;
-  Arguments parser("tokenize",
-                   "prints token ids: of a text, or of a JSON-lines file's rows as training sees them");
+  Arguments parser("tokenize", "prints token ids: of a text, or of a data set's rows as training sees them");
   parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-              field("text", options.text, "a text"), field("data", options.data, "JSON-lines file"),
+              field("text", options.text, "a text"),
+              field("data", options.data,
+                    "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+              field("format", options.format, row_format_help),
+              field("columns", options.columns, columns_help),
               field("lines", options.lines, "--data is plain text; every line by itself"),
               field("special_tokens", options.special,
                     "with the post-processor's special tokens (--text and --lines)"),
@@ -53,9 +57,10 @@ int run(const std::vector<std::string>& arguments) {
   } else if (options.lines) {
     print_lines(tokenizer, options);
   } else {
-    read_rows(options.data, "", true, [&](const Row& row, const nlohmann::ordered_json&) {
-      print(tokenizer, encode_row(tokenizer, row).tokens, options);
-    });
+    read_rows(options.data, {options.format, options.columns, true},
+              [&](const Row& row, const nlohmann::ordered_json&) {
+                print(tokenizer, encode_row(tokenizer, row).tokens, options);
+              });
   }
   return 0;
 }

@@ -29,11 +29,12 @@ struct Options {
   std::vector<Field> fields() {
     return {
         field("method", method, "what is trained; `lowrank methods` lists them"),
-        field("data", data, "JSON-lines file of training rows"),
-        field("eval_data", eval_data,
-              "JSON-lines file that is evaluated during training; the best adapter is kept"),
+        field("data", data,
+              "training rows: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+        field("eval_data", eval_data, "rows that are evaluated during training; the best adapter is kept"),
         limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
-        field("format", dataset.format, "prompt, text, alpaca or tokenised; empty: detected"),
+        field("format", dataset.format, row_format_help),
+        field("columns", dataset.columns, columns_help),
         limited(field("max_length", dataset.max_length, "tokens a row; 0: the model's context"), 0, 1 << 24),
         field("output", output, "folder for the adapter and the run's records"),
         field("init_adapter", init_adapter, "adapter folder to start from, with its own options"),
@@ -70,7 +71,7 @@ Data load_data(const Options& options, const ModelSpec& spec) {
 }
 
 void tell_plan(const Adapter& adapter, const ModelSpec& spec) {
-  const int64_t count = adapter.parameters->count();
+  const int64_t count = parameter_count(adapter.plan);
   info("{}: {} trained parameters in {} tensors ({:.3f} % of the model's {}), {} modules", adapter.info->name,
        count, adapter.plan.parameters.size(),
        100.0 * static_cast<double>(count) / static_cast<double>(spec.parameters()), spec.parameters(),
@@ -98,8 +99,8 @@ int train(Options& options, std::unique_ptr<Method> method) {
   const auto checkpoint = open_model(options.session);
   const ModelSpec& spec = checkpoint->spec();
   Adapter adapter = options.init_adapter.empty()
-                        ? make_adapter(method_named(options.method), std::move(method), spec)
-                        : load_adapter(options.init_adapter, spec);
+                        ? make_adapter(method_named(options.method), std::move(method), *checkpoint)
+                        : load_adapter(options.init_adapter, *checkpoint);
   tell_plan(adapter, spec);
   const Data data = load_data(options, spec);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
@@ -126,9 +127,9 @@ int train(Options& options, std::unique_ptr<Method> method) {
 int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
   const ModelSpec spec = read_spec(options.session.model);
-  const Adapter adapter = make_adapter(method_named(options.method), std::move(method), spec);
+  const Adapter adapter = plan_adapter(method_named(options.method), std::move(method), spec);
   nlohmann::ordered_json out = {{"configuration", resolved(fields)},
-                                {"trained_parameters", adapter.parameters->count()},
+                                {"trained_parameters", parameter_count(adapter.plan)},
                                 {"model_parameters", spec.parameters()},
                                 {"targets", adapter.plan.targets}};
   std::cout << out.dump(2) << '\n';

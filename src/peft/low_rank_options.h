@@ -1,0 +1,37 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "model/spec.h"
+#include "peft/target_options.h"
+
+namespace lowrank {
+
+/// The options of methods that add s B A to a weight, as PEFT's LoraConfig has them.
+struct LowRankOptions {
+  int64_t rank = 8;
+  double alpha = 16;
+  std::string scaling = "alpha/r";
+  double dropout = 0;
+  std::map<std::string, double> rank_pattern, alpha_pattern;
+  TargetOptions targets;
+  std::string init = "true";  ///< see `initialise_factors`
+  bool lora_bias = false;
+  std::string bias = "none";
+  std::vector<std::string> modules_to_save;
+  std::vector<int64_t> trainable_token_indices;
+  bool ensure_weight_tying = false;
+
+  std::vector<Field> fields();
+
+  /// r of a module. Errors: invalid when the pattern gives no whole number above zero.
+  int64_t rank_of(const Module& module) const;
+  /// s of a module with rank r: alpha / r, alpha / sqrt(r) or 1 / alpha. Errors: invalid when it is not
+  /// positive.
+  double scale_of(const Module& module, int64_t rank) const;
+};
+
+}  // namespace lowrank

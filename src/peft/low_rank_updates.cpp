@@ -1,0 +1,180 @@
+#include "peft/low_rank_updates.h"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/tensor.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "peft/low_rank_init.h"
+
+namespace lowrank {
+namespace {
+
+std::string key(const Module& module, const char* factor) {
+  return module.is_linear() ? fmt::format("base_model.model.{}.lora_{}.weight", module.name, factor)
+                            : fmt::format("base_model.model.{}.lora_embedding_{}", module.name, factor);
+}
+
+std::string bias_key(const Module& module) {
+  return fmt::format("base_model.model.{}.lora_B.bias", module.name);
+}
+
+/// s (A[:, i])^T B^T for each id i, [T, d]; zero for virtual tokens.
+at::Tensor embedding_update(const LowRankFactors& f, const std::vector<int64_t>& tokens) {
+  const at::Tensor ids = at::tensor(tokens, at::kLong);
+  const at::Tensor columns = f.a.index_select(1, ids.clamp_min(0)) * ids.ne(virtual_token);
+  return at::mm(columns.t(), f.b.t()) * f.scale;
+}
+
+}  // namespace
+
+TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& options) {
+  TrainPlan plan;
+  options_ = options;
+  factors_.clear();
+  by_module_.clear();
+  embedding_.reset();
+  saved_ = {};
+  tied_ = options_.ensure_weight_tying && spec.tied_head;
+  const Module& embedding = *std::ranges::find(spec.modules, Role::embedding, &Module::role);
+  for (const Module* module : select_modules(spec, options_.targets.targets())) {
+    if (is_saved_whole(module->name, options_.modules_to_save)) continue;
+    // A tied head's adapter is the embedding's.
+    const Module& adapted = tied_ && module->role == Role::head ? embedding : *module;
+    if (!find(adapted.name)) add_factors(spec, adapted, plan);
+  }
+  check(!factors_.empty(), ErrorKind::invalid, "target_modules: all of them are in modules_to_save");
+  if (tied_ && embedding_) {
+    const Module& head = *std::ranges::find(spec.modules, Role::head, &Module::role);
+    plan.copies.push_back({key(head, "A"), key(embedding, "B"), true});
+    plan.copies.push_back({key(head, "B"), key(embedding, "A"), true});
+  }
+  add_saved(spec);
+  saved_.plan(plan);
+  rows_.plan(spec, options_.trainable_token_indices, plan);
+  for (const TensorRef& tensor : spec.tensors) {
+    const bool both = rows_.changes(tensor) && (saved_.holds(tensor) || find(tensor.module_name()));
+    check(!both, ErrorKind::unsupported,
+          "trainable_token_indices cannot stand beside an adapter or modules_to_save on {}",
+          tensor.module_name());
+  }
+  return plan;
+}
+
+void LowRankUpdates::add_factors(const ModelSpec& spec, const Module& module, TrainPlan& plan) {
+  check(module.role != Role::position, ErrorKind::unsupported,
+        "target_modules: {} holds positions, which LoRA does not adapt", module.name);
+  const int64_t rank = options_.rank_of(module);
+  check(options_.init != "orthogonal" || rank % 2 == 0, ErrorKind::invalid,
+        "init orthogonal needs an even rank, not {}", rank);
+  if (module.role == Role::embedding) embedding_ = factors_.size();
+  by_module_[module.name] = factors_.size();
+  const bool has_base_bias = spec.find_tensor(module.name + ".bias") != nullptr;
+  factors_.push_back(
+      {&module, rank, options_.scale_of(module, rank), factors_.size(), has_base_bias, {}, {}, {}});
+  plan.parameters.push_back({key(module, "A"), {rank, module.in}});
+  plan.parameters.push_back({key(module, "B"), {module.out, rank}});
+  if (has_bias(module)) plan.parameters.push_back({bias_key(module), {module.out}});
+  plan.targets.push_back(module.name);
+}
+
+void LowRankUpdates::add_saved(const ModelSpec& spec) {
+  const auto is_adapted = [&](const TensorRef& tensor) { return find(tensor.module_name()) != nullptr; };
+  std::vector<const TensorRef*> tensors = tensors_to_save(spec, options_.modules_to_save);
+  for (const TensorRef* tensor : biases_to_train(spec, options_.bias, modules())) tensors.push_back(tensor);
+  for (const TensorRef* tensor : tensors) {
+    const bool shared = tied_ && (tensor->role == Role::head || tensor->role == Role::embedding);
+    if (!shared) {
+      saved_.add(*tensor, saved_key(*tensor, is_adapted(*tensor)));
+      continue;
+    }
+    const TensorRef& table = *std::ranges::find(spec.tensors, Role::embedding, &TensorRef::role);
+    const TensorRef& head = *std::ranges::find(spec.tensors, Role::head, &TensorRef::role);
+    saved_.add(table, saved_key(table, false));
+    saved_.add_copy(head, table, saved_key(head, false));
+  }
+}
+
+void LowRankUpdates::bind(const ParameterSet& parameters) {
+  for (LowRankFactors& f : factors_) {
+    f.a = parameters.at(key(*f.module, "A"));
+    f.b = parameters.at(key(*f.module, "B"));
+    if (has_bias(*f.module)) f.bias = parameters.at(bias_key(*f.module));
+  }
+  saved_.bind(parameters);
+  rows_.bind(parameters);
+}
+
+void LowRankUpdates::initialise(const Checkpoint& base, uint64_t seed) {
+  at::Generator generator = seeded_generator(seed);
+  for (const LowRankFactors& f : factors_) {
+    const auto fill = f.module->is_linear() ? initialise_factors : initialise_embedding_factors;
+    fill(f.a, f.b, options_.init, generator);
+  }
+  saved_.initialise(base);
+  rows_.initialise();
+}
+
+at::Tensor LowRankUpdates::embed(const Context& context, const Embedding& embedding,
+                                 const at::Tensor& plain) const {
+  const std::vector<int64_t>& tokens = context.batch->tokens;
+  const at::Tensor rows = rows_.replace(plain, tokens, embedding.scale());
+  if (!embedding_) return rows;
+  return rows + embedding_update(factors_[*embedding_], tokens) * embedding.scale();
+}
+
+std::optional<Patch> LowRankUpdates::patch(const Context& context, const Module& module) const {
+  Patch patch;
+  patch.end = module.out;
+  if (tied_ && embedding_ && module.role == Role::head) {
+    const LowRankFactors& f = factors_[*embedding_];
+    patch.A = f.b.t();
+    patch.B = f.a.t();
+    patch.scale = f.scale;
+    return patch;
+  }
+  const LowRankFactors* f = find(module.name);
+  if (!f) return rows_.head_patch(module);
+  patch.A = f->a;
+  patch.B = f->b;
+  if (f->bias.defined()) patch.bias = f->bias * f->scale;
+  patch.scale = f->scale;
+  if (context.training) patch.dropout = {options_.dropout, derive_seed(context.dropout_seed, f->number)};
+  return patch;
+}
+
+bool LowRankUpdates::merges(const TensorRef& tensor) const {
+  if (saved_.holds(tensor) || rows_.changes(tensor)) return true;
+  if (tensor.role == Role::head && tied_) return embedding_.has_value();
+  const LowRankFactors* f = find(tensor.module_name());
+  return f && (tensor.is_weight() || f->bias.defined());
+}
+
+std::optional<at::Tensor> LowRankUpdates::merged(const TensorRef& tensor, const at::Tensor& value) const {
+  if (const std::optional<at::Tensor> trained = saved_.value(tensor)) return trained;
+  if (const std::optional<at::Tensor> replaced = rows_.merged(tensor, value)) return replaced;
+  const bool follows = tensor.role == Role::head && tied_;
+  const LowRankFactors& f = follows ? factors_[*embedding_] : *find(tensor.module_name());
+  check(!f.bias.defined() || f.has_base_bias, ErrorKind::unsupported,
+        "lora_bias cannot be merged into {}, which has no bias", f.module->name);
+  if (!tensor.is_weight()) return value + f.bias * f.scale;
+  if (f.module->is_linear()) return at::addmm(value, f.b, f.a, 1, f.scale);
+  return at::addmm(value, f.a.t(), f.b.t(), 1, f.scale);
+}
+
+std::vector<const Module*> LowRankUpdates::modules() const {
+  std::vector<const Module*> modules;
+  for (const LowRankFactors& f : factors_) modules.push_back(f.module);
+  return modules;
+}
+
+const LowRankFactors* LowRankUpdates::find(std::string_view module) const {
+  const auto found = by_module_.find(module);
+  return found == by_module_.end() ? nullptr : &factors_[found->second];
+}
+
+}  // namespace lowrank

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/checkpoint.h"
+#include "peft/low_rank_options.h"
+#include "peft/method.h"
+#include "peft/token_rows.h"
+#include "peft/trained_tensors.h"
+
+namespace lowrank {
+
+/// The factors of one adapted module.
+struct LowRankFactors {
+  const Module* module = nullptr;
+  int64_t rank = 0;
+  double scale = 0;     ///< s
+  uint64_t number = 0;  ///< among the adapted ones; makes dropout masks differ
+  bool has_base_bias = false;
+  at::Tensor a;     ///< A [r, in]; of an embedding [r, V]
+  at::Tensor b;     ///< B [out, r]; of an embedding [d, r]
+  at::Tensor bias;  ///< [out], undefined without `lora_bias`
+};
+
+/// What methods that add s B A to weights share: the factors of all targeted modules, the tensors and rows
+/// that train beside them, and the hooks for all of these. On an embedding y = E[i] + s B A[:, i]; a head
+/// tied to it stays as it is, or has A' = B^T and B' = A^T with `ensure_weight_tying`. Keys are PEFT's.
+class LowRankUpdates {
+ public:
+  /// Errors: as `select_modules`, and options that contradict each other or the model.
+  TrainPlan plan(const ModelSpec& spec, const LowRankOptions& options);
+  void bind(const ParameterSet& parameters);
+  void attach(const Checkpoint& base) { rows_.attach(base); }
+  void initialise(const Checkpoint& base, uint64_t seed);
+
+  at::Tensor embed(const Context& context, const Embedding& embedding, const at::Tensor& plain) const;
+  std::optional<Patch> patch(const Context& context, const Module& module) const;
+  /// The value of a tensor that trains whole; nothing for others.
+  std::optional<at::Tensor> value(const TensorRef& tensor) const { return saved_.value(tensor); }
+
+  bool merges(const TensorRef& tensor) const;
+  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
+  bool keeps_tied_head() const { return tied_ || !rows_.empty(); }
+
+  std::vector<const Module*> modules() const;
+
+ private:
+  const LowRankFactors* find(std::string_view module) const;
+  bool has_bias(const Module& module) const { return options_.lora_bias && module.is_linear(); }
+  void add_factors(const ModelSpec& spec, const Module& module, TrainPlan& plan);
+  void add_saved(const ModelSpec& spec);
+
+  LowRankOptions options_;
+  std::vector<LowRankFactors> factors_;
+  std::map<std::string, size_t, std::less<>> by_module_;
+  std::optional<size_t> embedding_;  ///< the embedding's factors
+  bool tied_ = false;                ///< the head follows the embedding
+  TrainedTensors saved_;
+  TokenRows rows_;
+};
+
+}  // namespace lowrank

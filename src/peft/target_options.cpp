@@ -1,0 +1,63 @@
+#include "peft/target_options.h"
+
+#include <cmath>
+
+#include <fmt/ranges.h>
+
+namespace lowrank {
+
+std::vector<Field> TargetOptions::fields() {
+  return {
+      field("target_modules", target_modules, "names, a regular expression, or all-linear"),
+      field("exclude_modules", exclude_modules, "names or a regular expression; wins over target_modules"),
+      field("layers_to_transform", layers_to_transform, "only these layers (with names as target_modules)"),
+      field("layers_pattern", layers_pattern,
+            "name before the layer's number, where it is not the usual one"),
+  };
+}
+
+TargetModules TargetOptions::targets() const {
+  TargetModules targets;
+  read_targets(target_modules, targets.names, targets.expression);
+  read_targets(exclude_modules, targets.excluded_names, targets.excluded_expression);
+  targets.layers = layers_to_transform;
+  targets.layers_pattern = layers_pattern;
+  return targets;
+}
+
+void TargetOptions::write(nlohmann::json& config) const {
+  const TargetModules names = targets();
+  config["target_modules"] = write_targets(names.names, names.expression);
+  config["exclude_modules"] = write_targets(names.excluded_names, names.excluded_expression);
+  config["layers_to_transform"] =
+      layers_to_transform.empty() ? nlohmann::json() : nlohmann::json(layers_to_transform);
+  config["layers_pattern"] = layers_pattern.empty() ? nlohmann::json() : nlohmann::json(layers_pattern);
+}
+
+void TargetOptions::read(const nlohmann::json& config, const std::string& where) {
+  nlohmann::json options = nlohmann::json::object();
+  for (const char* name : {"layers_to_transform", "layers_pattern"}) {
+    if (!is_given(config, name)) continue;
+    options[name] = config[name].is_array() ? config[name] : nlohmann::json::array({config[name]});
+  }
+  apply(fields(), options, where);
+  for (const auto& [name, target] :
+       {std::pair{"target_modules", &target_modules}, std::pair{"exclude_modules", &exclude_modules}}) {
+    if (!is_given(config, name)) continue;
+    std::vector<std::string> listed;
+    std::string expression;
+    read_targets(config[name], where + ": " + name, listed, expression);
+    *target = expression.empty() ? fmt::format("{}", fmt::join(listed, ",")) : expression;
+  }
+}
+
+nlohmann::json json_number(double value) {
+  return value == std::floor(value) ? nlohmann::json(static_cast<int64_t>(value)) : nlohmann::json(value);
+}
+
+bool is_given(const nlohmann::json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && !found->is_null();
+}
+
+}  // namespace lowrank

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fields.h"
+#include "peft/target_modules.h"
+
+namespace lowrank {
+
+/// The options by which a method names the modules that it adapts.
+struct TargetOptions {
+  std::string target_modules = "q_proj,v_proj";
+  std::string exclude_modules;
+  std::vector<int64_t> layers_to_transform;
+  std::vector<std::string> layers_pattern;
+
+  std::vector<Field> fields();
+  TargetModules targets() const;
+
+  /// The fields of adapter_config.json, as PEFT writes them, and back. Errors: invalid, the key named.
+  void write(nlohmann::json& config) const;
+  void read(const nlohmann::json& config, const std::string& where);
+};
+
+/// A whole number as one, for files.
+nlohmann::json json_number(double value);
+
+/// True when the key is there and not null.
+bool is_given(const nlohmann::json& config, const char* key);
+
+}  // namespace lowrank

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/checkpoint.h"
+#include "peft/method.h"
+
+namespace lowrank {
+
+/// Base tensors that are trained beside an adapter, starting from their own values (PEFT's `modules_to_save`
+/// and `bias`).
+class TrainedTensors {
+ public:
+  /// `key`: name in the adapter file. A tensor that is there already stays as it is.
+  void add(const TensorRef& tensor, std::string key);
+  /// The tensor has the value of another that is trained, and is written under `key`, too.
+  void add_copy(const TensorRef& tensor, const TensorRef& of, std::string key);
+
+  /// Adds parameters, uses and copies.
+  void plan(TrainPlan& plan) const;
+  void bind(const ParameterSet& parameters);
+  void initialise(const Checkpoint& base) const;
+
+  /// The trained value; nothing for other tensors.
+  std::optional<at::Tensor> value(const TensorRef& tensor) const;
+  bool holds(const TensorRef& tensor) const { return entries_.contains(tensor.name); }
+
+ private:
+  struct Entry {
+    const TensorRef* tensor = nullptr;
+    std::string key;
+    const TensorRef* copy_of = nullptr;
+    at::Tensor value;
+  };
+  std::map<std::string, Entry, std::less<>> entries_;
+};
+
+/// The tensors of the modules that `names` names as PEFT's modules_to_save: any part of the model whose
+/// dotted path ends with a name. Errors: invalid when a name matches nothing.
+std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::vector<std::string>& names);
+
+/// True when PEFT leaves the module out of target_modules because it is (in) a module to save.
+bool is_saved_whole(const std::string& module, const std::vector<std::string>& names);
+
+/// The biases of PEFT's `bias`: none of them, `all`, or `lora_only` those of `adapted` modules.
+std::vector<const TensorRef*> biases_to_train(const ModelSpec& spec, const std::string& which,
+                                              const std::vector<const Module*>& adapted);
+
+/// The key of a base tensor in the adapter file; `adapted`: its module is wrapped by the adapter.
+std::string saved_key(const TensorRef& tensor, bool adapted);
+
+}  // namespace lowrank

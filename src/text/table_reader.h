@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/data_files.h"
+
+namespace lowrank {
+
+/// How a table is written.
+struct TableFormat {
+  char separator = ',';
+  bool quotes = true;                ///< "..." around fields, "" for a quotation mark in them (RFC 4180)
+  std::vector<std::string> columns;  ///< empty: the first row names them
+};
+
+/// Calls `take` with every row of a table, the fields as strings in the order of the columns. Columns with an
+/// empty name are left out. Errors: corrupt, with the line, for rows of another number of fields and for
+/// quotation marks that do not close; invalid for columns that stand twice.
+void read_table(std::string_view text, const std::string& file, const TableFormat& format,
+                const std::function<void(DataRow)>& take);
+
+}  // namespace lowrank
