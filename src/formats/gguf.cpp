@@ -48,10 +48,10 @@ Placed read_entry(GgufCursor& cursor) {
   }
   const auto type = cursor.number<uint32_t>(name);
   const auto dtype = dtype_of_gguf(type);
-  check(dtype.has_value(), ErrorKind::unsupported,
-        "{}: byte {}: tensor {} has the GGML type {}; read are F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, "
-        "Q8_0 and whole numbers",
-        where, cursor.offset() - 4, in_quotes(name), gguf_type_name(type));
+  if (!dtype) {
+    fail(ErrorKind::unsupported, "{}: byte {}: tensor {} has the GGML type {}; read are {}", where,
+         cursor.offset() - 4, in_quotes(name), gguf_type_name(type), gguf_types_read());
+  }
   placed.tensor.dtype = *dtype;
   const auto count = element_count(placed.tensor.shape);
   const auto bytes = count ? byte_count(*dtype, *count) : std::nullopt;

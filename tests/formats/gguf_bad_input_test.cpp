@@ -109,8 +109,9 @@ TEST_F(GgufBadInput, Tensors) {
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 255), "unknown (255)");
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 0xFFFFFFFF), "unknown (4294967295)");
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 4), "unknown (4)");
-  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 12), "Q4_K (12)");
-  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 14), "Q6_K (14)");
+  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 16), "IQ2_XXS (16); read are F64, F32");
+  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 34), "Q6_K, IQ4_NL, IQ4_XS");
+  refuse(one_tensor("t", {128}, 12), "whole blocks of Q4_K");
 }
 
 TEST_F(GgufBadInput, Places) {
