@@ -126,13 +126,6 @@ TEST_F(GgufBadInput, Places) {
   refuse(GgufBytes(2, 0).tensor("a", {8}, 0, 0).tensor("a", {8}, 0, 32).with_data(128), "\"a\" stands twice");
 }
 
-TEST_F(GgufBadInput, SplitFiles) {
-  refuse(ErrorKind::unsupported, one_key().key("split.count", GgufBytes::u16, uint16_t{2}).with_data(0),
-         "split.count");
-  EXPECT_NO_THROW(GgufFile::open(
-      folder_.write("good.gguf", one_key().key("split.count", GgufBytes::u16, uint16_t{1}).with_data(0))));
-}
-
 /// A file is read to the end of its last tensor, after which only padding may follow.
 TEST_F(GgufBadInput, CutShortAnywhere) {
   const auto good = test::fixture("formats/blocks.gguf");
