@@ -4,6 +4,7 @@
 
 #include "formats/block_formats.h"
 #include "formats/gguf.h"
+#include "formats/gguf_metadata.h"
 #include "support/expect_error.h"
 #include "support/gguf_bytes.h"
 #include "support/places.h"
@@ -39,6 +40,12 @@ TEST(GgufSplit, AnyPartOpensAllParts) {
   }
 }
 
+TEST(GgufSplit, TheJoinedModelHasNoKeysOfASplitOne) {
+  const GgufMetadata metadata(GgufFile::open(test::fixture("formats/split") / part_name(2)));
+  EXPECT_NE(metadata.find("test.text"), nullptr);
+  for (const GgufMetadata::Entry& entry : metadata.entries()) EXPECT_FALSE(entry.key.starts_with("split."));
+}
+
 /// llama-gguf-split leaves split.count 0 in what it merges.
 TEST(GgufSplit, OnePartOrNoneIsAModelOfItsOwn) {
   const test::TemporaryFolder folder;
@@ -47,6 +54,7 @@ TEST(GgufSplit, OnePartOrNoneIsAModelOfItsOwn) {
     bytes.key("split.count", GgufBytes::u16, count);
     const GgufFile file = GgufFile::open(folder.write("any-name.gguf", bytes.bytes()));
     EXPECT_EQ(file.part_count(), 1U);
+    EXPECT_EQ(GgufMetadata(file).entries().size(), 1U) << "a single file's keys are kept";
   }
 }
 
