@@ -56,7 +56,7 @@ function(lowrank_source_flags source)
   if(source MATCHES "_avx512bf16\\.cpp$")
     set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON
       COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma")
-  elseif(source MATCHES "(block_formats|block_decode)\\.cpp$")
+  elseif(source MATCHES "(block_formats|block_decode|k_quants|iq4_quants|quantise)\\.cpp$")
     # GCC would contract d*q+m into one rounding where the reference rounds twice.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-ffp-contract=off;-O3")
   elseif(source MATCHES "/parallel\\.cpp$")

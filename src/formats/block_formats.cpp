@@ -6,17 +6,14 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "formats/block_bytes.h"
+#include "formats/iq4_quants.h"
+#include "formats/k_quants.h"
 
 namespace lowrank {
 namespace {
 
 constexpr int block_values = 32;
-
-float half_at(const std::byte* bytes) {
-  uint16_t bits = 0;
-  std::memcpy(&bits, bytes, sizeof bits);
-  return float_from_f16(bits);
-}
 
 /// The 4-bit halves of 16 bytes: value j in the low half of byte j, value j + 16 in the high half.
 std::array<uint8_t, block_values> nibbles(const std::byte* bytes) {
@@ -87,10 +84,36 @@ void convert(const std::byte* source, std::span<float> out, Convert to_float) {
   }
 }
 
-void expand_blocks(DType dtype, const std::byte* source, std::span<float> out,
-                   void (*one)(const std::byte*, float*)) {
-  const int stride = info_of(dtype).block_bytes;
-  for (size_t i = 0; i < out.size(); i += block_values, source += stride) one(source, out.data() + i);
+template <void (*one)(const std::byte*, float*)>
+void expand_blocks(const DTypeInfo& info, const std::byte* source, std::span<float> out) {
+  for (size_t i = 0; i < out.size(); i += info.block, source += info.block_bytes) {
+    one(source, out.data() + i);
+  }
+}
+
+struct BlockFormat {
+  DType dtype;
+  void (*expand)(const DTypeInfo& info, const std::byte* source, std::span<float> out);
+};
+
+constexpr std::array<BlockFormat, 12> block_formats{{
+    {DType::q4_0, expand_blocks<expand_q4_0>},
+    {DType::q4_1, expand_blocks<expand_q4_1>},
+    {DType::q5_0, expand_blocks<expand_q5_0>},
+    {DType::q5_1, expand_blocks<expand_q5_1>},
+    {DType::q8_0, expand_blocks<expand_q8_0>},
+    {DType::q2_k, expand_blocks<expand_q2_k>},
+    {DType::q3_k, expand_blocks<expand_q3_k>},
+    {DType::q4_k, expand_blocks<expand_q4_k>},
+    {DType::q5_k, expand_blocks<expand_q5_k>},
+    {DType::q6_k, expand_blocks<expand_q6_k>},
+    {DType::iq4_nl, expand_blocks<expand_iq4_nl>},
+    {DType::iq4_xs, expand_blocks<expand_iq4_xs>},
+}};
+
+const BlockFormat* block_format(DType dtype) {
+  const auto* found = std::ranges::find(block_formats, dtype, &BlockFormat::dtype);
+  return found == block_formats.end() ? nullptr : found;
 }
 
 /// `expand` without the check of sizes.
@@ -105,18 +128,11 @@ void expand_unchecked(DType dtype, const std::byte* source, std::span<float> out
       return convert<uint16_t>(source, out, float_from_f16);
     case DType::bf16:
       return convert<uint16_t>(source, out, float_from_bf16);
-    case DType::q4_0:
-      return expand_blocks(dtype, source, out, expand_q4_0);
-    case DType::q4_1:
-      return expand_blocks(dtype, source, out, expand_q4_1);
-    case DType::q5_0:
-      return expand_blocks(dtype, source, out, expand_q5_0);
-    case DType::q5_1:
-      return expand_blocks(dtype, source, out, expand_q5_1);
-    case DType::q8_0:
-      return expand_blocks(dtype, source, out, expand_q8_0);
     default:
-      fail(ErrorKind::unsupported, "values of type {} cannot be read as numbers", info_of(dtype).name);
+      const BlockFormat* format = block_format(dtype);
+      check(format != nullptr, ErrorKind::unsupported, "values of type {} cannot be read as numbers",
+            info_of(dtype).name);
+      format->expand(info_of(dtype), source, out);
   }
 }
 
@@ -130,8 +146,7 @@ void check_size(DType dtype, size_t bytes, size_t values) {
 
 bool can_expand(DType dtype) {
   using enum DType;
-  constexpr std::array readable{f64, f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0};
-  return std::ranges::find(readable, dtype) != readable.end();
+  return dtype == f64 || dtype == f32 || dtype == f16 || dtype == bf16 || block_format(dtype) != nullptr;
 }
 
 void expand(DType dtype, std::span<const std::byte> source, std::span<float> out) {
@@ -145,8 +160,8 @@ void expand_bf16(DType dtype, std::span<const std::byte> source, std::span<uint1
     if (!out.empty()) std::memcpy(out.data(), source.data(), out.size_bytes());
     return;
   }
-  // A few blocks at a time stay in the first-level cache.
-  std::array<float, 8 * block_values> values;
+  // Whole blocks of every format, few enough to stay in the first-level cache.
+  std::array<float, 256> values;
   const DTypeInfo& info = info_of(dtype);
   for (size_t done = 0; done < out.size();) {
     const size_t count = std::min(values.size(), out.size() - done);

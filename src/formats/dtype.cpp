@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-constexpr std::array<DTypeInfo, 27> table{{
+constexpr std::array<DTypeInfo, 34> table{{
     {DType::f64, "F64", 1, 8, "F64", 28},
     {DType::f32, "F32", 1, 4, "F32", 0},
     {DType::f16, "F16", 1, 2, "F16", 1},
@@ -36,6 +36,13 @@ constexpr std::array<DTypeInfo, 27> table{{
     {DType::q5_0, "Q5_0", 32, 22, "", 6},
     {DType::q5_1, "Q5_1", 32, 24, "", 7},
     {DType::q8_0, "Q8_0", 32, 34, "", 8},
+    {DType::q2_k, "Q2_K", 256, 84, "", 10},
+    {DType::q3_k, "Q3_K", 256, 110, "", 11},
+    {DType::q4_k, "Q4_K", 256, 144, "", 12},
+    {DType::q5_k, "Q5_K", 256, 176, "", 13},
+    {DType::q6_k, "Q6_K", 256, 210, "", 14},
+    {DType::iq4_nl, "IQ4_NL", 32, 18, "", 20},
+    {DType::iq4_xs, "IQ4_XS", 256, 136, "", 23},
 }};
 
 constexpr bool in_order() {
@@ -76,6 +83,14 @@ std::optional<DType> dtype_of_gguf(int64_t type) {
 std::string gguf_type_name(int64_t type) {
   const bool known = type >= 0 && type < std::ssize(ggml_names) && !ggml_names[type].empty();
   return fmt::format("{} ({})", known ? ggml_names[type] : "unknown", type);
+}
+
+std::string gguf_types_read() {
+  std::string names;
+  for (const DTypeInfo& info : table) {
+    if (info.gguf >= 0) names += fmt::format("{}{}", names.empty() ? "" : ", ", info.name);
+  }
+  return names;
 }
 
 std::optional<int64_t> byte_count(DType dtype, int64_t count) {

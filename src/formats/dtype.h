@@ -8,7 +8,7 @@
 namespace lowrank {
 
 /// Types of stored tensors: those of safetensors (the ones under 8 bits packed into whole bytes), and GGUF's
-/// block formats, in which 32 values share scales.
+/// block formats, in which 32 or 256 values share scales.
 enum class DType {
   f64,
   f32,
@@ -36,7 +36,14 @@ enum class DType {
   q4_1,
   q5_0,
   q5_1,
-  q8_0
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs
 };
 
 /// How a type is stored and named. `safetensors` is empty for types that the format lacks, `gguf` is -1
@@ -55,6 +62,8 @@ std::optional<DType> dtype_of_safetensors(std::string_view name);
 std::optional<DType> dtype_of_gguf(int64_t type);
 /// The name of any GGML type number for messages, "Q4_K (12)", also of those that are not read.
 std::string gguf_type_name(int64_t type);
+/// The names of the types that GGUF files may hold, "F64, F32, ...", for messages.
+std::string gguf_types_read();
 
 /// Bytes of `count` values; nothing when they do not fill whole blocks or the number overflows.
 std::optional<int64_t> byte_count(DType dtype, int64_t count);

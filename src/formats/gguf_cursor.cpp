@@ -9,7 +9,7 @@ namespace {
 /// memory. Vocabularies have under 2^20 tokens.
 constexpr uint64_t max_array_values = 1 << 24;
 
-enum ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, list, u64, i64, f64 };
+using enum GgufType;
 
 /// Bytes that one value of an array takes at least; 0 for types that do not exist.
 uint64_t least_bytes(uint32_t type) {
@@ -37,7 +37,7 @@ std::string_view GgufCursor::string(std::string_view what) {
 }
 
 GgufValue GgufCursor::scalar(uint32_t type, std::string_view key) {
-  switch (type) {
+  switch (static_cast<GgufType>(type)) {
     case u8:
       return static_cast<int64_t>(number<uint8_t>(key));
     case i8:
@@ -75,12 +75,13 @@ GgufValue GgufCursor::scalar(uint32_t type, std::string_view key) {
 }
 
 GgufValue GgufCursor::array(std::string_view key) {
-  const auto type = number<uint32_t>(key);
+  const auto number_of_type = number<uint32_t>(key);
+  const auto type = static_cast<GgufType>(number_of_type);
   const auto count = number<uint64_t>(key);
-  const uint64_t least = least_bytes(type);
+  const uint64_t least = least_bytes(number_of_type);
   check(type != list && least > 0, ErrorKind::corrupt,
         "{}: byte {}: the key {} is an array of the {} type {}", where_, offset_ - 12, in_quotes(key),
-        type == list ? "unsupported" : "unknown", type);
+        type == list ? "unsupported" : "unknown", number_of_type);
   check(count <= remaining() / least, ErrorKind::corrupt,
         "{}: byte {}: the array {} of {} values ends beyond the file", where_, offset_ - 8, in_quotes(key),
         count);
@@ -93,7 +94,7 @@ GgufValue GgufCursor::array(std::string_view key) {
   std::vector<double> reals;
   std::vector<std::string_view> strings;
   for (uint64_t i = 0; i < count; ++i) {
-    const GgufValue value = scalar(type, key);
+    const GgufValue value = scalar(number_of_type, key);
     if (const auto* whole = std::get_if<int64_t>(&value)) wholes.push_back(*whole);
     if (const auto* large = std::get_if<uint64_t>(&value)) {
       if (*large > INT64_MAX) {
@@ -103,9 +104,9 @@ GgufValue GgufCursor::array(std::string_view key) {
     }
     if (const auto* real = std::get_if<double>(&value)) reals.push_back(*real);
     if (const auto* flag = std::get_if<bool>(&value)) flags.push_back(*flag);
-    if (const auto* text = std::get_if<std::string_view>(&value)) strings.push_back(*text);
+    if (const auto* string = std::get_if<std::string_view>(&value)) strings.push_back(*string);
   }
-  if (type == ValueType::text) return strings;
+  if (type == text) return strings;
   if (type == f32 || type == f64) return reals;
   if (type == boolean) return flags;
   return wholes;
@@ -113,9 +114,9 @@ GgufValue GgufCursor::array(std::string_view key) {
 
 GgufValue GgufCursor::value(std::string_view key) {
   const auto type = number<uint32_t>(key);
-  check(key != "general.alignment" || type == u32, ErrorKind::corrupt,
+  check(key != "general.alignment" || type == static_cast<uint32_t>(u32), ErrorKind::corrupt,
         "{}: byte {}: general.alignment has the type {} where u32 is expected", where_, offset_ - 4, type);
-  return type == list ? array(key) : scalar(type, key);
+  return type == static_cast<uint32_t>(list) ? array(key) : scalar(type, key);
 }
 
 }  // namespace lowrank

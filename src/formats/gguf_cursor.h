@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "formats/gguf.h"
+#include "formats/gguf_part.h"
 
 namespace lowrank {
 

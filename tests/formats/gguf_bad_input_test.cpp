@@ -109,8 +109,9 @@ TEST_F(GgufBadInput, Tensors) {
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 255), "unknown (255)");
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 0xFFFFFFFF), "unknown (4294967295)");
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 4), "unknown (4)");
-  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 12), "Q4_K (12)");
-  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 14), "Q6_K (14)");
+  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 16), "IQ2_XXS (16); read are F64, F32");
+  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 34), "Q6_K, IQ4_NL, IQ4_XS");
+  refuse(one_tensor("t", {128}, 12), "whole blocks of Q4_K");
 }
 
 TEST_F(GgufBadInput, Places) {
@@ -123,13 +124,6 @@ TEST_F(GgufBadInput, Places) {
   refuse(GgufBytes(2, 0).tensor("a", {16}, 0, 0).tensor("b", {16}, 0, 32).with_data(128), "overlaps");
   refuse(GgufBytes(2, 0).tensor("a", {16}, 0, 0).tensor("b", {16}, 0, 0).with_data(128), "overlaps");
   refuse(GgufBytes(2, 0).tensor("a", {8}, 0, 0).tensor("a", {8}, 0, 32).with_data(128), "\"a\" stands twice");
-}
-
-TEST_F(GgufBadInput, SplitFiles) {
-  refuse(ErrorKind::unsupported, one_key().key("split.count", GgufBytes::u16, uint16_t{2}).with_data(0),
-         "split.count");
-  EXPECT_NO_THROW(GgufFile::open(
-      folder_.write("good.gguf", one_key().key("split.count", GgufBytes::u16, uint16_t{1}).with_data(0))));
 }
 
 /// A file is read to the end of its last tensor, after which only padding may follow.

@@ -70,6 +70,28 @@ TEST(Gguf, ReadsVersion2OtherAlignmentsAndAnyOrder) {
   EXPECT_EQ(moved.find_tensor("second")->bytes.size(), 24U);
 }
 
+/// Keys in the order of the file, with type numbers and the bytes as they stand.
+TEST(Gguf, GivesTheKeysAsTheyStand) {
+  const test::TemporaryFolder folder;
+  GgufBytes bytes(0, 3);
+  bytes.key("z", GgufBytes::u16, uint16_t{0x3132}).key("a", "text");
+  bytes.array_of("m", GgufBytes::i8, 2).put<int8_t>(7).put<int8_t>(-1);
+  const GgufFile file = GgufFile::open(folder.write("a.gguf", bytes.bytes()));
+  const auto& entries = file.metadata_entries();
+  ASSERT_EQ(entries.size(), 3U);
+  const auto content = [&](size_t i) {
+    return std::string(reinterpret_cast<const char*>(entries[i].value.data()), entries[i].value.size());
+  };
+  EXPECT_EQ(entries[0].key, "z");
+  EXPECT_EQ(entries[0].type, GgufType::u16);
+  EXPECT_EQ(content(0), "21");
+  EXPECT_EQ(entries[1].type, GgufType::text);
+  EXPECT_EQ(content(1), std::string("\4\0\0\0\0\0\0\0text", 12));
+  EXPECT_EQ(entries[2].key, "m");
+  EXPECT_EQ(entries[2].type, GgufType::list);
+  EXPECT_EQ(content(2), std::string("\1\0\0\0\2\0\0\0\0\0\0\0\7\xFF", 14));
+}
+
 TEST(Gguf, ReadsAFileWithoutTensors) {
   const test::TemporaryFolder folder;
   EXPECT_TRUE(GgufFile::open(folder.write("a.gguf", GgufBytes(0, 0).bytes())).tensors().empty());

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/half.h"
+
+namespace lowrank {
+
+/// The value of two bytes that hold an f16, at any address.
+inline float half_at(const std::byte* bytes) {
+  uint16_t bits = 0;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return float_from_f16(bits);
+}
+
+/// A copy of `count` bytes as numbers. Loops over an array of their own vectorise: bytes of unknown origin
+/// could be the floats that are written.
+template <size_t count>
+std::array<uint8_t, count> bytes_at(const std::byte* bytes) {
+  std::array<uint8_t, count> values;
+  std::memcpy(values.data(), bytes, count);
+  return values;
+}
+
+}  // namespace lowrank
