@@ -33,8 +33,8 @@ at::ScalarType compute_type(const SessionOptions& options) {
   return bf16_is_fast() ? at::kBFloat16 : at::kFloat;
 }
 
-std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, const SessionOptions& options,
-                                  const TrainPlan* plan, bool training) {
+std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
+                                  const SessionOptions& options, const TrainPlan* plan, bool training) {
   LoadOptions load;
   load.compute = compute_type(options);
   load.memory = options.base_memory == "fast" ? BaseMemory::fast : BaseMemory::one;

@@ -28,8 +28,8 @@ struct SessionOptions {
 std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options);
 
 /// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
-std::unique_ptr<Model> load_model(std::shared_ptr<const Checkpoint> checkpoint, const SessionOptions& options,
-                                  const TrainPlan* plan, bool training);
+std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
+                                  const SessionOptions& options, const TrainPlan* plan, bool training);
 
 /// A model in use: plain, or with the adapter of a folder.
 struct Session {

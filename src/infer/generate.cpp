@@ -43,7 +43,7 @@ class StoppableText {
     size_t end = text_.size();
     if (!last && !stopped_) end -= held_back();
     if (end <= shown_) return {};
-    const std::string piece = text_.substr(shown_, end - shown_);
+    std::string piece = text_.substr(shown_, end - shown_);
     shown_ = end;
     return piece;
   }

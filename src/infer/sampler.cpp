@@ -33,6 +33,7 @@ bool likelier(const Candidate& a, const Candidate& b) {
 /// exp(logit - highest) of sorted candidates.
 std::vector<double> weights_of(const std::vector<Candidate>& candidates) {
   std::vector<double> weights;
+  weights.reserve(candidates.size());
   for (const Candidate& candidate : candidates) {
     weights.push_back(std::exp(double{candidate.logit} - candidates.front().logit));
   }

@@ -158,10 +158,10 @@ bool requires_grad(const at::Tensor& qkv, std::span<const KeyValue> extra) {
 }  // namespace
 
 at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
-                     std::shared_ptr<const AttentionPlan> plan, const AttentionShape& shape) {
+                     const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape) {
   check_operands(qkv, extra, *plan, shape);
   if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)
-    return attention_reference(qkv, extra, std::move(plan), shape);
+    return attention_reference(qkv, extra, plan, shape);
 
   const at::Tensor rows = with_rows(qkv);
   std::vector<KeyValue> sources;
@@ -188,7 +188,7 @@ at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
   }
   node->qkv = SavedVariable(rows, false);
   node->lse = std::move(lse);
-  node->plan = std::move(plan);
+  node->plan = plan;
   node->shape = shape;
   connect(out, node);
   node->out = SavedVariable(out, true);

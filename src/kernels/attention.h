@@ -23,11 +23,11 @@ struct KeyValue {
 /// The bits depend neither on the thread count nor on the order of threads. No second derivative (Error of
 /// kind unsupported). Flash attention: Dao et al. 2022, arXiv 2205.14135.
 at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
-                     std::shared_ptr<const AttentionPlan> plan, const AttentionShape& shape);
+                     const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape);
 
 /// The same with plain ATen operations, differentiable by autograd; f64 stays f64, all else is computed in
 /// f32.
 at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
-                               std::shared_ptr<const AttentionPlan> plan, const AttentionShape& shape);
+                               const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape);
 
 }  // namespace lowrank

@@ -56,7 +56,8 @@ at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan&
 }  // namespace
 
 at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
-                               std::shared_ptr<const AttentionPlan> plan, const AttentionShape& shape) {
+                               const std::shared_ptr<const AttentionPlan>& plan,
+                               const AttentionShape& shape) {
   const auto type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
   const at::Tensor all = qkv.to(type);

@@ -79,7 +79,7 @@ at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Context
     row += part.module->out;
   }
   if (run.weight) return low_rank_linear(x, run.weight, bias, std::move(patches));
-  return dense_linear(x, hooks.weight(context, *parts.front().weight), bias, std::move(patches));
+  return dense_linear(x, hooks.weight(context, *parts.front().weight), bias, patches);
 }
 
 }  // namespace

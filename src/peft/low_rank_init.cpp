@@ -11,12 +11,12 @@
 namespace lowrank {
 namespace {
 
-void uniform_by_columns(at::Tensor tensor, at::Generator& generator) {
+void uniform_by_columns(const at::Tensor& tensor, at::Generator& generator) {
   const double bound = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
   tensor.uniform_(-bound, bound, generator);
 }
 
-void orthogonal(at::Tensor& a, at::Tensor& b, at::Generator& generator) {
+void orthogonal(const at::Tensor& a, const at::Tensor& b, at::Generator& generator) {
   const int64_t rank = a.size(0);
   const at::Tensor q = std::get<0>(at::linalg_qr(at::randn({rank, rank}, generator)));
   const at::Tensor even = q.slice(0, 0, rank, 2);
@@ -34,26 +34,22 @@ at::Generator seeded_generator(uint64_t seed) {
 void initialise_factors(const at::Tensor& a, const at::Tensor& b, std::string_view init,
                         at::Generator& generator) {
   const at::NoGradGuard no_grad;
-  at::Tensor first = a;
-  at::Tensor second = b;
-  uniform_by_columns(first, generator);
-  uniform_by_columns(second, generator);
-  if (init == "true") uniform_by_columns(first, generator);
-  if (init == "gaussian") first.normal_(0, 1 / static_cast<double>(a.size(0)), generator);
-  if (init == "orthogonal") return orthogonal(first, second, generator);
-  if (init != "false") second.zero_();
+  uniform_by_columns(a, generator);
+  uniform_by_columns(b, generator);
+  if (init == "true") uniform_by_columns(a, generator);
+  if (init == "gaussian") a.normal_(0, 1 / static_cast<double>(a.size(0)), generator);
+  if (init == "orthogonal") return orthogonal(a, b, generator);
+  if (init != "false") b.zero_();
 }
 
 void initialise_embedding_factors(const at::Tensor& a, const at::Tensor& b, std::string_view init,
                                   at::Generator& generator) {
   const at::NoGradGuard no_grad;
-  at::Tensor first = a;
-  at::Tensor second = b;
-  first.normal_(0, 1, generator);
-  second.normal_(0, 1, generator);
+  a.normal_(0, 1, generator);
+  b.normal_(0, 1, generator);
   if (init == "false") return;
-  first.zero_();
-  second.normal_(0, 1, generator);
+  a.zero_();
+  b.normal_(0, 1, generator);
 }
 
 }  // namespace lowrank

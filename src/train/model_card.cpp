@@ -1,5 +1,7 @@
 #include "train/model_card.h"
 
+#include <fmt/format.h>
+
 #include "base/atomic_file.h"
 
 namespace lowrank {

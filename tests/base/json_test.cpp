@@ -44,7 +44,8 @@ TEST(Json, BoundsDepthAndValues) {
   const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_NO_THROW(parse_json(nested(64), "x"));
   refuse(nested(65), "deeper than 64");
-  refuse(std::string(10'000'000, '['), "deeper than 64");
+  constexpr size_t many = 10'000'000;
+  refuse(std::string(many, '['), "deeper than 64");
   EXPECT_NO_THROW(parse_json("[[1],2,3]", "x", {.depth = 2, .values = 5}));
   refuse("[[1],2,3,4]", "more than 5 values", {.depth = 2, .values = 5});
   refuse("[[[]]]", "deeper than 2", {.depth = 2, .values = 5});

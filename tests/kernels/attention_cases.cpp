@@ -88,8 +88,8 @@ void add_sources(std::vector<Case>& cases) {
   cases.push_back(overlap);
 }
 
-at::Tensor leaf(at::Tensor t, bool grad) {
-  return t.set_requires_grad(grad);
+at::Tensor leaf(const at::Tensor& t, bool grad) {
+  return t.detach().set_requires_grad(grad);
 }
 
 }  // namespace

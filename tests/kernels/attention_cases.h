@@ -33,7 +33,7 @@ struct Result {
 };
 
 using Attention = at::Tensor (*)(const at::Tensor&, std::span<const KeyValue>,
-                                 std::shared_ptr<const AttentionPlan>, const AttentionShape&);
+                                 const std::shared_ptr<const AttentionPlan>&, const AttentionShape&);
 
 /// Sequences of odd lengths, head sizes and groupings; windows, encoders, prefixes, caches, shared prompts,
 /// gaps.

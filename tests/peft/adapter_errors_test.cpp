@@ -44,7 +44,7 @@ class AdapterErrors : public testing::Test {
     try {
       load_adapter(adapter_folder(), *checkpoint);
     } catch (const Error& error) {
-      const std::string message = error.what();
+      std::string message = error.what();
       EXPECT_EQ(message.find('\n'), std::string::npos) << message;
       EXPECT_LT(message.size(), 3000) << message;
       return message;

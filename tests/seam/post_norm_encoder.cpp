@@ -48,7 +48,8 @@ at::Tensor apply_norm(const Norm& norm, const Context& context, const Hooks& hoo
 at::Tensor PostNormEncoder::forward(const Context& context, const Hooks& hooks) const {
   at::Tensor h = table_.index_select(0, at::tensor(context.batch->tokens, at::kLong));
   const Geometry geometry = geometry_of(*context.batch);
-  const AttentionShape shape{heads, heads, hidden / heads, 1 / std::sqrt(double{hidden / heads}), false};
+  constexpr int64_t head_dim = hidden / heads;
+  const AttentionShape shape{heads, heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const int number = static_cast<int>(i);

@@ -94,7 +94,7 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
 }
 
 /// Random sequences of the given lengths; all tokens are targets.
-inline std::vector<Example> random_examples(std::vector<int64_t> lengths, int64_t vocabulary,
+inline std::vector<Example> random_examples(const std::vector<int64_t>& lengths, int64_t vocabulary,
                                             uint64_t seed = 2) {
   Philox random(seed);
   std::vector<Example> examples;

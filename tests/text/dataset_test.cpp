@@ -115,7 +115,7 @@ TEST(LoadDataset, IdsMustFitTheModel) {
            {R"({"input_ids":[1,-1]})", "rows.jsonl:2: token -1"},
            {R"({"input_ids":[1,-100]})", "rows.jsonl:2: token -100"},
            {R"({"input_ids":[1,2],"labels":[1,-5]})", "its label -5"}}) {
-    const std::string text = row + "\n" + bad;
+    const std::string text = fmt::format("{}\n{}", row, bad);
     expect_failure(ErrorKind::invalid, part, [&] { dataset_of(text, nullptr); });
   }
 }

@@ -123,7 +123,7 @@ TEST(Rows, BadLinesAreNamed) {
       {"\xFE\xFF", "not UTF-8 at byte 0"},
   };
   for (const auto& [line, part] : corrupt)
-    expect_line_error(good + line + "\n" + good, ErrorKind::corrupt, 2, part);
+    expect_line_error(fmt::format("{}{}\n{}", good, line, good), ErrorKind::corrupt, 2, part);
 }
 
 TEST(Rows, BadFieldsAreNamed) {
@@ -149,7 +149,7 @@ TEST(Rows, BadFieldsAreNamed) {
       {R"({"input_ids":[1]})", R"({"input_ids":[1,2],"labels":[1]})", "1 labels for 2 input_ids"},
   };
   for (const auto& [first, second, part] : cases) {
-    expect_line_error(first + "\n" + second + "\n", ErrorKind::invalid, 2, part);
+    expect_line_error(fmt::format("{}\n{}\n", first, second), ErrorKind::invalid, 2, part);
   }
   expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1, "no known fields");
 }

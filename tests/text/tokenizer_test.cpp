@@ -108,8 +108,8 @@ TEST(Tokenizer, EncodesInSeveralThreads) {
   const Tokenizer tokenizer = load_tokenizer(text_fixture("smollm_small"));
   const auto texts = torture();
   const auto encode_all = [&] {
-    std::vector<Ids> all;
-    for (const std::string& text : texts) all.push_back(tokenizer.encode(text, true));
+    std::vector<Ids> all(texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) all[i] = tokenizer.encode(texts[i], true);
     return all;
   };
   std::vector<Ids> first;

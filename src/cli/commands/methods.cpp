@@ -1,6 +1,8 @@
 // lowrank methods: what can be trained.
 #include <iostream>
 
+#include <fmt/format.h>
+
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "peft/registry.h"
