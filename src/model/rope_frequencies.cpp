@@ -74,11 +74,11 @@ RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_di
 
 nlohmann::json llama3_scaling(std::span<const float> factors, double theta, const std::string& where) {
   // The bands are Llama 3.1's in every published model; the largest factor is that of the long wavelengths.
-  const nlohmann::json scaling = {{"rope_type", "llama3"},
-                                  {"factor", std::ranges::max(factors)},
-                                  {"low_freq_factor", 1.0},
-                                  {"high_freq_factor", 4.0},
-                                  {"original_max_position_embeddings", 8192}};
+  nlohmann::json scaling = {{"rope_type", "llama3"},
+                            {"factor", std::ranges::max(factors)},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 8192}};
   const auto rotary_dim = static_cast<int64_t>(2 * factors.size());
   const RopeFrequencies plain = rope_frequencies({{"rope_theta", theta}}, rotary_dim);
   const RopeFrequencies scaled =

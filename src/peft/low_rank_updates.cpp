@@ -122,7 +122,7 @@ void LowRankUpdates::initialise(const Checkpoint& base, uint64_t seed) {
 at::Tensor LowRankUpdates::embed(const Context& context, const Embedding& embedding,
                                  const at::Tensor& plain) const {
   const std::vector<int64_t>& tokens = context.batch->tokens;
-  const at::Tensor rows = rows_.replace(plain, tokens, embedding.scale());
+  at::Tensor rows = rows_.replace(plain, tokens, embedding.scale());
   if (!embedding_) return rows;
   return rows + embedding_update(factors_[*embedding_], tokens) * embedding.scale();
 }
@@ -155,8 +155,8 @@ bool LowRankUpdates::merges(const TensorRef& tensor) const {
 }
 
 std::optional<at::Tensor> LowRankUpdates::merged(const TensorRef& tensor, const at::Tensor& value) const {
-  if (const std::optional<at::Tensor> trained = saved_.value(tensor)) return trained;
-  if (const std::optional<at::Tensor> replaced = rows_.merged(tensor, value)) return replaced;
+  if (std::optional<at::Tensor> trained = saved_.value(tensor)) return trained;
+  if (std::optional<at::Tensor> replaced = rows_.merged(tensor, value)) return replaced;
   const bool follows = tensor.role == Role::head && tied_;
   const LowRankFactors& f = follows ? factors_[*embedding_] : *find(tensor.module_name());
   check(!f.bias.defined() || f.has_base_bias, ErrorKind::unsupported,

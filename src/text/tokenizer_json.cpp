@@ -62,7 +62,8 @@ void read_model(TokenizerSpec& spec, const json& model, const std::string& where
   if (!is_bpe) unsupported(where, "model", model.is_object() ? json(model.value("type", "")) : model);
   for (const char* option : {"byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const json value = model.value(option, json());
-    const bool off = value.is_null() || value == false || value == 0 || value == "";
+    const bool off = value.is_null() || value == false || value == 0 ||
+                     (value.is_string() && value.get_ref<const std::string&>().empty());
     if (!off) unsupported(where, fmt::format("model's {}", option), value);
   }
   read_vocabulary(spec, model["vocab"], where);

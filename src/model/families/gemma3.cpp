@@ -109,6 +109,7 @@ class Gemma3 final : public Model {
                    std::sqrt(static_cast<float>(config_.hidden))),
         final_norm_(norm(options, "model.norm")),
         head_(load_head(*checkpoint_, options, "lm_head")) {
+    layers_.reserve(config_.layers);
     for (int64_t i = 0; i < config_.layers; ++i) layers_.push_back(load_layer(options, i));
   }
 

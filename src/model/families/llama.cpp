@@ -76,6 +76,7 @@ class Llama final : public Model {
         embedding_(checkpoint_, options, *checkpoint_->spec().find_tensor("model.embed_tokens.weight")),
         final_norm_(load_norm(*checkpoint_, options, "model.norm.weight", "", config_.epsilon)),
         head_(load_head(*checkpoint_, options, "lm_head")) {
+    layers_.reserve(config_.layers);
     for (int64_t i = 0; i < config_.layers; ++i) layers_.push_back(load_layer(options, i));
   }
 
@@ -108,6 +109,7 @@ class Llama final : public Model {
     };
     const auto linear = [&](const std::vector<std::string>& names) {
       std::vector<std::string> full;
+      full.reserve(names.size());
       for (const std::string& name : names) full.push_back(p + name);
       return load_linear(file, options, full);
     };
