@@ -14,9 +14,9 @@ std::vector<Field> SessionOptions::fields() {
              {"auto", "f32", "bf16"}),
       one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
       one_of(field("base_memory", base_memory,
-                   "auto and one: a single copy of each weight serves both products; fast: "
-                   "two packed copies"),
-             {"auto", "fast", "one"}),
+                   "auto and one: a single copy of each weight serves both products; fast: two packed "
+                   "copies; small: none, weights are expanded from the file for each product"),
+             {"auto", "fast", "one", "small"}),
       limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
   };
 }
@@ -37,7 +37,9 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
                                   const SessionOptions& options, const TrainPlan* plan, bool training) {
   LoadOptions load;
   load.compute = compute_type(options);
-  load.memory = options.base_memory == "fast" ? BaseMemory::fast : BaseMemory::one;
+  load.memory = options.base_memory == "fast"    ? BaseMemory::fast
+                : options.base_memory == "small" ? BaseMemory::small
+                                                 : BaseMemory::one;
   load.training = training;
   if (plan) load.use = uses_of(*plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);

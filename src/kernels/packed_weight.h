@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include <ATen/core/Tensor.h>
@@ -8,8 +9,11 @@
 namespace lowrank {
 
 /// How much memory a frozen weight may take: `fast` keeps two copies laid out for the two products, `one` a
-/// single row-major copy for both.
-enum class BaseMemory { fast, one };
+/// single row-major copy for both, `small` none: rows are expanded from the file's blocks for each product.
+enum class BaseMemory { fast, one, small };
+
+/// Writes rows [begin, end) of a matrix to `out` [end - begin, in], in its type. Called from several threads.
+using RowSource = std::function<void(int64_t begin, int64_t end, at::Tensor& out)>;
 
 /// A frozen matrix W [out, in] in the type that products are computed in, prepared for y = x W^T and dx = dy
 /// W. No gradient of W exists.
@@ -17,6 +21,9 @@ class PackedWeight {
  public:
   /// `w`: [out, in], may be freed afterwards. `for_training`: the input gradient will be asked for.
   static PackedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory, bool for_training);
+
+  /// W [out, in] that is never kept: each product expands some rows at a time.
+  static PackedWeight expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute);
 
   /// x [T, in] -> x W^T + bias, [T, out].
   at::Tensor forward(const at::Tensor& x, const std::optional<at::Tensor>& bias = std::nullopt) const;
@@ -28,13 +35,18 @@ class PackedWeight {
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
   at::ScalarType type() const { return type_; }
+  /// Memory that the weight keeps.
   int64_t bytes() const;
 
  private:
+  at::Tensor expand(int64_t begin, int64_t end) const;
+  /// Rows expanded at a time.
+  int64_t step() const;
   int64_t out_ = 0, in_ = 0;
   at::ScalarType type_ = at::kFloat;
   at::Tensor rows_;            ///< [out, in], where nothing is packed
   at::Tensor forward_, back_;  ///< oneDNN's opaque layouts of W and of W^T
+  RowSource source_;           ///< where nothing is kept
 };
 
 /// True where the processor multiplies bf16 matrices faster than f32 ones (AVX512-BF16 or AMX).

@@ -31,10 +31,33 @@ Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options,
   return part;
 }
 
+/// Reads rows of several matrices as if they lay one below the other.
+RowSource rows_of_parts(const Checkpoint& checkpoint, std::span<const Linear::Part> parts) {
+  std::vector<std::pair<const TensorRef*, int64_t>> tensors;
+  for (const Linear::Part& part : parts) tensors.emplace_back(part.weight, part.module->out);
+  return [&checkpoint, tensors](int64_t begin, int64_t end, at::Tensor& out) {
+    int64_t first = 0;
+    for (const auto& [tensor, rows] : tensors) {
+      const int64_t from = std::clamp(begin - first, int64_t{0}, rows);
+      const int64_t to = std::clamp(end - first, int64_t{0}, rows);
+      if (from < to) {
+        at::Tensor slice = out.narrow(0, first + from - begin, to - from);
+        checkpoint.read_rows(*tensor, from, to, slice);
+      }
+      first += rows;
+    }
+  };
+}
+
 std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
                                              std::span<const Linear::Part> parts) {
   int64_t rows = 0;
   for (const Linear::Part& part : parts) rows += part.module->out;
+  const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
+  if (options.memory == BaseMemory::small && known) {
+    return std::make_shared<const PackedWeight>(PackedWeight::expanded(
+        rows_of_parts(checkpoint, parts), rows, parts.front().module->in, options.compute));
+  }
   at::Tensor matrix = at::empty({rows, parts.front().module->in}, options.compute);
   int64_t row = 0;
   for (const Linear::Part& part : parts) {

@@ -5,27 +5,18 @@
 #include <numeric>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/isfinite.h>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/half.h"
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
+#include "peft/merge_plan.h"
 #include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 
 namespace lowrank {
 namespace {
-
-/// A tensor of the result: a base tensor, perhaps changed by the adapter through the module that it belongs
-/// to.
-struct Output {
-  std::string name;
-  const TensorRef* source = nullptr;
-  const TensorRef* changed = nullptr;  ///< what the adapter changes; nullptr: the tensor stays as it is
-  DType type = DType::f32;
-};
 
 bool is_block_format(DType type) {
   return info_of(type).block > 1;
@@ -34,35 +25,6 @@ bool is_block_format(DType type) {
 DType output_type(DType stored, std::optional<DType> wanted) {
   if (wanted) return *wanted;
   return is_block_format(stored) ? DType::f32 : stored;
-}
-
-std::vector<Output> outputs_of(const Checkpoint& base, const Method& method, std::optional<DType> type,
-                               bool& untied) {
-  const ModelSpec& spec = base.spec();
-  std::vector<Output> outputs;
-  for (const TensorRef& tensor : spec.tensors) {
-    const TensorRef& source = base.source(tensor);
-    const TensorRef* changed = method.merges(tensor) ? &tensor : nullptr;
-    if (&source != &tensor) {
-      // A tied head gets a matrix of its own where the adapter parts it from the embedding.
-      if (method.keeps_tied_head() || !(changed || method.merges(source))) continue;
-      untied = true;
-    }
-    const StoredTensor* stored = base.find(source);
-    if (stored) outputs.push_back({tensor.name, &source, changed, output_type(stored->dtype, type)});
-  }
-  return outputs;
-}
-
-at::Tensor merged_values(const Checkpoint& base, const Method& method, const Output& output) {
-  at::Tensor values = base.read(*output.source, at::kFloat);
-  if (!output.changed) return values;
-  const std::optional<at::Tensor> merged = method.merged(*output.changed, values);
-  check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}",
-        output.name);
-  check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid,
-        "merging gives values that are not finite in {}", output.name);
-  return merged->contiguous();
 }
 
 void append_as(SafetensorsWriter& writer, const at::Tensor& values, DType type) {
@@ -79,19 +41,22 @@ void append_as(SafetensorsWriter& writer, const at::Tensor& values, DType type) 
   writer.append({static_cast<const std::byte*>(half.const_data_ptr()), from.size() * 2});
 }
 
-void write_tensors(const Checkpoint& base, const Method& method, std::span<const Output> outputs,
-                   const std::filesystem::path& path) {
+void write_tensors(const Checkpoint& base, const Method& method, const MergePlan& plan,
+                   std::optional<DType> type, const std::filesystem::path& path) {
   std::vector<StoredTensor> declared;
-  for (const Output& output : outputs)
-    declared.push_back({output.name, output.type, output.source->shape, {}});
+  for (const MergeOutput& output : plan.outputs) {
+    declared.push_back(
+        {output.tensor->name, output_type(base.find(*output.source)->dtype, type), output.source->shape, {}});
+  }
   SafetensorsWriter writer(path, declared);
-  for (const Output& output : outputs) {
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const MergeOutput& output = plan.outputs[i];
     const StoredTensor& stored = *base.find(*output.source);
     const bool stored_otherwise = base.gguf() && output.source->gguf_differs();
-    if (!output.changed && stored.dtype == output.type && !stored_otherwise) {
+    if (!output.changed && stored.dtype == declared[i].dtype && !stored_otherwise) {
       writer.append(stored.bytes);
     } else {
-      append_as(writer, merged_values(base, method, output), output.type);
+      append_as(writer, merged_values(base, method, output), declared[i].dtype);
     }
   }
   writer.commit();
@@ -129,17 +94,13 @@ MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std:
   const at::NoGradGuard no_grad;
   check(!std::filesystem::exists(output) || std::filesystem::is_empty(output), ErrorKind::invalid,
         "{}: exists already; merging writes a new folder", output.string());
-  MergeResult result;
-  const std::vector<Output> outputs = outputs_of(base, *adapter.method, type, result.untied);
-  for (const Output& tensor : outputs) result.changed += tensor.changed != nullptr;
-  check(result.changed > 0, ErrorKind::unsupported,
-        "the adapter's method changes no weight, so it cannot be merged");
-  result.tensors = static_cast<int64_t>(outputs.size());
+  const MergePlan plan = merge_plan(base, *adapter.method);
+  MergeResult result{plan.changed, std::ssize(plan.outputs), plan.untied, 0, 0};
   const std::filesystem::path partial = output.string() + ".partial";
   std::filesystem::remove_all(partial);
   try {
     std::filesystem::create_directories(partial);
-    write_tensors(base, *adapter.method, outputs, partial / "model.safetensors");
+    write_tensors(base, *adapter.method, plan, type, partial / "model.safetensors");
     write_description(base, result.untied, partial);
     result.bytes = static_cast<int64_t>(std::filesystem::file_size(partial / "model.safetensors"));
     std::filesystem::remove(output);

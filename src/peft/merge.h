@@ -14,6 +14,7 @@ struct MergeResult {
   int64_t tensors = 0;
   bool untied = false;  ///< the head became a tensor of its own
   int64_t bytes = 0;
+  int64_t requantised = 0;  ///< changed tensors that were rounded to blocks again
 };
 
 /// Writes a Hugging Face folder (model.safetensors, config.json, tokenizer.json, …) of the base with the
@@ -23,5 +24,11 @@ struct MergeResult {
 /// result is not finite; io. Nothing is left behind on an error.
 MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
                             const std::filesystem::path& output);
+
+/// Writes a GGUF file from a GGUF base: metadata and untouched tensors keep their bits; changed tensors keep
+/// their type where it can be written (formats/quantise.h) and become Q8_0 otherwise, matrices `type` where
+/// it is given. Errors: as merge_to_folder; unsupported for a base that is no GGUF file.
+MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
+                          const std::filesystem::path& output);
 
 }  // namespace lowrank

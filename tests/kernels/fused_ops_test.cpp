@@ -126,8 +126,13 @@ TEST_P(Fused, LowRankLinear) {
   const auto [type, rows, columns, tolerance] = GetParam();
   const int64_t out = 2 * columns + 3;
   const at::Tensor w = at::randn({out, columns}) / std::sqrt(static_cast<double>(columns));
-  for (const BaseMemory memory : {BaseMemory::fast, BaseMemory::one}) {
-    const auto weight = std::make_shared<const PackedWeight>(PackedWeight::pack(w, type, memory, true));
+  const RowSource rows_of_w = [&, type = type](int64_t begin, int64_t end, at::Tensor& to) {
+    to.copy_(w.narrow(0, begin, end - begin).to(type));
+  };
+  for (const BaseMemory memory : {BaseMemory::fast, BaseMemory::one, BaseMemory::small}) {
+    const auto weight = std::make_shared<const PackedWeight>(
+        memory == BaseMemory::small ? PackedWeight::expanded(rows_of_w, out, columns, type)
+                                    : PackedWeight::pack(w, type, memory, true));
     for (const double dropout : {0.0, 0.3}) {
       const auto patches_of = [columns = columns, out, dropout](const at::Tensor& a, const at::Tensor& b,
                                                                 const at::Tensor& b2) {

@@ -1,6 +1,7 @@
 // lowrank merge: writes the base model with an adapter in its weights, and compares the two.
 #include "peft/merge.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include <ATen/core/grad_mode.h>
@@ -58,37 +59,57 @@ double largest_difference(const Options& options) {
       .item<double>();
 }
 
+constexpr DType written_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q8_0,
+                                   DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1};
+
 std::optional<DType> type_of(const std::string& name) {
   if (name == "auto") return std::nullopt;
-  if (name == "f32") return DType::f32;
-  return name == "bf16" ? DType::bf16 : DType::f16;
+  for (const DType type : written_types) {
+    std::string lower(info_of(type).name);
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (lower == name) return type;
+  }
+  fail(ErrorKind::invalid, "--merged-type '{}' is not known", name);
+}
+
+MergeResult merge(const Checkpoint& checkpoint, const Adapter& adapter, const Options& options) {
+  const std::optional<DType> type = type_of(options.merged_type);
+  if (options.output.ends_with(".gguf")) return merge_to_gguf(checkpoint, adapter, type, options.output);
+  return merge_to_folder(checkpoint, adapter, type, options.output);
 }
 
 int run(const std::vector<std::string>& arguments) {
   Options options;
-  Arguments parser("merge", "writes the base model with an adapter in its weights, as a Hugging Face folder");
+  Arguments parser(
+      "merge",
+      "writes the base model with an adapter in its weights, as a Hugging Face folder or a GGUF file");
   parser.add(
       {field("model", options.model, "Hugging Face folder or GGUF file"),
        field("adapter", options.adapter, "adapter folder"),
-       field("output", options.output, "folder to write; it must not exist"),
-       one_of(field("merged_type", options.merged_type, "auto: each tensor's own, f32 for quantised ones"),
-              {"auto", "f32", "bf16", "f16"}),
+       field("output", options.output, "folder, or FILE.gguf from a GGUF base; it must not exist"),
+       one_of(field("merged_type", options.merged_type,
+                    "auto: each tensor's own; in a folder f32 for quantised ones, in a GGUF file q8_0 for "
+                    "those that cannot be written"),
+              {"auto", "f32", "bf16", "f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"}),
        field("check", options.check, "compare the written model with base and adapter"),
        field("json", options.json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
   const auto checkpoint = Checkpoint::open(options.model);
   const Adapter adapter = load_adapter(options.adapter, *checkpoint);
-  const MergeResult result =
-      merge_to_folder(*checkpoint, adapter, type_of(options.merged_type), options.output);
+  const MergeResult result = merge(*checkpoint, adapter, options);
   info("{}: {} of {} tensors changed, {} bytes{}", options.output, result.changed, result.tensors,
        result.bytes, result.untied ? "; the head is no longer tied to the embedding" : "");
   nlohmann::ordered_json out = {
       {"changed", result.changed}, {"tensors", result.tensors}, {"bytes", result.bytes}};
   if (options.check) {
     out["largest_logit_difference"] = largest_difference(options);
-    info("largest logit difference against the unmerged model (f32): {:.2e}",
-         out["largest_logit_difference"].get<double>());
+    info("largest logit difference against the unmerged model (f32): {:.2e}{}",
+         out["largest_logit_difference"].get<double>(),
+         result.requantised > 0 ? fmt::format("; {} changed tensors were rounded to blocks again (q8_0 keeps "
+                                              "more of an adapter than 4 bits do)",
+                                              result.requantised)
+                                : "");
   }
   if (options.json) std::cout << out.dump() << '\n';
   return 0;

@@ -1,0 +1,41 @@
+#include "peft/merge_plan.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/isfinite.h>
+
+#include "base/error.h"
+
+namespace lowrank {
+
+MergePlan merge_plan(const Checkpoint& base, const Method& method) {
+  MergePlan plan;
+  for (const TensorRef& tensor : base.spec().tensors) {
+    const TensorRef& source = base.source(tensor);
+    const TensorRef* changed = method.merges(tensor) ? &tensor : nullptr;
+    if (&source != &tensor) {
+      // A tied head gets a matrix of its own where the adapter parts it from the embedding.
+      if (method.keeps_tied_head() || !(changed || method.merges(source))) continue;
+      plan.untied = true;
+    }
+    if (!base.find(source)) continue;
+    plan.outputs.push_back({&tensor, &source, changed});
+    plan.changed += changed != nullptr;
+  }
+  check(plan.changed > 0, ErrorKind::unsupported,
+        "the adapter's method changes no weight, so it cannot be merged");
+  return plan;
+}
+
+at::Tensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output) {
+  const at::NoGradGuard no_grad;
+  at::Tensor values = base.read(*output.source, at::kFloat);
+  if (!output.changed) return values;
+  const std::optional<at::Tensor> merged = method.merged(*output.changed, values);
+  check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}",
+        output.tensor->name);
+  check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid,
+        "merging gives values that are not finite in {}", output.tensor->name);
+  return merged->contiguous();
+}
+
+}  // namespace lowrank

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/checkpoint.h"
+#include "peft/method.h"
+
+namespace lowrank {
+
+/// A tensor of a merged model.
+struct MergeOutput {
+  const TensorRef* tensor = nullptr;
+  const TensorRef* source = nullptr;   ///< whose stored values it has: another one for a head that was tied
+  const TensorRef* changed = nullptr;  ///< what the adapter changes; nullptr: the tensor stays as it is
+};
+
+/// What a merged model consists of.
+struct MergePlan {
+  std::vector<MergeOutput> outputs;
+  int64_t changed = 0;
+  bool untied = false;  ///< the head became a tensor of its own
+};
+
+/// Errors: unsupported when the method changes no weight.
+MergePlan merge_plan(const Checkpoint& base, const Method& method);
+
+/// The output's values, f32 in Hugging Face's order, with the adapter in them. Errors: unsupported when the
+/// method cannot be merged into it; invalid when a value is not finite.
+at::Tensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output);
+
+}  // namespace lowrank
