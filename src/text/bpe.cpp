@@ -1,5 +1,6 @@
 #include "text/bpe.h"
 
+#include <algorithm>
 #include <limits>
 #include <queue>
 
@@ -10,160 +11,199 @@ namespace lowrank {
 namespace {
 
 /// Up to so many tokens a scan for the best pair is faster than a heap.
-constexpr size_t short_piece = 48;
+constexpr size_t short_word = 48;
+/// Stands for a space in SentencePiece's vocabularies.
+constexpr std::string_view metaspace = "\u2581";
 
-uint64_t pair_key(int32_t left, int32_t right) {
-  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+/// Tokens as the text has them. One outside the byte alphabet is only ever met as an added token.
+std::vector<std::string> texts(const TokenizerSpec& spec) {
+  if (!spec.byte_level()) return spec.vocabulary;
+  std::vector<std::string> texts;
+  texts.reserve(spec.vocabulary.size());
+  for (const std::string& name : spec.vocabulary) texts.push_back(from_byte_alphabet(name).value_or(""));
+  return texts;
 }
 
 }  // namespace
 
 Bpe::Bpe(const TokenizerSpec& spec, const std::string& where)
-    : unknown_(static_cast<int32_t>(spec.unknown.value_or(-1))),
+    : vocabulary_(texts(spec)),
+      merges_(spec, vocabulary_, where),
+      byte_level_(spec.byte_level()),
       fuse_unknown_(spec.fuse_unknown),
-      ignore_merges_(spec.ignore_merges) {
-  tokens_.resize(spec.vocabulary.size());
-  std::unordered_map<std::string_view, int32_t> by_name;
-  by_name.reserve(tokens_.size());
-  by_bytes_.reserve(tokens_.size());
-  for (size_t id = 0; id < tokens_.size(); ++id) {
-    const std::string& name = spec.vocabulary[id];
-    if (name.empty()) continue;
-    by_name.emplace(name, static_cast<int32_t>(id));
-    // A token outside the alphabet is only ever met as an added token.
-    std::optional<std::string> bytes = from_byte_alphabet(name);
-    if (!bytes) continue;
-    tokens_[id] = std::move(*bytes);
-    by_bytes_.emplace(tokens_[id], static_cast<int32_t>(id));
-  }
+      ignore_merges_(spec.ignore_merges),
+      unknown_(static_cast<int32_t>(spec.unknown.value_or(-1))) {
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
-    const auto found = by_name.find(to_byte_alphabet({&c, 1}));
-    bytes_[byte] = found != by_name.end() ? found->second : -1;
+    bytes_[byte] = vocabulary_.find(byte_level_ ? std::string(1, c) : fmt::format("<0x{:02X}>", byte));
   }
-  merges_.reserve(spec.merges.size());
-  for (size_t rank = 0; rank < spec.merges.size(); ++rank) {
-    const auto& [left, right] = spec.merges[rank];
-    const auto first = by_name.find(left);
-    const auto second = by_name.find(right);
-    const auto result = by_name.find(left + right);
-    check(first != by_name.end() && second != by_name.end() && result != by_name.end(), ErrorKind::invalid,
-          "{}: merge {} (\"{}\" \"{}\") has a part or a result that is no token", where, rank, left, right);
-    merges_.insert_or_assign(pair_key(first->second, second->second),
-                             Merge{static_cast<int32_t>(rank), result->second});
-  }
-  whole_ = std::make_unique<std::atomic<uint8_t>[]>(tokens_.size());
+  byte_fallback_ = spec.byte_fallback;
+  if (!byte_level_) find_word_starts();
+  whole_ = std::make_unique<std::atomic<uint8_t>[]>(spec.vocabulary.size());
 }
 
-void Bpe::split_bytes(std::string_view piece, std::vector<int32_t>& tokens) const {
-  tokens.reserve(piece.size());
+/// A piece may be cut before U+2581 where no token holds that character behind another one: no merge could
+/// reach across, and words are short. The few characters that do stand before one are kept with it.
+void Bpe::find_word_starts() {
+  cuts_words_ = vocabulary_.find(metaspace) >= 0;
+  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
+    const std::string& token = vocabulary_.token(id);
+    for (size_t at = token.find(metaspace, 1); at != std::string::npos; at = token.find(metaspace, at + 1)) {
+      if (!token.substr(0, at).ends_with(metaspace))
+        reaches_across_[static_cast<uint8_t>(token[at - 1])] = true;
+    }
+  }
+}
+
+size_t Bpe::next_word(std::string_view piece, size_t begin) const {
+  size_t at = begin + 1;
+  while ((at = piece.find(metaspace, at)) != std::string_view::npos) {
+    const bool in_run = piece.substr(0, at).ends_with(metaspace);
+    if (!in_run && !reaches_across_[static_cast<uint8_t>(piece[at - 1])]) return at;
+    at += metaspace.size();
+  }
+  return piece.size();
+}
+
+void Bpe::split_bytes(std::string_view word, std::vector<Symbol>& symbols) const {
   bool after_unknown = false;
-  for (const char c : piece) {
-    const int32_t token = bytes_[static_cast<uint8_t>(c)];
+  for (uint32_t i = 0; i < word.size(); ++i) {
+    const int32_t token = bytes_[static_cast<uint8_t>(word[i])];
     if (token >= 0) {
-      tokens.push_back(token);
+      symbols.push_back({token, i, i + 1, true});
     } else if (unknown_ >= 0 && !(fuse_unknown_ && after_unknown)) {
-      tokens.push_back(unknown_);
+      symbols.push_back({unknown_, i, i + 1, false});
     }
     after_unknown = token < 0;
   }
 }
 
-const Bpe::Merge* Bpe::find(int32_t left, int32_t right) const {
-  const auto found = merges_.find(pair_key(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
+void Bpe::split_characters(std::string_view word, std::vector<Symbol>& symbols) const {
+  bool after_unknown = false;
+  for (uint32_t begin = 0, end = 0; begin < word.size(); begin = end) {
+    for (end = begin + 1; end < word.size() && (static_cast<uint8_t>(word[end]) & 0xC0) == 0x80;) ++end;
+    const std::string_view character = word.substr(begin, end - begin);
+    const int32_t token = vocabulary_.find(character);
+    const auto byte = [&](char c) { return bytes_[static_cast<uint8_t>(c)]; };
+    const bool in_bytes =
+        token < 0 && byte_fallback_ && std::ranges::all_of(character, [&](char c) { return byte(c) >= 0; });
+    if (token >= 0) {
+      symbols.push_back({token, begin, end, true});
+    } else if (in_bytes) {
+      for (const char c : character) symbols.push_back({byte(c), begin, end, false});
+    } else if (unknown_ >= 0 && !(fuse_unknown_ && after_unknown)) {
+      symbols.push_back({unknown_, begin, end, false});
+    }
+    after_unknown = token < 0 && !in_bytes;
+  }
 }
 
-void Bpe::merge_short(std::vector<int32_t>& tokens) const {
-  std::vector<Merge> pairs(tokens.size());
-  constexpr Merge none{std::numeric_limits<int32_t>::max(), -1};
+std::optional<Merges::Merge> Bpe::find(std::string_view word, const Symbol& left, const Symbol& right) const {
+  if (!left.joins || !right.joins) return std::nullopt;
+  return merges_.find(vocabulary_, left.token, right.token, word.substr(left.begin, right.end - left.begin));
+}
+
+void Bpe::merge_short(std::string_view word, std::vector<Symbol>& symbols) const {
+  constexpr Merges::Merge none{std::numeric_limits<uint64_t>::max(), -1};
+  std::vector<Merges::Merge> pairs(symbols.size(), none);
   const auto look_up = [&](size_t i) {
-    const Merge* merge = i + 1 < tokens.size() ? find(tokens[i], tokens[i + 1]) : nullptr;
-    return merge ? *merge : none;
+    return i + 1 < symbols.size() ? find(word, symbols[i], symbols[i + 1]).value_or(none) : none;
   };
-  for (size_t i = 0; i < tokens.size(); ++i) pairs[i] = look_up(i);
-  while (tokens.size() > 1) {
+  for (size_t i = 0; i < symbols.size(); ++i) pairs[i] = look_up(i);
+  while (symbols.size() > 1) {
     size_t best = 0;
-    for (size_t i = 1; i + 1 < tokens.size(); ++i) {
+    for (size_t i = 1; i + 1 < symbols.size(); ++i) {
       if (pairs[i].rank < pairs[best].rank) best = i;
     }
     if (pairs[best].result < 0) return;
-    tokens[best] = pairs[best].result;
-    tokens.erase(tokens.begin() + static_cast<int64_t>(best) + 1);
+    symbols[best].token = pairs[best].result;
+    symbols[best].end = symbols[best + 1].end;
+    symbols.erase(symbols.begin() + static_cast<int64_t>(best) + 1);
     pairs.erase(pairs.begin() + static_cast<int64_t>(best) + 1);
     pairs[best] = look_up(best);
     if (best > 0) pairs[best - 1] = look_up(best - 1);
   }
 }
 
-void Bpe::merge_long(std::vector<int32_t>& tokens) const {
+void Bpe::merge_long(std::string_view word, std::vector<Symbol>& symbols) const {
   struct Link {
     int32_t before, after;
   };
   struct Candidate {
-    int32_t rank, at, left, right, result;
+    uint64_t rank;
+    int32_t at, left, right, result;
     bool operator>(const Candidate& other) const {
       return rank != other.rank ? rank > other.rank : at > other.at;
     }
   };
-  const auto count = static_cast<int32_t>(tokens.size());
+  const auto count = static_cast<int32_t>(symbols.size());
   std::vector<Link> links(count);
   for (int32_t i = 0; i < count; ++i) links[i] = {i - 1, i + 1 < count ? i + 1 : -1};
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto push = [&](int32_t i) {
     if (i < 0 || links[i].after < 0) return;
-    const int32_t right = tokens[links[i].after];
-    if (const Merge* merge = find(tokens[i], right))
-      queue.push({merge->rank, i, tokens[i], right, merge->result});
+    const Symbol& right = symbols[links[i].after];
+    if (const auto merge = find(word, symbols[i], right))
+      queue.push({merge->rank, i, symbols[i].token, right.token, merge->result});
   };
   for (int32_t i = 0; i < count; ++i) push(i);
   while (!queue.empty()) {
     const Candidate top = queue.top();
     queue.pop();
     // One of the two was merged since the pair was queued.
-    if (tokens[top.at] != top.left || links[top.at].after < 0 || tokens[links[top.at].after] != top.right)
+    if (symbols[top.at].token != top.left || links[top.at].after < 0 ||
+        symbols[links[top.at].after].token != top.right)
       continue;
     const int32_t gone = links[top.at].after;
-    tokens[top.at] = top.result;
-    tokens[gone] = -1;
+    symbols[top.at].token = top.result;
+    symbols[top.at].end = symbols[gone].end;
+    symbols[gone].token = -1;
     links[top.at].after = links[gone].after;
     if (links[gone].after >= 0) links[links[gone].after].before = top.at;
     push(links[top.at].before);
     push(top.at);
   }
-  std::erase(tokens, -1);
+  std::erase_if(symbols, [](const Symbol& symbol) { return symbol.token < 0; });
 }
 
-bool Bpe::is_whole(std::string_view piece, int32_t token) const {
+std::vector<Bpe::Symbol> Bpe::symbols_of(std::string_view word) const {
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  byte_level_ ? split_bytes(word, symbols) : split_characters(word, symbols);
+  symbols.size() <= short_word ? merge_short(word, symbols) : merge_long(word, symbols);
+  return symbols;
+}
+
+bool Bpe::is_whole(std::string_view word, int32_t token) const {
   if (ignore_merges_) return true;
   std::atomic<uint8_t>& known = whole_[token];
   uint8_t state = known.load(std::memory_order_relaxed);
   if (state == 0) {
-    std::vector<int32_t> tokens;
-    split_bytes(piece, tokens);
-    merge_short(tokens);
-    state = tokens.size() == 1 && tokens.front() == token ? 1 : 2;
+    const std::vector<Symbol> symbols = symbols_of(word);
+    state = symbols.size() == 1 && symbols.front().token == token ? 1 : 2;
     known.store(state, std::memory_order_relaxed);
   }
   return state == 1;
 }
 
-void Bpe::encode(std::string_view piece, std::vector<int64_t>& ids) const {
-  if (piece.size() <= short_piece || ignore_merges_) {
-    const auto found = by_bytes_.find(piece);
-    if (found != by_bytes_.end() && is_whole(piece, found->second)) {
-      ids.push_back(found->second);
+void Bpe::encode_word(std::string_view word, std::vector<int64_t>& ids) const {
+  if (word.size() <= vocabulary_.longest()) {
+    const int32_t token = vocabulary_.find(word);
+    if (token >= 0 && is_whole(word, token)) {
+      ids.push_back(token);
       return;
     }
   }
-  std::vector<int32_t> tokens;
-  split_bytes(piece, tokens);
-  if (tokens.size() <= short_piece) {
-    merge_short(tokens);
-  } else {
-    merge_long(tokens);
+  for (const Symbol& symbol : symbols_of(word)) ids.push_back(symbol.token);
+}
+
+void Bpe::encode(std::string_view piece, std::vector<int64_t>& ids) const {
+  if (!cuts_words_) return encode_word(piece, ids);
+  for (size_t begin = 0; begin < piece.size();) {
+    const size_t end = next_word(piece, begin);
+    encode_word(piece.substr(begin, end - begin), ids);
+    begin = end;
   }
-  ids.insert(ids.end(), tokens.begin(), tokens.end());
 }
 
 }  // namespace lowrank

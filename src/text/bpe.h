@@ -5,47 +5,54 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "text/merges.h"
 #include "text/tokenizer_spec.h"
+#include "text/vocabulary.h"
 
 namespace lowrank {
 
-/// Byte-pair encoding over bytes (Sennrich et al. 2016, arXiv 1508.07909): adjacent tokens are joined in
-/// order of rank, leftmost first, until no merge applies.
+/// Byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) over bytes or characters: neighbours are
+/// joined in order of rank, leftmost first, until no merge applies.
 class Bpe {
  public:
-  /// A byte without a token becomes the unknown token, or nothing where there is none, and of two equal
-  /// merges the last counts, as in Hugging Face's tokenizers. Errors: invalid when a merge's parts or its
-  /// result are not tokens. `where` names the file.
+  /// A byte or character without a token becomes the tokens of its bytes (`byte_fallback`), the unknown
+  /// token, or nothing where there is none. Errors: as Merges; `where` names the file.
   Bpe(const TokenizerSpec& spec, const std::string& where);
 
   /// Appends the ids of one piece. Time n log n in its length.
   void encode(std::string_view piece, std::vector<int64_t>& ids) const;
 
  private:
-  struct Merge {
-    int32_t rank, result;
-  };
-  struct Hash {
-    size_t operator()(uint64_t pair) const { return (pair ^ pair >> 29) * 0x9E3779B97F4A7C15U; }
+  struct Symbol {
+    int32_t token;
+    uint32_t begin, end;  ///< its text in the piece
+    bool joins;           ///< false for bytes and unknown ones
   };
 
-  void split_bytes(std::string_view piece, std::vector<int32_t>& tokens) const;
-  const Merge* find(int32_t left, int32_t right) const;
-  void merge_short(std::vector<int32_t>& tokens) const;
-  void merge_long(std::vector<int32_t>& tokens) const;
-  bool is_whole(std::string_view piece, int32_t token) const;
+  void encode_word(std::string_view word, std::vector<int64_t>& ids) const;
+  void split_bytes(std::string_view word, std::vector<Symbol>& symbols) const;
+  void split_characters(std::string_view word, std::vector<Symbol>& symbols) const;
+  void merge_short(std::string_view word, std::vector<Symbol>& symbols) const;
+  void merge_long(std::string_view word, std::vector<Symbol>& symbols) const;
+  std::vector<Symbol> symbols_of(std::string_view word) const;
+  std::optional<Merges::Merge> find(std::string_view word, const Symbol& left, const Symbol& right) const;
+  bool is_whole(std::string_view word, int32_t token) const;
+  void find_word_starts();
+  size_t next_word(std::string_view piece, size_t begin) const;
 
-  std::vector<std::string> tokens_;  ///< raw bytes by id
-  std::unordered_map<std::string_view, int32_t> by_bytes_;
-  std::unordered_map<uint64_t, Merge, Hash> merges_;
-  int32_t bytes_[256] = {};  ///< -1: none
-  int32_t unknown_;          ///< -1: none
+  Vocabulary vocabulary_;
+  Merges merges_;
+  bool byte_level_;
   bool fuse_unknown_;
   bool ignore_merges_;
-  /// Whether merging a token's bytes gives the token back: 0 not known yet, 1 yes, 2 no. A memo, so benign to
+  int32_t unknown_;          ///< -1: none
+  int32_t bytes_[256] = {};  ///< of a byte-level vocabulary or of byte fallback; -1: none
+  bool byte_fallback_ = false;
+  bool cuts_words_ = false;        ///< pieces fall apart before U+2581, as no token reaches across
+  bool reaches_across_[256] = {};  ///< by last byte of what stands before: some token does
+  /// Whether merging a token's text gives the token back: 0 not known yet, 1 yes, 2 no. A memo, so benign to
   /// race on.
   mutable std::unique_ptr<std::atomic<uint8_t>[]> whole_;
 };

@@ -55,7 +55,8 @@ Example encode_row(const Tokenizer& tokenizer, const Row& row) {
   example.tokens = encode_prompt(tokenizer, row.prompt);
   const bool all = row.format == RowFormat::text;
   const size_t prompt = all ? 0 : example.tokens.size();
-  const std::vector<int64_t> completion = tokenizer.encode(row.completion, false);
+  const std::vector<int64_t> completion =
+      all ? tokenizer.encode(row.completion, false) : tokenizer.encode_continuation(row.completion);
   example.tokens.insert(example.tokens.end(), completion.begin(), completion.end());
   if (tokenizer.spec().eos) example.tokens.push_back(*tokenizer.spec().eos);
   example.labels = example.tokens;

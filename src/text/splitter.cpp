@@ -1,82 +1,84 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/splitter.h"
 
+#include <algorithm>
 #include <pcre2.h>
 
 #include "base/error.h"
-#include "text/tokenizer_spec.h"
+#include "text/oniguruma.h"
 
 namespace lowrank {
-namespace {
 
-/// Unicode's White_Space, which Oniguruma's \s means.
-constexpr const char* spaces =
-    R"(\x{09}-\x{0D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-
-}  // namespace
-
-std::string gpt2_pattern() {
-  return fmt::format(
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^{0}\p{{L}}\p{{N}}]+|[{0}]+(?![^{0}])|[{0}]+)",
-      spaces);
-}
-
-std::string digit_pattern() {
-  return R"(\p{N})";
-}
-
-struct Splitter::Pattern {
-  explicit Pattern(pcre2_code* compiled) : code(compiled, pcre2_code_free) {}
+struct Splitter::Code {
+  explicit Code(pcre2_code* compiled) : code(compiled, pcre2_code_free) {}
   std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> code;
 };
 
-/// Room for one pattern's matches, made once a text.
-struct Splitter::Match {
-  explicit Match(const Pattern& pattern)
-      : data(pcre2_match_data_create_from_pattern(pattern.code.get(), nullptr), pcre2_match_data_free) {}
-  std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data;
-};
+Splitter::Scratch::Scratch()
+    : data_(pcre2_match_data_create(1, nullptr),
+            [](void* data) { pcre2_match_data_free(static_cast<pcre2_match_data*>(data)); }) {}
 
-Splitter::Splitter(const std::vector<std::string>& patterns, const std::string& where) {
-  for (const std::string& pattern : patterns) {
-    int error = 0;
-    PCRE2_SIZE offset = 0;
-    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                     PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &offset, nullptr);
-    check(code != nullptr, ErrorKind::invalid,
-          "{}: the pre-tokenizer's pattern does not compile at character {}: {}", where, offset, pattern);
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-    patterns_.push_back(std::make_shared<const Pattern>(code));
-  }
+Splitter::Splitter(const Split& split, const std::string& where)
+    : behavior_(split.behavior), invert_(split.invert) {
+  const std::string pattern = from_oniguruma(split.pattern, where);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                   PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &offset, nullptr);
+  check(code != nullptr, ErrorKind::invalid,
+        "{}: the pre-tokenizer's pattern does not compile at character {}: {}", where, offset, split.pattern);
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+  code_ = std::make_shared<const Code>(code);
 }
 
-void Splitter::split(std::string_view text, const std::function<void(std::string_view)>& piece) const {
-  std::vector<Match> matches;
-  for (const auto& pattern : patterns_) matches.emplace_back(*pattern);
-  split_by(0, text, matches, piece);
-}
-
-void Splitter::split_by(size_t index, std::string_view text, std::span<Match> matches,
-                        const std::function<void(std::string_view)>& piece) const {
-  if (text.empty()) return;
-  if (index == patterns_.size()) return piece(text);
-  pcre2_match_data* match = matches[index].data.get();
+void Splitter::each_range(std::string_view text, const Scratch& scratch, const Visit& visit) const {
+  auto* match = static_cast<pcre2_match_data*>(scratch.data_.get());
   size_t done = 0;
   while (done < text.size()) {
-    const int found = pcre2_match(patterns_[index]->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                  text.size(), done, PCRE2_NO_UTF_CHECK, match, nullptr);
+    const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                  done, PCRE2_NO_UTF_CHECK, match, nullptr);
     if (found == PCRE2_ERROR_NOMATCH) break;
-    check(found > 0, ErrorKind::invalid, "the text cannot be split into words at byte {} (PCRE2 error {})",
+    // 0: there were more groups than the one range of the whole match has room for.
+    check(found >= 0, ErrorKind::invalid, "the text cannot be split into words at byte {} (PCRE2 error {})",
           done, found);
-    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match);
-    const size_t begin = range[0];
-    const size_t end = range[1];
+    // The visitor may search again with the same scratch.
+    const size_t begin = pcre2_get_ovector_pointer(match)[0];
+    const size_t end = pcre2_get_ovector_pointer(match)[1];
     if (end == begin) break;
-    split_by(index + 1, text.substr(done, begin - done), matches, piece);
-    split_by(index + 1, text.substr(begin, end - begin), matches, piece);
+    if (begin > done) visit({done, begin, invert_});
+    visit({begin, end, !invert_});
     done = end;
   }
-  split_by(index + 1, text.substr(done), matches, piece);
+  if (done < text.size()) visit({done, text.size(), invert_});
+}
+
+void Splitter::split(std::string_view text, const Scratch& scratch, const Piece& piece) const {
+  const auto give = [&](const Range& range) { piece(text.substr(range.begin, range.end - range.begin)); };
+  if (behavior_ == SplitBehavior::isolated) return each_range(text, scratch, give);
+  if (behavior_ == SplitBehavior::removed) {
+    return each_range(text, scratch, [&](const Range& range) {
+      if (!range.match) give(range);
+    });
+  }
+  std::vector<Range> ranges;
+  each_range(text, scratch, [&](const Range& range) { ranges.push_back(range); });
+  std::vector<Range> joined;
+  bool previous = false;
+  const bool backwards = behavior_ == SplitBehavior::merged_with_next;
+  if (backwards) std::ranges::reverse(ranges);
+  for (const Range& range : ranges) {
+    const bool contiguous = behavior_ == SplitBehavior::contiguous;
+    const bool joins = !joined.empty() && (contiguous ? range.match == previous : range.match && !previous);
+    if (joins) {
+      joined.back().begin = std::min(joined.back().begin, range.begin);
+      joined.back().end = std::max(joined.back().end, range.end);
+    } else {
+      joined.push_back(range);
+    }
+    previous = range.match;
+  }
+  if (backwards) std::ranges::reverse(joined);
+  for (const Range& range : joined) give(range);
 }
 
 }  // namespace lowrank

@@ -6,12 +6,16 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "text/added_tokens.h"
 #include "text/bpe.h"
-#include "text/splitter.h"
+#include "text/decoder.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
 #include "text/tokenizer_spec.h"
+#include "text/word_piece.h"
 
 namespace lowrank {
 
@@ -26,27 +30,36 @@ class Tokenizer {
   /// stand in the text become their ids. Errors: invalid, with the offset, when the text is not UTF-8.
   std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
 
-  /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing. Added tokens give
+  /// Ids of a text that follows another one: without special tokens and without the space that
+  /// SentencePiece's tokenizers put in front of a text. Errors: as encode.
+  std::vector<int64_t> encode_continuation(std::string_view text) const;
+
+  /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing. The space that
+  /// encoding put in front of the text goes. Added tokens give
   /// their text as it stands (the reference garbles those that hold Latin-1 letters and nothing above
   /// U+0143).
-  std::string decode(std::span<const int64_t> ids, bool skip_special_tokens) const;
+  std::string decode(std::span<const int64_t> ids, bool skip_special_tokens) const {
+    return decoder_.decode(ids, skip_special_tokens);
+  }
 
   /// Bytes of one token, which may be a part of a character; empty for special tokens when they are skipped.
-  std::string_view bytes_of(int64_t id, bool skip_special_tokens) const;
+  std::string_view bytes_of(int64_t id, bool skip_special_tokens) const {
+    return decoder_.bytes_of(id, skip_special_tokens);
+  }
 
   const TokenizerSpec& spec() const { return spec_; }
-  int64_t vocabulary_size() const { return static_cast<int64_t>(bytes_.size()); }
+  int64_t vocabulary_size() const { return decoder_.size(); }
   bool ends_generation(int64_t id) const;
 
  private:
-  void encode_plain(std::string_view text, std::vector<int64_t>& ids) const;
+  void encode_text(std::string_view text, bool continues, std::vector<int64_t>& ids) const;
 
   TokenizerSpec spec_;
   AddedTokens added_, added_normalized_;
-  Splitter splitter_, words_;
-  Bpe bpe_;
-  std::vector<std::string> bytes_;  ///< by id
-  std::vector<bool> special_;       ///< by id
+  Normalizer normalizer_;
+  PreTokenizer pre_tokenizer_;
+  std::variant<Bpe, WordPiece> model_;
+  Decoder decoder_;
 };
 
 /// Decodes a token at a time and gives out only complete characters.

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "text/special_tokens.h"
+#include "text/tokenizer_steps.h"
 
 namespace lowrank {
 namespace {
@@ -13,13 +14,14 @@ using nlohmann::json;
 
 constexpr int64_t max_file_bytes = 256 << 20;
 
-[[noreturn]] void unsupported(const std::string& where, std::string_view part, const json& value) {
-  fail(ErrorKind::unsupported, "{}: the {} {} is not supported (byte-level BPE tokenizers are)", where, part,
-       value.dump().substr(0, 100));
-}
-
-std::string type_of(const json& part) {
-  return part.is_object() ? part.value("type", "") : "";
+/// Options of a model that nobody uses any more; they must be off.
+void refuse_options(const json& model, std::initializer_list<const char*> options, const std::string& where) {
+  for (const char* option : options) {
+    const json value = model.value(option, json());
+    const bool off = value.is_null() || value == false || value == 0 ||
+                     (value.is_string() && value.get_ref<const std::string&>().empty());
+    if (!off) unsupported_part(where, fmt::format("model's {}", option), value);
+  }
 }
 
 /// The id of a token. Ids index a table, so a file with few tokens must not ask for a large one.
@@ -56,20 +58,7 @@ void read_merges(TokenizerSpec& spec, const json& merges, const std::string& whe
   }
 }
 
-void read_model(TokenizerSpec& spec, const json& model, const std::string& where) {
-  const bool is_bpe = model.is_object() && model.value("type", "BPE") == "BPE" && model.contains("vocab") &&
-                      model.contains("merges");
-  if (!is_bpe) unsupported(where, "model", model.is_object() ? json(model.value("type", "")) : model);
-  for (const char* option : {"byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
-    const json value = model.value(option, json());
-    const bool off = value.is_null() || value == false || value == 0 ||
-                     (value.is_string() && value.get_ref<const std::string&>().empty());
-    if (!off) unsupported(where, fmt::format("model's {}", option), value);
-  }
-  read_vocabulary(spec, model["vocab"], where);
-  read_merges(spec, model["merges"], where);
-  spec.ignore_merges = model.value("ignore_merges", false);
-  spec.fuse_unknown = model.value("fuse_unk", false);
+void read_unknown(TokenizerSpec& spec, const json& model, const std::string& where) {
   const json unknown = model.value("unk_token", json());
   if (unknown.is_null()) return;
   const auto found = std::ranges::find(spec.vocabulary, unknown.get<std::string>());
@@ -78,32 +67,27 @@ void read_model(TokenizerSpec& spec, const json& model, const std::string& where
   spec.unknown = found - spec.vocabulary.begin();
 }
 
-/// Steps in front of `ByteLevel`, which comes last: it turns text into the byte alphabet.
-void read_pre_tokenizer(TokenizerSpec& spec, const json& part, const std::string& where) {
-  const json steps = type_of(part) == "Sequence" ? part.at("pretokenizers") : json::array({part});
-  for (size_t i = 0; i < steps.size(); ++i) {
-    const std::string type = type_of(steps[i]);
-    const bool last = i + 1 == steps.size();
-    if (type == "Digits" && !last && steps[i].value("individual_digits", false)) {
-      spec.split_patterns.push_back(digit_pattern());
-    } else if (type == "ByteLevel" && last) {
-      spec.add_prefix_space = steps[i].value("add_prefix_space", true);
-      spec.split_words = steps[i].value("use_regex", true);
-    } else {
-      unsupported(where, "pre-tokenizer", part);
-    }
+void read_model(TokenizerSpec& spec, const json& model, const std::string& where) {
+  const std::string type =
+      model.is_object() ? model.value("type", model.contains("merges") ? "BPE" : "") : "";
+  const bool word_piece = type == "WordPiece";
+  if (!word_piece && type != "BPE") unsupported_part(where, "model", model.is_object() ? json(type) : model);
+  read_vocabulary(spec, model.at("vocab"), where);
+  if (word_piece) {
+    spec.model = TokenModel::word_piece;
+    spec.continuing_prefix = model.value("continuing_subword_prefix", spec.continuing_prefix);
+    spec.max_word_characters = model.value("max_input_chars_per_word", spec.max_word_characters);
+  } else {
+    refuse_options(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}, where);
+    read_merges(spec, model.at("merges"), where);
+    spec.byte_fallback = model.value("byte_fallback", false);
+    spec.ignore_merges = model.value("ignore_merges", false);
+    spec.fuse_unknown = model.value("fuse_unk", false);
   }
-  if (steps.empty()) unsupported(where, "pre-tokenizer", part);
+  read_unknown(spec, model, where);
 }
 
-void read_post_processor(TokenizerSpec& spec, const json& part, const std::string& where) {
-  const std::string type = type_of(part);
-  if (part.is_null() || type == "ByteLevel") return;
-  if (type == "Sequence") {
-    for (const json& step : part.at("processors")) read_post_processor(spec, step, where);
-    return;
-  }
-  if (type != "TemplateProcessing") unsupported(where, "post-processor", part);
+void read_template(TokenizerSpec& spec, const json& part, const std::string& where) {
   std::vector<int64_t>* side = &spec.prefix;
   for (const json& piece : part.at("single")) {
     if (piece.contains("Sequence")) side = &spec.suffix;
@@ -112,6 +96,24 @@ void read_post_processor(TokenizerSpec& spec, const json& part, const std::strin
     for (const json& id : part.at("special_tokens").at(name).at("ids")) {
       side->push_back(read_id(id, spec.vocabulary.size() + spec.added.size(), name, where));
     }
+  }
+}
+
+void read_post_processor(TokenizerSpec& spec, const json& part, const std::string& where) {
+  const std::string type = type_of_part(part);
+  if (part.is_null() || type == "ByteLevel") return;
+  if (type == "Sequence") {
+    for (const json& step : part.at("processors")) read_post_processor(spec, step, where);
+  } else if (type == "TemplateProcessing") {
+    read_template(spec, part, where);
+  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+    const auto id = [&](const char* key) {
+      return read_id(part.at(key).at(1), spec.vocabulary.size() + spec.added.size(), key, where);
+    };
+    spec.prefix.push_back(id("cls"));
+    spec.suffix.push_back(id("sep"));
+  } else {
+    unsupported_part(where, "post-processor", part);
   }
 }
 
@@ -129,13 +131,10 @@ void read_added(TokenizerSpec& spec, const json& tokens, const std::string& wher
 void read_tokenizer(TokenizerSpec& spec, const json& file, const std::string& where) {
   read_model(spec, file.at("model"), where);
   read_added(spec, file.value("added_tokens", json::array()), where);
-  const json normalizer = file.value("normalizer", json());
-  spec.nfc = type_of(normalizer) == "NFC";
-  if (!normalizer.is_null() && !spec.nfc) unsupported(where, "normalizer", normalizer);
-  read_pre_tokenizer(spec, file.value("pre_tokenizer", json()), where);
+  spec.normalizer = read_normalizer(file.value("normalizer", json()), where);
+  spec.pre_tokenizer = read_pre_tokenizer(file.value("pre_tokenizer", json()), where);
   read_post_processor(spec, file.value("post_processor", json()), where);
-  const json decoder = file.value("decoder", json());
-  if (type_of(decoder) != "ByteLevel") unsupported(where, "decoder", decoder);
+  spec.decoder = read_decoder(file.value("decoder", json()), where);
 }
 
 }  // namespace

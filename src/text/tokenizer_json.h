@@ -8,7 +8,7 @@
 
 namespace lowrank {
 
-/// The tokenizer of a Hugging Face folder: tokenizer.json (byte-level BPE) with what `read_special_tokens`
+/// The tokenizer of a Hugging Face folder: tokenizer.json (BPE or WordPiece) with what `read_special_tokens`
 /// adds. tokenizer.json alone decides how text is cut and what stands around it; `add_prefix_space`,
 /// `add_bos_token` and the class in tokenizer_config.json are not looked at. Errors: not_found, corrupt;
 /// unsupported for other models, normalisers, pre-tokenizers, post-processors and decoders, the component

@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "text/merges.h"
 #include "text/tokenizer_json.h"
+#include "text/tokenizer_steps.h"
 
 namespace lowrank {
 namespace {
@@ -11,20 +13,6 @@ Json token_name(const TokenizerSpec& spec, const std::optional<int64_t>& id) {
   if (!id) return nullptr;
   const auto added = std::ranges::find(spec.added, *id, &AddedToken::id);
   return added != spec.added.end() ? added->content : spec.vocabulary[*id];
-}
-
-/// The steps before byte-pair encoding: a digit split is `Digits`, the GPT-2 split is part of `ByteLevel`.
-Json pre_tokenizer(const TokenizerSpec& spec) {
-  Json steps = Json::array();
-  for (const std::string& pattern : spec.split_patterns) {
-    if (pattern == digit_pattern()) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
-  }
-  steps.push_back({{"type", "ByteLevel"},
-                   {"add_prefix_space", spec.add_prefix_space},
-                   {"trim_offsets", true},
-                   {"use_regex", spec.split_words}});
-  if (steps.size() == 1) return steps.front();
-  return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
 Json post_processor(const TokenizerSpec& spec) {
@@ -46,15 +34,38 @@ Json post_processor(const TokenizerSpec& spec) {
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}};
 }
 
-}  // namespace
-
-nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
+/// Vocabulary and, for BPE, merges.
+Json model(const TokenizerSpec& spec) {
   Json vocabulary = Json::object();
   for (size_t id = 0; id < spec.vocabulary.size(); ++id) {
     if (!spec.vocabulary[id].empty()) vocabulary[spec.vocabulary[id]] = id;
   }
+  if (spec.model == TokenModel::word_piece) {
+    return {{"type", "WordPiece"},
+            {"unk_token", token_name(spec, spec.unknown)},
+            {"continuing_subword_prefix", spec.continuing_prefix},
+            {"max_input_chars_per_word", spec.max_word_characters},
+            {"vocab", vocabulary}};
+  }
   Json merges = Json::array();
-  for (const auto& [left, right] : spec.merges) merges.push_back({left, right});
+  for (const auto& [left, right] : spec.scores.empty() ? spec.merges : Merges::of_scores(spec)) {
+    merges.push_back({left, right});
+  }
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", token_name(spec, spec.unknown)},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", spec.fuse_unknown},
+          {"byte_fallback", spec.byte_fallback},
+          {"ignore_merges", spec.ignore_merges},
+          {"vocab", vocabulary},
+          {"merges", merges}};
+}
+
+}  // namespace
+
+nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
   Json added = Json::array();
   for (const AddedToken& token : spec.added) {
     added.push_back({{"id", token.id},
@@ -69,22 +80,11 @@ nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", added},
-          {"normalizer", spec.nfc ? Json{{"type", "NFC"}} : Json()},
-          {"pre_tokenizer", pre_tokenizer(spec)},
+          {"normalizer", normalizer_json(spec.normalizer)},
+          {"pre_tokenizer", pre_tokenizer_json(spec.pre_tokenizer)},
           {"post_processor", post_processor(spec)},
-          {"decoder",
-           {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
-          {"model",
-           {{"type", "BPE"},
-            {"dropout", nullptr},
-            {"unk_token", token_name(spec, spec.unknown)},
-            {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr},
-            {"fuse_unk", spec.fuse_unknown},
-            {"byte_fallback", false},
-            {"ignore_merges", spec.ignore_merges},
-            {"vocab", vocabulary},
-            {"merges", merges}}}};
+          {"decoder", decoder_json(spec)},
+          {"model", model(spec)}};
 }
 
 nlohmann::ordered_json tokenizer_config_json(const TokenizerSpec& spec) {

@@ -61,6 +61,20 @@ TEST(Corpora, SmolLm2FromGguf) {
   expect_checksums(load_tokenizer(*model), "smollm2", *shared / "data");
 }
 
+TEST(Corpora, Gemma3FromGguf) {
+  const char* model = std::getenv("LOWRANK_GEMMA");
+  const auto shared = shared_folder();
+  if (!model || !shared) GTEST_SKIP() << "needs LOWRANK_GEMMA (tools/setup gemma) and LOWRANK_SHARED";
+  expect_checksums(load_tokenizer(model), "gemma3", *shared / "data");
+}
+
+TEST(Corpora, MiniLmFromFolder) {
+  const char* model = std::getenv("LOWRANK_MINILM");
+  const auto shared = shared_folder();
+  if (!model || !shared) GTEST_SKIP() << "needs LOWRANK_MINILM (tools/setup minilm) and LOWRANK_SHARED";
+  expect_checksums(load_tokenizer(model), "minilm", *shared / "data");
+}
+
 TEST(Corpora, Gpt2FromFolder) {
   const auto shared = shared_folder();
   if (!shared) GTEST_SKIP() << "needs LOWRANK_SHARED";

@@ -89,18 +89,19 @@ TEST(TokenizerFiles, TokensOutsideTheAlphabetAreNeverMet) {
 
 TEST(TokenizerFiles, RefusesOtherKindsOfTokenizers) {
   const std::vector<std::pair<const char*, const char*>> parts = {
-      {"/model/type", R"("WordPiece")"},
-      {"/model/byte_fallback", "true"},
+      {"/model/type", R"("Unigram")"},
       {"/model/dropout", "0.1"},
       {"/model/end_of_word_suffix", R"("</w>")"},
-      {"/normalizer", R"({"type":"Lowercase"})"},
-      {"/pre_tokenizer", "null"},
-      {"/pre_tokenizer", R"({"type":"Metaspace"})"},
-      {"/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[]})"},
+      {"/normalizer", R"({"type":"Precompiled"})"},
+      {"/normalizer", R"({"type":"Replace","pattern":{"Regex":"x"},"content":""})"},
+      {"/pre_tokenizer", R"({"type":"UnicodeScripts"})"},
+      {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"[a-z&&[^b]]"},"behavior":"Isolated"})"},
+      {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"x"},"behavior":"Sometimes"})"},
       {"/pre_tokenizer",
        R"({"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"ByteLevel"}]})"},
-      {"/post_processor", R"({"type":"BertProcessing"})"},
+      {"/post_processor", R"({"type":"Special"})"},
       {"/decoder", "null"},
+      {"/decoder", R"({"type":"CTC"})"},
   };
   for (const auto& [pointer, value] : parts) {
     TokenizerFolder folder;
@@ -161,7 +162,7 @@ TEST(TokenizerFiles, RefusesUnknownGgufKeys) {
     expect_failure(kind, part, [&] { load_tokenizer(path); });
     expect_failure(kind, "changed.gguf", [&] { load_tokenizer(path); });
   };
-  change("smollm", "qwen99", ErrorKind::unsupported, "known are default, gpt-2, smollm");
+  change("smollm", "qwen99", ErrorKind::unsupported, "known are default, gpt-2, smollm, llama-bpe");
   change("gpt2", "gpt9", ErrorKind::unsupported, "tokenizer.ggml.model 'gpt9' is not known");
   change("ggml.merges", "ggml.mergeX", ErrorKind::invalid, "tokenizer.ggml.merges is missing");
   change("ggml.tokens", "ggml.tokenX", ErrorKind::invalid, "tokenizer.ggml.tokens is missing");

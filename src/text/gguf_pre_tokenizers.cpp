@@ -1,0 +1,48 @@
+#include "text/gguf_pre_tokenizers.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace lowrank {
+namespace {
+
+/// The names are llama.cpp's; the patterns are those of the models' own tokenizer.json.
+const std::vector<GgufPreTokenizer>& table() {
+  static const std::vector<GgufPreTokenizer> entries = {
+      {{"default", "gpt-2"}, {}, true},
+      {{"smollm"}, {R"(\p{N})"}, true},
+      {{"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"},
+       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+       false,
+       true},
+      {{"qwen2", "deepseek-r1-qwen"},
+       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+      {{"qwen35"},
+       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+      {{"tekken"},
+       {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+       false,
+       true},
+  };
+  return entries;
+}
+
+}  // namespace
+
+const GgufPreTokenizer* gguf_pre_tokenizer(std::string_view name) {
+  for (const GgufPreTokenizer& entry : table()) {
+    if (std::ranges::find(entry.names, name) != entry.names.end()) return &entry;
+  }
+  return nullptr;
+}
+
+std::string gguf_pre_tokenizer_names() {
+  std::vector<std::string_view> names;
+  for (const GgufPreTokenizer& entry : table())
+    names.insert(names.end(), entry.names.begin(), entry.names.end());
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace lowrank

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lowrank {
+
+/// How byte-level text is cut for one value of tokenizer.ggml.pre.
+struct GgufPreTokenizer {
+  std::vector<std::string_view> names;
+  std::vector<std::string_view> patterns;  ///< one after the other
+  bool then_gpt2 = false;                  ///< and by `gpt2_pattern` at the end
+  bool ignore_merges = false;              ///< words that are tokens are taken whole
+};
+
+/// The entry with the name; nullptr: not known.
+const GgufPreTokenizer* gguf_pre_tokenizer(std::string_view name);
+
+/// All names, for messages.
+std::string gguf_pre_tokenizer_names();
+
+}  // namespace lowrank

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/splitter.h"
+#include "text/tokenizer_spec.h"
+
+namespace lowrank {
+
+/// Cuts a normalised text into the pieces that the model sees, which are encoded each on its own.
+class PreTokenizer {
+ public:
+  using Piece = std::function<void(std::string_view)>;
+
+  /// Errors: as Splitter; `where` names the file.
+  PreTokenizer(const std::vector<PreTokenizerStep>& steps, const std::string& where);
+
+  /// Calls `piece` for each piece, in order. `first`: the text is the beginning of what is encoded;
+  /// `continues`: it follows another text, so that `Metaspace` puts nothing in front of it. Errors: as
+  /// Splitter.
+  void split(std::string_view text, bool first, bool continues, const Piece& piece) const;
+
+ private:
+  struct Step {
+    PreTokenizerStep what;
+    std::vector<Splitter> splitter;  ///< none or one
+  };
+  struct Call {
+    bool first, continues;
+    Splitter::Scratch scratch;
+    const Piece& piece;
+  };
+  void run(size_t index, std::string_view text, const Call& call) const;
+  void run_metaspace(size_t index, const Metaspace& metaspace, std::string_view text, const Call& call) const;
+
+  std::vector<Step> steps_;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace lowrank {
+
+/// Tokens by id and ids by token.
+class Vocabulary {
+ public:
+  /// `tokens` by id; empty ones do not exist. Of two equal tokens the first counts.
+  explicit Vocabulary(std::vector<std::string> tokens);
+  Vocabulary(Vocabulary&&) = default;
+  Vocabulary& operator=(Vocabulary&&) = default;
+
+  /// The token's id; -1: there is none.
+  int32_t find(std::string_view token) const {
+    const auto found = ids_.find(token);
+    return found == ids_.end() ? -1 : found->second;
+  }
+  const std::string& token(int32_t id) const { return tokens_[id]; }
+  int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
+  size_t longest() const { return longest_; }  ///< bytes of the longest token
+
+ private:
+  std::vector<std::string> tokens_;
+  std::unordered_map<std::string_view, int32_t> ids_;  ///< views into tokens_, so that copies are not made
+  size_t longest_ = 0;
+};
+
+}  // namespace lowrank

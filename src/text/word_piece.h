@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer_spec.h"
+#include "text/vocabulary.h"
+
+namespace lowrank {
+
+/// WordPiece (Schuster and Nakajima 2012, as in BERT): the longest token at the front of a word, then the
+/// longest continuation, and so on; a word that does not come out is unknown as a whole.
+class WordPiece {
+ public:
+  /// Errors: invalid without an unknown token; `where` names the file.
+  WordPiece(const TokenizerSpec& spec, const std::string& where);
+
+  /// Appends the ids of one word. Time is its length times the longest token's.
+  void encode(std::string_view word, std::vector<int64_t>& ids) const;
+
+ private:
+  Vocabulary vocabulary_;
+  std::string prefix_;
+  int64_t max_characters_;
+  int64_t unknown_;
+};
+
+}  // namespace lowrank
