@@ -13,7 +13,8 @@ namespace {
 // The reference's categories are Unicode 8's. Characters that changed theirs since are named.
 
 bool is_control(UChar32 character) {
-  static const icu::UnicodeSet set = character_set("[[[[:Cf:]&[:Age=8.0:]][:Co:][:Cc:][\\uFFFD]]-[\\t\\n\\r]]");
+  static const icu::UnicodeSet set =
+      character_set("[[[[:Cf:]&[:Age=8.0:]][:Co:][:Cc:][\\uFFFD]]-[\\t\\n\\r]]");
   return set.contains(character) != 0;
 }
 
