@@ -96,7 +96,7 @@ struct LowRankLinearBackward : Node {
 bool only_factors(const std::vector<Patch>& patches) {
   return std::ranges::all_of(patches, [](const Patch& patch) {
     return patch.A.defined() && !patch.in_scale.defined() && !patch.out_scale.defined() &&
-           !patch.bias.defined();
+           !patch.bias.defined() && !patch.branch;
   });
 }
 
@@ -106,47 +106,61 @@ bool needs_gradient(const at::Tensor& x, const std::vector<Patch>& patches) {
          });
 }
 
-/// B (A drop(x)) s of one patch from plain operations, [T, end - begin].
-at::Tensor low_rank_term(const at::Tensor& x, const Patch& patch) {
-  at::Tensor input = x;
-  if (drops(patch)) {
-    const at::Tensor mask = apply_dropout(at::zeros_like(x).fill_(1), patch.dropout);
-    input = x * mask;
-  }
-  return at::mm(at::mm(input.to(factor_type(x)), patch.A.t()), patch.B.t()) * patch.scale;
+using Product = std::function<at::Tensor(const at::Tensor&)>;
+
+/// drop(x) from plain operations.
+at::Tensor dropped(const at::Tensor& x, const Patch& patch) {
+  return drops(patch) ? x * apply_dropout(at::zeros_like(x).fill_(1), patch.dropout) : x;
 }
 
-/// Adds to columns of y, [T, out], what the patches say; y holds W (l * x) + b.
-at::Tensor patched(const at::Tensor& y, const at::Tensor& x, const std::vector<Patch>& patches) {
+/// B (A drop(x)) s of one patch from plain operations, [T, end - begin].
+at::Tensor low_rank_term(const at::Tensor& x, const Patch& patch) {
+  const at::Tensor input = dropped(x, patch).to(factor_type(x));
+  return at::mm(at::mm(input, patch.A.t()), patch.B.t()) * patch.scale;
+}
+
+/// The patch's columns of W (l * x) + b with g on them; `y` is W x, [T, out], `bias` [out] may be undefined.
+at::Tensor scaled_part(const at::Tensor& y, const at::Tensor& x, const at::Tensor& bias, const Patch& patch,
+                       const Product& product) {
+  const auto columns = [&](const at::Tensor& all) {
+    return all.narrow(1, patch.begin, patch.end - patch.begin);
+  };
+  const at::Tensor own_bias = bias.defined() ? bias.narrow(0, patch.begin, patch.end - patch.begin) : bias;
+  at::Tensor part = columns(patch.in_scale.defined() ? product((x * patch.in_scale).to(x.scalar_type())) : y);
+  const bool splits = patch.out_scale.defined() && !patch.scales_bias;
+  if (own_bias.defined() && !splits) part = part + own_bias;
+  if (!patch.out_scale.defined()) return part;
+  if (!splits) return part * patch.out_scale;
+  part = drops(patch) ? part + columns(product(dropped(x, patch).to(x.scalar_type()))) * (patch.out_scale - 1)
+                      : part * patch.out_scale;
+  return own_bias.defined() ? part + own_bias : part;
+}
+
+/// The product and all patches from plain operations. A patch that scales its input needs a product of its
+/// own: rows of W see different inputs.
+at::Tensor patched(const at::Tensor& x, const Product& product, const at::Tensor& bias,
+                   const std::vector<Patch>& patches) {
+  const at::Tensor y = product(x);
   std::vector<at::Tensor> columns;
   int64_t done = 0;
+  const auto plain_until = [&](int64_t end) {
+    if (end == done) return;
+    const at::Tensor part = y.narrow(1, done, end - done);
+    columns.push_back(bias.defined() ? (part + bias.narrow(0, done, end - done)).to(y.scalar_type()) : part);
+  };
   std::vector<Patch> sorted = patches;
   std::ranges::sort(sorted, {}, &Patch::begin);
   for (const Patch& patch : sorted) {
-    if (patch.begin > done) columns.push_back(y.narrow(1, done, patch.begin - done));
-    at::Tensor part = y.narrow(1, patch.begin, patch.end - patch.begin);
-    if (patch.out_scale.defined()) part = part * patch.out_scale;
+    plain_until(patch.begin);
+    at::Tensor part = scaled_part(y, x, bias, patch, product);
     if (patch.A.defined()) part = part + low_rank_term(x, patch);
     if (patch.bias.defined()) part = part + patch.bias;
+    if (patch.branch) part = part + patch.branch(x);
     columns.push_back(part.to(y.scalar_type()));
     done = patch.end;
   }
-  if (done < y.size(1)) columns.push_back(y.narrow(1, done, y.size(1) - done));
+  plain_until(y.size(1));
   return columns.size() == 1 ? columns.front() : at::cat(columns, 1);
-}
-
-/// Products whose patches scale their own input must be computed apart: rows of W see different inputs.
-at::Tensor scaled_inputs(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& product,
-                         const std::vector<Patch>& patches) {
-  at::Tensor y = product(x);
-  for (const Patch& patch : patches) {
-    if (!patch.in_scale.defined()) continue;
-    const at::Tensor own = product((x * patch.in_scale).to(x.scalar_type()));
-    y = at::cat({y.narrow(1, 0, patch.begin), own.narrow(1, patch.begin, patch.end - patch.begin),
-                 y.narrow(1, patch.end, y.size(1) - patch.end)},
-                1);
-  }
-  return y;
 }
 
 }  // namespace
@@ -154,27 +168,21 @@ at::Tensor scaled_inputs(const at::Tensor& x, const std::function<at::Tensor(con
 at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                                      const std::optional<at::Tensor>& bias,
                                      const std::vector<Patch>& patches) {
-  const auto product = [&](const at::Tensor& input) { return frozen_linear(input, weight, bias); };
-  return patched(scaled_inputs(x, product, patches), x, patches);
+  const auto product = [&](const at::Tensor& input) { return frozen_linear(input, weight, std::nullopt); };
+  return patched(x, product, bias.value_or(at::Tensor()), patches);
 }
 
 at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias,
                         const std::vector<Patch>& patches) {
   const at::Tensor weight = w.to(x.scalar_type());
-  const auto product = [&](const at::Tensor& input) {
-    const at::Tensor y = at::mm(input, weight.t());
-    return bias ? y + *bias : y;
-  };
-  return patched(scaled_inputs(x, product, patches), x, patches);
+  const auto product = [&](const at::Tensor& input) { return at::mm(input, weight.t()); };
+  return patched(x, product, bias.value_or(at::Tensor()), patches);
 }
 
 at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                            const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
   const bool trained_bias = bias && lowrank::needs_gradient(*bias);
-  if (!only_factors(patches) || trained_bias) {
-    const at::Tensor y = low_rank_linear_reference(x, weight, trained_bias ? std::nullopt : bias, patches);
-    return trained_bias ? y + bias->to(y.scalar_type()) : y;
-  }
+  if (!only_factors(patches) || trained_bias) return low_rank_linear_reference(x, weight, bias, patches);
   if (patches.empty()) return frozen_linear(x, weight, bias);
   const bool differentiable = needs_gradient(x, patches);
   NodePointer<LowRankLinearBackward> node;

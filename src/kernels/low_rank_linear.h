@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -19,16 +20,21 @@ struct Dropout {
 };
 
 /// What a method adds to rows [begin, end) of a product y = W x + b:
-///   y = g * (W (l * x) + b) + s B (A drop(x)) + c, any subset of it; undefined tensors are absent.
+///   y = g * (W (l * x) + b) + s B (A drop(x)) + c + f(x), any subset of it; undefined tensors are absent.
+/// With `scales_bias` off, y = W x + b + (g - 1) * W drop(x) + ...: g never touches b, nor what dropout
+/// takes.
 struct Patch {
   at::Tensor in_scale;   ///< l, [in]; applies to the whole product that the rows belong to
   at::Tensor A;          ///< [r, in], f32
   at::Tensor B;          ///< [end - begin, r], f32
   at::Tensor out_scale;  ///< g, [end - begin]
-  at::Tensor bias;       ///< c, [end - begin]
-  double scale = 1;      ///< s
+  at::Tensor bias;   ///< c, [end - begin]
+  double scale = 1;  ///< s
   int64_t begin = 0, end = 0;
   Dropout dropout;
+  bool scales_bias = true;
+  /// f: [T, in] -> [T, end - begin], differentiable.
+  std::function<at::Tensor(const at::Tensor&)> branch = {};
 };
 
 /// x [T, in] -> [T, out] in x's type: the frozen product with its patches (Hu et al. 2021, arXiv 2106.09685,

@@ -86,7 +86,7 @@ void read_values(const SafetensorsFile& file, Adapter& adapter) {
   std::vector<std::string> broken;
   for (const ParameterSpec& spec : adapter.plan.parameters) {
     const StoredTensor& tensor = *file.find(spec.name);
-    std::vector<float> values(adapter.parameters->at(spec.name).numel());
+    std::vector<float> values(count_of(spec));
     expand(tensor.dtype, tensor.bytes, values);
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
       broken.push_back(spec.name);
@@ -139,8 +139,7 @@ Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
 
 int64_t parameter_count(const TrainPlan& plan) {
   int64_t count = 0;
-  for (const ParameterSpec& spec : plan.parameters)
-    count += std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>());
+  for (const ParameterSpec& spec : plan.parameters) count += spec.frozen ? 0 : count_of(spec);
   return count;
 }
 
@@ -189,18 +188,26 @@ Adapter load_adapter(const std::filesystem::path& folder, const Checkpoint& base
   return adapter;
 }
 
+std::vector<FileTensor> file_tensors(const Adapter& adapter) {
+  std::vector<FileTensor> planned;
+  for (const ParameterSpec& spec : adapter.plan.parameters)
+    planned.push_back({spec.name, adapter.parameters->at(spec.name).detach()});
+  for (const ParameterCopy& copy : adapter.plan.copies) {
+    const at::Tensor value = adapter.parameters->at(copy.of).detach();
+    planned.push_back({copy.name, copy.transposed ? value.t() : value});
+  }
+  return adapter.method->file_tensors(std::move(planned));
+}
+
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
   std::vector<StoredTensor> tensors;
   std::vector<at::Tensor> values;
-  for (const auto& [name, shape] : expected_tensors(adapter.plan)) {
-    const auto copy = std::ranges::find(adapter.plan.copies, name, &ParameterCopy::name);
-    const bool copied = copy != adapter.plan.copies.end();
-    const at::Tensor value = adapter.parameters->at(copied ? copy->of : name).detach().to(at::kFloat);
-    values.push_back((copied && copy->transposed ? value.t() : value).contiguous());
+  for (const FileTensor& tensor : file_tensors(adapter)) {
+    values.push_back(tensor.value.to(at::kFloat).contiguous());
     const std::span<const float> data(values.back().const_data_ptr<float>(), values.back().numel());
     check(std::ranges::all_of(data, [](float value) { return std::isfinite(value); }), ErrorKind::invalid,
-          "{}: not written, {} holds values that are not finite", folder.string(), name);
-    tensors.push_back({name, DType::f32, shape, std::as_bytes(data)});
+          "{}: not written, {} holds values that are not finite", folder.string(), tensor.name);
+    tensors.push_back({tensor.name, DType::f32, tensor.value.sizes().vec(), std::as_bytes(data)});
   }
   std::filesystem::create_directories(folder);
   nlohmann::json config = adapter.method->config();

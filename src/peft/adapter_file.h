@@ -20,7 +20,7 @@ struct Adapter {
 /// What a configured method would train, without parameters. Errors: as Method::plan.
 Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec);
 
-/// Values in all parameters of a plan.
+/// Trained values in all parameters of a plan.
 int64_t parameter_count(const TrainPlan& plan);
 
 /// How a model must hold its tensors for a plan: `LoadOptions::use`.
@@ -36,6 +36,9 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
 /// not_found, corrupt, invalid, unsupported.
 Adapter load_adapter(const std::filesystem::path& folder, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
+
+/// The tensors that `save_adapter` writes.
+std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
 /// Writes the two files; each appears when it is complete. `base`: what base_model_name_or_path will say.
 /// Errors: io; invalid when a value is not finite.

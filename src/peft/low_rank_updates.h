@@ -48,9 +48,11 @@ class LowRankUpdates {
   bool keeps_tied_head() const { return tied_ || !rows_.empty(); }
 
   std::vector<const Module*> modules() const;
+  const std::vector<LowRankFactors>& factors() const { return factors_; }
+  /// The module's factors; nullptr: it is not adapted.
+  const LowRankFactors* find(std::string_view module) const;
 
  private:
-  const LowRankFactors* find(std::string_view module) const;
   bool has_bias(const Module& module) const { return options_.lora_bias && module.is_linear(); }
   void add_factors(const ModelSpec& spec, const Module& module, TrainPlan& plan);
   void add_saved(const ModelSpec& spec);

@@ -25,6 +25,12 @@ struct ParameterCopy {
   bool transposed = false;
 };
 
+/// A tensor of the adapter file.
+struct FileTensor {
+  std::string name;
+  at::Tensor value;
+};
+
 /// What a method trains on a model, from names and shapes alone.
 struct TrainPlan {
   std::vector<ParameterSpec> parameters;
@@ -78,8 +84,11 @@ struct Method : Hooks {
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
 
-  /// adapter_config.json as PEFT writes it.
+  /// adapter_config.json as PEFT writes it, for what `file_tensors` gives.
   virtual nlohmann::json config() const = 0;
+  /// What is written beside it, from the tensors of the plan (parameters, then copies): those themselves, but
+  /// for methods whose file has another form.
+  virtual std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const { return planned; }
   /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at
   /// once.
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;

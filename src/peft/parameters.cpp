@@ -9,14 +9,19 @@
 
 namespace lowrank {
 
-ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type) : specs_(std::move(specs)) {
+int64_t count_of(const ParameterSpec& spec) {
+  return std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type) {
   begins_.push_back(0);
-  for (size_t i = 0; i < specs_.size(); ++i) {
-    const ParameterSpec& spec = specs_[i];
-    begins_.push_back(begins_.back() +
-                      std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>()));
-    check(by_name_.emplace(spec.name, i).second, ErrorKind::invalid, "the parameter {} stands twice",
+  for (ParameterSpec& spec : specs) {
+    const at::Tensor value = spec.frozen ? at::zeros(spec.shape, type) : at::Tensor();
+    check(by_name_.emplace(spec.name, value).second, ErrorKind::invalid, "the parameter {} stands twice",
           spec.name);
+    if (spec.frozen) continue;
+    begins_.push_back(begins_.back() + count_of(spec));
+    specs_.push_back(std::move(spec));
   }
   values_ = at::zeros({begins_.back()}, type);
   gradients_ = at::zeros({begins_.back()}, type);
@@ -24,14 +29,14 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     at::Tensor view = values_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape).detach();
     view.set_requires_grad(true);
     view.mutable_grad() = gradients_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape);
-    views_.push_back(std::move(view));
+    by_name_[specs_[i].name] = std::move(view);
   }
 }
 
 const at::Tensor& ParameterSet::at(std::string_view name) const {
   const auto found = by_name_.find(std::string(name));
   check(found != by_name_.end(), ErrorKind::invalid, "there is no parameter {}", name);
-  return views_[found->second];
+  return found->second;
 }
 
 void ParameterSet::zero_gradients() {

@@ -17,19 +17,24 @@ struct ParameterSpec {
   std::vector<int64_t> shape;
   double learning_rate_scale = 1;
   bool weight_decay = true;
+  bool frozen = false;  ///< of the adapter's file, but never trained
 };
 
+/// Values in a parameter.
+int64_t count_of(const ParameterSpec& spec);
+
 /// All trained values of a run in one flat buffer and their gradients in another; each parameter is a view of
-/// both. Gradients are zeroed, never released, so that the views stay.
+/// both. Gradients are zeroed, never released, so that the views stay. Frozen parameters stand apart.
 class ParameterSet {
  public:
   /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
   explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat);
 
+  /// The trained ones, in the order of the flat buffers.
   std::span<const ParameterSpec> specs() const { return specs_; }
   int64_t count() const { return values_.numel(); }
 
-  /// The parameter, a leaf that requires a gradient. Errors: invalid for unknown names.
+  /// The parameter, a leaf that requires a gradient unless it is frozen. Errors: invalid for unknown names.
   const at::Tensor& at(std::string_view name) const;
   /// The range of a parameter in the flat buffers.
   int64_t begin(size_t index) const { return begins_[index]; }
@@ -43,9 +48,8 @@ class ParameterSet {
  private:
   std::vector<ParameterSpec> specs_;
   std::vector<int64_t> begins_;
-  at::Tensor values_, gradients_;  ///< [count]
-  std::vector<at::Tensor> views_;
-  std::unordered_map<std::string, size_t> by_name_;
+  at::Tensor values_, gradients_;                        ///< [count]
+  std::unordered_map<std::string, at::Tensor> by_name_;  ///< frozen ones, too
 };
 
 }  // namespace lowrank

@@ -140,8 +140,14 @@ TEST_P(MethodContract, SavedAndLoadedBitEqual) {
   Adapter adapter = stirred();
   save_adapter(folder.path() / "adapter", adapter, "base");
   Adapter again = load_adapter(folder.path() / "adapter", *checkpoint);
-  EXPECT_EQ(again.info, adapter.info);
-  EXPECT_TRUE(at::equal(again.parameters->values(), adapter.parameters->values()));
+  const std::vector<FileTensor> written = file_tensors(adapter);
+  const std::vector<FileTensor> read = file_tensors(again);
+  ASSERT_EQ(read.size(), written.size());
+  for (const FileTensor& tensor : written) {
+    const auto same = std::ranges::find(read, tensor.name, &FileTensor::name);
+    ASSERT_NE(same, read.end()) << tensor.name;
+    EXPECT_TRUE(at::equal(same->value, tensor.value)) << tensor.name;
+  }
   EXPECT_EQ(again.method->config(), adapter.method->config());
 }
 
@@ -178,7 +184,7 @@ TEST_P(MethodContract, PackedBatchEqualsSequencesAlone) {
 TEST_P(MethodContract, CountsItsParameters) {
   const Adapter adapter = fresh();
   int64_t declared = 0;
-  for (const ParameterSpec& spec : adapter.plan.parameters) declared += *element_count(spec.shape);
+  for (const ParameterSpec& spec : adapter.plan.parameters) declared += spec.frozen ? 0 : *element_count(spec.shape);
   EXPECT_EQ(adapter.parameters->count(), declared);
   EXPECT_GT(declared, 0);
 }

@@ -32,6 +32,7 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   const auto targets = static_cast<double>(batch.targets.rows.size());
   const auto backward = [&] {
     adapter.parameters->zero_gradients();
+    adapter.method->begin_step({});
     const at::Tensor loss = batch_loss(*model, {&batch, true}, *adapter.method).loss / targets;
     loss.backward();
     return loss.item<double>();
@@ -46,6 +47,7 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
                   expected["grad_norm_all"].get<double>(), 1e-3 * expected["grad_norm_all"].get<double>());
     }
     const AdamWGroup all{0, adapter.parameters->count(), trace["lr"], trace["weight_decay"]};
+    adapter.method->after_step({});
     adamw_step(adapter.parameters->values(), adapter.parameters->gradients(), m, v, {&all, 1}, {}, step + 1,
                1);
   }
@@ -53,7 +55,7 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
-                         testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding"),
+                         testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -1,0 +1,101 @@
+#include "peft/low_rank_method.h"
+
+#include <algorithm>
+
+#include "model/embedding.h"
+#include "peft/low_rank_config.h"
+
+namespace lowrank {
+namespace {
+
+class LowRankMethod final : public Method {
+ public:
+  explicit LowRankMethod(LowRankVariant variant) : variant_(std::move(variant)) {}
+
+  std::vector<Field> fields() override {
+    std::vector<Field> fields = variant_.options.fields();
+    fields.insert(fields.end(), variant_.fields.begin(), variant_.fields.end());
+    return fields;
+  }
+  TrainPlan plan(const ModelSpec& spec) override {
+    TrainPlan plan = updates_.plan(spec, variant_.options);
+    if (variant_.plan) variant_.plan(plan, updates_);
+    return plan;
+  }
+  void bind(const ParameterSet& parameters) override {
+    updates_.bind(parameters);
+    if (variant_.bind) variant_.bind(parameters, updates_);
+  }
+  void attach(const Checkpoint& base) override {
+    updates_.attach(base);
+    if (variant_.attach) variant_.attach(base, updates_);
+  }
+  void initialise(const Checkpoint& base, uint64_t seed) override {
+    updates_.initialise(base, seed);
+    if (variant_.initialise) variant_.initialise(base, updates_);
+  }
+  void begin_step(const StepInfo&) override {
+    if (variant_.begin_step) variant_.begin_step();
+  }
+  void after_step(const StepInfo&) override {
+    if (variant_.after_step) variant_.after_step();
+  }
+
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
+    const std::optional<at::Tensor> value = updates_.value(tensor);
+    return value ? *value : Hooks::weight(context, tensor);
+  }
+  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
+    return updates_.embed(context, embedding, Hooks::embed(context, embedding));
+  }
+  std::optional<Patch> patch(const Context& context, const Module& module) const override {
+    std::optional<Patch> patch = updates_.patch(context, module);
+    const LowRankFactors* factors = updates_.find(module.name);
+    if (factors && patch && variant_.patch) variant_.patch(*patch, *factors);
+    return patch;
+  }
+
+  bool merges(const TensorRef& tensor) const override { return updates_.merges(tensor); }
+  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
+    std::optional<at::Tensor> plain = updates_.merged(tensor, value);
+    const LowRankFactors* factors = updates_.find(tensor.module_name());
+    if (!variant_.merged || !factors || !tensor.is_weight()) return plain;
+    return variant_.merged(*factors, *plain);
+  }
+  bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
+
+  std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
+    return variant_.file_tensors ? variant_.file_tensors(std::move(planned)) : planned;
+  }
+  nlohmann::json config() const override {
+    nlohmann::json config = write_low_rank_config(variant_.options, updates_.modules());
+    if (variant_.config) variant_.config(config);
+    return config;
+  }
+  void read_config(const nlohmann::json& config, const std::string& where) override {
+    nlohmann::json plain = config;
+    if (variant_.read_config) variant_.read_config(plain, where);
+    read_low_rank_config(variant_.options, plain, where);
+  }
+
+ private:
+  LowRankVariant variant_;
+  LowRankUpdates updates_;
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_low_rank_method(LowRankVariant variant) {
+  return std::make_unique<LowRankMethod>(std::move(variant));
+}
+
+bool is_low_rank_config(const nlohmann::json& config, bool use_dora, const std::vector<std::string>& inits) {
+  if (config.value("peft_type", "") != "LORA" || config.value("use_dora", false) != use_dora) return false;
+  const nlohmann::json init = config.value("init_lora_weights", nlohmann::json(true));
+  const std::string name = init.is_string() ? init.get<std::string>() : "";
+  return std::ranges::any_of(inits, [&](const std::string& prefix) {
+    return prefix.empty() ? name.empty() : name.starts_with(prefix);
+  });
+}
+
+}  // namespace lowrank

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "peft/low_rank_options.h"
+#include "peft/low_rank_updates.h"
+#include "peft/method.h"
+
+namespace lowrank {
+
+/// In what a method differs from plain s B A beside chosen weights (Hu et al. 2021, arXiv 2106.09685), whose
+/// files are PEFT's LORA files. Absent parts are those of the plain method.
+struct LowRankVariant {
+  LowRankOptions options;     ///< with the variant's own defaults
+  std::vector<Field> fields;  ///< its own options, beside those
+  /// Changes the plan: what is frozen, rates, further parameters.
+  std::function<void(TrainPlan&, const LowRankUpdates&)> plan;
+  std::function<void(const ParameterSet&, const LowRankUpdates&)> bind;
+  std::function<void(const Checkpoint&, const LowRankUpdates&)> attach;
+  /// After the factors have their plain start.
+  std::function<void(const Checkpoint&, const LowRankUpdates&)> initialise;
+  std::function<void()> begin_step, after_step;
+  /// Changes the patch of an adapted module.
+  std::function<void(Patch&, const LowRankFactors&)> patch;
+  /// The merged weight, from the one that the plain method gives.
+  std::function<at::Tensor(const LowRankFactors&, const at::Tensor& plain)> merged;
+  std::function<std::vector<FileTensor>(std::vector<FileTensor>)> file_tensors;
+  /// Changes the written configuration.
+  std::function<void(nlohmann::json&)> config;
+  /// Takes the variant's own keys out of a configuration, before the rest is read as the plain method's.
+  std::function<void(nlohmann::json&, const std::string& where)> read_config;
+};
+
+/// The variant's functions are kept with the method; what they share must live as long.
+std::unique_ptr<Method> make_low_rank_method(LowRankVariant variant);
+
+/// True when a configuration is PEFT's LORA with these two fields so.
+bool is_low_rank_config(const nlohmann::json& config, bool use_dora, const std::vector<std::string>& inits);
+
+}  // namespace lowrank

@@ -1,0 +1,108 @@
+// DoRA (Liu et al. 2024, arXiv 2402.09353): W' = m V / ||V||, V = W + s B A, norms of rows, m [out] trained.
+//   y = b + g W x + g s B A x with g = m / ||V||; the norm is a constant for the gradient (section 4.3).
+//   Under dropout, y = W x + b + (g - 1) W drop(x) + g s B A drop(x), as in PEFT.
+// Files are LORA files with `use_dora` and `base_model.model.<module>.lora_magnitude_vector`.
+#include <map>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+
+#include "base/error.h"
+#include "peft/low_rank_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::string key(const Module& module) {
+  return fmt::format("base_model.model.{}.lora_magnitude_vector", module.name);
+}
+
+/// Norms of the rows of W + s B A, [out]; W is expanded some rows at a time.
+at::Tensor row_norms(const Checkpoint& base, const LowRankFactors& f) {
+  constexpr int64_t values = 1 << 22;
+  const at::NoGradGuard no_grad;
+  const TensorRef& weight = *base.spec().find_tensor(f.module->name + ".weight");
+  const int64_t rows = std::max<int64_t>(1, values / f.module->in);
+  at::Tensor norms = at::empty({f.module->out}, f.a.scalar_type());
+  for (int64_t begin = 0; begin < f.module->out; begin += rows) {
+    const int64_t end = std::min(begin + rows, f.module->out);
+    at::Tensor v = at::empty({end - begin, f.module->in}, f.a.scalar_type());
+    base.read_rows(weight, begin, end, v);
+    v.addmm_(f.b.narrow(0, begin, end - begin), f.a, 1, f.scale);
+    norms.narrow(0, begin, end - begin).copy_(v.norm(2, 1));
+  }
+  return norms;
+}
+
+/// The magnitudes, and the norms for as long as the factors stay as they are.
+struct Magnitudes {
+  const Checkpoint* base = nullptr;
+  std::map<std::string, at::Tensor> m;      ///< [out] by module
+  std::map<std::string, at::Tensor> norms;  ///< [out] by module; empty: to be computed
+
+  void compute(const LowRankUpdates& updates) {
+    if (!norms.empty()) return;
+    for (const LowRankFactors& f : updates.factors()) norms[f.module->name] = row_norms(*base, f);
+  }
+};
+
+void add_magnitudes(TrainPlan& plan, const LowRankUpdates& updates) {
+  for (const LowRankFactors& f : updates.factors()) {
+    check(f.module->is_linear(), ErrorKind::unsupported,
+          "target_modules: {} is an embedding, which dora does not adapt", f.module->name);
+    plan.parameters.push_back({key(*f.module), {f.module->out}});
+  }
+}
+
+std::unique_ptr<Method> make() {
+  const auto state = std::make_shared<Magnitudes>();
+  const auto updates = std::make_shared<const LowRankUpdates*>(nullptr);
+  LowRankVariant variant;
+  variant.plan = add_magnitudes;
+  variant.bind = [state, updates](const ParameterSet& parameters, const LowRankUpdates& of) {
+    *updates = &of;
+    for (const LowRankFactors& f : of.factors()) state->m[f.module->name] = parameters.at(key(*f.module));
+  };
+  variant.attach = [state](const Checkpoint& base, const LowRankUpdates&) { state->base = &base; };
+  variant.initialise = [state](const Checkpoint& base, const LowRankUpdates& of) {
+    const at::NoGradGuard no_grad;
+    for (const LowRankFactors& f : of.factors()) state->m[f.module->name].copy_(row_norms(base, f));
+    state->norms.clear();
+  };
+  variant.begin_step = [state, updates] { state->compute(**updates); };
+  variant.after_step = [state] { state->norms.clear(); };
+  variant.patch = [state](Patch& patch, const LowRankFactors& f) {
+    patch.out_scale = state->m.at(f.module->name) / state->norms.at(f.module->name);
+    patch.scales_bias = false;
+    patch.B = patch.B * patch.out_scale.unsqueeze(1);
+  };
+  variant.merged = [state](const LowRankFactors& f, const at::Tensor& plain) {
+    return plain * (state->m.at(f.module->name) / plain.norm(2, 1)).unsqueeze(1);
+  };
+  variant.config = [](nlohmann::json& config) { config["use_dora"] = true; };
+  variant.read_config = [](nlohmann::json& config, const std::string& where) {
+    check(config.value("lora_bias", false) == false, ErrorKind::unsupported,
+          "{}: lora_bias with use_dora is not supported", where);
+    config["use_dora"] = false;
+  };
+  return make_low_rank_method(std::move(variant));
+}
+
+bool reads(const nlohmann::json& config) {
+  return is_low_rank_config(config, true, {"", "gaussian", "orthogonal"});
+}
+
+}  // namespace
+
+extern const MethodInfo dora_method;
+const MethodInfo dora_method{"dora",
+                             "Liu et al. 2024, arXiv 2402.09353",
+                             "low-rank update of directions, with trained magnitudes",
+                             2e-4,
+                             make,
+                             reads};
+
+}  // namespace lowrank

@@ -1,0 +1,31 @@
+// LoRA-FA (Zhang et al. 2023, arXiv 2308.03303): LoRA whose A stays as it was drawn; only B is trained, so
+// that half the optimizer's state and the gradient of A fall away. Files are LORA files.
+#include "peft/low_rank_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  LowRankVariant variant;
+  variant.plan = [](TrainPlan& plan, const LowRankUpdates&) {
+    for (ParameterSpec& parameter : plan.parameters) {
+      parameter.frozen = parameter.name.find(".lora_A.") != std::string::npos ||
+                         parameter.name.ends_with(".lora_embedding_A");
+    }
+  };
+  return make_low_rank_method(std::move(variant));
+}
+
+bool reads(const nlohmann::json&) {
+  return false;  // read as the method whose files these are
+}
+
+}  // namespace
+
+extern const MethodInfo lora_fa_method;
+const MethodInfo lora_fa_method{
+    "lora_fa", "Zhang et al. 2023, arXiv 2308.03303", "low-rank update with a frozen random A", 4e-4, make,
+    reads};
+
+}  // namespace lowrank

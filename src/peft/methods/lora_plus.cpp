@@ -1,0 +1,37 @@
+// LoRA+ (Hayou et al. 2024, arXiv 2402.12354): LoRA whose B learns `lr_ratio` times as fast as A. Files are
+// LORA files; nothing in them says how they were trained.
+#include "peft/low_rank_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  const auto ratio = std::make_shared<double>(16);
+  LowRankVariant variant;
+  variant.fields = {limited(field("lr_ratio", *ratio, "learning rate of B over that of A"), 1, 1e6)};
+  variant.plan = [ratio](TrainPlan& plan, const LowRankUpdates&) {
+    for (ParameterSpec& parameter : plan.parameters) {
+      // One-dimensional ones (biases) count as B, as in PEFT's optimizer.
+      const bool is_b = parameter.name.find("lora_B") != std::string::npos || parameter.shape.size() == 1;
+      if (is_b) parameter.learning_rate_scale = *ratio;
+    }
+  };
+  return make_low_rank_method(std::move(variant));
+}
+
+bool reads(const nlohmann::json&) {
+  return false;  // read as the method whose files these are
+}
+
+}  // namespace
+
+extern const MethodInfo lora_plus_method;
+const MethodInfo lora_plus_method{"lora_plus",
+                                  "Hayou et al. 2024, arXiv 2402.12354",
+                                  "low-rank update whose B learns faster than A",
+                                  5e-5,
+                                  make,
+                                  reads};
+
+}  // namespace lowrank

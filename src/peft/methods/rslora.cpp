@@ -1,0 +1,29 @@
+// rsLoRA (Kalajdzievski 2023, arXiv 2312.03732): LoRA with s = alpha / sqrt(r), which keeps the update's size
+// as the rank grows. Its files are LORA files with `use_rslora`.
+#include "peft/low_rank_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  LowRankVariant variant;
+  variant.options.scaling = "alpha/sqrt(r)";
+  return make_low_rank_method(std::move(variant));
+}
+
+bool reads(const nlohmann::json&) {
+  return false;  // read as the method whose files these are
+}
+
+}  // namespace
+
+extern const MethodInfo rslora_method;
+const MethodInfo rslora_method{"rslora",
+                               "Kalajdzievski 2023, arXiv 2312.03732",
+                               "low-rank update scaled by alpha / sqrt(r), for high ranks",
+                               1e-4,
+                               make,
+                               reads};
+
+}  // namespace lowrank
