@@ -48,6 +48,8 @@ class LowRankUpdates {
   bool keeps_tied_head() const { return tied_ || !rows_.empty(); }
 
   std::vector<const Module*> modules() const;
+  /// As Method::low_rank_form.
+  LowRankForm form() const;
 
  private:
   const LowRankFactors* find(std::string_view module) const;

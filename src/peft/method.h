@@ -14,6 +14,7 @@
 #include "model/checkpoint.h"
 #include "model/hooks.h"
 #include "model/model.h"
+#include "peft/low_rank_form.h"
 #include "peft/parameters.h"
 
 namespace lowrank {
@@ -77,6 +78,12 @@ struct Method : Hooks {
   }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
+
+  /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
+  /// undefined before `bind`.
+  virtual LowRankForm low_rank_form() const {
+    return {{}, {"parameters that are no low-rank updates of weights"}};
+  }
 
   /// adapter_config.json as PEFT writes it.
   virtual nlohmann::json config() const = 0;

@@ -35,6 +35,7 @@ class Lora final : public Method {
     return updates_.merged(tensor, value);
   }
   bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
+  LowRankForm low_rank_form() const override { return updates_.form(); }
 
   nlohmann::json config() const override { return write_low_rank_config(options_, updates_.modules()); }
   void read_config(const nlohmann::json& config, const std::string& where) override {

@@ -1,0 +1,47 @@
+// lowrank export: writes an adapter in another program's format.
+#include <filesystem>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "cli/session.h"
+#include "peft/gguf_lora.h"
+
+namespace lowrank {
+namespace {
+
+struct Options {
+  std::string model, adapter, output, format = "gguf-lora";
+  bool json = false;
+};
+
+int run(const std::vector<std::string>& arguments) {
+  Options options;
+  Arguments parser("export", "writes an adapter in another program's format");
+  parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
+              field("adapter", options.adapter, adapter_help),
+              one_of(field("format", options.format, "gguf-lora: for llama.cpp and Ollama, beside the base"),
+                     {"gguf-lora"}),
+              field("output", options.output, "FILE.gguf; it must not exist"),
+              field("json", options.json, "the result as JSON on standard output")});
+  if (!parser.parse(arguments)) return 0;
+  require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
+  check(!std::filesystem::exists(options.output), ErrorKind::invalid,
+        "{}: exists already; exporting writes a new file", options.output);
+  const auto checkpoint = Checkpoint::open(options.model);
+  const Adapter adapter = load_adapter(options.adapter, *checkpoint);
+  const GgufLoraResult result = write_gguf_lora(*checkpoint, adapter, options.output);
+  info("{}: GGUF LoRA of {} modules, {} bytes", options.output, result.modules, result.bytes);
+  const nlohmann::ordered_json out = {{"modules", result.modules}, {"bytes", result.bytes}};
+  if (options.json) std::cout << out.dump() << '\n';
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo export_command;
+const CommandInfo export_command{"export", "writes an adapter in another program's format", run};
+
+}  // namespace lowrank
