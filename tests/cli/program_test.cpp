@@ -113,6 +113,10 @@ TEST_F(Program, ExportsAnAdapterAndReadsItBack) {
   EXPECT_NEAR(loss(" --adapter " + file), expected, 1e-6);
   EXPECT_NEAR(loss(" --adapter " + (out() / "adapter.gguf").string()), expected, 1e-6);
   EXPECT_GT(std::abs(loss("") - expected), 1e-3);
+  const std::string peft = (folder.path() / "peft").string();
+  ASSERT_EQ(run("export --format peft --model " + model() + " --adapter " + file + " --output " + peft).code,
+            0);
+  EXPECT_NEAR(loss(" --adapter " + peft), expected, 1e-6);
 }
 
 TEST_F(Program, RefusesAtTheStartWhatTheWantedExportCannotHold) {
