@@ -13,6 +13,9 @@
 
 namespace lowrank {
 
+/// Help of every --adapter.
+inline constexpr const char* adapter_help = "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf)";
+
 /// What every command that runs a model takes.
 struct SessionOptions {
   std::string model;
@@ -31,7 +34,7 @@ std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options);
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
                                   const SessionOptions& options, const TrainPlan* plan, bool training);
 
-/// A model in use: plain, or with the adapter of a folder.
+/// A model in use: plain, or with an adapter.
 struct Session {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::optional<Adapter> adapter;

@@ -61,7 +61,9 @@ Placed parse_tensor(const std::string& name, const nlohmann::json& entry, const 
   return placed;
 }
 
+/// MLX writes null where there is none, which the Rust library takes, too.
 std::map<std::string, std::string> parse_metadata(const nlohmann::json& entry, const std::string& where) {
+  if (entry.is_null()) return {};
   check(entry.is_object(), ErrorKind::corrupt, "{}: __metadata__ must be an object of strings", where);
   std::map<std::string, std::string> metadata;
   for (const auto& [key, value] : entry.items()) {

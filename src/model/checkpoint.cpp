@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
@@ -48,6 +49,7 @@ Opened open_description(const std::filesystem::path& path) {
   } catch (const Error& error) {
     throw Error(error.kind(), where + ": " + error.what(), error.hint());
   }
+  if (opened.gguf) opened.spec.gguf_architecture = opened.gguf->get<std::string>("general.architecture");
   return opened;
 }
 
@@ -71,7 +73,25 @@ void copy_row(const StoredTensor& stored, int64_t row, int64_t columns, at::Scal
   }
 }
 
+/// The row of the GGUF tensor for each row of the Hugging Face tensor, [rows].
+at::Tensor rotary_rows(int64_t rows, int64_t heads) {
+  at::Tensor index = at::empty({rows}, at::kLong);
+  auto* values = index.mutable_data_ptr<int64_t>();
+  for (int64_t row = 0; row < rows; ++row) values[row] = rotary_row(row, rows, heads);
+  return index;
+}
+
 }  // namespace
+
+at::Tensor in_gguf_row_order(const at::Tensor& values, const TensorRef& tensor) {
+  if (tensor.rotary_heads == 0) return values;
+  return at::empty_like(values).index_copy_(0, rotary_rows(values.size(0), tensor.rotary_heads), values);
+}
+
+at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor) {
+  if (tensor.rotary_heads == 0) return values;
+  return values.index_select(0, rotary_rows(values.size(0), tensor.rotary_heads));
+}
 
 int64_t rotary_row(int64_t row, int64_t rows, int64_t heads) {
   const int64_t head_dim = rows / heads;

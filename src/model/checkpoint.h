@@ -64,6 +64,12 @@ class Checkpoint {
 /// halves of each rotary head (HF row h*D + i*D/2 + j is stored as row h*D + 2*j + i, i in {0, 1}).
 int64_t rotary_row(int64_t row, int64_t rows, int64_t heads);
 
+/// `values` [rows, ...], rows in Hugging Face's order, with the rows as GGUF files have them for this tensor,
+/// and back. Its rows are the tensor's: the weight itself, its bias, or a factor that is multiplied from the
+/// right.
+at::Tensor in_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
+at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
+
 /// The configuration alone (config.json of a folder, or the metadata of a GGUF file), for runs that need no
 /// weights.
 ModelSpec read_spec(const std::filesystem::path& path);

@@ -56,7 +56,8 @@ struct Module {
 /// Names and shapes of a model, known from its configuration alone, before any weight is read.
 struct ModelSpec {
   std::string family;
-  nlohmann::json config;  ///< in the form of Hugging Face's config.json
+  std::string gguf_architecture;  ///< general.architecture of its GGUF files; empty where llama.cpp has none
+  nlohmann::json config;          ///< in the form of Hugging Face's config.json
   int64_t layers = 0;
   int64_t hidden_size = 0;
   int64_t vocabulary_size = 0;

@@ -14,11 +14,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/nearest_name.h"
 #include "formats/block_formats.h"
-#include "formats/safetensors.h"
 #include "formats/safetensors_writer.h"
+#include "peft/adapter_contents.h"
 #include "peft/registry.h"
 
 namespace lowrank {
@@ -26,8 +25,6 @@ namespace {
 
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* tensors_name = "adapter_model.safetensors";
-constexpr int64_t max_config_bytes = 16 << 20;
-constexpr size_t problems_shown = 8;
 
 /// The shape of each tensor that the file must have.
 std::vector<std::pair<std::string, std::vector<int64_t>>> expected_tensors(const TrainPlan& plan) {
@@ -52,20 +49,22 @@ const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
   return nullptr;
 }
 
-std::vector<std::string> differences(const SafetensorsFile& file, const TrainPlan& plan,
+std::vector<std::string> differences(const AdapterContents& contents, const TrainPlan& plan,
                                      const ModelSpec& model) {
   const auto expected = expected_tensors(plan);
   std::vector<std::string> wanted, found, problems;
   for (const auto& [name, shape] : expected) wanted.push_back(name);
-  for (const StoredTensor& tensor : file.tensors()) found.push_back(tensor.name);
-  const auto near = [](const std::string& name, std::span<const std::string> known) {
-    const auto closest = known.size() <= 2000 ? nearest_name(name, known) : std::nullopt;
+  for (const auto& [name, tensor] : contents.tensors) found.push_back(name);
+  const auto near = [&](const std::string& name, std::span<const std::string> known) {
+    constexpr size_t with_nearest = 8;
+    if (problems.size() >= with_nearest || known.size() > 2000) return std::string();
+    const auto closest = nearest_name(name, known);
     return closest ? fmt::format(" (nearest: {})", *closest) : std::string();
   };
   for (const auto& [name, shape] : expected) {
-    const StoredTensor* tensor = file.find(name);
+    const StoredTensor* tensor = contents.find(name);
     if (!tensor) {
-      problems.push_back("missing " + name + (problems.size() < problems_shown ? near(name, found) : ""));
+      problems.push_back("missing " + name + near(name, found));
     } else if (tensor->shape != shape) {
       problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", name,
                                      fmt::join(tensor->shape, ", "), fmt::join(shape, ", ")));
@@ -76,16 +75,16 @@ std::vector<std::string> differences(const SafetensorsFile& file, const TrainPla
   std::ranges::sort(wanted);
   for (const std::string& name : found) {
     if (std::ranges::binary_search(wanted, name) || base_copy(name, model)) continue;
-    problems.push_back("unexpected " + name + (problems.size() < problems_shown ? near(name, wanted) : ""));
+    problems.push_back("unexpected " + name + near(name, wanted));
   }
   return problems;
 }
 
-void read_values(const SafetensorsFile& file, Adapter& adapter) {
+void read_values(const AdapterContents& contents, Adapter& adapter) {
   const at::NoGradGuard no_grad;
   std::vector<std::string> broken;
   for (const ParameterSpec& spec : adapter.plan.parameters) {
-    const StoredTensor& tensor = *file.find(spec.name);
+    const StoredTensor& tensor = *contents.find(spec.name);
     std::vector<float> values(count_of(spec));
     expand(tensor.dtype, tensor.bytes, values);
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
@@ -93,7 +92,7 @@ void read_values(const SafetensorsFile& file, Adapter& adapter) {
     at::Tensor parameter = adapter.parameters->at(spec.name);
     parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
   }
-  check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", file.path().string(),
+  check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", contents.tensors_name,
         broken.front(), broken.size() > 1 ? fmt::format(" and {} more tensors", broken.size() - 1) : "");
 }
 
@@ -104,20 +103,20 @@ at::Tensor values_of(const StoredTensor& tensor) {
 }
 
 /// Tensors that repeat a parameter must repeat it exactly.
-void check_copies(const SafetensorsFile& file, const Adapter& adapter) {
+void check_copies(const AdapterContents& contents, const Adapter& adapter) {
   for (const ParameterCopy& copy : adapter.plan.copies) {
     const at::Tensor source = adapter.parameters->at(copy.of).detach().to(at::kFloat);
-    check(at::equal(values_of(*file.find(copy.name)), copy.transposed ? source.t() : source),
-          ErrorKind::unsupported, "{}: {} differs from {}, to which it is tied", file.path().string(),
+    check(at::equal(values_of(*contents.find(copy.name)), copy.transposed ? source.t() : source),
+          ErrorKind::unsupported, "{}: {} differs from {}, to which it is tied", contents.tensors_name,
           copy.name, copy.of);
   }
 }
 
 /// A copy of a base tensor may be rounded to bf16, or come from other quantised blocks' expansion.
-void check_base_copies(const SafetensorsFile& file, const Checkpoint& base) {
+void check_base_copies(const AdapterContents& contents, const Checkpoint& base) {
   constexpr double rounding = 1.0 / 256;
-  for (const StoredTensor& stored : file.tensors()) {
-    const TensorRef* tensor = base_copy(stored.name, base.spec());
+  for (const auto& [name, stored] : contents.tensors) {
+    const TensorRef* tensor = base_copy(name, base.spec());
     if (!tensor) continue;
     const bool same =
         stored.shape == tensor->shape && can_expand(stored.dtype) &&
@@ -125,7 +124,7 @@ void check_base_copies(const SafetensorsFile& file, const Checkpoint& base) {
     check(same, ErrorKind::unsupported,
           "{}: {} is not the base model's own (another base, or a changed vocabulary); save the adapter with "
           "save_embedding_layers=False, or merge it in PEFT",
-          file.path().string(), stored.name);
+          contents.tensors_name, name);
   }
 }
 
@@ -159,32 +158,17 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
   return adapter;
 }
 
-Adapter load_adapter(const std::filesystem::path& folder, const Checkpoint& base, at::ScalarType type) {
-  check(std::filesystem::is_directory(folder), ErrorKind::not_found, "{}: no such adapter folder",
-        folder.string());
-  const std::filesystem::path config_path = folder / config_name;
-  const std::filesystem::path tensors_path = folder / tensors_name;
-  if (!std::filesystem::exists(tensors_path) && std::filesystem::exists(folder / "adapter_model.bin")) {
-    throw Error(ErrorKind::unsupported,
-                (folder / "adapter_model.bin").string() + ": pickled adapters are never read",
-                "load it with PEFT and save it with safe_serialization=True");
-  }
-  const nlohmann::json config = read_json_file(config_path, max_config_bytes);
-  const MethodInfo& info = method_of_config(config, config_path.string());
+Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, at::ScalarType type) {
+  const AdapterContents contents = read_adapter(path, base.spec());
+  const MethodInfo& info = method_of_config(contents.config, contents.config_name);
   std::unique_ptr<Method> method = info.make();
-  method->read_config(config, config_path.string());
-  const SafetensorsFile file = SafetensorsFile::open(tensors_path);
+  method->read_config(contents.config, contents.config_name);
   Adapter adapter = make_adapter(info, std::move(method), base, type);
-  std::vector<std::string> problems = differences(file, adapter.plan, base.spec());
-  if (!problems.empty()) {
-    const size_t more = problems.size() - std::min(problems.size(), problems_shown);
-    problems.resize(problems.size() - more);
-    fail(ErrorKind::invalid, "{}: the tensors do not fit adapter_config.json and the base model: {}{}",
-         tensors_path.string(), fmt::join(problems, "; "), more ? fmt::format("; and {} more", more) : "");
-  }
-  read_values(file, adapter);
-  check_copies(file, adapter);
-  check_base_copies(file, base);
+  check_fits(differences(contents, adapter.plan, base.spec()), contents.tensors_name,
+             "adapter_config.json and the base model");
+  read_values(contents, adapter);
+  check_copies(contents, adapter);
+  check_base_copies(contents, base);
   return adapter;
 }
 

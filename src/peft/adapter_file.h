@@ -30,11 +30,11 @@ std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan);
 Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
-/// Reads a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors. Strict: missing,
-/// unexpected and misshapen tensors and values that are not finite are reported all at once, with the nearest
-/// names. The base's own embedding or head, which PEFT may put into the file, must equal the base's. Errors:
-/// not_found, corrupt, invalid, unsupported.
-Adapter load_adapter(const std::filesystem::path& folder, const Checkpoint& base,
+/// Reads an adapter: a folder as PEFT writes it (adapter_config.json and adapter_model.safetensors), a folder
+/// of mlx-lm, or a GGUF LoRA. Strict: missing, unexpected and misshapen tensors and values that are not
+/// finite are reported all at once, with the nearest names. The base's own embedding or head, which PEFT may
+/// put into the file, must equal the base's. Errors: not_found, corrupt, invalid, unsupported.
+Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
 /// The tensors that `save_adapter` writes.

@@ -11,11 +11,6 @@
 namespace lowrank {
 namespace {
 
-void uniform_by_columns(const at::Tensor& tensor, at::Generator& generator) {
-  const double bound = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
-  tensor.uniform_(-bound, bound, generator);
-}
-
 void orthogonal(const at::Tensor& a, const at::Tensor& b, at::Generator& generator) {
   const int64_t rank = a.size(0);
   const at::Tensor q = std::get<0>(at::linalg_qr(at::randn({rank, rank}, generator)));
@@ -26,6 +21,12 @@ void orthogonal(const at::Tensor& a, const at::Tensor& b, at::Generator& generat
 }
 
 }  // namespace
+
+void uniform_by_columns(const at::Tensor& tensor, at::Generator& generator) {
+  const at::NoGradGuard no_grad;
+  const double bound = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
+  tensor.uniform_(-bound, bound, generator);
+}
 
 at::Generator seeded_generator(uint64_t seed) {
   return at::detail::createCPUGenerator(seed);

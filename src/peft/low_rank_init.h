@@ -12,6 +12,9 @@ namespace lowrank {
 /// torch.manual_seed(seed).
 at::Generator seeded_generator(uint64_t seed);
 
+/// U(-1/sqrt(columns), 1/sqrt(columns)), how torch's linear layers start.
+void uniform_by_columns(const at::Tensor& tensor, at::Generator& generator);
+
 /// Fills the factors A [r, in] and B [out, r] of one module in PEFT's order of draws: both as linear layers
 /// start (U(-1/sqrt(columns), 1/sqrt(columns))), then A again by `init`: "true" U(-1/sqrt(in), 1/sqrt(in))
 /// and B zero, "gaussian" N(0, 1/r) and B zero, "orthogonal" (r even) A = (N(in, r/2) Q_even)^T / 10 and B =

@@ -64,6 +64,10 @@ class LowRankMethod final : public Method {
   }
   bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
 
+  LowRankForm low_rank_form() const override {
+    return variant_.form ? variant_.form(updates_.form()) : updates_.form();
+  }
+
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
     return variant_.file_tensors ? variant_.file_tensors(std::move(planned)) : planned;
   }

@@ -28,6 +28,7 @@ struct LowRankVariant {
   std::function<void(Patch&, const LowRankFactors&)> patch;
   /// The merged weight, from the one that the plain method gives.
   std::function<at::Tensor(const LowRankFactors&, const at::Tensor& plain)> merged;
+  std::function<LowRankForm(LowRankForm)> form;
   std::function<std::vector<FileTensor>(std::vector<FileTensor>)> file_tensors;
   /// Changes the written configuration.
   std::function<void(nlohmann::json&)> config;

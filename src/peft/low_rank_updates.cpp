@@ -6,6 +6,7 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/tensor.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -13,11 +14,6 @@
 
 namespace lowrank {
 namespace {
-
-std::string key(const Module& module, const char* factor) {
-  return module.is_linear() ? fmt::format("base_model.model.{}.lora_{}.weight", module.name, factor)
-                            : fmt::format("base_model.model.{}.lora_embedding_{}", module.name, factor);
-}
 
 std::string bias_key(const Module& module) {
   return fmt::format("base_model.model.{}.lora_B.bias", module.name);
@@ -50,8 +46,8 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
   check(!factors_.empty(), ErrorKind::invalid, "target_modules: all of them are in modules_to_save");
   if (tied_ && embedding_) {
     const Module& head = *std::ranges::find(spec.modules, Role::head, &Module::role);
-    plan.copies.push_back({key(head, "A"), key(embedding, "B"), true});
-    plan.copies.push_back({key(head, "B"), key(embedding, "A"), true});
+    plan.copies.push_back({factor_key(head, "A"), factor_key(embedding, "B"), true});
+    plan.copies.push_back({factor_key(head, "B"), factor_key(embedding, "A"), true});
   }
   add_saved(spec);
   saved_.plan(plan);
@@ -76,8 +72,8 @@ void LowRankUpdates::add_factors(const ModelSpec& spec, const Module& module, Tr
   const bool has_base_bias = spec.find_tensor(module.name + ".bias") != nullptr;
   factors_.push_back(
       {&module, rank, options_.scale_of(module, rank), factors_.size(), has_base_bias, {}, {}, {}});
-  plan.parameters.push_back({key(module, "A"), {rank, module.in}});
-  plan.parameters.push_back({key(module, "B"), {module.out, rank}});
+  plan.parameters.push_back({factor_key(module, "A"), {rank, module.in}});
+  plan.parameters.push_back({factor_key(module, "B"), {module.out, rank}});
   if (has_bias(module)) plan.parameters.push_back({bias_key(module), {module.out}});
   plan.targets.push_back(module.name);
 }
@@ -101,8 +97,8 @@ void LowRankUpdates::add_saved(const ModelSpec& spec) {
 
 void LowRankUpdates::bind(const ParameterSet& parameters) {
   for (LowRankFactors& f : factors_) {
-    f.a = parameters.at(key(*f.module, "A"));
-    f.b = parameters.at(key(*f.module, "B"));
+    f.a = parameters.at(factor_key(*f.module, "A"));
+    f.b = parameters.at(factor_key(*f.module, "B"));
     if (has_bias(*f.module)) f.bias = parameters.at(bias_key(*f.module));
   }
   saved_.bind(parameters);
@@ -170,6 +166,22 @@ std::vector<const Module*> LowRankUpdates::modules() const {
   std::vector<const Module*> modules;
   for (const LowRankFactors& f : factors_) modules.push_back(f.module);
   return modules;
+}
+
+LowRankForm LowRankUpdates::form() const {
+  LowRankForm form;
+  for (const LowRankFactors& f : factors_)
+    form.updates.push_back({f.module, f.rank, f.scale * static_cast<double>(f.rank), f.a, f.b});
+  const LowRankOptions& o = options_;
+  if (o.lora_bias) form.beside.emplace_back("biases beside B (lora_bias)");
+  if (o.bias != "none") form.beside.push_back(fmt::format("the model's biases (bias {})", o.bias));
+  if (!o.modules_to_save.empty())
+    form.beside.push_back(
+        fmt::format("whole parts of the model (modules_to_save {})", fmt::join(o.modules_to_save, ", ")));
+  if (!rows_.empty()) form.beside.emplace_back("rows of the embedding (trainable_token_indices)");
+  if (tied_ && embedding_)
+    form.beside.emplace_back("a head that follows the embedding (ensure_weight_tying)");
+  return form;
 }
 
 const LowRankFactors* LowRankUpdates::find(std::string_view module) const {

@@ -51,6 +51,8 @@ class LowRankUpdates {
   const std::vector<LowRankFactors>& factors() const { return factors_; }
   /// The module's factors; nullptr: it is not adapted.
   const LowRankFactors* find(std::string_view module) const;
+  /// As Method::low_rank_form.
+  LowRankForm form() const;
 
  private:
   bool has_bias(const Module& module) const { return options_.lora_bias && module.is_linear(); }

@@ -1,8 +1,6 @@
 #include <map>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
-#include <ATen/ops/empty_like.h>
 
 #include "base/error.h"
 #include "formats/gguf_writer.h"
@@ -29,13 +27,7 @@ DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
 
 /// Values as the file has them: rows in llama.cpp's rotary order, norms with their offset.
 at::Tensor in_file_order(const at::Tensor& values, const TensorRef& tensor) {
-  at::Tensor result = tensor.gguf_offset != 0 ? at::add(values, tensor.gguf_offset) : values;
-  if (tensor.rotary_heads == 0) return result;
-  at::Tensor moved = at::empty_like(result);
-  const int64_t rows = result.size(0);
-  for (int64_t row = 0; row < rows; ++row)
-    moved.select(0, rotary_row(row, rows, tensor.rotary_heads)).copy_(result.select(0, row));
-  return moved;
+  return in_gguf_row_order(tensor.gguf_offset != 0 ? at::add(values, tensor.gguf_offset) : values, tensor);
 }
 
 struct Planned {

@@ -14,6 +14,7 @@
 #include "model/checkpoint.h"
 #include "model/hooks.h"
 #include "model/model.h"
+#include "peft/low_rank_form.h"
 #include "peft/parameters.h"
 
 namespace lowrank {
@@ -43,6 +44,7 @@ struct TrainPlan {
 struct StepInfo {
   int64_t step = 0;  ///< counted from 1
   int64_t total_steps = 0;
+  double gradient_scale = 1;  ///< what the gradients are multiplied with for the optimizer
 };
 
 /// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs
@@ -83,6 +85,12 @@ struct Method : Hooks {
   }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
+
+  /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
+  /// undefined before `bind`.
+  virtual LowRankForm low_rank_form() const {
+    return {{}, {"parameters that are no low-rank updates of weights"}};
+  }
 
   /// adapter_config.json as PEFT writes it, for what `file_tensors` gives.
   virtual nlohmann::json config() const = 0;

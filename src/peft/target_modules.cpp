@@ -118,6 +118,12 @@ nlohmann::json write_targets(const std::vector<std::string>& names, const std::s
   return names;
 }
 
+bool names_module(const std::vector<std::string>& names, const std::string& expression,
+                  const std::string& module) {
+  if (!expression.empty()) return Pattern(expression, "target_modules").matches(module);
+  return std::ranges::any_of(names, [&](const std::string& name) { return module.ends_with(name); });
+}
+
 std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetModules& targets) {
   check(targets.layers.empty() || targets.expression.empty() || is_all_linear(targets), ErrorKind::invalid,
         "layers_to_transform goes with a list of target_modules, not with a regular expression");

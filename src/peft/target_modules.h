@@ -37,6 +37,11 @@ void read_targets(const nlohmann::json& value, const std::string& key, std::vect
                   std::string& expression);
 nlohmann::json write_targets(const std::vector<std::string>& names, const std::string& expression);
 
+/// True when the name is meant by PEFT's rule for feed-forward modules: it ends with one of the names, or the
+/// whole of it matches the expression.
+bool names_module(const std::vector<std::string>& names, const std::string& expression,
+                  const std::string& module);
+
 /// The modules of the model that are targeted, in the model's order. Errors: invalid when none is, with the
 /// model's module names; when a name matches nothing, with the nearest one; when `layers` stands beside an
 /// expression.

@@ -113,10 +113,10 @@ StepResult Trainer::step() {
         "step {}: the loss is {} and the gradient's norm {}; a lower --lr often helps", result.step,
         result.loss, result.grad_norm);
   result.learning_rate = learning_rate_ * schedule_.factor(state_.step);
+  const double clip = clip_factor(result.grad_norm);
   adamw_step(parameters.values(), parameters.gradients(), state_.m, state_.v,
-             groups_of(parameters, result.learning_rate, options_.weight_decay), {}, result.step,
-             clip_factor(result.grad_norm));
-  adapter_.method->after_step(info);
+             groups_of(parameters, result.learning_rate, options_.weight_decay), {}, result.step, clip);
+  adapter_.method->after_step({info.step, info.total_steps, clip});
   ++state_.step;
   result.seconds = monotonic_seconds() - started;
   return result;

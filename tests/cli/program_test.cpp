@@ -92,6 +92,42 @@ TEST_F(Program, DryRunNeedsOnlyAConfiguration) {
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["trained_parameters"].get<int>(), 2 * 2 * (64 + 48));
 }
 
+TEST_F(Program, ExportsAnAdapterAndReadsItBack) {
+  const auto data = write("rows.jsonl", rows);
+  const Outcome trained = run(train(data, "--rank 2 --scaling 'alpha/sqrt(r)' --lr 0.1 --export gguf-lora"));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const std::string file = (folder.path() / "lora.gguf").string();
+  const std::string write_it =
+      "export --model " + model() + " --adapter " + out().string() + " --output " + file + " --json";
+  const Outcome exported = run(write_it);
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  EXPECT_EQ(nlohmann::json::parse(exported.out)["modules"], 4);
+  EXPECT_NE(run(write_it).err.find("exists already"), std::string::npos);
+  const auto loss = [&](const std::string& adapter) {
+    const Outcome evaluated =
+        run("evaluate --dtype f32 --json --model " + model() + " --data " + data.string() + adapter);
+    EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+    return nlohmann::json::parse(evaluated.out)["loss"].get<double>();
+  };
+  const double expected = loss(" --adapter " + out().string());
+  EXPECT_NEAR(loss(" --adapter " + file), expected, 1e-6);
+  EXPECT_NEAR(loss(" --adapter " + (out() / "adapter.gguf").string()), expected, 1e-6);
+  EXPECT_GT(std::abs(loss("") - expected), 1e-3);
+  const std::string peft = (folder.path() / "peft").string();
+  ASSERT_EQ(run("export --format peft --model " + model() + " --adapter " + file + " --output " + peft).code,
+            0);
+  EXPECT_NEAR(loss(" --adapter " + peft), expected, 1e-6);
+}
+
+TEST_F(Program, RefusesAtTheStartWhatTheWantedExportCannotHold) {
+  const auto data = write("rows.jsonl", rows);
+  const char* bad = "--export gguf-lora --modules-to-save lm_head --lora-bias";
+  refused(train(data, bad),
+          "biases beside B (lora_bias); whole parts of the model (modules_to_save lm_head)");
+  refused("train --dry-run --model " + model() + " " + bad, "a GGUF LoRA cannot hold");
+  refused(train(data, "--export gguf-lor"), "gguf-lora");
+}
+
 TEST_F(Program, WrongNamesAreReportedAtOnceWithTheNearest) {
   const auto data = write("rows.jsonl", rows);
   refused("trian", "did you mean train?");

@@ -40,6 +40,7 @@ TEST(Safetensors, ReadsWhatIsUnusualButValid) {
   EXPECT_TRUE(open("{}", "").tensors().empty());
   EXPECT_TRUE(open("{}      ", "").tensors().empty());
   EXPECT_TRUE(open(R"({"__metadata__":{}})", "").metadata().empty());
+  EXPECT_TRUE(open(R"({"__metadata__":null})", "").metadata().empty());  // as MLX writes it
   const SafetensorsFile file = open(
       R"({"b":{"data_offsets":[1,5],"shape":[1,1],"dtype":"F32"},"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})",
       "12345");

@@ -33,7 +33,9 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   const auto backward = [&] {
     adapter.parameters->zero_gradients();
     adapter.method->begin_step({});
-    const at::Tensor loss = batch_loss(*model, {&batch, true}, *adapter.method).loss / targets;
+    at::Tensor loss = batch_loss(*model, {&batch, true}, *adapter.method).loss / targets;
+    const at::Tensor regularizer = adapter.method->regularizer();
+    if (regularizer.defined()) loss = loss + regularizer;
     loss.backward();
     return loss.item<double>();
   };
@@ -55,7 +57,8 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
-                         testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora"),
+                         testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora",
+                                         "pissa", "vera", "ia3", "loha", "lokr", "adalora"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -21,7 +21,7 @@ int run(const std::vector<std::string>& arguments) {
   Arguments parser("evaluate", "mean loss over the target tokens of a data set");
   parser.add(session_options.fields());
   parser.add(
-      {field("adapter", adapter, "adapter folder"),
+      {field("adapter", adapter, adapter_help),
        field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
        field("format", dataset_options.format, row_format_help),
        field("columns", dataset_options.columns, columns_help),

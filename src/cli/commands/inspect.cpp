@@ -49,7 +49,9 @@ void describe_gguf(const std::filesystem::path& path, Contents& contents) {
 void describe_folder(const std::filesystem::path& path, Contents& contents) {
   if (std::filesystem::exists(path / "adapter_config.json")) {
     contents.about = read_json_file(path / "adapter_config.json", 16 << 20);
-    contents.tensors = SafetensorsFile::open(path / "adapter_model.safetensors").tensors();
+    const char* tensors = "adapter_model.safetensors";  // mlx-lm: adapters.safetensors
+    if (!std::filesystem::exists(path / tensors)) tensors = "adapters.safetensors";
+    contents.tensors = SafetensorsFile::open(path / tensors).tensors();
     return;
   }
   const ModelSpec spec = read_spec(path);

@@ -85,7 +85,7 @@ int run(const std::vector<std::string>& arguments) {
       "writes the base model with an adapter in its weights, as a Hugging Face folder or a GGUF file");
   parser.add(
       {field("model", options.model, "Hugging Face folder or GGUF file"),
-       field("adapter", options.adapter, "adapter folder"),
+       field("adapter", options.adapter, adapter_help),
        field("output", options.output, "folder, or FILE.gguf from a GGUF base; it must not exist"),
        one_of(field("merged_type", options.merged_type,
                     "auto: each tensor's own; in a folder f32 for quantised ones, in a GGUF file q8_0 for "

@@ -10,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "peft/gguf_lora.h"
 #include "peft/registry.h"
 #include "text/dataset.h"
 #include "train/model_card.h"
@@ -22,7 +23,7 @@ struct Options {
   SessionOptions session;
   TrainOptions train;
   DatasetOptions dataset;
-  std::string method = "lora", data, eval_data, output, init_adapter;
+  std::string method = "lora", data, eval_data, output, init_adapter, exported = "none";
   double eval_split = 0;
   bool dry_run = false;
 
@@ -37,7 +38,12 @@ struct Options {
         field("columns", dataset.columns, columns_help),
         limited(field("max_length", dataset.max_length, "tokens a row; 0: the model's context"), 0, 1 << 24),
         field("output", output, "folder for the adapter and the run's records"),
-        field("init_adapter", init_adapter, "adapter folder to start from, with its own options"),
+        field("init_adapter", init_adapter, "adapter to start from, with its own options"),
+        one_of(
+            field("export", exported,
+                  "gguf-lora: write adapter.gguf, too, for llama.cpp and Ollama; refused at the start when "
+                  "it cannot hold what is trained"),
+            {"none", "gguf-lora"}),
         field("dry_run", dry_run, "print the resolved configuration and what would be trained, and stop")};
   }
 };
@@ -78,6 +84,19 @@ void tell_plan(const Adapter& adapter, const ModelSpec& spec) {
        adapter.plan.targets.size());
 }
 
+/// Refuses, before anything is loaded or trained, what the wanted export cannot hold.
+void check_export(const Options& options, const ModelSpec& spec, const Adapter& adapter) {
+  if (options.exported != "none") check_gguf_lora(spec, *adapter.method, "--export " + options.exported);
+}
+
+/// Exports what the output folder holds: the best adapter, where one was chosen.
+void export_adapter(const Options& options, const Checkpoint& checkpoint) {
+  if (options.exported == "none") return;
+  const std::filesystem::path path = std::filesystem::path(options.output) / "adapter.gguf";
+  const GgufLoraResult result = write_gguf_lora(checkpoint, load_adapter(options.output, checkpoint), path);
+  info("{}: GGUF LoRA of {} bytes", path.string(), result.bytes);
+}
+
 RunPlaces places_of(const Options& options, Progress& progress) {
   RunPlaces places;
   places.output = options.output;
@@ -101,6 +120,7 @@ int train(Options& options, std::unique_ptr<Method> method) {
   Adapter adapter = options.init_adapter.empty()
                         ? make_adapter(method_named(options.method), std::move(method), *checkpoint)
                         : load_adapter(options.init_adapter, *checkpoint);
+  check_export(options, spec, adapter);
   tell_plan(adapter, spec);
   const Data data = load_data(options, spec);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
@@ -121,6 +141,7 @@ int train(Options& options, std::unique_ptr<Method> method) {
            ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
            : "");
   info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output));
+  export_adapter(options, *checkpoint);
   return 0;
 }
 
@@ -128,6 +149,7 @@ int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<
   require({{"--model", &options.session.model}});
   const ModelSpec spec = read_spec(options.session.model);
   const Adapter adapter = plan_adapter(method_named(options.method), std::move(method), spec);
+  check_export(options, spec, adapter);
   nlohmann::ordered_json out = {{"configuration", resolved(fields)},
                                 {"trained_parameters", parameter_count(adapter.plan)},
                                 {"model_parameters", spec.parameters()},

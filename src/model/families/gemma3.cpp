@@ -64,11 +64,13 @@ Frequencies frequencies_of(const nlohmann::json& config, int64_t head_dim) {
 ModelSpec make_spec(const nlohmann::json& config) {
   const Config c = parse(config);
   frequencies_of(config, c.head_dim);
-  return decoder_spec(family_name, config, c,
-                      {{"input_layernorm", "attn_norm"},
-                       {"post_attention_layernorm", "post_attention_norm"},
-                       {"pre_feedforward_layernorm", "ffn_norm"},
-                       {"post_feedforward_layernorm", "post_ffw_norm"}});
+  ModelSpec spec = decoder_spec(family_name, config, c,
+                                {{"input_layernorm", "attn_norm"},
+                                 {"post_attention_layernorm", "post_attention_norm"},
+                                 {"pre_feedforward_layernorm", "ffn_norm"},
+                                 {"post_feedforward_layernorm", "post_ffw_norm"}});
+  spec.gguf_architecture = "gemma3";
+  return spec;
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {

@@ -43,8 +43,11 @@ DecoderConfig parse(const nlohmann::json& json) {
 ModelSpec make_spec(const nlohmann::json& config) {
   const DecoderConfig c = parse(config);
   rope_frequencies(config, c.head_dim);
-  return decoder_spec(family_name, config, c,
-                      {{"input_layernorm", "attn_norm"}, {"post_attention_layernorm", "ffn_norm"}});
+  ModelSpec spec = decoder_spec(family_name, config, c,
+                                {{"input_layernorm", "attn_norm"}, {"post_attention_layernorm", "ffn_norm"}});
+  const auto type = config.value("model_type", std::string("llama"));
+  spec.gguf_architecture = type == "mistral" ? "llama" : type;
+  return spec;
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {

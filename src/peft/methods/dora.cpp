@@ -82,6 +82,10 @@ std::unique_ptr<Method> make() {
   variant.merged = [state](const LowRankFactors& f, const at::Tensor& plain) {
     return plain * (state->m.at(f.module->name) / plain.norm(2, 1)).unsqueeze(1);
   };
+  variant.form = [](LowRankForm form) {
+    form.beside.push_back("magnitudes of rows");
+    return form;
+  };
   variant.config = [](nlohmann::json& config) { config["use_dora"] = true; };
   variant.read_config = [](nlohmann::json& config, const std::string& where) {
     check(config.value("lora_bias", false) == false, ErrorKind::unsupported,

@@ -1,0 +1,62 @@
+// lowrank export: writes an adapter in another program's format.
+#include <filesystem>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/registry.h"
+#include "cli/session.h"
+#include "peft/gguf_lora.h"
+
+namespace lowrank {
+namespace {
+
+struct Options {
+  std::string model, adapter, output, format = "gguf-lora";
+  bool json = false;
+};
+
+struct ExportResult {
+  int64_t modules = 0;
+  int64_t bytes = 0;
+};
+
+ExportResult write(const Options& options, const Checkpoint& checkpoint, const Adapter& adapter) {
+  if (options.format == "gguf-lora") {
+    const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, options.output);
+    return {result.modules, result.bytes};
+  }
+  save_adapter(options.output, adapter, options.model);
+  return {std::ssize(adapter.plan.targets), adapter_file_size(options.output)};
+}
+
+int run(const std::vector<std::string>& arguments) {
+  Options options;
+  Arguments parser("export", "writes an adapter in another program's format");
+  parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
+              field("adapter", options.adapter, adapter_help),
+              one_of(field("format", options.format,
+                           "gguf-lora: a file for llama.cpp and Ollama, beside the base; peft: a folder"),
+                     {"gguf-lora", "peft"}),
+              field("output", options.output, "the file or folder; it must not exist"),
+              field("json", options.json, "the result as JSON on standard output")});
+  if (!parser.parse(arguments)) return 0;
+  require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
+  check(!std::filesystem::exists(options.output), ErrorKind::invalid,
+        "{}: exists already; exporting writes a new file or folder", options.output);
+  const auto checkpoint = Checkpoint::open(options.model);
+  const Adapter adapter = load_adapter(options.adapter, *checkpoint);
+  const ExportResult result = write(options, *checkpoint, adapter);
+  info("{}: {} of {} modules, {} bytes", options.output, options.format, result.modules, result.bytes);
+  const nlohmann::ordered_json out = {{"modules", result.modules}, {"bytes", result.bytes}};
+  if (options.json) std::cout << out.dump() << '\n';
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo export_command;
+const CommandInfo export_command{"export", "writes an adapter in another program's format", run};
+
+}  // namespace lowrank

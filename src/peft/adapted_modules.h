@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "peft/method.h"
+#include "peft/target_options.h"
+#include "peft/trained_tensors.h"
+
+namespace lowrank {
+
+/// What methods on chosen linear layers share: which layers, the modules that train whole beside them, and
+/// their part of PEFT's configuration.
+class AdaptedModules {
+ public:
+  TargetOptions targets;
+  std::vector<std::string> modules_to_save;
+
+  std::vector<Field> fields();
+
+  /// Finds the modules; they stand in the plan's targets. Errors: as select_modules; unsupported for
+  /// embeddings.
+  void plan(const ModelSpec& spec, TrainPlan& plan);
+  /// Adds the modules that train whole and the biases (`biases_to_train`), after the method's own parameters.
+  void plan_saved(const ModelSpec& spec, TrainPlan& plan, const std::string& biases = "none");
+  void bind(const ParameterSet& parameters) { saved_.bind(parameters); }
+  void initialise(const Checkpoint& base) const { saved_.initialise(base); }
+
+  const std::vector<const Module*>& modules() const { return modules_; }
+  /// The place of a module among them; nothing: it is not adapted.
+  std::optional<size_t> index_of(std::string_view module) const;
+  const TrainedTensors& saved() const { return saved_; }
+
+  void write(nlohmann::json& config) const;
+  void read(const nlohmann::json& config, const std::string& where);
+
+ private:
+  std::vector<const Module*> modules_;
+  std::map<std::string, size_t, std::less<>> by_name_;
+  TrainedTensors saved_;
+};
+
+/// `base_model.model.<module>.<tensor>`, the key of a tensor in PEFT's adapter file.
+std::string adapter_key(const Module& module, std::string_view tensor);
+
+/// Refuses fields of a configuration that must hold one of their neutral values, all at once. Errors:
+/// unsupported.
+void require_neutral(const nlohmann::json& config,
+                     const std::map<std::string, std::vector<nlohmann::json>>& fields,
+                     const std::string& where);
+
+}  // namespace lowrank

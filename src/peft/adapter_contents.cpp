@@ -1,0 +1,111 @@
+#include "peft/adapter_contents.h"
+
+#include <algorithm>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "peft/gguf_lora.h"
+#include "peft/low_rank_config.h"
+#include "peft/mlx_adapter.h"
+
+namespace lowrank {
+namespace {
+
+constexpr int64_t max_config_bytes = 16 << 20;
+
+AdapterContents read_peft_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path config = folder / "adapter_config.json";
+  const std::filesystem::path tensors = folder / "adapter_model.safetensors";
+  if (!std::filesystem::exists(tensors) && std::filesystem::exists(folder / "adapter_model.bin")) {
+    throw Error(ErrorKind::unsupported,
+                (folder / "adapter_model.bin").string() + ": pickled adapters are never read",
+                "load it with PEFT and save it with safe_serialization=True");
+  }
+  AdapterContents contents;
+  contents.config_name = config.string();
+  contents.tensors_name = tensors.string();
+  contents.config = read_json_file(config, max_config_bytes);
+  contents.file = std::make_shared<const SafetensorsFile>(SafetensorsFile::open(tensors));
+  for (const StoredTensor& tensor : contents.file->tensors()) contents.tensors[tensor.name] = tensor;
+  return contents;
+}
+
+void add(AdapterContents& contents, const std::string& name, const at::Tensor& values) {
+  const at::Tensor& kept = contents.values.emplace_back(values.contiguous());
+  const std::span<const float> data(kept.const_data_ptr<float>(), static_cast<size_t>(kept.numel()));
+  contents.tensors[name] = {name, DType::f32, kept.sizes().vec(), std::as_bytes(data)};
+}
+
+/// The options under which a low-rank method has these updates.
+LowRankOptions options_of(const std::vector<LowRankUpdate>& updates) {
+  std::vector<double> ranks, alphas;
+  std::vector<std::string> names;
+  for (const LowRankUpdate& update : updates) {
+    ranks.push_back(static_cast<double>(update.rank));
+    alphas.push_back(update.alpha);
+    names.push_back(update.module->name);
+  }
+  LowRankOptions options;
+  options.rank = static_cast<int64_t>(most_common(ranks));
+  options.alpha = most_common(alphas);
+  for (const LowRankUpdate& update : updates) {
+    if (update.rank != options.rank)
+      options.rank_pattern[update.module->name] = static_cast<double>(update.rank);
+    if (update.alpha != options.alpha) options.alpha_pattern[update.module->name] = update.alpha;
+  }
+  options.targets.target_modules = fmt::format("{}", fmt::join(names, ","));
+  return options;
+}
+
+}  // namespace
+
+const StoredTensor* AdapterContents::find(std::string_view name) const {
+  const auto found = tensors.find(name);
+  return found == tensors.end() ? nullptr : &found->second;
+}
+
+AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec& spec) {
+  if (std::filesystem::is_regular_file(path)) {
+    check(path.extension() == ".gguf", ErrorKind::unsupported,
+          "{}: an adapter is a folder or a GGUF LoRA (.gguf)", path.string());
+    return read_gguf_lora(path, spec);
+  }
+  check(std::filesystem::is_directory(path), ErrorKind::not_found, "{}: no such adapter folder or file",
+        path.string());
+  const bool mlx = std::filesystem::exists(path / mlx_tensors_name) &&
+                   !std::filesystem::exists(path / "adapter_model.safetensors");
+  return mlx ? read_mlx_adapter(path, spec) : read_peft_folder(path);
+}
+
+AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const ModelSpec& spec, bool tied,
+                            double dropout) {
+  AdapterContents contents;
+  LowRankOptions options = options_of(updates);
+  options.dropout = dropout;
+  options.ensure_weight_tying = tied && spec.tied_head;
+  std::vector<const Module*> modules;
+  for (const LowRankUpdate& update : updates) {
+    modules.push_back(update.module);
+    add(contents, factor_key(*update.module, "A"), update.a);
+    add(contents, factor_key(*update.module, "B"), update.b);
+    if (!options.ensure_weight_tying || update.module->role != Role::embedding) continue;
+    const Module& head = *std::ranges::find(spec.modules, Role::head, &Module::role);
+    add(contents, factor_key(head, "A"), update.b.t());
+    add(contents, factor_key(head, "B"), update.a.t());
+  }
+  contents.config = write_low_rank_config(options, modules);
+  return contents;
+}
+
+void check_fits(const std::vector<std::string>& problems, const std::string& where, std::string_view what) {
+  constexpr size_t shown = 8;
+  if (problems.empty()) return;
+  const std::span<const std::string> first(problems.data(), std::min(problems.size(), shown));
+  const size_t more = problems.size() - first.size();
+  fail(ErrorKind::invalid, "{}: the tensors do not fit {}: {}{}", where, what, fmt::join(first, "; "),
+       more ? fmt::format("; and {} more", more) : "");
+}
+
+}  // namespace lowrank

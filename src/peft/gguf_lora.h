@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "model/checkpoint.h"
+#include "peft/adapter_contents.h"
+#include "peft/adapter_file.h"
+
+// A GGUF LoRA, as llama.cpp loads it beside a base: general.type "adapter", adapter.type "lora",
+// general.architecture of the base, adapter.lora.alpha, and for each adapted tensor NAME of the base
+// NAME.lora_a (A, [r, in]; of the embedding A^T, [V, r]) and NAME.lora_b (B, [out, r], rows in llama.cpp's
+// rotary order where the base has them so). llama.cpp computes W x + alpha / r B A x; alpha 0 means a factor
+// of 1.
+namespace lowrank {
+
+/// Errors: unsupported, naming all that a GGUF LoRA cannot hold of what the planned method trains on this
+/// model. `where` begins the message.
+void check_gguf_lora(const ModelSpec& spec, const Method& method, const std::string& where);
+
+struct GgufLoraResult {
+  int64_t modules = 0;
+  int64_t bytes = 0;
+};
+
+/// Writes the adapter as a GGUF LoRA in f32. The file has one alpha for all modules; where a module's own
+/// differs (rsLoRA with several ranks, patterns), the quotient is multiplied into its B. A file that is there
+/// is replaced when the new one is complete. Errors: as check_gguf_lora; invalid when a value is not finite;
+/// io.
+GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
+                               const std::filesystem::path& path);
+
+/// Reads such a file, written here or by llama.cpp's convert_lora_to_gguf.py. Errors: invalid, all missing,
+/// unexpected and misshapen tensors at once; unsupported for other kinds of files and of adapters; corrupt.
+AdapterContents read_gguf_lora(const std::filesystem::path& path, const ModelSpec& spec);
+
+}  // namespace lowrank

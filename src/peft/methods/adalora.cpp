@@ -1,0 +1,277 @@
+// AdaLoRA (Zhang et al. 2023, arXiv 2303.10512): s B diag(E) A with ranks given out by importance as training
+// goes on.
+//   y = W x + b + alpha / (init_r + 1e-5) B ((E * A) drop(x)); E zero at first, A and B N(0, 0.02)
+//   loss += orth_reg_weight mean(||A A^T - I||_F, ||B^T B - I||_F)
+// Files are PEFT's: `base_model.model.<module>.lora_A` [r', in], `.lora_B` [out, r'], `.lora_E` [r', 1], with
+// the ranks that stayed, which `rank_pattern` tells.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/norm.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "peft/adapted_modules.h"
+#include "peft/low_rank_init.h"
+#include "peft/rank_budget.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+/// One module's factors; `kept` is defined once ranks were given out.
+struct Triplet {
+  at::Tensor a, b, e;  ///< [r, in], [out, r], [r, 1]
+  at::Tensor kept;     ///< [r], bool
+  Importance of_a, of_b, of_e;
+
+  /// Importance of each rank, [r].
+  at::Tensor score() const { return of_e.score().flatten() + of_a.score().mean(1) + of_b.score().mean(0); }
+};
+
+class AdaLora final : public Method {
+ public:
+  std::vector<Field> fields() override {
+    constexpr int64_t most = int64_t{1} << 40;
+    std::vector<Field> fields{
+        limited(field("init_r", budget_.init_rank, "rank of each module at the start"), 1, 1 << 20),
+        limited(field("target_r", budget_.target_rank, "mean rank at the end"), 0, 1 << 20),
+        field("alpha", alpha_, "the update is multiplied with alpha / init_r"),
+        limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"), 0,
+                0.99),
+        limited(field("tinit", budget_.t_init, "steps before the first pruning"), 0, most),
+        limited(field("tfinal", budget_.t_final, "steps with fixed ranks at the end"), 0, most),
+        limited(field("delta_t", budget_.interval, "steps between two prunings"), 1, most),
+        limited(field("total_step", budget_.total_steps, "steps of the schedule; 0: the run's"), 0, most),
+        limited(field("beta1", beta1_, "decay of the sensitivity's average"), 0, 1),
+        limited(field("beta2", beta2_, "decay of the uncertainty's average"), 0, 1),
+        limited(field("orth_reg_weight", orthogonality_, "weight of the orthogonality term"), 0, 1e6),
+        one_of(field("bias", bias_, "which of the model's own biases train, too"),
+               {"none", "all", "lora_only"})};
+    for (Field& field : modules_.fields()) fields.push_back(std::move(field));
+    return fields;
+  }
+
+  TrainPlan plan(const ModelSpec& spec) override {
+    TrainPlan plan;
+    modules_.plan(spec, plan);
+    for (const Module* module : modules_.modules()) {
+      const int64_t r = rank_of(*module);
+      plan.parameters.push_back({adapter_key(*module, "lora_A"), {r, module->in}});
+      plan.parameters.push_back({adapter_key(*module, "lora_B"), {module->out, r}});
+      plan.parameters.push_back({adapter_key(*module, "lora_E"), {r, 1}});
+    }
+    modules_.plan_saved(spec, plan, bias_);
+    return plan;
+  }
+
+  void bind(const ParameterSet& parameters) override {
+    triplets_.clear();
+    for (const Module* module : modules_.modules()) {
+      const auto at = [&](const char* name) { return parameters.at(adapter_key(*module, name)); };
+      triplets_.push_back({at("lora_A"), at("lora_B"), at("lora_E"), {}, {}, {}, {}});
+    }
+    modules_.bind(parameters);
+  }
+
+  void initialise(const Checkpoint& base, uint64_t seed) override {
+    constexpr double deviation = 0.02;
+    const at::NoGradGuard no_grad;
+    at::Generator generator = seeded_generator(seed);
+    for (const Triplet& t : triplets_) {
+      t.e.zero_();
+      t.a.normal_(0, deviation, generator);
+      t.b.normal_(0, deviation, generator);
+    }
+    modules_.initialise(base);
+  }
+
+  std::optional<Patch> patch(const Context& context, const Module& module) const override {
+    const auto index = modules_.index_of(module.name);
+    if (!index) return std::nullopt;
+    Patch patch;
+    patch.end = module.out;
+    patch.A = triplets_[*index].a * triplets_[*index].e;
+    patch.B = triplets_[*index].b;
+    patch.scale = scale();
+    if (context.training) patch.dropout = {dropout_, derive_seed(context.dropout_seed, *index)};
+    return patch;
+  }
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
+    const auto value = modules_.saved().value(tensor);
+    return value ? *value : Hooks::weight(context, tensor);
+  }
+
+  at::Tensor regularizer() override {
+    if (orthogonality_ == 0) return {};
+    at::Tensor sum;
+    const auto add = [&](const at::Tensor& gram) {
+      const at::Tensor distance = (gram - at::eye(gram.size(0), gram.scalar_type())).norm();
+      sum = sum.defined() ? sum + distance : distance;
+    };
+    for (const Triplet& t : triplets_) {
+      add(at::mm(t.a, t.a.t()));
+      add(at::mm(t.b.t(), t.b));
+    }
+    return sum * (orthogonality_ / (2 * static_cast<double>(triplets_.size())));
+  }
+
+  void begin_step(const StepInfo& info) override {
+    if (info.total_steps == 0) return;
+    schedule_ = budget_;
+    if (schedule_.total_steps == 0) schedule_.total_steps = info.total_steps;
+    check(schedule_.t_init < schedule_.total_steps - schedule_.t_final, ErrorKind::invalid,
+          "adalora: tinit {} must be below total_step {} less tfinal {}", schedule_.t_init,
+          schedule_.total_steps, schedule_.t_final);
+  }
+
+  void after_step(const StepInfo& info) override {
+    if (info.total_steps == 0) return;
+    const at::NoGradGuard no_grad;
+    if (!schedule_.is_final(info.step)) {
+      for (Triplet& t : triplets_) {
+        t.of_a.update(t.a, t.a.grad() * info.gradient_scale, beta1_, beta2_);
+        t.of_b.update(t.b, t.b.grad() * info.gradient_scale, beta1_, beta2_);
+        t.of_e.update(t.e, t.e.grad() * info.gradient_scale, beta1_, beta2_);
+      }
+    }
+    if (schedule_.allocates(info.step) && info.step > 1) allocate(info.step);
+    for (Triplet& t : triplets_) {
+      if (t.kept.defined()) t.e.mul_(t.kept.unsqueeze(1));
+    }
+  }
+
+  bool merges(const TensorRef& tensor) const override {
+    const bool adapted = modules_.index_of(tensor.module_name()).has_value();
+    return modules_.saved().holds(tensor) || (tensor.is_weight() && adapted);
+  }
+  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
+    if (auto trained = modules_.saved().value(tensor)) return trained;
+    const Triplet& t = triplets_[*modules_.index_of(tensor.module_name())];
+    return at::addmm(value, t.b, t.a * t.e, 1, scale());
+  }
+
+  std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override;
+  nlohmann::json config() const override;
+  void read_config(const nlohmann::json& config, const std::string& where) override;
+
+ private:
+  double scale() const { return alpha_ / (static_cast<double>(budget_.init_rank) + 1e-5); }
+
+  /// init_r, or what a file's rank_pattern left.
+  int64_t rank_of(const Module& module) const {
+    const auto found = pattern_.find(module.name + ".lora_E");
+    return found == pattern_.end() ? budget_.init_rank
+                                   : std::count(found->second.begin(), found->second.end(), true);
+  }
+
+  void allocate(int64_t step) {
+    std::vector<at::Tensor> scores;
+    for (const Triplet& t : triplets_) scores.push_back(t.score());
+    const std::vector<at::Tensor> kept = kept_ranks(scores, schedule_.budget(step, std::ssize(triplets_)));
+    for (size_t i = 0; i < kept.size(); ++i) triplets_[i].kept = kept[i];
+  }
+
+  AdaptedModules modules_;
+  BudgetSchedule budget_, schedule_;  ///< as asked for, and of the run
+  double alpha_ = 8, dropout_ = 0, beta1_ = 0.85, beta2_ = 0.85, orthogonality_ = 0.5;
+  std::string bias_ = "none";
+  std::map<std::string, std::vector<bool>> pattern_;  ///< rank_pattern of a file that was read
+  std::vector<Triplet> triplets_;
+};
+
+std::vector<FileTensor> AdaLora::file_tensors(std::vector<FileTensor> planned) const {
+  for (size_t i = 0; i < triplets_.size(); ++i) {
+    const at::Tensor& kept = triplets_[i].kept;
+    if (!kept.defined()) continue;
+    const at::Tensor rows = kept.nonzero().flatten();
+    for (FileTensor& tensor : planned) {
+      const Module& module = *modules_.modules()[i];
+      if (tensor.name == adapter_key(module, "lora_B")) {
+        tensor.value = tensor.value.index_select(1, rows);
+      } else if (tensor.name == adapter_key(module, "lora_A") ||
+                 tensor.name == adapter_key(module, "lora_E")) {
+        tensor.value = tensor.value.index_select(0, rows);
+      }
+    }
+  }
+  return planned;
+}
+
+nlohmann::json AdaLora::config() const {
+  nlohmann::json pattern = pattern_.empty() ? nlohmann::json() : nlohmann::json(pattern_);
+  for (size_t i = 0; i < triplets_.size(); ++i) {
+    const at::Tensor& kept = triplets_[i].kept;
+    for (int64_t j = 0; kept.defined() && j < kept.numel(); ++j)
+      pattern[modules_.modules()[i]->name + ".lora_E"][j] = kept[j].item<bool>();
+  }
+  nlohmann::json config = {
+      {"peft_type", "ADALORA"},
+      {"r", 8},
+      {"init_r", budget_.init_rank},
+      {"target_r", budget_.target_rank},
+      {"lora_alpha", json_number(alpha_)},
+      {"lora_dropout", dropout_},
+      {"tinit", budget_.t_init},
+      {"tfinal", budget_.t_final},
+      {"deltaT", budget_.interval},
+      {"total_step",
+       schedule_.total_steps > 0 ? schedule_.total_steps : std::max<int64_t>(1, budget_.total_steps)},
+      {"beta1", beta1_},
+      {"beta2", beta2_},
+      {"orth_reg_weight", orthogonality_},
+      {"rank_pattern", pattern},
+      {"bias", bias_},
+      {"fan_in_fan_out", false},
+      {"use_dora", false},
+      {"use_rslora", false},
+      {"init_lora_weights", true}};
+  modules_.write(config);
+  return config;
+}
+
+void AdaLora::read_config(const nlohmann::json& config, const std::string& where) {
+  require_neutral(config, {{"use_dora", {false}}, {"use_rslora", {false}}, {"lora_bias", {false}}}, where);
+  modules_.read(config, where);
+  nlohmann::json own = nlohmann::json::object();
+  for (const char* name :
+       {"init_r", "target_r", "tinit", "tfinal", "total_step", "beta1", "beta2", "orth_reg_weight", "bias"}) {
+    if (is_given(config, name)) own[name] = config[name];
+  }
+  const std::pair<const char*, const char*> names[] = {
+      {"lora_alpha", "alpha"}, {"lora_dropout", "dropout"}, {"deltaT", "delta_t"}};
+  for (const auto& [theirs, ours] : names) {
+    if (is_given(config, theirs)) own[ours] = config[theirs];
+  }
+  apply(fields(), own, where);
+  // PEFT takes the rank for a scaling that is not positive.
+  if (alpha_ <= 0) alpha_ = config.value("r", 8.0);
+  if (!is_given(config, "rank_pattern")) return;
+  try {
+    pattern_ = config["rank_pattern"].get<decltype(pattern_)>();
+  } catch (const nlohmann::json::exception&) {
+    fail(ErrorKind::invalid, "{}: rank_pattern must be lists of true and false", where);
+  }
+}
+
+std::unique_ptr<Method> make() {
+  return std::make_unique<AdaLora>();
+}
+
+bool reads(const nlohmann::json& config) {
+  return config.value("peft_type", "") == "ADALORA";
+}
+
+}  // namespace
+
+extern const MethodInfo adalora_method;
+const MethodInfo adalora_method{"adalora",
+                                "Zhang et al. 2023, arXiv 2303.10512",
+                                "low-rank updates whose ranks follow their importance",
+                                2e-3,
+                                make,
+                                reads};
+
+}  // namespace lowrank

@@ -1,0 +1,39 @@
+// OLoRA (Bueyuekakyuez 2024, arXiv 2406.01775): LoRA that starts from the weight's QR decomposition,
+//   W = Q R, A0 = R[:r], B0 = Q[:, :r], W - s B0 A0 frozen.
+// PEFT's files (`init_lora_weights: olora`) hold A and B alone and are read; what is written is a plain LORA
+// adapter of rank 2r.
+#include <ATen/ops/linalg_qr.h>
+
+#include "base/error.h"
+#include "peft/registry.h"
+#include "peft/residual_factors.h"
+
+namespace lowrank {
+namespace {
+
+StartFactors orthonormal(const at::Tensor& weight, int64_t rank, double /*scale*/) {
+  check(rank <= std::min(weight.size(0), weight.size(1)), ErrorKind::invalid,
+        "rank {} is more than a weight of {} x {} has", rank, weight.size(0), weight.size(1));
+  const auto [q, r] = at::linalg_qr(weight);
+  return {r.narrow(0, 0, rank).clone(), q.narrow(1, 0, rank).clone()};
+}
+
+std::unique_ptr<Method> make() {
+  return make_residual_method({}, orthonormal);
+}
+
+bool reads(const nlohmann::json& config) {
+  return is_low_rank_config(config, false, {"olora"});
+}
+
+}  // namespace
+
+extern const MethodInfo olora_method;
+const MethodInfo olora_method{"olora",
+                              "Bueyuekakyuez 2024, arXiv 2406.01775",
+                              "low-rank update that starts from the weight's QR decomposition",
+                              2e-4,
+                              make,
+                              reads};
+
+}  // namespace lowrank

@@ -1,0 +1,78 @@
+// PiSSA (Meng et al. 2024, arXiv 2404.02948): LoRA that starts from the principal singular vectors,
+//   W = U S V^T, S_r = S[:r] / s, A0 = sqrt(S_r) V^T[:r], B0 = U[:, :r] sqrt(S_r), W - s B0 A0 frozen.
+// PEFT's files (`init_lora_weights: pissa`) hold A and B alone and are read; what is written is a plain LORA
+// adapter of rank 2r.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/linalg_qr.h>
+#include <ATen/ops/linalg_svd.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+
+#include "base/error.h"
+#include "peft/low_rank_init.h"
+#include "peft/registry.h"
+#include "peft/residual_factors.h"
+
+namespace lowrank {
+namespace {
+
+struct Decomposition {
+  at::Tensor u, s, vt;
+};
+
+/// The leading `rank` singular vectors by subspace iteration (Halko et al. 2011, arXiv 0909.4061).
+Decomposition randomised(const at::Tensor& weight, int64_t rank, int64_t iterations) {
+  constexpr int64_t oversampling = 8;
+  at::Generator generator = seeded_generator(0);
+  const int64_t columns = std::min({rank + oversampling, weight.size(0), weight.size(1)});
+  at::Tensor q = std::get<0>(at::linalg_qr(at::mm(weight, at::randn({weight.size(1), columns}, generator))));
+  for (int64_t i = 0; i < iterations; ++i) {
+    q = std::get<0>(at::linalg_qr(at::mm(weight.t(), q)));
+    q = std::get<0>(at::linalg_qr(at::mm(weight, q)));
+  }
+  const auto [u, s, vt] = at::linalg_svd(at::mm(q.t(), weight), false);
+  return {at::mm(q, u), s, vt};
+}
+
+StartFactors principal(const at::Tensor& weight, int64_t rank, double scale, int64_t iterations) {
+  check(rank <= std::min(weight.size(0), weight.size(1)), ErrorKind::invalid,
+        "rank {} is more than a weight of {} x {} has", rank, weight.size(0), weight.size(1));
+  Decomposition d;
+  if (iterations > 0) {
+    d = randomised(weight, rank, iterations);
+  } else {
+    std::tie(d.u, d.s, d.vt) = at::linalg_svd(weight, false);
+  }
+  const at::Tensor root = (d.s.narrow(0, 0, rank) / scale).sqrt();
+  return {root.unsqueeze(1) * d.vt.narrow(0, 0, rank), d.u.narrow(1, 0, rank) * root};
+}
+
+std::unique_ptr<Method> make() {
+  const auto iterations = std::make_shared<int64_t>(0);
+  LowRankVariant variant;
+  variant.fields = {
+      limited(field("niter", *iterations,
+                    "iterations of a randomised decomposition, faster for large weights; 0: the exact one"),
+              0, 1000)};
+  return make_residual_method(std::move(variant),
+                              [iterations](const at::Tensor& weight, int64_t rank, double scale) {
+                                return principal(weight, rank, scale, *iterations);
+                              });
+}
+
+bool reads(const nlohmann::json& config) {
+  // The randomised start of pissa_niter_k cannot be computed again.
+  return is_low_rank_config(config, false, {"pissa"}) && config["init_lora_weights"] == "pissa";
+}
+
+}  // namespace
+
+extern const MethodInfo pissa_method;
+const MethodInfo pissa_method{"pissa",
+                              "Meng et al. 2024, arXiv 2404.02948",
+                              "low-rank update that starts from the principal singular vectors",
+                              2e-4,
+                              make,
+                              reads};
+
+}  // namespace lowrank

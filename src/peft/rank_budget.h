@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace lowrank {
+
+/// When how many ranks may stay (AdaLoRA, Zhang et al. 2023, arXiv 2303.10512, section 3.3).
+struct BudgetSchedule {
+  int64_t init_rank = 12, target_rank = 8;  ///< of each module, at the start and on average at the end
+  int64_t t_init = 0, t_final = 0;          ///< steps before the first and after the last pruning
+  int64_t interval = 1;                     ///< steps between two
+  int64_t total_steps = 0;
+
+  /// True from the step with which the ranks are fixed.
+  bool is_final(int64_t step) const { return step >= total_steps - t_final; }
+  /// Ranks that all `modules` together keep at a step:
+  ///   (init - target) (1 - (t - t_init) / (total - t_final - t_init))^3 + target in between.
+  int64_t budget(int64_t step, int64_t modules) const;
+  /// True when ranks are given out at this step.
+  bool allocates(int64_t step) const;
+};
+
+/// Moving averages of a tensor's sensitivity |p g| and of its uncertainty (equations 9 to 11).
+class Importance {
+ public:
+  void update(const at::Tensor& value, const at::Tensor& gradient, double beta1, double beta2);
+  /// The product of the two, in the tensor's shape.
+  at::Tensor score() const;
+
+ private:
+  at::Tensor sensitivity_, uncertainty_;
+};
+
+/// Which ranks stay: those whose score is above the k-th smallest of all, k = ranks - budget; all when k is
+/// 0. `scores`: [r] by module; the result likewise, bool.
+std::vector<at::Tensor> kept_ranks(const std::vector<at::Tensor>& scores, int64_t budget);
+
+}  // namespace lowrank
