@@ -19,6 +19,7 @@ const TensorRef& weight_of(const ModelSpec& spec, const Module& module) {
 /// adapter.lora.alpha: the one that leaves most factors B as they are.
 float file_alpha(const std::vector<LowRankUpdate>& updates) {
   std::vector<double> alphas;
+  alphas.reserve(updates.size());
   for (const LowRankUpdate& update : updates) alphas.push_back(static_cast<float>(update.alpha));
   const auto alpha = static_cast<float>(most_common(alphas));
   return std::isnormal(alpha) ? alpha : 1.F;

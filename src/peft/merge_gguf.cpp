@@ -83,6 +83,7 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
   const std::vector<Planned> tensors = planned_tensors(base, plan, type);
   MergeResult result{plan.changed, std::ssize(tensors), plan.untied, 0, 0};
   std::vector<StoredTensor> declared;
+  declared.reserve(tensors.size());
   for (const Planned& planned : tensors) declared.push_back(planned.declared);
   GgufWriter writer(output, declared, GgufMetadata(*base.gguf()));
   for (const Planned& planned : tensors) {
