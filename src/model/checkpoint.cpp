@@ -93,6 +93,16 @@ at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor
   return values.index_select(0, rotary_rows(values.size(0), tensor.rotary_heads));
 }
 
+at::Tensor in_folder_layout(const at::Tensor& values, const TensorRef& tensor) {
+  return tensor.transposed ? values.t().contiguous() : values;
+}
+
+std::vector<int64_t> folder_shape(const TensorRef& tensor) {
+  std::vector<int64_t> shape = tensor.shape;
+  if (tensor.transposed) std::ranges::reverse(shape);
+  return shape;
+}
+
 int64_t rotary_row(int64_t row, int64_t rows, int64_t heads) {
   const int64_t head_dim = rows / heads;
   const int64_t head = row / head_dim;
@@ -120,13 +130,14 @@ void Checkpoint::check_tensors() const {
   std::vector<std::string> problems;
   std::unordered_set<std::string_view> known;
   for (const TensorRef& tensor : spec_.tensors) {
-    known.insert(gguf_ ? tensor.gguf_name : tensor.name);
     const StoredTensor* stored = find(tensor);
+    if (stored) known.insert(stored->name);
     if (!stored && !tensor.optional)
       problems.push_back("missing " + (gguf_ ? tensor.gguf_name : tensor.name));
-    if (stored && stored->shape != tensor.shape) {
+    const std::vector<int64_t> shape = gguf_ ? tensor.shape : folder_shape(tensor);
+    if (stored && stored->shape != shape) {
       problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", stored->name,
-                                     fmt::join(stored->shape, ", "), fmt::join(tensor.shape, ", ")));
+                                     fmt::join(stored->shape, ", "), fmt::join(shape, ", ")));
     }
   }
   for (const StoredTensor& stored : gguf_ ? gguf_->tensors() : safetensors_->tensors()) {
@@ -143,7 +154,12 @@ void Checkpoint::check_tensors() const {
 }
 
 const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
-  return gguf_ ? gguf_->find_tensor(tensor.gguf_name) : safetensors_->find(tensor.name);
+  if (gguf_) return gguf_->find_tensor(tensor.gguf_name);
+  const StoredTensor* stored = safetensors_->find(tensor.name);
+  const bool shortened =
+      !stored && !spec_.optional_prefix.empty() && tensor.name.starts_with(spec_.optional_prefix);
+  return shortened ? safetensors_->find(std::string_view(tensor.name).substr(spec_.optional_prefix.size()))
+                   : stored;
 }
 
 const TensorRef& Checkpoint::source(const TensorRef& tensor) const {
@@ -156,6 +172,14 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
   check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}", path_.string(), tensor.name);
   const int64_t rows = tensor.shape[0];
   const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
+  if (tensor.transposed && !gguf_) {
+    at::Tensor whole = at::empty(stored->shape, out.scalar_type());  // [in, out]
+    auto* values = static_cast<std::byte*>(whole.mutable_data_ptr());
+    for (int64_t row = 0; row < columns; ++row, values += rows * static_cast<int64_t>(out.element_size()))
+      copy_row(*stored, row, rows, out.scalar_type(), values);
+    out.copy_(whole.narrow(1, begin, end - begin).t());
+    return;
+  }
   const bool permuted = gguf_ && tensor.rotary_heads > 0;
   auto* target = static_cast<std::byte*>(out.mutable_data_ptr());
   const int64_t stride = columns * static_cast<int64_t>(out.element_size());

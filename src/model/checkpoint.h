@@ -70,6 +70,10 @@ int64_t rotary_row(int64_t row, int64_t rows, int64_t heads);
 at::Tensor in_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
 at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
 
+/// A matrix {out, in} as a Hugging Face folder stores it, and the shape that it has there.
+at::Tensor in_folder_layout(const at::Tensor& values, const TensorRef& tensor);
+std::vector<int64_t> folder_shape(const TensorRef& tensor);
+
 /// The configuration alone (config.json of a folder, or the metadata of a GGUF file), for runs that need no
 /// weights.
 ModelSpec read_spec(const std::filesystem::path& path);

@@ -16,6 +16,7 @@ enum class Role {
   query,
   key,
   value,
+  query_key_value,  ///< one matrix for the three
   attention_out,
   gate,
   up,
@@ -34,6 +35,7 @@ struct TensorRef {
   int64_t rotary_heads = 0;  ///< > 0: GGUF stores the rows of so many heads in llama.cpp's rotary order
   bool optional = false;     ///< absent in some checkpoints (a tied head)
   double gguf_offset = 0;    ///< GGUF stores the values plus this
+  bool transposed = false;   ///< folders store the matrix as {in, out}
 
   /// The name without its last part.
   std::string_view module_name() const { return std::string_view(name).substr(0, name.rfind('.')); }
@@ -49,6 +51,7 @@ struct Module {
   Role role = Role::query;
   int64_t in = 0;
   int64_t out = 0;
+  bool transposed = false;  ///< folders store the matrix as {in, out}
 
   bool is_linear() const { return role != Role::embedding && role != Role::position; }
 };
@@ -62,7 +65,8 @@ struct ModelSpec {
   int64_t hidden_size = 0;
   int64_t vocabulary_size = 0;
   int64_t max_positions = 0;
-  bool tied_head = false;  ///< the head is the embedding's matrix
+  bool tied_head = false;       ///< the head is the embedding's matrix
+  std::string optional_prefix;  ///< of names, which some folders leave out
   std::vector<TensorRef> tensors;
   std::vector<Module> modules;
 

@@ -20,6 +20,7 @@ class AdaptedModules {
  public:
   TargetOptions targets;
   std::vector<std::string> modules_to_save;
+  std::vector<Role> default_roles{Role::query, Role::value, Role::query_key_value};
 
   std::vector<Field> fields();
 

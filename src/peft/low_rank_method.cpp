@@ -18,6 +18,7 @@ class LowRankMethod final : public Method {
     return fields;
   }
   TrainPlan plan(const ModelSpec& spec) override {
+    variant_.options.targets.resolve(spec, {Role::query, Role::value, Role::query_key_value});
     TrainPlan plan = updates_.plan(spec, variant_.options);
     if (variant_.plan) variant_.plan(plan, updates_);
     return plan;

@@ -45,18 +45,21 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
                    std::optional<DType> type, const std::filesystem::path& path) {
   std::vector<StoredTensor> declared;
   for (const MergeOutput& output : plan.outputs) {
-    declared.push_back(
-        {output.tensor->name, output_type(base.find(*output.source)->dtype, type), output.source->shape, {}});
+    declared.push_back({output.tensor->name,
+                        output_type(base.find(*output.source)->dtype, type),
+                        folder_shape(*output.source),
+                        {}});
   }
   SafetensorsWriter writer(path, declared);
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const MergeOutput& output = plan.outputs[i];
     const StoredTensor& stored = *base.find(*output.source);
-    const bool stored_otherwise = base.gguf() && output.source->gguf_differs();
+    const bool stored_otherwise = base.gguf() && (output.source->gguf_differs() || output.source->transposed);
     if (!output.changed && stored.dtype == declared[i].dtype && !stored_otherwise) {
       writer.append(stored.bytes);
     } else {
-      append_as(writer, merged_values(base, method, output), declared[i].dtype);
+      append_as(writer, in_folder_layout(merged_values(base, method, output), *output.source),
+                declared[i].dtype);
     }
   }
   writer.commit();

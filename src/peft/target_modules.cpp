@@ -124,6 +124,27 @@ bool names_module(const std::vector<std::string>& names, const std::string& expr
   return std::ranges::any_of(names, [&](const std::string& name) { return module.ends_with(name); });
 }
 
+std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles) {
+  const auto wanted = [&](const Module& module) {
+    return std::ranges::find(roles, module.role) != roles.end();
+  };
+  const auto names_others = [&](const std::string& end) {
+    return std::ranges::any_of(spec.modules, [&](const Module& module) {
+      return !wanted(module) && (module.name == end || module.name.ends_with("." + end));
+    });
+  };
+  std::vector<std::string> names;
+  for (const Module& module : spec.modules) {
+    if (!wanted(module)) continue;
+    size_t dot = module.name.rfind('.');
+    while (dot != std::string::npos && names_others(module.name.substr(dot + 1)))
+      dot = module.name.rfind('.', dot - 1);
+    const std::string end = dot == std::string::npos ? module.name : module.name.substr(dot + 1);
+    if (std::ranges::find(names, end) == names.end()) names.push_back(end);
+  }
+  return names;
+}
+
 std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetModules& targets) {
   check(targets.layers.empty() || targets.expression.empty() || is_all_linear(targets), ErrorKind::invalid,
         "layers_to_transform goes with a list of target_modules, not with a regular expression");

@@ -42,6 +42,9 @@ nlohmann::json write_targets(const std::vector<std::string>& names, const std::s
 bool names_module(const std::vector<std::string>& names, const std::string& expression,
                   const std::string& module);
 
+/// The shortest ends of dotted names that name the modules of these roles and no others.
+std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles);
+
 /// The modules of the model that are targeted, in the model's order. Errors: invalid when none is, with the
 /// model's module names; when a name matches nothing, with the nearest one; when `layers` stands beside an
 /// expression.

@@ -8,7 +8,8 @@ namespace lowrank {
 
 std::vector<Field> TargetOptions::fields() {
   return {
-      field("target_modules", target_modules, "names, a regular expression, or all-linear"),
+      field("target_modules", target_modules,
+            "names, a regular expression, or all-linear; empty: the method's default"),
       field("exclude_modules", exclude_modules, "names or a regular expression; wins over target_modules"),
       field("layers_to_transform", layers_to_transform, "only these layers (with names as target_modules)"),
       field("layers_pattern", layers_pattern,
@@ -23,6 +24,10 @@ TargetModules TargetOptions::targets() const {
   targets.layers = layers_to_transform;
   targets.layers_pattern = layers_pattern;
   return targets;
+}
+
+void TargetOptions::resolve(const ModelSpec& spec, const std::vector<Role>& roles) {
+  if (target_modules.empty()) target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, roles), ","));
 }
 
 void TargetOptions::write(nlohmann::json& config) const {

@@ -12,13 +12,15 @@ namespace lowrank {
 
 /// The options by which a method names the modules that it adapts.
 struct TargetOptions {
-  std::string target_modules = "q_proj,v_proj";
+  std::string target_modules;  ///< empty: the method's default, by `resolve`
   std::string exclude_modules;
   std::vector<int64_t> layers_to_transform;
   std::vector<std::string> layers_pattern;
 
   std::vector<Field> fields();
   TargetModules targets() const;
+  /// Names the modules of the given roles where none are named.
+  void resolve(const ModelSpec& spec, const std::vector<Role>& roles);
 
   /// The fields of adapter_config.json, as PEFT writes them, and back. Errors: invalid, the key named.
   void write(nlohmann::json& config) const;

@@ -22,7 +22,7 @@ void TrainedTensors::plan(TrainPlan& plan) const {
     if (entry.copy_of) {
       plan.copies.push_back({entry.key, entries_.at(entry.copy_of->name).key, false});
     } else {
-      plan.parameters.push_back({entry.key, entry.tensor->shape});
+      plan.parameters.push_back({entry.key, folder_shape(*entry.tensor)});
       plan.targets.push_back(name);
     }
   }
@@ -38,13 +38,15 @@ void TrainedTensors::initialise(const Checkpoint& base) const {
   const at::NoGradGuard no_grad;
   for (const auto& [name, entry] : entries_) {
     at::Tensor value = entry.value;
-    if (!entry.copy_of) value.copy_(base.read(base.source(*entry.tensor), at::kFloat));
+    if (!entry.copy_of)
+      value.copy_(in_folder_layout(base.read(base.source(*entry.tensor), at::kFloat), *entry.tensor));
   }
 }
 
 std::optional<at::Tensor> TrainedTensors::value(const TensorRef& tensor) const {
   const auto found = entries_.find(tensor.name);
-  return found == entries_.end() ? std::nullopt : std::optional(found->second.value);
+  if (found == entries_.end()) return std::nullopt;
+  return tensor.transposed ? found->second.value.t() : found->second.value;
 }
 
 std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::vector<std::string>& names) {

@@ -21,6 +21,7 @@ namespace {
 nlohmann::json tiny_config(std::string_view family) {
   if (family == "llama") return test::tiny_llama_config();
   if (family == "gemma3") return test::tiny_gemma3_config();
+  if (family == "gpt2") return test::tiny_gpt2_config();
   ADD_FAILURE() << "no tiny configuration for the family " << family;
   return {};
 }

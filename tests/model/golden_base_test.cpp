@@ -25,14 +25,10 @@ Batch one_sequence(const std::vector<int64_t>& ids) {
   return batch;
 }
 
-TEST(GoldenBase, SmolLM2HasItsLossAndLogits) {
-  const auto model_path = test::real_model();
-  const auto shared = test::shared_folder();
-  if (!model_path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
-  if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
-  const nlohmann::json expected = read_json_file(*shared / "golden/base_smol/expected.json", 1 << 20);
+void expect_own_numbers(const std::filesystem::path& model_path, const std::filesystem::path& folder) {
+  const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
   const Batch batch = one_sequence(expected["input_ids"]);
-  const auto checkpoint = Checkpoint::open(*model_path);
+  const auto checkpoint = Checkpoint::open(model_path);
   const auto model = checkpoint->family().load(checkpoint, {});
   const Context context{&batch};
   const Hooks plain;
@@ -46,6 +42,20 @@ TEST(GoldenBase, SmolLM2HasItsLossAndLogits) {
     EXPECT_EQ(indices[i].item<int64_t>(), expected["top8"]["indices"][i].get<int64_t>());
     EXPECT_NEAR(values[i].item<double>(), expected["top8"]["values"][i].get<double>(), 1e-3);
   }
+}
+
+TEST(GoldenBase, SmolLM2HasItsLossAndLogits) {
+  const auto model = test::real_model();
+  const auto shared = test::shared_folder();
+  if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
+  expect_own_numbers(*model, *shared / "golden/base_smol");
+}
+
+TEST(GoldenBase, Gpt2HasItsLossAndLogits) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
+  expect_own_numbers(*shared / "golden/base_gpt2", *shared / "golden/base_gpt2");
 }
 
 }  // namespace

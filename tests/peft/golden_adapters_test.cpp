@@ -16,8 +16,9 @@ namespace {
 class GoldenAdapter : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
-  const auto path = test::real_model();
   const auto shared = test::shared_folder();
+  const bool gpt2 = std::string_view(GetParam()).starts_with("gpt2");
+  const auto path = gpt2 && shared ? std::optional(*shared / "golden/base_gpt2") : test::real_model();
   if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
   if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
   const std::filesystem::path folder = *shared / "golden" / GetParam();
@@ -27,6 +28,7 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   EXPECT_EQ(adapter.parameters->count(), expected["trainable_parameters"].get<int64_t>());
   LoadOptions options;
   options.training = true;
+  options.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, options);
   const Batch batch = test::batch_of({{expected["input_ids"], expected["labels"], 1}});
   const auto targets = static_cast<double>(batch.targets.rows.size());
@@ -58,7 +60,8 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
                          testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora",
-                                         "pissa", "vera", "ia3", "loha", "lokr", "adalora"),
+                                         "pissa", "vera", "ia3", "loha", "lokr", "adalora", "gpt2_lora",
+                                         "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3", "gpt2_vera"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

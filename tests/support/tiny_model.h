@@ -71,6 +71,17 @@ inline nlohmann::json tiny_gemma3_config() {
           {"tie_word_embeddings", true}};
 }
 
+/// The configuration of a small GPT-2: 2 layers, 4 heads.
+inline nlohmann::json tiny_gpt2_config() {
+  return {{"architectures", {"GPT2LMHeadModel"}},
+          {"model_type", "gpt2"},
+          {"n_embd", 32},
+          {"n_layer", 2},
+          {"n_head", 4},
+          {"n_positions", 64},
+          {"vocab_size", 64}};
+}
+
 /// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any
 /// known family.
 inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann::json& config,
@@ -86,7 +97,7 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
     const float deviation =
         tensor.shape.size() == 2 ? 1 / std::sqrt(static_cast<float>(tensor.shape[1])) : 0.1F;
     for (float& value : data) value = random.normal() * deviation + (tensor.role == Role::norm ? 1.F : 0.F);
-    tensors.push_back({tensor.name, DType::f32, tensor.shape, {}});
+    tensors.push_back({tensor.name, DType::f32, folder_shape(tensor), {}});
   }
   for (size_t i = 0; i < tensors.size(); ++i) tensors[i].bytes = std::as_bytes(std::span(values[i]));
   write_safetensors(folder / "model.safetensors", tensors);

@@ -13,12 +13,13 @@ namespace {
 
 class Ia3 final : public Method {
  public:
-  Ia3() { modules_.targets.target_modules = "k_proj,v_proj,down_proj"; }
+  Ia3() { modules_.default_roles = {Role::key, Role::value, Role::query_key_value, Role::down}; }
 
   std::vector<Field> fields() override {
     std::vector<Field> fields = modules_.fields();
-    fields.push_back(field("feedforward_modules", feedforward_,
-                           "names among target_modules whose input is scaled, or a regular expression"));
+    fields.push_back(
+        field("feedforward_modules", feedforward_,
+              "names whose input is scaled, or a regular expression; empty: the ends of the MLPs"));
     return fields;
   }
 
@@ -26,6 +27,8 @@ class Ia3 final : public Method {
     TrainPlan plan;
     modules_.plan(spec, plan);
     scales_input_.clear();
+    if (feedforward_.empty())
+      feedforward_ = fmt::format("{}", fmt::join(names_of_roles(spec, {Role::down}), ","));
     TargetModules feedforward;
     read_targets(feedforward_, feedforward.names, feedforward.expression);
     for (const Module* module : modules_.modules()) {
@@ -89,7 +92,7 @@ class Ia3 final : public Method {
   }
   void read_config(const nlohmann::json& config, const std::string& where) override {
     modules_.read(config, where);
-    if (!is_given(config, "feedforward_modules")) return;
+    if (!is_given(config, "feedforward_modules") || config["feedforward_modules"].empty()) return;
     std::vector<std::string> names;
     std::string expression;
     read_targets(config["feedforward_modules"], where + ": feedforward_modules", names, expression);
@@ -98,7 +101,7 @@ class Ia3 final : public Method {
 
  private:
   AdaptedModules modules_;
-  std::string feedforward_ = "down_proj";
+  std::string feedforward_;
   std::vector<bool> scales_input_;  ///< by module
   std::vector<at::Tensor> scales_;  ///< l by module
 };
