@@ -14,9 +14,12 @@ std::vector<Field> SessionOptions::fields() {
              {"auto", "f32", "bf16"}),
       one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
       one_of(field("base_memory", base_memory,
-                   "auto and one: a single copy of each weight serves both products; fast: two packed "
-                   "copies; small: none, weights are expanded from the file for each product"),
+                   "one: a single copy of each weight serves both products; fast: two packed copies; small: "
+                   "none, weights are expanded for each product; auto: one, with nf4 small"),
              {"auto", "fast", "one", "small"}),
+      one_of(field("base_format", base_format,
+                   "nf4: frozen linear layers are rounded to 4 bits with double quantisation (QLoRA)"),
+             {"own", "nf4"}),
       limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
   };
 }
@@ -40,6 +43,8 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
   load.memory = options.base_memory == "fast"    ? BaseMemory::fast
                 : options.base_memory == "small" ? BaseMemory::small
                                                  : BaseMemory::one;
+  load.nf4 = options.base_format == "nf4";
+  if (load.nf4 && options.base_memory == "auto") load.memory = BaseMemory::small;
   load.training = training;
   if (plan) load.use = uses_of(*plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);

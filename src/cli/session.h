@@ -21,7 +21,7 @@ struct SessionOptions {
   std::string model;
   std::string dtype = "auto";
   std::string device = "auto";
-  std::string base_memory = "auto";
+  std::string base_memory = "auto", base_format = "own";
   int64_t threads = 0;
 
   std::vector<Field> fields();

@@ -28,8 +28,8 @@ struct Patch {
   at::Tensor A;          ///< [r, in], f32
   at::Tensor B;          ///< [end - begin, r], f32
   at::Tensor out_scale;  ///< g, [end - begin]
-  at::Tensor bias;   ///< c, [end - begin]
-  double scale = 1;  ///< s
+  at::Tensor bias;       ///< c, [end - begin]
+  double scale = 1;      ///< s
   int64_t begin = 0, end = 0;
   Dropout dropout;
   bool scales_bias = true;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "formats/block_formats.h"
+#include "kernels/nf4.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -121,7 +122,10 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   checkpoint->family_ = opened.family;
   checkpoint->spec_ = std::move(opened.spec);
   checkpoint->gguf_ = std::move(opened.gguf);
-  if (!checkpoint->gguf_) checkpoint->safetensors_ = SafetensorsIndex::open(path);
+  if (!checkpoint->gguf_) {
+    checkpoint->safetensors_ = SafetensorsIndex::open(path);
+    checkpoint->nf4_ = nf4_tensors(*checkpoint->safetensors_, path.string());
+  }
   checkpoint->check_tensors();
   return checkpoint;
 }
@@ -135,13 +139,16 @@ void Checkpoint::check_tensors() const {
     if (!stored && !tensor.optional)
       problems.push_back("missing " + (gguf_ ? tensor.gguf_name : tensor.name));
     const std::vector<int64_t> shape = gguf_ ? tensor.shape : folder_shape(tensor);
-    if (stored && stored->shape != shape) {
+    const StoredNf4* four_bit = nf4(tensor);
+    const std::vector<int64_t>& own = four_bit ? four_bit->shape : stored ? stored->shape : shape;
+    if (own != shape) {
       problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", stored->name,
-                                     fmt::join(stored->shape, ", "), fmt::join(shape, ", ")));
+                                     fmt::join(own, ", "), fmt::join(shape, ", ")));
     }
   }
   for (const StoredTensor& stored : gguf_ ? gguf_->tensors() : safetensors_->tensors()) {
-    if (!known.contains(stored.name) && !is_recomputed(stored.name))
+    const bool beside = !nf4_.empty() && is_nf4_part(stored.name);
+    if (!known.contains(stored.name) && !is_recomputed(stored.name) && !beside)
       problems.push_back("unexpected " + stored.name);
   }
   if (problems.empty()) return;
@@ -162,6 +169,13 @@ const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
                    : stored;
 }
 
+const StoredNf4* Checkpoint::nf4(const TensorRef& tensor) const {
+  if (nf4_.empty()) return nullptr;
+  const StoredTensor* stored = find(tensor);
+  const auto found = stored ? nf4_.find(stored->name) : nf4_.end();
+  return found == nf4_.end() ? nullptr : &found->second;
+}
+
 const TensorRef& Checkpoint::source(const TensorRef& tensor) const {
   if (tensor.role != Role::head || !spec_.tied_head) return tensor;
   return *std::ranges::find(spec_.tensors, Role::embedding, &TensorRef::role);
@@ -172,6 +186,11 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
   check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}", path_.string(), tensor.name);
   const int64_t rows = tensor.shape[0];
   const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
+  if (const StoredNf4* four_bit = nf4(tensor)) {
+    check(!tensor.transposed, ErrorKind::unsupported,
+          "{}: {} is a Conv1D weight in 4 bits, which is not read", path_.string(), tensor.name);
+    return expand_nf4(four_bit->packed, four_bit->scales, four_bit->block, begin * columns, out);
+  }
   if (tensor.transposed && !gguf_) {
     at::Tensor whole = at::empty(stored->shape, out.scalar_type());  // [in, out]
     auto* values = static_cast<std::byte*>(whole.mutable_data_ptr());

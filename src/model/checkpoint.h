@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,6 +10,7 @@
 
 #include "formats/gguf.h"
 #include "formats/safetensors_index.h"
+#include "model/bitsandbytes.h"
 #include "model/spec.h"
 
 namespace lowrank {
@@ -34,6 +36,9 @@ class Checkpoint {
   /// The tensor as it is stored; nullptr where the checkpoint lacks an optional one.
   const StoredTensor* find(const TensorRef& tensor) const;
 
+  /// The tensor's values where bitsandbytes stored them in 4 bits; nullptr for others.
+  const StoredNf4* nf4(const TensorRef& tensor) const;
+
   /// The tensor whose stored values this one has: the embedding for a tied head, else itself.
   const TensorRef& source(const TensorRef& tensor) const;
 
@@ -58,6 +63,7 @@ class Checkpoint {
   ModelSpec spec_;
   std::optional<GgufFile> gguf_;
   std::optional<SafetensorsIndex> safetensors_;
+  std::map<std::string, StoredNf4, std::less<>> nf4_;  ///< by name in the files
 };
 
 /// The row of a GGUF tensor that holds row `row` of the Hugging Face tensor: llama.cpp interleaves the two

@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "kernels/nf4.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
 
@@ -49,22 +50,45 @@ RowSource rows_of_parts(const Checkpoint& checkpoint, std::span<const Linear::Pa
   };
 }
 
+/// The rows of `parts`, each part rounded to NF4 and kept so.
+RowSource rows_of_nf4_parts(const Checkpoint& checkpoint, std::span<const Linear::Part> parts) {
+  struct Kept {
+    Nf4 values;
+    int64_t rows, columns;
+  };
+  std::vector<Kept> kept;
+  for (const Linear::Part& part : parts) {
+    kept.push_back(
+        {quantise_nf4(checkpoint.read(*part.weight, at::kFloat)), part.module->out, part.module->in});
+  }
+  return [kept = std::move(kept), code = dynamic_map()](int64_t begin, int64_t end, at::Tensor& out) {
+    int64_t first = 0;
+    for (const Kept& part : kept) {
+      const int64_t from = std::clamp(begin - first, int64_t{0}, part.rows);
+      const int64_t to = std::clamp(end - first, int64_t{0}, part.rows);
+      if (from < to) {
+        at::Tensor slice = out.narrow(0, first + from - begin, to - from);
+        expand_nf4(part.values, code, from * part.columns, slice);
+      }
+      first += part.rows;
+    }
+  };
+}
+
 std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
                                              std::span<const Linear::Part> parts) {
   int64_t rows = 0;
   for (const Linear::Part& part : parts) rows += part.module->out;
   const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
+  const RowSource source =
+      options.nf4 ? rows_of_nf4_parts(checkpoint, parts) : rows_of_parts(checkpoint, parts);
+  const int64_t columns = parts.front().module->in;
   if (options.memory == BaseMemory::small && known) {
-    return std::make_shared<const PackedWeight>(PackedWeight::expanded(
-        rows_of_parts(checkpoint, parts), rows, parts.front().module->in, options.compute));
+    return std::make_shared<const PackedWeight>(
+        PackedWeight::expanded(source, rows, columns, options.compute));
   }
-  at::Tensor matrix = at::empty({rows, parts.front().module->in}, options.compute);
-  int64_t row = 0;
-  for (const Linear::Part& part : parts) {
-    at::Tensor slice = matrix.narrow(0, row, part.module->out);
-    checkpoint.read_rows(*part.weight, 0, part.module->out, slice);
-    row += part.module->out;
-  }
+  at::Tensor matrix = at::empty({rows, columns}, options.compute);
+  source(0, rows, matrix);
   return std::make_shared<const PackedWeight>(
       PackedWeight::pack(matrix, options.compute, options.memory, options.training));
 }

@@ -23,7 +23,8 @@ struct LoadOptions {
   at::ScalarType compute =
       at::kFloat;  ///< type of products and of what is stored between them: f32, bf16 (f64 in tests)
   BaseMemory memory = BaseMemory::fast;
-  bool training = false;                               ///< input gradients are needed
+  bool nf4 = false;       ///< frozen weights of linear layers but the head are rounded to NF4 (kernels/nf4.h)
+  bool training = false;  ///< input gradients are needed
   std::function<Use(const TensorRef&)> use = nullptr;  ///< from the method's plan; none: everything is frozen
 
   Use use_of(const TensorRef& tensor) const { return use ? use(tensor) : Use::frozen; }

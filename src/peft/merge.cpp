@@ -24,7 +24,8 @@ bool is_block_format(DType type) {
 
 DType output_type(DType stored, std::optional<DType> wanted) {
   if (wanted) return *wanted;
-  return is_block_format(stored) ? DType::f32 : stored;
+  // bitsandbytes' 4-bit values stand in bytes.
+  return is_block_format(stored) || stored == DType::u8 ? DType::f32 : stored;
 }
 
 void append_as(SafetensorsWriter& writer, const at::Tensor& values, DType type) {
@@ -68,6 +69,7 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
 void write_description(const Checkpoint& base, bool untied, const std::filesystem::path& folder) {
   nlohmann::json config = base.spec().config;
   if (untied) config["tie_word_embeddings"] = false;
+  config.erase("quantization_config");
   if (!base.gguf()) {
     for (const auto& entry : std::filesystem::directory_iterator(base.path())) {
       const std::string name = entry.path().filename().string();

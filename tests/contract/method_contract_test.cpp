@@ -185,7 +185,8 @@ TEST_P(MethodContract, PackedBatchEqualsSequencesAlone) {
 TEST_P(MethodContract, CountsItsParameters) {
   const Adapter adapter = fresh();
   int64_t declared = 0;
-  for (const ParameterSpec& spec : adapter.plan.parameters) declared += spec.frozen ? 0 : *element_count(spec.shape);
+  for (const ParameterSpec& spec : adapter.plan.parameters)
+    declared += spec.frozen ? 0 : *element_count(spec.shape);
   EXPECT_EQ(adapter.parameters->count(), declared);
   EXPECT_GT(declared, 0);
 }

@@ -55,9 +55,8 @@ INSTANTIATE_TEST_SUITE_P(Variants, TinyCheckpoint,
                                          "tiny_llama/bf16", "tiny_decoders/llama31.gguf",
                                          "tiny_decoders/mistral", "tiny_decoders/qwen2",
                                          "tiny_decoders/qwen3", "tiny_decoders/qwen3.gguf",
-                                         "tiny_decoders/gemma3",
-                                         "tiny_decoders/gpt2", "tiny_decoders/gpt2_unprefixed",
-                                         "tiny_decoders/gpt2.gguf"),
+                                         "tiny_decoders/gemma3", "tiny_decoders/gpt2",
+                                         "tiny_decoders/gpt2_unprefixed", "tiny_decoders/gpt2.gguf"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace_if(

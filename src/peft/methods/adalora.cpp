@@ -90,7 +90,8 @@ class AdaLora final : public Method {
 
   std::optional<Patch> patch(const Context& context, const Module& module) const override {
     const auto index = modules_.index_of(module.name);
-    if (!index) return std::nullopt;
+    // A module may have lost all its ranks.
+    if (!index || triplets_[*index].e.numel() == 0) return std::nullopt;
     Patch patch;
     patch.end = module.out;
     patch.A = triplets_[*index].a * triplets_[*index].e;

@@ -1,0 +1,81 @@
+"""PEFT loads what lowrank trained, with the same loss.
+
+    python peft_methods.py LOWRANK MODEL.gguf ROWS.jsonl [METHOD...]
+
+For each method: 5 steps of 4 rows in f32, then the loss of 16 rows by `lowrank evaluate` and by PEFT on transformers' model.
+Needs torch, transformers, peft and gguf from PyPI. Fails when a loss differs by more than 1e-3, or PEFT reports keys that do
+not fit.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+PREFERRED = {"vera": ["--rank", "64"]}
+
+
+def run(*arguments):
+    return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+
+
+def pairs(tokenizer, rows):
+    for row in rows:
+        prompt = tokenizer(row["prompt"], add_special_tokens=False).input_ids
+        completion = tokenizer(row["completion"], add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+        yield prompt + completion, [-100] * len(prompt) + completion
+
+
+def loss_of(model, rows):
+    total = count = 0
+    with torch.no_grad():
+        for ids, labels in rows:
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].float()
+            labels = torch.tensor(labels[1:])
+            total += torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+            count += (labels != -100).sum().item()
+    return total / count
+
+
+def main():
+    program, model, data = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    methods = sys.argv[4:] or [m["name"] for m in json.loads(run(program, "methods", "--json"))]
+    tokenizer = AutoTokenizer.from_pretrained(model.parent, gguf_file=model.name)
+    rows = [json.loads(line) for line in data.read_text().splitlines()[:16]]
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        few = Path(folder) / "rows.jsonl"
+        few.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        # Ids are given, so that no tokenizer stands between the two.
+        ids = [json.loads(line) for line in run(program, "tokenize", "--model", str(model), "--data", str(few), "--json").splitlines()]
+        tokenised = []
+        for row, (expected, labels) in zip(ids, pairs(tokenizer, rows)):
+            tokenised.append((row, [-100] * (len(row) - sum(l != -100 for l in labels)) + [l for l in labels if l != -100]))
+        given = Path(folder) / "given.jsonl"
+        given.write_text("".join(json.dumps({"input_ids": i, "labels": l}) + "\n" for i, l in tokenised))
+        for method in methods:
+            adapter = Path(folder) / method
+            run(program, "train", "--model", str(model), "--data", str(given), "--output", str(adapter), "--method", method, "--steps", "5",
+                "--batch-size", "4", "--dtype", "f32", *PREFERRED.get(method, []))
+            ours = json.loads(run(program, "evaluate", "--model", str(model), "--adapter", str(adapter), "--data", str(given), "--dtype", "f32", "--json"))["loss"]
+            base = AutoModelForCausalLM.from_pretrained(model.parent, gguf_file=model.name, dtype=torch.float32)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                theirs = loss_of(PeftModel.from_pretrained(base, adapter).eval(), tokenised)
+            keys = [str(w.message)[:200] for w in caught if "missing" in str(w.message) or "unexpected" in str(w.message)]
+            bad = abs(ours - theirs) > 1e-3 or bool(keys)
+            failed |= bad
+            print(f"{method:10s} lowrank {ours:.6f}  PEFT {theirs:.6f}  difference {abs(ours - theirs):.1e} {'FAILED ' + str(keys) if bad else ''}", flush=True)
+    sys.exit(failed)
+
+
+main()

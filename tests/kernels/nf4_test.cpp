@@ -1,0 +1,67 @@
+// NF4 against bitsandbytes' own vectors, and by its properties.
+#include "kernels/nf4.h"
+
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "formats/safetensors.h"
+#include "support/places.h"
+
+namespace lowrank {
+namespace {
+
+at::Tensor expanded(const Nf4& quantised, const at::Tensor& like) {
+  at::Tensor out = at::empty_like(like);
+  expand_nf4(quantised, dynamic_map(), 0, out);
+  return out;
+}
+
+TEST(Nf4, IsBitsandbytesBitForBit) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << "no reference vectors beside the source tree (LOWRANK_SHARED)";
+  const SafetensorsFile file = SafetensorsFile::open(*shared / "golden/nf4/nf4.safetensors");
+  const auto stored = [&](const char* name, at::ScalarType type) {
+    const StoredTensor& tensor = *file.find(name);
+    return at::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.shape, type).clone();
+  };
+  const at::Tensor weight = stored("weight", at::kFloat);
+  const Nf4 ours = quantise_nf4(weight);
+  EXPECT_TRUE(at::equal(dynamic_map(), stored("nested_code", at::kFloat)));
+  EXPECT_TRUE(at::equal(ours.packed, stored("nested_packed", at::kByte).flatten()));
+  EXPECT_TRUE(at::equal(ours.scale_indices, stored("nested_absmax_u8", at::kByte)));
+  EXPECT_TRUE(at::equal(ours.scale_scales, stored("nested_absmax2", at::kFloat)));
+  EXPECT_EQ(static_cast<float>(ours.offset), stored("nested_offset", at::kFloat).item<float>());
+  EXPECT_TRUE(at::equal(expanded(ours, weight), stored("nested_dequant", at::kFloat)));
+  at::Tensor plain = at::empty_like(weight);
+  expand_nf4(stored("packed", at::kByte).flatten(), stored("absmax", at::kFloat), 64, 0, plain);
+  EXPECT_TRUE(at::equal(plain, stored("dequant", at::kFloat)));
+}
+
+TEST(Nf4, OddCountsShortBlocksAndZerosComeBack) {
+  const at::Tensor values = at::randn({131});
+  const at::Tensor back = expanded(quantise_nf4(values), values);
+  EXPECT_LT(at::max(at::abs(back - values)).item<double>(), 0.2 * at::max(at::abs(values)).item<double>());
+  const at::Tensor zeros = at::zeros({64});
+  EXPECT_TRUE(at::equal(expanded(quantise_nf4(zeros), zeros), zeros));
+}
+
+TEST(Nf4, PartsAreThoseOfTheWhole) {
+  const at::Tensor values = at::randn({10, 40});
+  const Nf4 quantised = quantise_nf4(values);
+  const at::Tensor whole = expanded(quantised, values);
+  at::Tensor rows = at::zeros({3, 40});
+  expand_nf4(quantised, dynamic_map(), 3 * 40, rows);
+  EXPECT_TRUE(at::equal(rows, whole.narrow(0, 3, 3)));
+}
+
+}  // namespace
+}  // namespace lowrank
