@@ -179,7 +179,8 @@ TEST_F(Program, BadModelsAreRefused) {
   refused(with_model(write("y.gguf", "not a model at all, but long enough to be read")), "not a GGUF file");
   std::filesystem::create_directories(folder.path() / "other");
   write("other/config.json", "{\"model_type\":\"mamba\"}");
-  refused("train --dry-run --model " + (folder.path() / "other").string(), "known are gemma3_text, gpt2, llama");
+  refused("train --dry-run --model " + (folder.path() / "other").string(),
+          "known are gemma3_text, gpt2, llama");
 }
 
 TEST_F(Program, ALossThatIsNotFiniteStopsTheRun) {
