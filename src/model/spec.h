@@ -75,6 +75,8 @@ struct ModelSpec {
   const Module* find_module(std::string_view name) const;
   /// Values in all tensors (a tied head counts once).
   int64_t parameters() const;
+  /// Multiply-adds of a token in the linear layers, head included.
+  int64_t multiply_adds() const;
 };
 
 }  // namespace lowrank

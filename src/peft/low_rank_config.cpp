@@ -98,19 +98,15 @@ void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config,
   const std::vector<std::string> problems = beyond_plain(config);
   check(problems.empty(), ErrorKind::unsupported, "{}: {} is not supported", where,
         fmt::join(problems, ", "));
-  nlohmann::json values = nlohmann::json::object();
-  const std::pair<const char*, const char*> names[] = {{"r", "rank"},
-                                                       {"lora_alpha", "alpha"},
-                                                       {"lora_dropout", "dropout"},
-                                                       {"rank_pattern", "rank_pattern"},
-                                                       {"alpha_pattern", "alpha_pattern"},
-                                                       {"bias", "bias"},
-                                                       {"lora_bias", "lora_bias"},
-                                                       {"modules_to_save", "modules_to_save"},
-                                                       {"ensure_weight_tying", "ensure_weight_tying"}};
-  for (const auto& [theirs, ours] : names) {
-    if (is_given(config, theirs)) values[ours] = config[theirs];
-  }
+  nlohmann::json values = given_values(config, {{"r", "rank"},
+                                                {"lora_alpha", "alpha"},
+                                                {"lora_dropout", "dropout"},
+                                                {"rank_pattern", "rank_pattern"},
+                                                {"alpha_pattern", "alpha_pattern"},
+                                                {"bias", "bias"},
+                                                {"lora_bias", "lora_bias"},
+                                                {"modules_to_save", "modules_to_save"},
+                                                {"ensure_weight_tying", "ensure_weight_tying"}});
   if (!is_given(config, "lora_alpha")) values["alpha"] = 8;
   if (is_given(config, "use_rslora") && config["use_rslora"] == true) values["scaling"] = "alpha/sqrt(r)";
   if (is_given(config, "trainable_token_indices"))

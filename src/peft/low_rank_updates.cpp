@@ -76,6 +76,7 @@ void LowRankUpdates::add_factors(const ModelSpec& spec, const Module& module, Tr
   plan.parameters.push_back({factor_key(module, "B"), {module.out, rank}});
   if (has_bias(module)) plan.parameters.push_back({bias_key(module), {module.out}});
   plan.targets.push_back(module.name);
+  plan.multiply_adds += rank * (module.is_linear() ? module.in + module.out : module.out);
 }
 
 void LowRankUpdates::add_saved(const ModelSpec& spec) {

@@ -58,17 +58,14 @@ void LycorisOptions::write(nlohmann::json& config) const {
 }
 
 void LycorisOptions::read(const nlohmann::json& config, const std::string& where) {
-  nlohmann::json values = nlohmann::json::object();
-  const std::pair<const char*, const char*> names[] = {{"r", "rank"},
-                                                       {"alpha", "alpha"},
-                                                       {"rank_dropout", "rank_dropout"},
-                                                       {"module_dropout", "module_dropout"},
-                                                       {"rank_pattern", "rank_pattern"},
-                                                       {"alpha_pattern", "alpha_pattern"}};
-  for (const auto& [theirs, ours] : names) {
-    if (is_given(config, theirs)) values[ours] = config[theirs];
-  }
-  apply(fields(), values, where);
+  apply(fields(),
+        given_values(config, {{"r", "rank"},
+                              {"alpha", "alpha"},
+                              {"rank_dropout", "rank_dropout"},
+                              {"module_dropout", "module_dropout"},
+                              {"rank_pattern", "rank_pattern"},
+                              {"alpha_pattern", "alpha_pattern"}}),
+        where);
 }
 
 at::Tensor LycorisOptions::row_mask(const Context& context, const Module& module, size_t number,

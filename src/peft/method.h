@@ -38,6 +38,7 @@ struct TrainPlan {
   std::vector<ParameterCopy> copies;
   std::map<std::string, Use> uses;   ///< base tensors that are not frozen, by name
   std::vector<std::string> targets;  ///< what is adapted, for people
+  int64_t multiply_adds = 0;         ///< for a token, beside those of the base
 };
 
 /// Where a run stands.

@@ -65,4 +65,13 @@ bool is_given(const nlohmann::json& config, const char* key) {
   return found != config.end() && !found->is_null();
 }
 
+nlohmann::json given_values(const nlohmann::json& config,
+                            std::initializer_list<std::pair<const char*, const char*>> names) {
+  nlohmann::json values = nlohmann::json::object();
+  for (const auto& [theirs, ours] : names) {
+    if (is_given(config, theirs)) values[ours] = config[theirs];
+  }
+  return values;
+}
+
 }  // namespace lowrank

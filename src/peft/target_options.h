@@ -1,6 +1,8 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -32,5 +34,9 @@ nlohmann::json json_number(double value);
 
 /// True when the key is there and not null.
 bool is_given(const nlohmann::json& config, const char* key);
+
+/// The values of the keys that are given, under our names: an object for `apply`. Pairs are (theirs, ours).
+nlohmann::json given_values(const nlohmann::json& config,
+                            std::initializer_list<std::pair<const char*, const char*>> names);
 
 }  // namespace lowrank

@@ -76,12 +76,23 @@ Data load_data(const Options& options, const ModelSpec& spec) {
   return data;
 }
 
+/// f32 values, gradients and AdamW's two moments.
+int64_t state_bytes(int64_t parameters) {
+  return 4 * parameters * static_cast<int64_t>(sizeof(float));
+}
+
 void tell_plan(const Adapter& adapter, const ModelSpec& spec) {
   const int64_t count = parameter_count(adapter.plan);
   info("{}: {} trained parameters in {} tensors ({:.3f} % of the model's {}), {} modules", adapter.info->name,
        count, adapter.plan.parameters.size(),
        100.0 * static_cast<double>(count) / static_cast<double>(spec.parameters()), spec.parameters(),
        adapter.plan.targets.size());
+  info(
+      "a token takes {} multiply-adds beside the base's {} ({:.2f} %); values, gradients and moments take "
+      "{:.1f} MB",
+      adapter.plan.multiply_adds, spec.multiply_adds(),
+      100.0 * static_cast<double>(adapter.plan.multiply_adds) / static_cast<double>(spec.multiply_adds()),
+      static_cast<double>(state_bytes(count)) / 1e6);
 }
 
 /// Refuses, before anything is loaded or trained, what the wanted export cannot hold.
@@ -153,6 +164,9 @@ int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<
   nlohmann::ordered_json out = {{"configuration", resolved(fields)},
                                 {"trained_parameters", parameter_count(adapter.plan)},
                                 {"model_parameters", spec.parameters()},
+                                {"multiply_adds_a_token", adapter.plan.multiply_adds},
+                                {"base_multiply_adds_a_token", spec.multiply_adds()},
+                                {"state_bytes", state_bytes(parameter_count(adapter.plan))},
                                 {"targets", adapter.plan.targets}};
   std::cout << out.dump(2) << '\n';
   tell_plan(adapter, spec);

@@ -62,6 +62,7 @@ class AdaLora final : public Method {
       plan.parameters.push_back({adapter_key(*module, "lora_A"), {r, module->in}});
       plan.parameters.push_back({adapter_key(*module, "lora_B"), {module->out, r}});
       plan.parameters.push_back({adapter_key(*module, "lora_E"), {r, 1}});
+      plan.multiply_adds += r * (module->in + module->out);
     }
     modules_.plan_saved(spec, plan, bias_);
     return plan;
@@ -236,17 +237,20 @@ nlohmann::json AdaLora::config() const {
 void AdaLora::read_config(const nlohmann::json& config, const std::string& where) {
   require_neutral(config, {{"use_dora", {false}}, {"use_rslora", {false}}, {"lora_bias", {false}}}, where);
   modules_.read(config, where);
-  nlohmann::json own = nlohmann::json::object();
-  for (const char* name :
-       {"init_r", "target_r", "tinit", "tfinal", "total_step", "beta1", "beta2", "orth_reg_weight", "bias"}) {
-    if (is_given(config, name)) own[name] = config[name];
-  }
-  const std::pair<const char*, const char*> names[] = {
-      {"lora_alpha", "alpha"}, {"lora_dropout", "dropout"}, {"deltaT", "delta_t"}};
-  for (const auto& [theirs, ours] : names) {
-    if (is_given(config, theirs)) own[ours] = config[theirs];
-  }
-  apply(fields(), own, where);
+  apply(fields(),
+        given_values(config, {{"init_r", "init_r"},
+                              {"target_r", "target_r"},
+                              {"lora_alpha", "alpha"},
+                              {"lora_dropout", "dropout"},
+                              {"tinit", "tinit"},
+                              {"tfinal", "tfinal"},
+                              {"deltaT", "delta_t"},
+                              {"total_step", "total_step"},
+                              {"beta1", "beta1"},
+                              {"beta2", "beta2"},
+                              {"orth_reg_weight", "orth_reg_weight"},
+                              {"bias", "bias"}}),
+        where);
   // PEFT takes the rank for a scaling that is not positive.
   if (alpha_ <= 0) alpha_ = config.value("r", 8.0);
   if (!is_given(config, "rank_pattern")) return;

@@ -37,6 +37,7 @@ class Ia3 final : public Method {
       plan.parameters.push_back({adapter_key(*module, "ia3_l"), scales_input
                                                                     ? std::vector<int64_t>{1, module->in}
                                                                     : std::vector<int64_t>{module->out, 1}});
+      plan.multiply_adds += scales_input ? module->in : module->out;
     }
     modules_.plan_saved(spec, plan);
     return plan;

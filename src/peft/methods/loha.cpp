@@ -41,6 +41,8 @@ class LoHa final : public Method {
       plan.parameters.push_back({adapter_key(*module, "hada_w1_b"), {r, module->in}});
       plan.parameters.push_back({adapter_key(*module, "hada_w2_a"), {module->out, r}});
       plan.parameters.push_back({adapter_key(*module, "hada_w2_b"), {r, module->in}});
+      plan.multiply_adds +=
+          as_matrix(*module, r) ? module->in * module->out : r * r * (module->in + module->out);
     }
     modules_.plan_saved(spec, plan);
     return plan;
@@ -74,7 +76,7 @@ class LoHa final : public Method {
     Patch patch;
     patch.end = module.out;
     const int64_t r = f.w1_b.size(0);
-    if (r * r * (module.in + module.out) > module.in * module.out) {
+    if (as_matrix(module, r)) {
       at::Tensor update = f.update() * scale;  // [out, in]
       if (mask.defined()) update = update * mask.unsqueeze(1);
       patch.branch = [update](const at::Tensor& x) { return at::mm(x.to(update.scalar_type()), update.t()); };
@@ -111,6 +113,11 @@ class LoHa final : public Method {
   }
 
  private:
+  /// Where a product of rank r^2 would cost more than one with the whole update.
+  static bool as_matrix(const Module& module, int64_t r) {
+    return r * r * (module.in + module.out) > module.in * module.out;
+  }
+
   LycorisOptions options_;
   AdaptedModules modules_;
   std::vector<Factors> factors_;

@@ -77,6 +77,7 @@ class LoKr final : public Method {
       } else {
         add("lokr_w2", s.k, s.n);
       }
+      plan.multiply_adds += s.m * (s.split_2 ? s.rank * (s.n + s.k) : s.n * s.k) + s.l * s.m * s.k;
     }
     modules_.plan_saved(spec, plan);
     return plan;
@@ -151,11 +152,11 @@ class LoKr final : public Method {
   void read_config(const nlohmann::json& config, const std::string& where) override {
     options_.read(config, where);
     modules_.read(config, where);
-    nlohmann::json own = nlohmann::json::object();
-    for (const char* name : {"decompose_factor", "decompose_both", "rank_dropout_scale"}) {
-      if (is_given(config, name)) own[name] = config[name];
-    }
-    apply(fields(), own, where);
+    apply(fields(),
+          given_values(config, {{"decompose_factor", "decompose_factor"},
+                                {"decompose_both", "decompose_both"},
+                                {"rank_dropout_scale", "rank_dropout_scale"}}),
+          where);
   }
 
  private:

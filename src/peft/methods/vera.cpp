@@ -52,6 +52,7 @@ class Vera final : public Method {
     for (const Module* module : modules_.modules()) {
       plan.parameters.push_back({adapter_key(*module, "vera_lambda_b"), {module->out}});
       plan.parameters.push_back({adapter_key(*module, "vera_lambda_d"), {rank_}});
+      plan.multiply_adds += rank_ * (module->in + module->out);
       widest_in_ = std::max(widest_in_, module->in);
       widest_out_ = std::max(widest_out_, module->out);
     }
@@ -129,17 +130,14 @@ class Vera final : public Method {
   }
   void read_config(const nlohmann::json& config, const std::string& where) override {
     modules_.read(config, where);
-    nlohmann::json own = nlohmann::json::object();
-    const std::pair<const char*, const char*> names[] = {{"r", "rank"},
-                                                         {"projection_prng_key", "projection_prng_key"},
-                                                         {"save_projection", "save_projection"},
-                                                         {"vera_dropout", "dropout"},
-                                                         {"d_initial", "d_initial"},
-                                                         {"bias", "bias"}};
-    for (const auto& [theirs, ours] : names) {
-      if (is_given(config, theirs)) own[ours] = config[theirs];
-    }
-    apply(fields(), own, where);
+    apply(fields(),
+          given_values(config, {{"r", "rank"},
+                                {"projection_prng_key", "projection_prng_key"},
+                                {"save_projection", "save_projection"},
+                                {"vera_dropout", "dropout"},
+                                {"d_initial", "d_initial"},
+                                {"bias", "bias"}}),
+          where);
   }
 
  private:
