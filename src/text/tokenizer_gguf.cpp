@@ -104,7 +104,11 @@ void read_word_piece(TokenizerSpec& spec, const GgufFile& file) {
     const bool special = (types && (*types)[id] == control) ||
                          (token.starts_with('[') && token.ends_with(']') && token.size() > 2);
     if (special) continue;
-    token = token.starts_with(mark) ? token.substr(mark.size()) : spec.continuing_prefix + token;
+    if (token.starts_with(mark)) {
+      token.erase(0, mark.size());
+    } else {
+      token.insert(0, spec.continuing_prefix);
+    }
   }
   spec.model = TokenModel::word_piece;
   spec.normalizer.emplace_back(BertNormalizer{});

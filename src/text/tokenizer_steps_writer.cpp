@@ -92,6 +92,7 @@ struct StepWriter {
 template <typename Step>
 Json stage(const std::vector<Step>& steps, const char* key) {
   std::vector<Json> written;
+  written.reserve(steps.size());
   for (const Step& step : steps) written.push_back(std::visit(StepWriter(), step));
   return in_sequence(written, key);
 }
@@ -113,6 +114,7 @@ Json decoder_json(const TokenizerSpec& spec) {
   if (decoder.word_piece)
     return {{"type", "WordPiece"}, {"prefix", spec.continuing_prefix}, {"cleanup", decoder.cleanup}};
   std::vector<Json> steps;
+  steps.reserve(decoder.replacements.size() + 3);
   for (const Replace& replace : decoder.replacements) steps.push_back(replace_json(replace));
   if (decoder.byte_fallback) steps.push_back({{"type", "ByteFallback"}});
   steps.push_back({{"type", "Fuse"}});

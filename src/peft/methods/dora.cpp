@@ -84,7 +84,7 @@ std::unique_ptr<Method> make() {
     return plain * (state->m.at(f.module->name) / plain.norm(2, 1)).unsqueeze(1);
   };
   variant.form = [](LowRankForm form) {
-    form.beside.push_back("magnitudes of rows");
+    form.beside.emplace_back("magnitudes of rows");
     return form;
   };
   variant.config = [](nlohmann::json& config) { config["use_dora"] = true; };
