@@ -60,18 +60,32 @@ bool is_recomputed(std::string_view name) {
          name.ends_with(".masked_bias") || name == "rope_freqs.weight";
 }
 
-void copy_row(const StoredTensor& stored, int64_t row, int64_t columns, at::ScalarType type, void* out) {
+/// Values [first, first + count) of a stored row, converted to `type`. Block formats: whole blocks only.
+void copy_values(const StoredTensor& stored, int64_t row, int64_t first, int64_t count, at::ScalarType type,
+                 void* out) {
   const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / stored.shape[0];
-  const auto source = stored.bytes.subspan(row * row_bytes, row_bytes);
+  const int64_t row_values = stored.shape.size() == 2 ? stored.shape[1] : 1;
+  const auto source =
+      stored.bytes.subspan(row * row_bytes + first * row_bytes / row_values, count * row_bytes / row_values);
   if (type == at::kBFloat16) {
-    expand_bf16(stored.dtype, source, {static_cast<uint16_t*>(out), static_cast<size_t>(columns)});
+    expand_bf16(stored.dtype, source, {static_cast<uint16_t*>(out), static_cast<size_t>(count)});
   } else if (type == at::kFloat) {
-    expand(stored.dtype, source, {static_cast<float*>(out), static_cast<size_t>(columns)});
+    expand(stored.dtype, source, {static_cast<float*>(out), static_cast<size_t>(count)});
   } else {
-    std::vector<float> values(columns);
+    std::vector<float> values(count);
     expand(stored.dtype, source, values);
     std::ranges::copy(values, static_cast<double*>(out));
   }
+}
+
+/// Columns [begin, end) of a stored matrix [in, out] as rows of `out`.
+void copy_columns(const StoredTensor& stored, int64_t begin, int64_t end, at::Tensor& out) {
+  at::Tensor columns = at::empty({stored.shape[0], end - begin}, out.scalar_type());
+  auto* target = static_cast<std::byte*>(columns.mutable_data_ptr());
+  const int64_t stride = (end - begin) * static_cast<int64_t>(out.element_size());
+  for (int64_t row = 0; row < stored.shape[0]; ++row, target += stride)
+    copy_values(stored, row, begin, end - begin, out.scalar_type(), target);
+  out.copy_(columns.t());
 }
 
 /// The row of the GGUF tensor for each row of the Hugging Face tensor, [rows].
@@ -191,20 +205,13 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
           "{}: {} is a Conv1D weight in 4 bits, which is not read", path_.string(), tensor.name);
     return expand_nf4(four_bit->packed, four_bit->scales, four_bit->block, begin * columns, out);
   }
-  if (tensor.transposed && !gguf_) {
-    at::Tensor whole = at::empty(stored->shape, out.scalar_type());  // [in, out]
-    auto* values = static_cast<std::byte*>(whole.mutable_data_ptr());
-    for (int64_t row = 0; row < columns; ++row, values += rows * static_cast<int64_t>(out.element_size()))
-      copy_row(*stored, row, rows, out.scalar_type(), values);
-    out.copy_(whole.narrow(1, begin, end - begin).t());
-    return;
-  }
+  if (tensor.transposed && !gguf_) return copy_columns(*stored, begin, end, out);
   const bool permuted = gguf_ && tensor.rotary_heads > 0;
   auto* target = static_cast<std::byte*>(out.mutable_data_ptr());
   const int64_t stride = columns * static_cast<int64_t>(out.element_size());
   for (int64_t row = begin; row < end; ++row, target += stride) {
     const int64_t source = permuted ? rotary_row(row, rows, tensor.rotary_heads) : row;
-    copy_row(*stored, source, columns, out.scalar_type(), target);
+    copy_values(*stored, source, 0, columns, out.scalar_type(), target);
   }
   if (gguf_ && tensor.gguf_offset != 0) out.sub_(tensor.gguf_offset);
 }

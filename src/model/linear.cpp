@@ -32,45 +32,34 @@ Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options,
   return part;
 }
 
-/// Reads rows of several matrices as if they lay one below the other.
-RowSource rows_of_parts(const Checkpoint& checkpoint, std::span<const Linear::Part> parts) {
-  std::vector<std::pair<const TensorRef*, int64_t>> tensors;
-  for (const Linear::Part& part : parts) tensors.emplace_back(part.weight, part.module->out);
-  return [&checkpoint, tensors](int64_t begin, int64_t end, at::Tensor& out) {
+/// Where the rows of one part come from: the file, or what was rounded to NF4 and is kept so.
+RowSource rows_of(const Checkpoint& checkpoint, const Linear::Part& part, bool nf4) {
+  const TensorRef& tensor = *part.weight;
+  if (!nf4)
+    return
+        [&](int64_t begin, int64_t end, at::Tensor& out) { checkpoint.read_rows(tensor, begin, end, out); };
+  return [kept = quantise_nf4(checkpoint.read(tensor, at::kFloat)), code = dynamic_map(),
+          columns = part.module->in](int64_t begin, int64_t, at::Tensor& out) {
+    expand_nf4(kept, code, begin * columns, out);
+  };
+}
+
+/// The rows of several matrices as if they lay one below the other.
+RowSource stacked_rows(const Checkpoint& checkpoint, std::span<const Linear::Part> parts, bool nf4) {
+  std::vector<std::pair<RowSource, int64_t>> sources;
+  sources.reserve(parts.size());
+  for (const Linear::Part& part : parts)
+    sources.emplace_back(rows_of(checkpoint, part, nf4), part.module->out);
+  return [sources = std::move(sources)](int64_t begin, int64_t end, at::Tensor& out) {
     int64_t first = 0;
-    for (const auto& [tensor, rows] : tensors) {
+    for (const auto& [source, rows] : sources) {
       const int64_t from = std::clamp(begin - first, int64_t{0}, rows);
       const int64_t to = std::clamp(end - first, int64_t{0}, rows);
       if (from < to) {
         at::Tensor slice = out.narrow(0, first + from - begin, to - from);
-        checkpoint.read_rows(*tensor, from, to, slice);
+        source(from, to, slice);
       }
       first += rows;
-    }
-  };
-}
-
-/// The rows of `parts`, each part rounded to NF4 and kept so.
-RowSource rows_of_nf4_parts(const Checkpoint& checkpoint, std::span<const Linear::Part> parts) {
-  struct Kept {
-    Nf4 values;
-    int64_t rows, columns;
-  };
-  std::vector<Kept> kept;
-  for (const Linear::Part& part : parts) {
-    kept.push_back(
-        {quantise_nf4(checkpoint.read(*part.weight, at::kFloat)), part.module->out, part.module->in});
-  }
-  return [kept = std::move(kept), code = dynamic_map()](int64_t begin, int64_t end, at::Tensor& out) {
-    int64_t first = 0;
-    for (const Kept& part : kept) {
-      const int64_t from = std::clamp(begin - first, int64_t{0}, part.rows);
-      const int64_t to = std::clamp(end - first, int64_t{0}, part.rows);
-      if (from < to) {
-        at::Tensor slice = out.narrow(0, first + from - begin, to - from);
-        expand_nf4(part.values, code, from * part.columns, slice);
-      }
-      first += part.rows;
     }
   };
 }
@@ -80,8 +69,7 @@ std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const
   int64_t rows = 0;
   for (const Linear::Part& part : parts) rows += part.module->out;
   const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
-  const RowSource source =
-      options.nf4 ? rows_of_nf4_parts(checkpoint, parts) : rows_of_parts(checkpoint, parts);
+  const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
   const int64_t columns = parts.front().module->in;
   if (options.memory == BaseMemory::small && known) {
     return std::make_shared<const PackedWeight>(

@@ -36,6 +36,10 @@ class AdaptedModules {
   /// The place of a module among them; nothing: it is not adapted.
   std::optional<size_t> index_of(std::string_view module) const;
   const TrainedTensors& saved() const { return saved_; }
+  /// True for the weights of the modules and for what trains whole.
+  bool merges(const TensorRef& tensor) const {
+    return saved_.holds(tensor) || (tensor.is_weight() && index_of(tensor.module_name()));
+  }
 
   void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);

@@ -15,12 +15,6 @@ constexpr const char* other_variants[] = {
     "lora_ga_config",          "megatron_config",  "monteclora_config", "velora_config", "use_bdlora",
     "target_parameters",       "layer_replication"};
 
-nlohmann::json numbers(const std::map<std::string, double>& values) {
-  nlohmann::json json = nlohmann::json::object();
-  for (const auto& [name, value] : values) json[name] = json_number(value);
-  return json;
-}
-
 template <typename Value>
 nlohmann::json list_or_null(const std::vector<Value>& list) {
   return list.empty() ? nlohmann::json() : nlohmann::json(list);
@@ -74,8 +68,8 @@ nlohmann::json write_low_rank_config(const LowRankOptions& options,
       {"lora_alpha", json_number(inverse ? static_cast<double>(o.rank) / o.alpha : o.alpha)},
       {"lora_dropout", o.dropout},
       {"use_rslora", o.scaling == "alpha/sqrt(r)"},
-      {"rank_pattern", numbers(o.rank_pattern)},
-      {"alpha_pattern", numbers(alphas_of(o, modules))},
+      {"rank_pattern", json_numbers(o.rank_pattern)},
+      {"alpha_pattern", json_numbers(alphas_of(o, modules))},
       {"init_lora_weights", named ? nlohmann::json(o.init) : nlohmann::json(o.init == "true")},
       {"bias", o.bias},
       {"lora_bias", o.lora_bias},

@@ -34,10 +34,7 @@ std::vector<Field> LowRankOptions::fields() {
 }
 
 int64_t LowRankOptions::rank_of(const Module& module) const {
-  const double wanted = pattern_value(rank_pattern, module.name, static_cast<double>(rank));
-  check(wanted >= 1 && wanted == std::floor(wanted), ErrorKind::invalid, "rank_pattern gives {} for {}",
-        wanted, module.name);
-  return static_cast<int64_t>(wanted);
+  return pattern_rank(rank_pattern, module.name, rank);
 }
 
 double LowRankOptions::scale_of(const Module& module, int64_t rank) const {

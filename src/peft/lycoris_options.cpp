@@ -16,12 +16,6 @@ namespace {
 constexpr uint64_t row_stream = 1ULL << 40;
 constexpr uint64_t module_stream = 2ULL << 40;
 
-nlohmann::json numbers(const std::map<std::string, double>& values) {
-  nlohmann::json json = nlohmann::json::object();
-  for (const auto& [name, value] : values) json[name] = json_number(value);
-  return json;
-}
-
 }  // namespace
 
 std::vector<Field> LycorisOptions::fields() {
@@ -37,10 +31,7 @@ std::vector<Field> LycorisOptions::fields() {
 }
 
 int64_t LycorisOptions::rank_of(const Module& module) const {
-  const double value = pattern_value(rank_pattern, module.name, static_cast<double>(rank));
-  check(value >= 1 && value == std::floor(value), ErrorKind::invalid, "rank_pattern gives {} the rank {}",
-        module.name, value);
-  return static_cast<int64_t>(value);
+  return pattern_rank(rank_pattern, module.name, rank);
 }
 
 double LycorisOptions::scale_of(const Module& module) const {
@@ -52,8 +43,8 @@ void LycorisOptions::write(nlohmann::json& config) const {
   config["alpha"] = json_number(alpha);
   config["rank_dropout"] = rank_dropout;
   config["module_dropout"] = module_dropout;
-  config["rank_pattern"] = numbers(rank_pattern);
-  config["alpha_pattern"] = numbers(alpha_pattern);
+  config["rank_pattern"] = json_numbers(rank_pattern);
+  config["alpha_pattern"] = json_numbers(alpha_pattern);
   config["init_weights"] = true;
 }
 

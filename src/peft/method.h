@@ -110,7 +110,7 @@ struct MethodInfo {
   std::string_view summary;
   double default_learning_rate;
   std::unique_ptr<Method> (*make)();
-  /// True when an adapter_config.json is this method's.
+  /// True when an adapter_config.json is this method's; nullptr: its files are another method's.
   bool (*reads)(const nlohmann::json& config);
 };
 

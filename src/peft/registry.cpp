@@ -32,7 +32,7 @@ const MethodInfo& method_of_config(const nlohmann::json& config, const std::stri
   check(config.is_object() && config.contains("peft_type") && config["peft_type"].is_string(),
         ErrorKind::invalid, "{}: no peft_type", where);
   for (const MethodInfo* method : methods()) {
-    if (method->reads(config)) return *method;
+    if (method->reads && method->reads(config)) return *method;
   }
   fail(ErrorKind::unsupported, "{}: no method reads peft_type {} with these options; known methods are {}",
        where, config["peft_type"].dump(), fmt::join(names(), ", "));

@@ -96,7 +96,8 @@ std::unique_ptr<Method> make_residual_method(
     return doubled(std::move(planned), *starts);
   };
   variant.config = double_rank;
-  variant.read_config = [](nlohmann::json& config, const std::string&) {
+  variant.read_config = [own = variant.read_config](nlohmann::json& config, const std::string& where) {
+    if (own) own(config, where);
     config["init_lora_weights"] = true;
   };
   return make_low_rank_method(std::move(variant));

@@ -1,6 +1,7 @@
 #include "peft/target_modules.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -186,6 +187,14 @@ double pattern_value(const std::map<std::string, double>& patterns, const std::s
     if (Pattern("(.*\\.)?(" + pattern + ")", "rank_pattern or alpha_pattern").matches(module)) return value;
   }
   return otherwise;
+}
+
+int64_t pattern_rank(const std::map<std::string, double>& rank_pattern, const std::string& module,
+                     int64_t otherwise) {
+  const double wanted = pattern_value(rank_pattern, module, static_cast<double>(otherwise));
+  check(wanted >= 1 && wanted == std::floor(wanted), ErrorKind::invalid, "rank_pattern gives {} for {}",
+        wanted, module);
+  return static_cast<int64_t>(wanted);
 }
 
 }  // namespace lowrank

@@ -55,4 +55,8 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
 double pattern_value(const std::map<std::string, double>& patterns, const std::string& module,
                      double otherwise);
 
+/// The rank of a module by `rank_pattern`. Errors: invalid when it is no whole number above zero.
+int64_t pattern_rank(const std::map<std::string, double>& rank_pattern, const std::string& module,
+                     int64_t otherwise);
+
 }  // namespace lowrank

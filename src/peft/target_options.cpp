@@ -60,6 +60,12 @@ nlohmann::json json_number(double value) {
   return value == std::floor(value) ? nlohmann::json(static_cast<int64_t>(value)) : nlohmann::json(value);
 }
 
+nlohmann::json json_numbers(const std::map<std::string, double>& values) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [name, value] : values) json[name] = json_number(value);
+  return json;
+}
+
 bool is_given(const nlohmann::json& config, const char* key) {
   const auto found = config.find(key);
   return found != config.end() && !found->is_null();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,9 @@ struct TargetOptions {
 
 /// A whole number as one, for files.
 nlohmann::json json_number(double value);
+
+/// Values by name, whole numbers as such.
+nlohmann::json json_numbers(const std::map<std::string, double>& values);
 
 /// True when the key is there and not null.
 bool is_given(const nlohmann::json& config, const char* key);

@@ -3,6 +3,7 @@
 #include <ATen/ops/linalg_svd.h>
 #include <ATen/ops/mm.h>
 
+#include "base/error.h"
 #include "support/method_formula.h"
 
 namespace lowrank {
@@ -31,6 +32,17 @@ TEST(Pissa, IsWrittenAsAPlainAdapterOfTwiceTheRank) {
   EXPECT_LT(at::max(at::abs(*plain.method->merged(q, pissa.weight("q_proj")) - pissa.merged("q_proj")))
                 .item<double>(),
             1e-5);
+}
+
+TEST(Pissa, ARandomisedStartIsRefusedWithAWayOut) {
+  const nlohmann::json config = {{"peft_type", "LORA"}, {"init_lora_weights", "pissa_niter_4"}};
+  const MethodInfo& info = method_of_config(config, "adapter_config.json");
+  try {
+    info.make()->read_config(config, "adapter_config.json");
+    ADD_FAILURE() << "read";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("path_initial_model_for_weight_conversion"), std::string::npos);
+  }
 }
 
 }  // namespace

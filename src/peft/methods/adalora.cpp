@@ -145,10 +145,7 @@ class AdaLora final : public Method {
     }
   }
 
-  bool merges(const TensorRef& tensor) const override {
-    const bool adapted = modules_.index_of(tensor.module_name()).has_value();
-    return modules_.saved().holds(tensor) || (tensor.is_weight() && adapted);
-  }
+  bool merges(const TensorRef& tensor) const override { return modules_.merges(tensor); }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     if (auto trained = modules_.saved().value(tensor)) return trained;
     const Triplet& t = triplets_[*modules_.index_of(tensor.module_name())];

@@ -70,8 +70,9 @@ class Ia3 final : public Method {
   }
 
   bool merges(const TensorRef& tensor) const override {
+    // The bias of a scaled output is scaled, too.
     const auto index = modules_.index_of(tensor.module_name());
-    return modules_.saved().holds(tensor) || (index && (tensor.is_weight() || !scales_input_[*index]));
+    return modules_.merges(tensor) || (index && !scales_input_[*index]);
   }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     if (auto trained = modules_.saved().value(tensor)) return trained;

@@ -129,9 +129,7 @@ class LoKr final : public Method {
     return value ? *value : Hooks::weight(context, tensor);
   }
 
-  bool merges(const TensorRef& tensor) const override {
-    return modules_.saved().holds(tensor) || (tensor.is_weight() && modules_.index_of(tensor.module_name()));
-  }
+  bool merges(const TensorRef& tensor) const override { return modules_.merges(tensor); }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     if (auto trained = modules_.saved().value(tensor)) return trained;
     const size_t index = *modules_.index_of(tensor.module_name());

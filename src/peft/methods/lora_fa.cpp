@@ -17,15 +17,11 @@ std::unique_ptr<Method> make() {
   return make_low_rank_method(std::move(variant));
 }
 
-bool reads(const nlohmann::json&) {
-  return false;  // read as the method whose files these are
-}
-
 }  // namespace
 
 extern const MethodInfo lora_fa_method;
 const MethodInfo lora_fa_method{
     "lora_fa", "Zhang et al. 2023, arXiv 2308.03303", "low-rank update with a frozen random A", 4e-4, make,
-    reads};
+    nullptr};
 
 }  // namespace lowrank

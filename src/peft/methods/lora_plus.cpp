@@ -20,10 +20,6 @@ std::unique_ptr<Method> make() {
   return make_low_rank_method(std::move(variant));
 }
 
-bool reads(const nlohmann::json&) {
-  return false;  // read as the method whose files these are
-}
-
 }  // namespace
 
 extern const MethodInfo lora_plus_method;
@@ -32,6 +28,6 @@ const MethodInfo lora_plus_method{"lora_plus",
                                   "low-rank update whose B learns faster than A",
                                   5e-5,
                                   make,
-                                  reads};
+                                  nullptr};
 
 }  // namespace lowrank

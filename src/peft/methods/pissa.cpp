@@ -54,6 +54,12 @@ std::unique_ptr<Method> make() {
       limited(field("niter", *iterations,
                     "iterations of a randomised decomposition, faster for large weights; 0: the exact one"),
               0, 1000)};
+  variant.read_config = [](nlohmann::json& config, const std::string& where) {
+    check(config["init_lora_weights"] == "pissa", ErrorKind::unsupported,
+          "{}: the randomised start {} cannot be computed again; in PEFT, convert the adapter with "
+          "path_initial_model_for_weight_conversion",
+          where, config["init_lora_weights"].dump());
+  };
   return make_residual_method(std::move(variant),
                               [iterations](const at::Tensor& weight, int64_t rank, double scale) {
                                 return principal(weight, rank, scale, *iterations);
@@ -61,8 +67,7 @@ std::unique_ptr<Method> make() {
 }
 
 bool reads(const nlohmann::json& config) {
-  // The randomised start of pissa_niter_k cannot be computed again.
-  return is_low_rank_config(config, false, {"pissa"}) && config["init_lora_weights"] == "pissa";
+  return is_low_rank_config(config, false, {"pissa"});
 }
 
 }  // namespace

@@ -12,10 +12,6 @@ std::unique_ptr<Method> make() {
   return make_low_rank_method(std::move(variant));
 }
 
-bool reads(const nlohmann::json&) {
-  return false;  // read as the method whose files these are
-}
-
 }  // namespace
 
 extern const MethodInfo rslora_method;
@@ -24,6 +20,6 @@ const MethodInfo rslora_method{"rslora",
                                "low-rank update scaled by alpha / sqrt(r), for high ranks",
                                1e-4,
                                make,
-                               reads};
+                               nullptr};
 
 }  // namespace lowrank

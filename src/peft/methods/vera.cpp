@@ -75,14 +75,14 @@ class Vera final : public Method {
     const at::ScalarType type = parameters.values().scalar_type();
     shared_a_ = save_projection_ ? parameters.at(key_a) : at::empty({rank_, widest_in_}, type);
     shared_b_ = save_projection_ ? parameters.at(key_b) : at::empty({widest_out_, rank_}, type);
-    at::Generator generator = seeded_generator(static_cast<uint64_t>(projection_key_));
-    kaiming_uniform(shared_a_, generator);
-    kaiming_uniform(shared_b_, generator);
+    // Those in the file come with it, or with `initialise`.
+    if (!save_projection_) draw_projection();
     modules_.bind(parameters);
   }
 
   void initialise(const Checkpoint& base, uint64_t) override {
     const at::NoGradGuard no_grad;
+    if (save_projection_) draw_projection();
     for (size_t i = 0; i < b_.size(); ++i) {
       b_[i].zero_();
       d_[i].fill_(d_initial_);
@@ -105,9 +105,7 @@ class Vera final : public Method {
     return value ? *value : Hooks::weight(context, tensor);
   }
 
-  bool merges(const TensorRef& tensor) const override {
-    return modules_.saved().holds(tensor) || (tensor.is_weight() && modules_.index_of(tensor.module_name()));
-  }
+  bool merges(const TensorRef& tensor) const override { return modules_.merges(tensor); }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     if (auto trained = modules_.saved().value(tensor)) return trained;
     const size_t index = *modules_.index_of(tensor.module_name());
@@ -141,6 +139,12 @@ class Vera final : public Method {
   }
 
  private:
+  void draw_projection() const {
+    at::Generator generator = seeded_generator(static_cast<uint64_t>(projection_key_));
+    kaiming_uniform(shared_a_, generator);
+    kaiming_uniform(shared_b_, generator);
+  }
+
   /// lambda_d * A[:, :in], [r, in].
   at::Tensor factor_a(size_t index) const {
     return shared_a_.narrow(1, 0, modules_.modules()[index]->in) * d_[index].unsqueeze(1);
