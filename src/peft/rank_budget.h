@@ -27,8 +27,9 @@ struct BudgetSchedule {
 class Importance {
  public:
   void update(const at::Tensor& value, const at::Tensor& gradient, double beta1, double beta2);
-  /// The product of the two, in the tensor's shape.
+  /// The product of the two, in the tensor's shape; after the first `update`.
   at::Tensor score() const;
+  bool known() const { return sensitivity_.defined(); }
 
  private:
   at::Tensor sensitivity_, uncertainty_;

@@ -46,17 +46,22 @@ INSTANTIATE_TEST_SUITE_P(Folders, Nf4Checkpoint, testing::Values("tiny_nf4", "ti
 
 TEST(Nf4Base, EveryMemoryPolicyHasTheSameWeights) {
   const test::TemporaryFolder folder;
-  test::write_tiny_model(folder.path(), test::tiny_llama_config());
-  const auto checkpoint = Checkpoint::open(folder.path());
-  const auto logits = [&](BaseMemory memory, bool nf4) {
-    LoadOptions options;
-    options.memory = memory;
-    options.nf4 = nf4;
-    return all_logits(*checkpoint->family().load(checkpoint, options), {1, 5, 9, 2});
-  };
-  const at::Tensor rounded = logits(BaseMemory::small, true);
-  EXPECT_LT(at::max(at::abs(logits(BaseMemory::one, true) - rounded)).item<double>(), 1e-5);
-  EXPECT_GT(at::max(at::abs(logits(BaseMemory::one, false) - rounded)).item<double>(), 1e-3);
+  for (const auto& config : {test::tiny_llama_config(), test::tiny_gpt2_config()}) {
+    test::write_tiny_model(folder.path(), config);
+    const auto checkpoint = Checkpoint::open(folder.path());
+    const auto logits = [&](BaseMemory memory, bool nf4) {
+      LoadOptions options;
+      options.memory = memory;
+      options.nf4 = nf4;
+      return all_logits(*checkpoint->family().load(checkpoint, options), {1, 5, 9, 2});
+    };
+    const at::Tensor rounded = logits(BaseMemory::small, true);
+    EXPECT_LT(at::max(at::abs(logits(BaseMemory::one, true) - rounded)).item<double>(), 1e-5);
+    EXPECT_GT(at::max(at::abs(logits(BaseMemory::one, false) - rounded)).item<double>(), 1e-3);
+    EXPECT_LT(
+        at::max(at::abs(logits(BaseMemory::one, false) - logits(BaseMemory::small, false))).item<double>(),
+        1e-5);
+  }
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // AdaLoRA's budget: the schedule, what is masked, and the pruned file.
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
@@ -10,6 +12,7 @@
 #include "peft/adapter_file.h"
 #include "peft/rank_budget.h"
 #include "peft/registry.h"
+#include "support/method_formula.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {
@@ -68,6 +71,20 @@ TEST(AdaLora, ThePrunedFileGivesTheSameLogits) {
       1e-5);
   EXPECT_GT(at::max(at::abs(batch_logits(*model, {&batch}, Hooks(), rows, nullptr) - ours)).item<double>(),
             1e-4);
+}
+
+TEST(AdaLora, RanksGoFromTheFirstStepOn) {
+  test::MethodFormula adalora("adalora", {{"init_r", 4}, {"target_r", 1}, {"total_step", 4}});
+  const auto kept = [&] {
+    const nlohmann::json pattern = adalora.adapter.method->config()["rank_pattern"];
+    int64_t count = 0;
+    for (const auto& [name, ranks] : pattern.items()) count += std::count(ranks.begin(), ranks.end(), true);
+    return count;
+  };
+  adalora.adapter.parameters->gradients().fill_(1);
+  adalora.adapter.method->begin_step({1, 4});
+  adalora.adapter.method->after_step({1, 4});
+  EXPECT_EQ(kept(), static_cast<int64_t>(12 * 0.421875 + 4));  // 4 modules: 12 (1 - 1/4)^3 + 4
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ class AdaLora final : public Method {
         t.of_e.update(t.e, t.e.grad() * info.gradient_scale, beta1_, beta2_);
       }
     }
-    if (schedule_.allocates(info.step) && info.step > 1) allocate(info.step);
+    if (schedule_.allocates(info.step) && triplets_.front().of_e.known()) allocate(info.step);
     for (Triplet& t : triplets_) {
       if (t.kept.defined()) t.e.mul_(t.kept.unsqueeze(1));
     }
