@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "peft/method.h"
@@ -15,6 +16,7 @@ struct Adapter {
   std::unique_ptr<Method> method;
   TrainPlan plan;
   std::unique_ptr<ParameterSet> parameters;
+  std::optional<LabelSet> labels;  ///< of the model's label head
 };
 
 /// What a configured method would train, without parameters. Errors: as Method::plan.
@@ -40,8 +42,8 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
 /// The tensors that `save_adapter` writes.
 std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
-/// Writes the two files; each appears when it is complete. `base`: what base_model_name_or_path will say.
-/// Errors: io; invalid when a value is not finite.
+/// Writes the two files, and labels.json for a label head; each appears when it is complete. `base`: what
+/// base_model_name_or_path will say. Errors: io; invalid when a value is not finite.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The bytes of adapter_model.safetensors, for sizes that are told to people.
