@@ -10,6 +10,21 @@
 
 namespace lowrank {
 
+namespace {
+
+/// Targets of each sequence, which a method's layout may have added to; they stand in the sequences' order.
+std::vector<int64_t> targets_of_sequences(const Batch& batch) {
+  std::vector<int64_t> counts(batch.sequences());
+  size_t next = 0;
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    for (; next < batch.targets.rows.size() && batch.targets.rows[next] < batch.offsets[s + 1]; ++next)
+      ++counts[s];
+  }
+  return counts;
+}
+
+}  // namespace
+
 double Evaluation::perplexity() const {
   return std::exp(loss);
 }
@@ -28,11 +43,12 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     const TargetLoss loss = batch_loss(model, {&batch}, hooks);
     const at::Tensor nll = loss.nll.to(at::kDouble).contiguous();
     const double* next = nll.const_data_ptr<double>();
-    for (const int64_t index : indices) {
-      const int64_t targets = examples[index].targets();
+    const std::vector<int64_t> counts = targets_of_sequences(batch);
+    for (size_t s = 0; s < indices.size(); ++s) {
+      const int64_t targets = counts[s];
       const double row = std::accumulate(next, next + targets, 0.0);
-      check(std::isfinite(row), ErrorKind::invalid, "the loss of row {} (line {}) is not finite", index,
-            examples[index].line);
+      check(std::isfinite(row), ErrorKind::invalid, "the loss of row {} (line {}) is not finite", indices[s],
+            examples[indices[s]].line);
       next += targets;
       sum += row;
       result.target_tokens += targets;

@@ -32,8 +32,14 @@ int run(const std::vector<std::string>& arguments) {
   require({{"--model", &session_options.model}, {"--data", &data}});
   const Session session = open_session(session_options, adapter);
   const std::optional<Tokenizer> tokenizer = find_tokenizer(session_options.model);
+  const int64_t virtual_tokens = session.adapter ? session.adapter->plan.context_rows : 0;
+  const int64_t room = session.checkpoint->spec().max_positions - virtual_tokens;
+  if (virtual_tokens > 0 && (dataset_options.max_length == 0 || dataset_options.max_length > room))
+    dataset_options.max_length = room;
   const Dataset dataset = load_dataset(data, tokenizer ? &*tokenizer : nullptr,
                                        session.checkpoint->spec().vocabulary_size, dataset_options);
+  if (dataset.truncated > 0)
+    warn("{} rows are cut to {} tokens", dataset.truncated, dataset_options.max_length);
   if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
   const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
   if (json) {
