@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
 #include "support/adapters.h"
