@@ -92,7 +92,7 @@ TEST(PrefixTuning, StartsFromZerosOnRequest) {
 }
 
 TEST(PrefixTuning, CannotBeMerged) {
-  const test::PromptOnTinyModel tuned("prefix_tuning", {});
+  const test::PromptOnTinyModel tuned("prefix_tuning");
   test::expect_error(ErrorKind::unsupported, "merged", "no weight holds them", [&] {
     merge_to_folder(*tuned.checkpoint, tuned.adapter, std::nullopt, tuned.folder.path() / "merged");
   });

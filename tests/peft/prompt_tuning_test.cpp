@@ -80,7 +80,7 @@ TEST(PromptTuning, TakesItsRowsFromTheContext) {
 }
 
 TEST(PromptTuning, CannotBeMergedOrWrittenAsLora) {
-  const test::PromptOnTinyModel tuned("prompt_tuning", {});
+  const test::PromptOnTinyModel tuned("prompt_tuning");
   test::expect_error(ErrorKind::unsupported, "merged", "rows of the input", [&] {
     merge_to_folder(*tuned.checkpoint, tuned.adapter, std::nullopt, tuned.folder.path() / "merged");
   });
@@ -90,7 +90,7 @@ TEST(PromptTuning, CannotBeMergedOrWrittenAsLora) {
 }
 
 TEST(PromptTuning, WantsATaskTypeInTheFile) {
-  const test::PromptOnTinyModel tuned("prompt_tuning", {});
+  const test::PromptOnTinyModel tuned("prompt_tuning");
   const std::filesystem::path folder = tuned.folder.path() / "adapter";
   save_adapter(folder, tuned.adapter, "base");
   nlohmann::json config = read_json_file(folder / "adapter_config.json", 1 << 20);

@@ -15,7 +15,8 @@ struct PromptOnTinyModel {
   Adapter adapter;
   std::unique_ptr<Model> model;
 
-  explicit PromptOnTinyModel(const std::string& method, const nlohmann::json& options,
+  explicit PromptOnTinyModel(const std::string& method,
+                             const nlohmann::json& options = nlohmann::json::object(),
                              const nlohmann::json& config = tiny_llama_config(),
                              at::ScalarType type = at::kFloat) {
     write_tiny_model(folder.path() / "base", config);
