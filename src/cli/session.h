@@ -28,7 +28,8 @@ struct SessionOptions {
 };
 
 /// Opens the model's files. Errors: as Checkpoint::open; a missing --model.
-std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options);
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
+                                             const std::optional<LabelSet>& labels = std::nullopt);
 
 /// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
@@ -41,6 +42,10 @@ struct Session {
   std::unique_ptr<Model> model;
   Hooks plain;
 
+  /// Tokens that a text may have: the model's context, less an adapter's virtual tokens.
+  int64_t room() const {
+    return checkpoint->spec().max_positions - (adapter ? adapter->plan.context_rows : 0);
+  }
   const Hooks& hooks() const { return adapter ? static_cast<const Hooks&>(*adapter->method) : plain; }
 };
 

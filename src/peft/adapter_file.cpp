@@ -18,6 +18,7 @@
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
 #include "peft/adapter_contents.h"
+#include "peft/adapter_labels.h"
 #include "peft/encoder_state.h"
 #include "peft/registry.h"
 
@@ -50,6 +51,11 @@ const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
   return nullptr;
 }
 
+/// What PEFT writes beside a whole head with bias "all", to no effect.
+bool is_useless(std::string_view name) {
+  return name.ends_with(".original_module.bias") || name.ends_with(".modules_to_save.bias");
+}
+
 std::vector<std::string> differences(const AdapterContents& contents, const TrainPlan& plan,
                                      const ModelSpec& model) {
   const auto expected = expected_tensors(plan);
@@ -75,7 +81,7 @@ std::vector<std::string> differences(const AdapterContents& contents, const Trai
   }
   std::ranges::sort(wanted);
   for (const std::string& name : found) {
-    if (std::ranges::binary_search(wanted, name) || base_copy(name, model)) continue;
+    if (std::ranges::binary_search(wanted, name) || base_copy(name, model) || is_useless(name)) continue;
     problems.push_back("unexpected " + name + near(name, wanted));
   }
   return problems;
@@ -132,7 +138,7 @@ void check_base_copies(const AdapterContents& contents, const Checkpoint& base) 
 }  // namespace
 
 Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec) {
-  Adapter adapter{&info, std::move(method), {}, nullptr};
+  Adapter adapter{&info, std::move(method), {}, nullptr, spec.labels};
   adapter.plan = adapter.method->plan(spec);
   return adapter;
 }
@@ -204,7 +210,7 @@ void write_file_tensors(const std::filesystem::path& path, const std::vector<Fil
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
   nlohmann::json config = adapter.method->config();
   config["base_model_name_or_path"] = base;
-  config["task_type"] = "CAUSAL_LM";
+  config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
   config["inference_mode"] = true;
   config["peft_version"] = "0.21.2";
   config["revision"] = nullptr;
@@ -212,6 +218,7 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
   write_file_tensors(folder / tensors_name, file_tensors(adapter));
   save_encoder_state(folder, adapter);
   write_file_atomically(folder / config_name, config.dump(2) + "\n");
+  if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
 }
 
 int64_t adapter_file_size(const std::filesystem::path& folder) {

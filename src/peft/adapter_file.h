@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "peft/method.h"
@@ -15,6 +16,7 @@ struct Adapter {
   std::unique_ptr<Method> method;
   TrainPlan plan;
   std::unique_ptr<ParameterSet> parameters;
+  std::optional<LabelSet> labels;  ///< of the model's label head
 };
 
 /// What a configured method would train, without parameters. Errors: as Method::plan.
@@ -43,8 +45,9 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter);
 /// Writes tensors in f32 as a safetensors file. Errors: io; invalid when a value is not finite.
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
 
-/// Writes the two files, and the encoder's where there is one (peft/encoder_state.h); each appears when it is
-/// complete. `base`: what base_model_name_or_path will say. Errors: io; invalid when a value is not finite.
+/// Writes the two files, labels.json for a label head, and the parameters of an encoder where the method has
+/// one (peft/encoder_state.h); each appears when it is complete. `base`: what base_model_name_or_path will
+/// say. Errors: io; invalid when a value is not finite.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The bytes of adapter_model.safetensors, for sizes that are told to people.

@@ -24,7 +24,7 @@ class PromptConfig {
   /// Takes the model's shape and adds the modules that train whole, after the method's own parameters.
   void plan(const ModelSpec& spec, TrainPlan& plan);
   void bind(const ParameterSet& parameters) { saved_.bind(parameters); }
-  void initialise(const Checkpoint& base) const { saved_.initialise(base); }
+  void initialise(const Checkpoint& base, uint64_t seed) const { saved_.initialise(base, seed); }
   const TrainedTensors& saved() const { return saved_; }
 
   /// PEFT's common fields for `count` virtual tokens of width `token_dim` over `heads` heads.

@@ -22,6 +22,7 @@ nlohmann::json tiny_config(std::string_view family) {
   if (family == "llama") return test::tiny_llama_config();
   if (family == "gemma3") return test::tiny_gemma3_config();
   if (family == "gpt2") return test::tiny_gpt2_config();
+  if (family == "bert" || family == "roberta") return test::tiny_encoder_config(std::string(family));
   ADD_FAILURE() << "no tiny configuration for the family " << family;
   return {};
 }
@@ -45,6 +46,7 @@ class MethodContract : public testing::TestWithParam<Case> {
     test::write_tiny_model(folder.path() / "base", tiny_config(GetParam().family->name));
     checkpoint = Checkpoint::open(folder.path() / "base");
     examples = test::random_examples({7, 1, 12}, checkpoint->spec().vocabulary_size);
+    if (checkpoint->spec().labels) test::label(examples, *checkpoint->spec().labels);
     batch = test::batch_of(examples);
   }
 
@@ -73,9 +75,11 @@ class MethodContract : public testing::TestWithParam<Case> {
     return checkpoint->family().load(checkpoint, options);
   }
 
+  /// What the model says of each sequence: its label's scores, or the logits of its last row.
   at::Tensor logits(const Model& model, const Hooks& hooks, Batch of) const {
     const at::NoGradGuard no_grad;
     hooks.layout(of);
+    if (model.spec().labels) return sequence_scores(model, {&of}, hooks);
     std::vector<int64_t> rows;
     for (int64_t s = 0; s < of.sequences(); ++s) rows.push_back(of.offsets[s + 1] - 1);
     return batch_logits(model, {&of}, hooks, rows, nullptr);
@@ -95,7 +99,7 @@ TEST_P(MethodContract, EqualsTheBaseAtTheStartAndDiffersOnceStirred) {
   Adapter adapter = fresh();
   const auto adapted = model(adapter);
   adapter.method->begin_step({});
-  const at::Tensor base = logits(*adapted, Hooks(), batch);
+  const at::Tensor base = logits(*adapted, test::FileWeights(checkpoint), batch);
   if (adapter.method->starts_from_base()) {
     EXPECT_LT(difference(logits(*adapted, *adapter.method, batch), base), 1e-5);
   }
@@ -126,7 +130,7 @@ TEST_P(MethodContract, GradientsMatchFiniteDifferences) {
 TEST_P(MethodContract, LossFallsAndOnlyParametersChange) {
   Adapter adapter = fresh();
   const auto adapted = model(adapter);
-  const at::Tensor before = logits(*adapted, Hooks(), batch);
+  const at::Tensor before = logits(*adapted, test::FileWeights(checkpoint), batch);
   TrainOptions options;
   options.steps = 30;
   options.batch_size = 3;
@@ -136,7 +140,7 @@ TEST_P(MethodContract, LossFallsAndOnlyParametersChange) {
   double last = first;
   while (!trainer.done()) last = trainer.step().loss;
   EXPECT_LT(last, 0.9 * first);
-  EXPECT_TRUE(at::equal(before, logits(*adapted, Hooks(), batch)));
+  EXPECT_TRUE(at::equal(before, logits(*adapted, test::FileWeights(checkpoint), batch)));
 }
 
 TEST_P(MethodContract, SavedAndLoadedBitEqual) {
@@ -190,6 +194,7 @@ TEST_P(MethodContract, PackedBatchEqualsSequencesAlone) {
 TEST_P(MethodContract, CachedPassesEqualWholeOnes) {
   Adapter adapter = stirred();
   if (!adapter.method->can_cache()) GTEST_SKIP() << "whole sequences are computed, without a cache";
+  if (checkpoint->spec().labels) GTEST_SKIP() << "an encoder has no cache";
   const auto adapted = model(adapter);
   adapter.method->begin_step({});
   const at::NoGradGuard no_grad;

@@ -7,6 +7,7 @@
 #include "kernels/adamw.h"
 #include "model/registry.h"
 #include "peft/adapter_file.h"
+#include "peft/adapter_labels.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -19,17 +20,21 @@ bool ill_conditioned(std::string_view folder) {
   return folder == "prompt" || folder == "p_tuning";
 }
 
+std::optional<std::filesystem::path> base_of(const std::string& name, const std::filesystem::path& shared) {
+  if (name == "gpt2") return shared / "golden/base_gpt2";
+  return name == "bert" ? test::minilm() : test::real_model();
+}
+
 class GoldenAdapter : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   const auto shared = test::shared_folder();
-  const bool gpt2 = std::string_view(GetParam()).starts_with("gpt2");
-  const auto path = gpt2 && shared ? std::optional(*shared / "golden/base_gpt2") : test::real_model();
-  if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
   if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
   const std::filesystem::path folder = *shared / "golden" / GetParam();
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
-  const auto checkpoint = Checkpoint::open(*path);
+  const auto path = base_of(expected["base"], *shared);
+  if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file, or LOWRANK_MINILM no MiniLM folder";
+  const auto checkpoint = Checkpoint::open(*path, read_adapter_labels(folder));
   const at::ScalarType type = ill_conditioned(GetParam()) ? at::kDouble : at::kFloat;
   Adapter adapter = load_adapter(folder, *checkpoint, type);
   EXPECT_EQ(adapter.parameters->count(), expected["trainable_parameters"].get<int64_t>());
@@ -38,9 +43,11 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   options.compute = type;
   options.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, options);
-  Batch batch = test::batch_of({{expected["input_ids"], expected["labels"], 1}});
+  Example example{expected["input_ids"], expected["labels"], 1};
+  if (checkpoint->spec().labels) example.label = example.labels[0];
+  Batch batch = test::batch_of({example});
   adapter.method->layout(batch);
-  const auto targets = static_cast<double>(batch.targets.rows.size());
+  const auto targets = static_cast<double>(batch.targets.count());
   const auto backward = [&] {
     adapter.parameters->zero_gradients();
     adapter.method->begin_step({});
@@ -75,8 +82,9 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
                          testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora",
                                          "pissa", "vera", "ia3", "loha", "lokr", "adalora", "gpt2_lora",
-                                         "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3", "gpt2_vera", "prompt",
-                                         "prefix", "p_tuning", "p_tuning_lstm", "gpt2_prompt", "gpt2_prefix"),
+                                         "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3", "gpt2_vera",
+                                         "bert_ia3", "prompt", "prefix", "p_tuning", "p_tuning_lstm",
+                                         "gpt2_prompt", "gpt2_prefix", "bert_prompt", "bert_prefix"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

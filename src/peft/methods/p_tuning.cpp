@@ -64,7 +64,7 @@ class PTuning final : public Method {
     const double bound = 1 / std::sqrt(static_cast<double>(hidden_));
     for (const at::Tensor& tensor : lstm_) fill_uniform(tensor, bound, random);
     for (const EncoderLinear& linear : mlp_) linear.initialise(random);
-    config_.initialise(base);
+    config_.initialise(base, seed);
   }
 
   void begin_step(const StepInfo& info) override {

@@ -46,7 +46,7 @@ class PreEmbed final : public Method {
     const at::NoGradGuard no_grad;
     Philox random(seed);
     rows_.copy_(embedded_tokens(base, sampled_tokens(prefix_ + infix_, base.spec().vocabulary_size, random)));
-    config_.initialise(base);
+    config_.initialise(base, seed);
   }
 
   void layout(Batch& batch) const override { insert_virtual_tokens(batch, prefix_, infix_); }

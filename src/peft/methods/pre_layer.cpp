@@ -64,7 +64,7 @@ class PreLayer final : public Method {
     Philox random(seed);
     rows_.copy_(layer_inputs(base, sampled_tokens(prefix_ + infix_, base.spec().vocabulary_size, random)));
     if (mode_ == "add") rows_.narrow(0, 1, layers_ - 1).zero_();
-    config_.initialise(base);
+    config_.initialise(base, seed);
   }
 
   void layout(Batch& batch) const override {

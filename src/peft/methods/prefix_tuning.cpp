@@ -76,7 +76,7 @@ class PrefixTuning final : public Method {
       (has_encoder() ? outer_.weight : rows_).zero_();
       if (has_encoder()) outer_.bias.zero_();
     }
-    config_.initialise(base);
+    config_.initialise(base, seed);
   }
 
   void begin_step(const StepInfo&) override {

@@ -64,7 +64,7 @@ class PromptTuning final : public Method {
                                             ? text_tokens(base)
                                             : sampled_tokens(count_, base.spec().vocabulary_size, random)));
     }
-    config_.initialise(base);
+    config_.initialise(base, seed);
   }
 
   void layout(Batch& batch) const override { insert_virtual_tokens(batch, count_); }
