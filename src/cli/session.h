@@ -42,6 +42,10 @@ struct Session {
   std::unique_ptr<Model> model;
   Hooks plain;
 
+  /// Tokens that a text may have: the model's context, less an adapter's virtual tokens.
+  int64_t room() const {
+    return checkpoint->spec().max_positions - (adapter ? adapter->plan.context_rows : 0);
+  }
   const Hooks& hooks() const { return adapter ? static_cast<const Hooks&>(*adapter->method) : plain; }
 };
 

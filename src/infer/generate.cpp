@@ -84,9 +84,18 @@ class Group {
 
   void add(int64_t index, const std::vector<int64_t>& prompt) {
     check(!prompt.empty(), ErrorKind::invalid, "prompt {} has no tokens", index + 1);
-    const int64_t room = model_.spec().max_positions - static_cast<int64_t>(prompt.size());
-    check(room > 0, ErrorKind::invalid, "prompt {} has {} tokens, the model's context {}", index + 1,
-          prompt.size(), model_.spec().max_positions);
+    const int64_t context = model_.spec().max_positions;
+    const int64_t length = std::ssize(prompt);
+    Batch alone{prompt, {}, {0, length}, {}, {0}, {}, {}};
+    for (int64_t i = 0; i < length; ++i) alone.positions.push_back(i);
+    hooks_.layout(alone);
+    virtual_positions_ = alone.positions.back() + 1 - length;
+    virtual_rows_ = alone.rows() - length;
+    const std::string behind =
+        virtual_positions_ > 0 ? fmt::format(" behind {} virtual ones", virtual_positions_) : "";
+    const bool fits = virtual_positions_ + length < context;
+    check(fits, ErrorKind::invalid, "prompt {} has {} tokens{}, the model's context {}", index + 1, length,
+          behind, context);
     sequences_.push_back({index, prompt, prompt.size(), 0,
                           Philox(static_cast<uint64_t>(options_.sampling.seed), static_cast<uint64_t>(index)),
                           StoppableText(tokenizer_, options_.stop)});
@@ -118,29 +127,32 @@ class Group {
       }
       batch.offsets.push_back(batch.rows());
       batch.examples.push_back(static_cast<int64_t>(slot));
+      batch.prompt_rows.push_back(static_cast<int64_t>(sequence.prompt));
     }
     return batch;
   }
 
+  /// Tokens that a sequence may have: virtual ones take positions of the context.
+  int64_t room() const { return model_.spec().max_positions - virtual_positions_; }
+
+  /// Rows of the cache for a sequence.
   int64_t capacity() const {
     int64_t longest = 0;
     for (const Sequence& sequence : sequences_)
       longest = std::max(longest, static_cast<int64_t>(sequence.prompt));
-    return std::min(model_.spec().max_positions, longest + options_.max_new_tokens);
+    return std::min(room(), longest + options_.max_new_tokens) + virtual_rows_;
   }
 
   void decode() {
-    // Virtual rows of a method take room in the cache too.
-    Batch first = next_batch();
-    const int64_t text_rows = first.rows();
-    hooks_.layout(first);
-    const int64_t extra = (first.rows() - text_rows) / std::max<int64_t>(1, first.sequences());
-    KvCache cache(static_cast<int64_t>(sequences_.size()), capacity() + extra);
-    for (Batch batch = std::move(first); batch.sequences() > 0; batch = next_batch(), hooks_.layout(batch)) {
+    std::optional<KvCache> cache;
+    if (hooks_.can_cache()) cache.emplace(static_cast<int64_t>(sequences_.size()), capacity());
+    for (Batch batch = next_batch(); batch.sequences() > 0; batch = next_batch()) {
       throw_if_interrupted();
+      hooks_.layout(batch);
       std::vector<int64_t> last;
       for (int64_t s = 0; s < batch.sequences(); ++s) last.push_back(batch.offsets[s + 1] - 1);
-      const at::Tensor logits = batch_logits(model_, {&batch}, hooks_, last, &cache).contiguous();
+      const at::Tensor logits =
+          batch_logits(model_, {&batch}, hooks_, last, cache ? &*cache : nullptr).contiguous();
       float* row = logits.mutable_data_ptr<float>();
       for (const int64_t slot : batch.examples) {
         take(sequences_[slot], {row, static_cast<size_t>(logits.size(1))});
@@ -150,7 +162,7 @@ class Group {
   }
 
   void take(Sequence& sequence, std::span<float> logits) {
-    sequence.cached = sequence.tokens.size();
+    if (hooks_.can_cache()) sequence.cached = sequence.tokens.size();
     const int64_t id = sample(logits, sequence.tokens, options_.sampling, sequence.random);
     if (tokenizer_.ends_generation(id)) {
       sequence.ended = sequence.done = true;
@@ -162,7 +174,7 @@ class Group {
     sequence.ended = sequence.text.stopped();
     const auto generated = static_cast<int64_t>(sequence.tokens.size() - sequence.prompt);
     sequence.done = sequence.ended || generated == options_.max_new_tokens ||
-                    static_cast<int64_t>(sequence.tokens.size()) >= model_.spec().max_positions;
+                    static_cast<int64_t>(sequence.tokens.size()) >= room();
   }
 
   const Model& model_;
@@ -171,6 +183,7 @@ class Group {
   const GenerationOptions& options_;
   const TextSink& sink_;
   std::vector<Sequence> sequences_;
+  int64_t virtual_positions_ = 0, virtual_rows_ = 0;  ///< of a method, in each sequence
 };
 
 }  // namespace

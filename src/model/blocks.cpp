@@ -33,7 +33,7 @@ at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const a
   if (cache) extra.push_back(cache->append(layer, *context.batch, qkv, shape));
   std::shared_ptr<const AttentionPlan> plan = geometry.plan;
   if (std::optional<Prefix> prefix = hooks.prefix(context, layer)) {
-    extra.push_back(prefix->rows);
+    extra.push_back({prefix->rows.k.to(qkv.scalar_type()), prefix->rows.v.to(qkv.scalar_type())});
     plan = with_prefix(*plan, prefix->runs, static_cast<int32_t>(extra.size()));
   }
   return attention(qkv, extra, plan, shape);

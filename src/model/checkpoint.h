@@ -20,7 +20,7 @@ struct FamilyInfo;
 /// A base model on disk: a Hugging Face folder or a GGUF file, mapped and checked against its family's weight
 /// table. Nothing is expanded until it is read. Models keep it alive: their names and mapped rows point into
 /// it.
-class Checkpoint {
+class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
  public:
   /// Opens a folder with config.json and safetensors, or a GGUF file. Errors: not_found, corrupt; unsupported
   /// for an architecture without a family (the message lists the known ones); invalid when tensors are

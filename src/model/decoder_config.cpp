@@ -122,6 +122,9 @@ ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, co
   spec.config = config;
   spec.layers = c.layers;
   spec.hidden_size = c.hidden;
+  spec.heads = c.heads;
+  spec.kv_heads = c.kv_heads;
+  spec.head_dim = c.head_dim;
   spec.vocabulary_size = c.vocabulary;
   spec.max_positions = c.max_positions;
   spec.tied_head = c.tied;

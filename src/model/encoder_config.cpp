@@ -79,6 +79,8 @@ ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, co
   spec.config = config;
   spec.layers = c.layers;
   spec.hidden_size = c.hidden;
+  spec.heads = spec.kv_heads = c.heads;
+  spec.head_dim = c.hidden / c.heads;
   spec.vocabulary_size = c.vocabulary;
   spec.max_positions = c.positions;
   spec.optional_prefix = c.prefix;

@@ -34,7 +34,7 @@ struct Site {
 
 /// Keys and values that a method puts before the sequences of a layer.
 struct Prefix {
-  KeyValue rows;  ///< [N, kv_heads * head_dim] each, keys not rotated again
+  KeyValue rows;  ///< [N, kv_heads * head_dim] each, of any floating type; keys are not rotated again
   std::vector<KeyRun>
       runs;  ///< [S] the rows of each sequence and their positions (source is filled in by the model)
 };
@@ -44,9 +44,14 @@ struct Prefix {
 struct Hooks {
   virtual ~Hooks() = default;
 
-  /// Changes the token level before the pass: inserts virtual rows where a sequence starts, moves positions
-  /// and targets.
+  /// Changes the token level before the pass: inserts virtual rows where a sequence starts (its first
+  /// position is 0), moves positions and targets. A sequence that starts at a later position is continued
+  /// from a cache.
   virtual void layout(Batch& batch) const;
+
+  /// False when new rows alone cannot follow those of an earlier pass: generation then computes whole
+  /// sequences instead of caching keys and values.
+  virtual bool can_cache() const { return true; }
 
   /// The rows [T, d] that enter the first layer, in the stream's type; the default looks the ids up.
   virtual at::Tensor embed(const Context& context, const Embedding& embedding) const;

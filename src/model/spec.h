@@ -78,6 +78,7 @@ struct ModelSpec {
   nlohmann::json config;          ///< in the form of Hugging Face's config.json
   int64_t layers = 0;
   int64_t hidden_size = 0;
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;  ///< of attention
   int64_t vocabulary_size = 0;
   int64_t max_positions = 0;
   Task task = Task::causal_lm;

@@ -27,8 +27,7 @@ AdapterContents read_peft_folder(const std::filesystem::path& folder) {
   contents.config_name = config.string();
   contents.tensors_name = tensors.string();
   contents.config = read_json_file(config, max_config_bytes);
-  contents.file = std::make_shared<const SafetensorsFile>(SafetensorsFile::open(tensors));
-  for (const StoredTensor& tensor : contents.file->tensors()) contents.tensors[tensor.name] = tensor;
+  contents.add(tensors);
   return contents;
 }
 
@@ -60,6 +59,11 @@ LowRankOptions options_of(const std::vector<LowRankUpdate>& updates) {
 }
 
 }  // namespace
+
+void AdapterContents::add(const std::filesystem::path& safetensors) {
+  files.push_back(std::make_shared<const SafetensorsFile>(SafetensorsFile::open(safetensors)));
+  for (const StoredTensor& tensor : files.back()->tensors()) tensors[tensor.name] = tensor;
+}
 
 const StoredTensor* AdapterContents::find(std::string_view name) const {
   const auto found = tensors.find(name);

@@ -20,8 +20,12 @@ struct AdapterContents {
   std::map<std::string, StoredTensor, std::less<>> tensors;  ///< adapter_model.safetensors
   std::string config_name, tensors_name;                     ///< the files, for errors
 
-  std::shared_ptr<const SafetensorsFile> file;  ///< whose mapping the tensors' bytes are in, or
-  std::vector<at::Tensor> values;               ///< whose storage they are in
+  std::vector<std::shared_ptr<const SafetensorsFile>>
+      files;                       ///< whose mappings the tensors' bytes are in, or
+  std::vector<at::Tensor> values;  ///< whose storage they are in
+
+  /// Takes in all tensors of a file.
+  void add(const std::filesystem::path& safetensors);
 
   /// The tensor of that name; nullptr where there is none.
   const StoredTensor* find(std::string_view name) const;

@@ -19,6 +19,7 @@
 #include "formats/safetensors_writer.h"
 #include "peft/adapter_contents.h"
 #include "peft/adapter_labels.h"
+#include "peft/encoder_state.h"
 #include "peft/registry.h"
 
 namespace lowrank {
@@ -165,16 +166,19 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
 }
 
 Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, at::ScalarType type) {
-  const AdapterContents contents = read_adapter(path, base.spec());
+  AdapterContents contents = read_adapter(path, base.spec());
   const MethodInfo& info = method_of_config(contents.config, contents.config_name);
   std::unique_ptr<Method> method = info.make();
   method->read_config(contents.config, contents.config_name);
+  const std::string tensors_name = contents.tensors_name;
+  const std::optional<StoredTensor> encoded = read_encoder_state(path, *method, contents);
   Adapter adapter = make_adapter(info, std::move(method), base, type);
   check_fits(differences(contents, adapter.plan, base.spec()), contents.tensors_name,
              "adapter_config.json and the base model");
   read_values(contents, adapter);
   check_copies(contents, adapter);
   check_base_copies(contents, base);
+  if (encoded) check_encoded(*encoded, adapter, tensors_name);
   return adapter;
 }
 
@@ -189,17 +193,21 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter) {
   return adapter.method->file_tensors(std::move(planned));
 }
 
-void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors) {
   std::vector<StoredTensor> tensors;
   std::vector<at::Tensor> values;
-  for (const FileTensor& tensor : file_tensors(adapter)) {
+  for (const FileTensor& tensor : file_tensors) {
     values.push_back(tensor.value.to(at::kFloat).contiguous());
     const std::span<const float> data(values.back().const_data_ptr<float>(), values.back().numel());
     check(std::ranges::all_of(data, [](float value) { return std::isfinite(value); }), ErrorKind::invalid,
-          "{}: not written, {} holds values that are not finite", folder.string(), tensor.name);
+          "{}: not written, {} holds values that are not finite", path.string(), tensor.name);
     tensors.push_back({tensor.name, DType::f32, tensor.value.sizes().vec(), std::as_bytes(data)});
   }
-  std::filesystem::create_directories(folder);
+  std::filesystem::create_directories(path.parent_path());
+  write_safetensors(path, tensors);
+}
+
+void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
   nlohmann::json config = adapter.method->config();
   config["base_model_name_or_path"] = base;
   config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
@@ -207,7 +215,8 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
   config["peft_version"] = "0.21.2";
   config["revision"] = nullptr;
   config["auto_mapping"] = nullptr;
-  write_safetensors(folder / tensors_name, tensors);
+  write_file_tensors(folder / tensors_name, file_tensors(adapter));
+  save_encoder_state(folder, adapter);
   write_file_atomically(folder / config_name, config.dump(2) + "\n");
   if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
 }

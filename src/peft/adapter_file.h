@@ -42,8 +42,12 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
 /// The tensors that `save_adapter` writes.
 std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
-/// Writes the two files, and labels.json for a label head; each appears when it is complete. `base`: what
-/// base_model_name_or_path will say. Errors: io; invalid when a value is not finite.
+/// Writes tensors in f32 as a safetensors file. Errors: io; invalid when a value is not finite.
+void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
+
+/// Writes the two files, labels.json for a label head, and the parameters of an encoder where the method has
+/// one (peft/encoder_state.h); each appears when it is complete. `base`: what base_model_name_or_path will
+/// say. Errors: io; invalid when a value is not finite.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The bytes of adapter_model.safetensors, for sizes that are told to people.

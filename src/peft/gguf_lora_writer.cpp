@@ -70,9 +70,12 @@ void check_gguf_lora(const ModelSpec& spec, const Method& method, const std::str
     }
   }
   if (problems.empty()) return;
+  const bool mergeable =
+      std::ranges::any_of(spec.tensors, [&](const TensorRef& tensor) { return method.merges(tensor); });
   throw Error(ErrorKind::unsupported,
               fmt::format("{}: a GGUF LoRA cannot hold {}", where, fmt::join(problems, "; ")),
-              "leave that out, or merge: lowrank merge --output FILE.gguf");
+              mergeable ? "leave that out, or merge: lowrank merge --output FILE.gguf"
+                        : "nor can it be merged: " + method.why_not_merged());
 }
 
 GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,

@@ -39,6 +39,7 @@ struct TrainPlan {
   std::map<std::string, Use> uses;   ///< base tensors that are not frozen, by name
   std::vector<std::string> targets;  ///< what is adapted, for people
   int64_t multiply_adds = 0;         ///< for a token, beside those of the base
+  int64_t context_rows = 0;          ///< positions of the context that virtual tokens take in each sequence
 };
 
 /// Where a run stands.
@@ -78,12 +79,17 @@ struct Method : Hooks {
   /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
+  /// True when the model with the values of `initialise` computes what the base computes.
+  virtual bool starts_from_base() const { return true; }
+
   /// True when `merged` changes this tensor.
   virtual bool merges(const TensorRef&) const { return false; }
   /// The tensor with the adapter in it, f32 in its shape; nothing where the method cannot be merged.
   virtual std::optional<at::Tensor> merged(const TensorRef&, const at::Tensor& /*value*/) const {
     return std::nullopt;
   }
+  /// Why `merges` is true for no tensor, for people.
+  virtual std::string why_not_merged() const { return "it changes no weight"; }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
 
@@ -98,6 +104,11 @@ struct Method : Hooks {
   /// What is written beside it, from the tensors of the plan (parameters, then copies): those themselves, but
   /// for methods whose file has another form.
   virtual std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const { return planned; }
+  /// The tensor of that file which an encoder computes from parameters that the file lacks; they then stand
+  /// in a file of their own (peft/encoder_state.h). Empty: there is no encoder.
+  virtual std::string_view encoded_tensor() const { return {}; }
+  /// Before `plan`: the encoder's parameters are lost, so the encoded tensor is itself what trains.
+  virtual void drop_encoder() {}
   /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at
   /// once.
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;

@@ -21,11 +21,17 @@ struct Batch {
   std::vector<int64_t> positions;  ///< [T] position of each token in its own sequence
   std::vector<int64_t> offsets;    ///< [S+1] first row of each sequence, then T
   Targets targets;
-  std::vector<int64_t> examples;  ///< [S] index of each sequence in its data set
+  std::vector<int64_t> examples;      ///< [S] index of each sequence in its data set
+  std::vector<int64_t> prompt_rows;   ///< [S] rows before the completion; empty: all rows are prompt
+  std::vector<int64_t> first_labels;  ///< [S] the first token where it is a target, which only rows put in
+                                      ///< front of it can predict, else `no_target`; empty: it is none
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }
 };
+
+/// The label of a token that is no target.
+inline constexpr int64_t no_target = -100;
 
 /// The id of a row that has no token of the vocabulary (a prompt-tuning row, say).
 inline constexpr int64_t virtual_token = -1;

@@ -137,6 +137,11 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
     }
     batch.offsets.push_back(batch.rows());
     batch.examples.push_back(index);
+    const auto completion =
+        std::ranges::find_if(example.labels, [](int64_t label) { return label != no_target; });
+    const bool labelled = example.label || example.labels.empty();
+    batch.prompt_rows.push_back(labelled ? std::ssize(example.tokens) : completion - example.labels.begin());
+    batch.first_labels.push_back(labelled ? no_target : example.labels.front());
   }
   return batch;
 }

@@ -15,9 +15,6 @@
 
 namespace lowrank {
 
-/// The label of a token that is no target.
-inline constexpr int64_t no_target = -100;
-
 /// A tokenised row. labels[i] is the token itself where it is a target, else `no_target`; the shift by one
 /// position happens when batches are made, as in transformers.
 struct Example {
@@ -58,7 +55,7 @@ void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer&
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options);
 
-/// The examples laid end to end; positions restart with each.
+/// The examples laid end to end; positions restart with each. A completion starts at the first target.
 Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices);
 
 /// Order of `count` examples in an epoch: a function of (seed, epoch) alone, or 0, 1, 2, … without shuffling.

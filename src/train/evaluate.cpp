@@ -49,6 +49,18 @@ TargetLoss labelled(const Model& model, const Context& context, const Hooks& hoo
   return label_loss(model.spec(), scores, context.batch->targets);
 }
 
+/// Targets of each sequence, which a method's layout may have added to; they stand in the sequences' order.
+std::vector<int64_t> targets_of_sequences(const Batch& batch) {
+  if (!batch.targets.values.empty()) return std::vector<int64_t>(batch.sequences(), 1);
+  std::vector<int64_t> counts(batch.sequences());
+  size_t next = 0;
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    for (; next < batch.targets.rows.size() && batch.targets.rows[next] < batch.offsets[s + 1]; ++next)
+      ++counts[s];
+  }
+  return counts;
+}
+
 }  // namespace
 
 double Evaluation::perplexity() const {
@@ -89,11 +101,12 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
                                .nll.to(at::kDouble)
                                .contiguous();
     const double* next = nll.const_data_ptr<double>();
-    for (const int64_t index : indices) {
-      const int64_t targets = examples[index].targets();
+    const std::vector<int64_t> counts = targets_of_sequences(batch);
+    for (size_t s = 0; s < indices.size(); ++s) {
+      const int64_t targets = counts[s];
       const double row = std::accumulate(next, next + targets, 0.0);
-      check(std::isfinite(row), ErrorKind::invalid, "the loss of row {} (line {}) is not finite", index,
-            examples[index].line);
+      check(std::isfinite(row), ErrorKind::invalid, "the loss of row {} (line {}) is not finite", indices[s],
+            examples[indices[s]].line);
       next += targets;
       sum += row;
       result.target_tokens += targets;

@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "peft/adapter_file.h"
+#include "peft/registry.h"
 #include "support/places.h"
 
 namespace lowrank {
@@ -70,6 +72,52 @@ TEST_F(Greedy, SamplingFollowsTheSeedNotTheGrouping) {
     differs |= together[i].tokens != other[i].tokens;
   }
   EXPECT_TRUE(differs);
+}
+
+TEST_F(Greedy, VirtualTokensThatAreTheBeginningGiveTheSameText) {
+  // The rows of the prompts' common beginning as a trained prompt: cache, positions and grouping must follow.
+  const auto path = *test::real_model();
+  const auto checkpoint = Checkpoint::open(path);
+  const std::vector<int64_t> beginning = tokenizer->encode("The old mill stood by the", false);
+  const MethodInfo& info = method_named("prompt_tuning");
+  std::unique_ptr<Method> method = info.make();
+  apply(method->fields(), {{"num_virtual_tokens", beginning.size()}}, "test");
+  const Adapter adapter = make_adapter(info, std::move(method), *checkpoint);
+  at::Tensor rows = adapter.parameters->at("prompt_embeddings").detach();
+  for (size_t i = 0; i < beginning.size(); ++i) {
+    at::Tensor row = rows.narrow(0, static_cast<int64_t>(i), 1);
+    checkpoint->read_rows(*checkpoint->spec().find_tensor("model.embed_tokens.weight"), beginning[i],
+                          beginning[i] + 1, row);
+  }
+  std::vector<std::vector<int64_t>> ends, wholes;
+  for (const char* end : {" river, and the wheel", " road"}) {
+    ends.push_back(tokenizer->encode(end, false));
+    wholes.push_back(beginning);
+    wholes.back().insert(wholes.back().end(), ends.back().begin(), ends.back().end());
+  }
+  GenerationOptions options;
+  options.max_new_tokens = 24;
+  const auto expected_texts = generate(*model, Hooks(), *tokenizer, wholes, options);
+  const auto given = generate(*model, *adapter.method, *tokenizer, ends, options);
+  for (size_t i = 0; i < ends.size(); ++i) EXPECT_EQ(given[i].tokens, expected_texts[i].tokens) << i;
+}
+
+TEST_F(Greedy, ConcatenatedRowsAreDecodedWithoutACache) {
+  const auto checkpoint = Checkpoint::open(*test::real_model());
+  const MethodInfo& info = method_named("pre_layer");
+  std::unique_ptr<Method> method = info.make();
+  apply(method->fields(), {{"num_prefix_tokens", 1}, {"prelayer_mode", "concatenate"}}, "test");
+  const Adapter adapter = make_adapter(info, std::move(method), *checkpoint);
+  adapter.method->initialise(*checkpoint, 3);
+  GenerationOptions options;
+  options.max_new_tokens = 4;
+  const auto together = generate(*model, *adapter.method, *tokenizer, prompts, options);
+  options.batch_size = 1;
+  const auto alone = generate(*model, *adapter.method, *tokenizer, prompts, options);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_FALSE(together[i].tokens.empty());
+    EXPECT_EQ(together[i].tokens, alone[i].tokens);
+  }
 }
 
 TEST(Sampler, CutsFollowTheirDefinitions) {

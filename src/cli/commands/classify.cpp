@@ -44,7 +44,7 @@ int run(const std::vector<std::string>& arguments) {
       "{}: the model has no label head; give --adapter with one that `lowrank train` made from labelled rows",
       session_options.model);
   const Tokenizer tokenizer = load_tokenizer(session_options.model);
-  TextRows rows = read_text_rows(texts, tokenizer, spec.max_positions);
+  TextRows rows = read_text_rows(texts, tokenizer, session.room());
   label_rows(rows.rows, score_texts(*session.model, session.hooks(), rows.ids, texts.batch_size),
              *spec.labels);
   write_rows(rows.rows, texts.output);

@@ -33,7 +33,7 @@ int run(const std::vector<std::string>& arguments) {
   if (pooling != "auto") form.pooling = pooling == "mean" ? Pooling::mean : Pooling::first;
   form.normalised = normalise.value_or(form.normalised);
   const Tokenizer tokenizer = load_tokenizer(session_options.model);
-  TextRows rows = read_text_rows(texts, tokenizer, spec.max_positions);
+  TextRows rows = read_text_rows(texts, tokenizer, session.room());
   const at::Tensor vectors = embed_texts(*session.model, session.hooks(), rows.ids, texts.batch_size, form);
   const auto* values = vectors.const_data_ptr<float>();
   for (size_t i = 0; i < rows.rows.size(); ++i, values += vectors.size(1))

@@ -37,8 +37,13 @@ int run(const std::vector<std::string>& arguments) {
   dataset_options.labels = spec.labels;
   if (spec.labels && dataset_options.max_length == 0) dataset_options.max_length = spec.max_positions;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(session_options.model);
+  const bool shared = session.room() < spec.max_positions;
+  if (shared && (dataset_options.max_length == 0 || dataset_options.max_length > session.room()))
+    dataset_options.max_length = session.room();
   const Dataset dataset =
       load_dataset(data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, dataset_options);
+  if (dataset.truncated > 0)
+    warn("{} rows are cut to {} tokens", dataset.truncated, dataset_options.max_length);
   if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
   const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
   if (json) {

@@ -40,7 +40,9 @@ struct Options {
         field("format", dataset.format, row_format_help),
         field("columns", dataset.columns, columns_help),
         one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
-        limited(field("max_length", dataset.max_length, "tokens a row; 0: the model's context"), 0, 1 << 24),
+        limited(field("max_length", dataset.max_length,
+                      "tokens a row; 0: the model's context, less a method's virtual tokens"),
+                0, 1 << 24),
         field("output", output, "folder for the adapter and the run's records"),
         field("init_adapter", init_adapter, "adapter to start from, with its own options"),
         one_of(
@@ -62,11 +64,14 @@ void tell(const char* what, const Dataset& dataset) {
        dataset.skipped > 0 ? fmt::format(", {} left out for want of a target", dataset.skipped) : "");
 }
 
-Data load_data(const Options& options, const ModelSpec& spec) {
+Data load_data(const Options& options, const ModelSpec& spec, int64_t context_rows) {
   const std::optional<Tokenizer> found = find_tokenizer(options.session.model);
   const Tokenizer* tokenizer = found ? &*found : nullptr;
   DatasetOptions dataset = options.dataset;
-  if (dataset.max_length == 0) dataset.max_length = spec.max_positions;
+  const int64_t room = spec.max_positions - context_rows;
+  check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
+        context_rows, spec.max_positions);
+  if (dataset.max_length == 0 || (context_rows > 0 && dataset.max_length > room)) dataset.max_length = room;
   dataset.labels = spec.labels;
   Data data;
   data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
@@ -109,6 +114,11 @@ void tell_plan(const Adapter& adapter, const ModelSpec& spec) {
       adapter.plan.multiply_adds, spec.multiply_adds(),
       100.0 * static_cast<double>(adapter.plan.multiply_adds) / static_cast<double>(spec.multiply_adds()),
       static_cast<double>(state_bytes(count)) / 1e6);
+  if (adapter.plan.context_rows > 0) {
+    info("virtual tokens take {} of the context's {} positions ({:.2f} %) in each sequence",
+         adapter.plan.context_rows, spec.max_positions,
+         100.0 * static_cast<double>(adapter.plan.context_rows) / static_cast<double>(spec.max_positions));
+  }
 }
 
 void tell_labels(const ModelSpec& spec) {
@@ -159,7 +169,7 @@ int train(Options& options, std::unique_ptr<Method> method) {
                         : load_adapter(options.init_adapter, *checkpoint);
   check_export(options, spec, adapter);
   tell_plan(adapter, spec);
-  const Data data = load_data(options, spec);
+  const Data data = load_data(options, spec, adapter.plan.context_rows);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
@@ -196,6 +206,8 @@ int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<
                                 {"model_parameters", spec.parameters()},
                                 {"multiply_adds_a_token", adapter.plan.multiply_adds},
                                 {"base_multiply_adds_a_token", spec.multiply_adds()},
+                                {"context_rows", adapter.plan.context_rows},
+                                {"context", spec.max_positions},
                                 {"state_bytes", state_bytes(parameter_count(adapter.plan))},
                                 {"targets", adapter.plan.targets}};
   std::cout << out.dump(2) << '\n';

@@ -85,6 +85,8 @@ ModelSpec make_spec(const nlohmann::json& config) {
   spec.config = config;
   spec.layers = c.layers;
   spec.hidden_size = c.hidden;
+  spec.heads = spec.kv_heads = c.heads;
+  spec.head_dim = c.hidden / c.heads;
   spec.vocabulary_size = c.vocabulary;
   spec.max_positions = c.positions;
   spec.tied_head = c.tied;

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+#include "base/rng.h"
+
+namespace lowrank {
+
+/// A prompt that an encoder gives. It is computed once a step; the passes use a detached copy, and the
+/// gradient that they leave there is carried on through the encoder once, whatever the number of
+/// micro-batches.
+class GeneratedPrompt {
+ public:
+  /// Once a step, before its passes.
+  void begin_step(const std::function<at::Tensor()>& encode);
+  /// The detached copy. Errors: invalid before the first step.
+  const at::Tensor& value() const;
+  /// Once a step, after the last backward pass.
+  void end_backward();
+
+ private:
+  at::Tensor encoded_, leaf_;
+};
+
+/// A linear layer of an encoder, y = x W^T + b, started as torch.nn.Linear: both U(-1/sqrt(in), 1/sqrt(in)).
+struct EncoderLinear {
+  at::Tensor weight;  ///< [out, in]
+  at::Tensor bias;    ///< [out]
+
+  at::Tensor operator()(const at::Tensor& x) const;
+  void initialise(Philox& random) const;
+};
+
+/// Fills a tensor with numbers of U(-bound, bound), or of N(0, 1).
+void fill_uniform(const at::Tensor& tensor, double bound, Philox& random);
+void fill_normal(const at::Tensor& tensor, Philox& random);
+
+}  // namespace lowrank

@@ -1,0 +1,167 @@
+// Prefix-layer tuning (PreLayer; Hu et al. 2021, arXiv 2106.09685, section 5.1): l_p special tokens in front
+// of the prompt and l_i between prompt and completion, whose rows are trained in front of every layer.
+//   Theta [L, l_p + l_i, d]; Theta[0] are the rows that enter the first layer.
+//   replace:     after layer l < L-1 the special rows become Theta[l+1]
+//   add:         Theta[l+1] is added to them (scope all: its mean also to every other row)
+//   concatenate: the l_p rows Theta[l+1] are put in front of those of the layers before, so that layer l has
+//                (l+1) l_p rows; the text starts at position L l_p. No infix: rows go in front.
+// They differ from prefix tuning: the rows pass each layer's norm and projections. Theta[0] starts from rows
+// of random tokens and Theta[l] from what the base computes of them there (add: zeros). No program but this
+// one reads the file: `prelayer_embeddings`, peft_type PRE_LAYER.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+
+#include "base/error.h"
+#include "peft/base_activations.h"
+#include "peft/prompt_config.h"
+#include "peft/registry.h"
+#include "peft/target_options.h"
+#include "peft/virtual_tokens.h"
+
+namespace lowrank {
+namespace {
+
+constexpr const char* key = "prelayer_embeddings";
+
+class PreLayer final : public Method {
+ public:
+  std::vector<Field> fields() override {
+    std::vector<Field> fields = mode_fields();
+    fields.insert(
+        fields.begin(),
+        {limited(field("num_prefix_tokens", prefix_, "l_p, rows in front of each sequence"), 0, 1 << 20),
+         limited(field("num_infix_tokens", infix_, "l_i, rows between prompt and completion"), 0, 1 << 20)});
+    fields.push_back(config_.field_of_modules());
+    return fields;
+  }
+
+  TrainPlan plan(const ModelSpec& spec) override {
+    check(prefix_ + infix_ > 0, ErrorKind::invalid,
+          "num_prefix_tokens and num_infix_tokens are both 0: nothing would train");
+    check(!concatenates() || infix_ == 0, ErrorKind::invalid,
+          "prelayer_mode concatenate puts rows in front of the earlier ones, where no infix can be: set "
+          "num_infix_tokens to 0");
+    check(scope_ == "special" || mode_ == "add", ErrorKind::invalid,
+          "prelayer_scope all is for prelayer_mode add; {} has values for special rows alone", mode_);
+    layers_ = spec.layers;
+    width_ = spec.hidden_size;
+    heads_ = spec.heads;
+    TrainPlan plan;
+    plan.parameters.push_back({key, {layers_, prefix_ + infix_, width_}});
+    plan.targets.push_back(fmt::format("{} virtual tokens in {} layers", prefix_ + infix_, layers_));
+    plan.context_rows = concatenates() ? prefix_ * layers_ : prefix_ + infix_;
+    config_.plan(spec, plan);
+    return plan;
+  }
+
+  void bind(const ParameterSet& parameters) override {
+    rows_ = parameters.at(key);
+    config_.bind(parameters);
+  }
+  void initialise(const Checkpoint& base, uint64_t seed) override {
+    const at::NoGradGuard no_grad;
+    Philox random(seed);
+    rows_.copy_(layer_inputs(base, sampled_tokens(prefix_ + infix_, base.spec().vocabulary_size, random)));
+    if (mode_ == "add") rows_.narrow(0, 1, layers_ - 1).zero_();
+    config_.initialise(base, seed);
+  }
+
+  void layout(Batch& batch) const override {
+    insert_virtual_tokens(batch, prefix_, infix_);
+    if (concatenates()) shift_positions(batch, prefix_ * (layers_ - 1));
+  }
+  bool can_cache() const override { return !concatenates(); }
+  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
+    return with_virtual_rows(Hooks::embed(context, embedding), *context.batch, rows_[0]);
+  }
+  Packed layer_end(const Context& context, int layer, Packed hidden) const override {
+    // What the last layer gives for the special rows only predicts.
+    if (layer + 1 >= layers_) return hidden;
+    const at::Tensor next = rows_[layer + 1];
+    if (concatenates()) return concatenated(hidden, next);
+    const at::Tensor sum = hidden.sum();
+    if (mode_ == "replace")
+      return {with_virtual_rows(sum, *context.batch, next), {}, std::move(hidden.geometry)};
+    const at::Tensor elsewhere = scope_ == "all" ? next.mean(0) : at::Tensor();
+    const at::Tensor added = spread_virtual_rows(*context.batch, next, elsewhere);
+    return {sum + added.to(sum.scalar_type()), {}, std::move(hidden.geometry)};
+  }
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
+    const auto value = config_.saved().value(tensor);
+    return value ? *value : Hooks::weight(context, tensor);
+  }
+
+  bool starts_from_base() const override { return false; }
+  std::string why_not_merged() const override {
+    return "its rows stand among the hidden states, and no weight holds them";
+  }
+  LowRankForm low_rank_form() const override {
+    return {{}, {fmt::format("rows of {} virtual tokens in every layer", prefix_ + infix_)}};
+  }
+
+  nlohmann::json config() const override {
+    nlohmann::json config = config_.write("PRE_LAYER", prefix_ + infix_, width_, heads_);
+    config["num_prefix_tokens"] = prefix_;
+    config["num_infix_tokens"] = infix_;
+    config["prelayer_mode"] = mode_;
+    config["prelayer_scope"] = scope_;
+    return config;
+  }
+  void read_config(const nlohmann::json& config, const std::string& where) override {
+    config_.read(config, where);
+    prefix_ = read_count(config, "num_prefix_tokens", 0, where);
+    infix_ = read_count(config, "num_infix_tokens", 0, where);
+    apply(mode_fields(),
+          given_values(config, {{"prelayer_mode", "prelayer_mode"}, {"prelayer_scope", "prelayer_scope"}}),
+          where);
+  }
+
+ private:
+  std::vector<Field> mode_fields() {
+    return {
+        one_of(field("prelayer_mode", mode_, "what becomes of the special rows after a layer"),
+               {"replace", "add", "concatenate"}),
+        one_of(field("prelayer_scope", scope_, "of mode add: special rows, or the mean also to the others"),
+               {"special", "all"})};
+  }
+  bool concatenates() const { return mode_ == "concatenate"; }
+
+  Packed concatenated(const Packed& hidden, const at::Tensor& next) const {
+    Geometry wider = with_rows_in_front(hidden.geometry, prefix_);
+    const at::Tensor sum = hidden.sum();
+    const at::Tensor front = next.to(sum.scalar_type());
+    std::vector<at::Tensor> pieces;
+    for (size_t s = 0; s + 1 < hidden.geometry.offsets.size(); ++s) {
+      const int64_t begin = hidden.geometry.offsets[s];
+      pieces.push_back(front);
+      pieces.push_back(sum.narrow(0, begin, hidden.geometry.offsets[s + 1] - begin));
+    }
+    return {at::cat(pieces), {}, std::move(wider)};
+  }
+
+  int64_t prefix_ = 8, infix_ = 0, layers_ = 0, width_ = 0, heads_ = 0;
+  std::string mode_ = "replace", scope_ = "special";
+  PromptConfig config_;
+  at::Tensor rows_;  ///< Theta [L, l_p + l_i, d]
+};
+
+std::unique_ptr<Method> make() {
+  return std::make_unique<PreLayer>();
+}
+
+bool reads(const nlohmann::json& config) {
+  return config.value("peft_type", "") == "PRE_LAYER";
+}
+
+}  // namespace
+
+extern const MethodInfo pre_layer_method;
+const MethodInfo pre_layer_method{"pre_layer",
+                                  "Hu et al. 2021, arXiv 2106.09685, section 5.1",
+                                  "trained rows of special tokens in front of every layer",
+                                  1e-2,
+                                  make,
+                                  reads};
+
+}  // namespace lowrank
