@@ -52,6 +52,25 @@ TEST_F(Program, DryRunNeedsOnlyAConfiguration) {
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["trained_parameters"].get<int>(), 2 * 2 * (64 + 48));
 }
 
+TEST_F(Program, VirtualTokensTakeTheirPlaceInTheContext) {
+  const test::Outcome planned =
+      succeeds("train --dry-run --model " + model() + " --method prompt_tuning --num-virtual-tokens 7");
+  EXPECT_EQ(nlohmann::json::parse(planned.out)["context_rows"], 7);
+  EXPECT_NE(planned.err.find("virtual tokens take 7 of the context's 256 positions"), std::string::npos);
+  std::string ids = "1";
+  for (int i = 1; i < 256; ++i) ids += ",2";
+  const auto data = write("rows.jsonl", "{\"input_ids\":[" + ids + "]}\n");
+  succeeds(train(data, "--method prompt_tuning --num-virtual-tokens 7"));
+  // 249 tokens are left of the row, and the first is a target, too.
+  const std::string evaluation =
+      "evaluate --json --model " + model() + " --data " + data.string() + " --adapter " + out().string();
+  EXPECT_EQ(nlohmann::json::parse(succeeds(evaluation).out)["target_tokens"], 249);
+  std::filesystem::remove_all(out());
+  refused(train(data, "--method pre_layer --num-prefix-tokens 300"), "fill the model's context of 256");
+  refused(train(data, "--method prefix_tuning --export gguf-lora"),
+          "a GGUF LoRA cannot hold 20 keys and values");
+}
+
 TEST_F(Program, ExportsAnAdapterAndReadsItBack) {
   const auto data = write("rows.jsonl", rows);
   const test::Outcome trained =
