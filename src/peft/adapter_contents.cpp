@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "peft/adapterhub_file.h"
 #include "peft/gguf_lora.h"
 #include "peft/low_rank_config.h"
 #include "peft/mlx_adapter.h"
@@ -27,8 +28,7 @@ AdapterContents read_peft_folder(const std::filesystem::path& folder) {
   contents.config_name = config.string();
   contents.tensors_name = tensors.string();
   contents.config = read_json_file(config, max_config_bytes);
-  contents.file = std::make_shared<const SafetensorsFile>(SafetensorsFile::open(tensors));
-  for (const StoredTensor& tensor : contents.file->tensors()) contents.tensors[tensor.name] = tensor;
+  contents.add(tensors, {});
   return contents;
 }
 
@@ -66,6 +66,13 @@ const StoredTensor* AdapterContents::find(std::string_view name) const {
   return found == tensors.end() ? nullptr : &found->second;
 }
 
+void AdapterContents::add(const std::filesystem::path& path,
+                          const std::function<std::string(const std::string&)>& rename) {
+  files.push_back(std::make_shared<const SafetensorsFile>(SafetensorsFile::open(path)));
+  for (const StoredTensor& tensor : files.back()->tensors())
+    tensors[rename ? rename(tensor.name) : tensor.name] = tensor;
+}
+
 AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec& spec) {
   if (std::filesystem::is_regular_file(path)) {
     check(path.extension() == ".gguf", ErrorKind::unsupported,
@@ -76,7 +83,8 @@ AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec&
         path.string());
   const bool mlx = std::filesystem::exists(path / mlx_tensors_name) &&
                    !std::filesystem::exists(path / "adapter_model.safetensors");
-  return mlx ? read_mlx_adapter(path, spec) : read_peft_folder(path);
+  if (mlx) return read_mlx_adapter(path, spec);
+  return is_adapterhub_folder(path) ? read_adapterhub_folder(path, spec) : read_peft_folder(path);
 }
 
 AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const ModelSpec& spec, bool tied,

@@ -23,9 +23,6 @@
 namespace lowrank {
 namespace {
 
-constexpr const char* config_name = "adapter_config.json";
-constexpr const char* tensors_name = "adapter_model.safetensors";
-
 /// The shape of each tensor that the file must have.
 std::vector<std::pair<std::string, std::vector<int64_t>>> expected_tensors(const TrainPlan& plan) {
   std::vector<std::pair<std::string, std::vector<int64_t>>> expected;
@@ -165,7 +162,7 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, 
   method->read_config(contents.config, contents.config_name);
   Adapter adapter = make_adapter(info, std::move(method), base, type);
   check_fits(differences(contents, adapter.plan, base.spec()), contents.tensors_name,
-             "adapter_config.json and the base model");
+             fmt::format("{} and the base model", adapter.method->files().config));
   read_values(contents, adapter);
   check_copies(contents, adapter);
   check_base_copies(contents, base);
@@ -183,30 +180,39 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter) {
   return adapter.method->file_tensors(std::move(planned));
 }
 
-void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
-  std::vector<StoredTensor> tensors;
+void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
+                         const nlohmann::json& config, const std::vector<FileTensor>& tensors) {
+  std::vector<StoredTensor> stored;
   std::vector<at::Tensor> values;
-  for (const FileTensor& tensor : file_tensors(adapter)) {
+  for (const FileTensor& tensor : tensors) {
     values.push_back(tensor.value.to(at::kFloat).contiguous());
     const std::span<const float> data(values.back().const_data_ptr<float>(), values.back().numel());
     check(std::ranges::all_of(data, [](float value) { return std::isfinite(value); }), ErrorKind::invalid,
           "{}: not written, {} holds values that are not finite", folder.string(), tensor.name);
-    tensors.push_back({tensor.name, DType::f32, tensor.value.sizes().vec(), std::as_bytes(data)});
+    stored.push_back({tensor.name, DType::f32, tensor.value.sizes().vec(), std::as_bytes(data)});
   }
   std::filesystem::create_directories(folder);
-  nlohmann::json config = adapter.method->config();
-  config["base_model_name_or_path"] = base;
-  config["task_type"] = "CAUSAL_LM";
-  config["inference_mode"] = true;
-  config["peft_version"] = "0.21.2";
-  config["revision"] = nullptr;
-  config["auto_mapping"] = nullptr;
-  write_safetensors(folder / tensors_name, tensors);
-  write_file_atomically(folder / config_name, config.dump(2) + "\n");
+  write_safetensors(folder / files.tensors, stored);
+  write_file_atomically(folder / files.config, config.dump(2) + "\n");
 }
 
-int64_t adapter_file_size(const std::filesystem::path& folder) {
-  return static_cast<int64_t>(std::filesystem::file_size(folder / tensors_name));
+void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+  const AdapterFiles files = adapter.method->files();
+  nlohmann::json config = adapter.method->config();
+  config[std::string(files.base_key)] = base;
+  if (files.peft) {
+    config["task_type"] = "CAUSAL_LM";
+    config["inference_mode"] = true;
+    config["peft_version"] = "0.21.2";
+    config["revision"] = nullptr;
+    config["auto_mapping"] = nullptr;
+  }
+  adapter.method->save_beside(folder, base);
+  write_adapter_files(folder, files, config, file_tensors(adapter));
+}
+
+int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter) {
+  return static_cast<int64_t>(std::filesystem::file_size(folder / adapter.method->files().tensors));
 }
 
 }  // namespace lowrank

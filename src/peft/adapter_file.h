@@ -30,21 +30,26 @@ std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan);
 Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
-/// Reads an adapter: a folder as PEFT writes it (adapter_config.json and adapter_model.safetensors), a folder
-/// of mlx-lm, or a GGUF LoRA. Strict: missing, unexpected and misshapen tensors and values that are not
-/// finite are reported all at once, with the nearest names. The base's own embedding or head, which PEFT may
-/// put into the file, must equal the base's. Errors: not_found, corrupt, invalid, unsupported.
+/// Reads an adapter: a folder as PEFT writes it (adapter_config.json and adapter_model.safetensors), one of
+/// AdapterHub or mlx-lm, or a GGUF LoRA. Strict: missing, unexpected and misshapen tensors and values that
+/// are not finite are reported all at once, with the nearest names. The base's own embedding or head, which
+/// PEFT may put into the file, must equal the base's. Errors: not_found, corrupt, invalid, unsupported.
 Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
 /// The tensors that `save_adapter` writes.
 std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
-/// Writes the two files; each appears when it is complete. `base`: what base_model_name_or_path will say.
-/// Errors: io; invalid when a value is not finite.
+/// Writes an adapter's two files; each appears when it is complete. Errors: io; invalid when a value is not
+/// finite.
+void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
+                         const nlohmann::json& config, const std::vector<FileTensor>& tensors);
+
+/// The same for an adapter with all that belongs to it. `base`: what the configuration will call the base
+/// model.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
-/// The bytes of adapter_model.safetensors, for sizes that are told to people.
-int64_t adapter_file_size(const std::filesystem::path& folder);
+/// The bytes of the tensors' file that was written for `adapter`, for sizes that are told to people.
+int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter);
 
 }  // namespace lowrank

@@ -21,8 +21,8 @@ MergePlan merge_plan(const Checkpoint& base, const Method& method) {
     plan.outputs.push_back({&tensor, &source, changed});
     plan.changed += changed != nullptr;
   }
-  check(plan.changed > 0, ErrorKind::unsupported,
-        "the adapter's method changes no weight, so it cannot be merged");
+  check(plan.changed > 0, ErrorKind::unsupported, "the adapter cannot be merged: {}",
+        method.why_not_merged());
   return plan;
 }
 
