@@ -26,8 +26,10 @@ demo: all  ## fine-tune SmolLM2 on this machine's package lists (about 6 minutes
 
 test: deps configure  ## all tests
 	@tools/setup model
+	@tools/setup minilm
 	cmake --build $(BUILD) -j $(JOBS)
-	LOWRANK_MODEL="$$(tools/setup path model)" ctest --test-dir $(BUILD) --output-on-failure
+	LOWRANK_MODEL="$$(tools/setup path model)" LOWRANK_MINILM="$$(tools/setup path minilm)" \
+	  ctest --test-dir $(BUILD) --output-on-failure
 
 check:  ## format, tidy on changed files, layers, sizes, docs; warnings are errors
 	@tools/check

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/arguments.h"
+#include "peft/adapter_labels.h"
 
 namespace lowrank {
 
@@ -24,10 +25,11 @@ std::vector<Field> SessionOptions::fields() {
   };
 }
 
-std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options) {
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
+                                             const std::optional<LabelSet>& labels) {
   require({{"--model", &options.model}});
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
-  return Checkpoint::open(options.model);
+  return Checkpoint::open(options.model, labels);
 }
 
 at::ScalarType compute_type(const SessionOptions& options) {
@@ -54,7 +56,7 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
 
 Session open_session(const SessionOptions& options, const std::string& adapter) {
   Session session;
-  session.checkpoint = open_model(options);
+  session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
   if (!adapter.empty()) session.adapter = load_adapter(adapter, *session.checkpoint);
   session.model =
       load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);

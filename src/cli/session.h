@@ -28,7 +28,8 @@ struct SessionOptions {
 };
 
 /// Opens the model's files. Errors: as Checkpoint::open; a missing --model.
-std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options);
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
+                                             const std::optional<LabelSet>& labels = std::nullopt);
 
 /// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,

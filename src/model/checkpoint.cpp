@@ -9,8 +9,10 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/rng.h"
 #include "formats/block_formats.h"
 #include "kernels/nf4.h"
+#include "model/label_config.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -26,7 +28,7 @@ struct Opened {
 };
 
 /// Everything but the tensors of a folder.
-Opened open_description(const std::filesystem::path& path) {
+Opened open_description(const std::filesystem::path& path, const std::optional<LabelSet>& labels) {
   check(std::filesystem::exists(path), ErrorKind::not_found, "{}: no such file or folder", path.string());
   Opened opened;
   nlohmann::json config;
@@ -45,6 +47,12 @@ Opened open_description(const std::filesystem::path& path) {
     opened.family = &family_of_gguf(*architecture, where);
     config = opened.family->config_from_gguf(*opened.gguf);
   }
+  if (labels) {
+    check(!opened.family->classifier.empty(), ErrorKind::unsupported,
+          "{}: rows with labels need an encoder such as BERT; the family {} has no label head", where,
+          opened.family->name);
+    set_labels(config, *labels, opened.family->classifier);
+  }
   try {
     opened.spec = opened.family->spec(config);
   } catch (const Error& error) {
@@ -57,7 +65,8 @@ Opened open_description(const std::filesystem::path& path) {
 /// Tensors that some exporters write and that are computed from the configuration.
 bool is_recomputed(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
-         name.ends_with(".masked_bias") || name == "rope_freqs.weight";
+         name.ends_with(".masked_bias") || name.ends_with("embeddings.position_ids") ||
+         name == "rope_freqs.weight";
 }
 
 /// Values [first, first + count) of a stored row, converted to `type`. Block formats: whole blocks only.
@@ -125,12 +134,13 @@ int64_t rotary_row(int64_t row, int64_t rows, int64_t heads) {
   return head * head_dim + 2 * (within % (head_dim / 2)) + within / (head_dim / 2);
 }
 
-ModelSpec read_spec(const std::filesystem::path& path) {
-  return open_description(path).spec;
+ModelSpec read_spec(const std::filesystem::path& path, const std::optional<LabelSet>& labels) {
+  return open_description(path, labels).spec;
 }
 
-std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
-  Opened opened = open_description(path);
+std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& path,
+                                                   const std::optional<LabelSet>& labels) {
+  Opened opened = open_description(path, labels);
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path;
   checkpoint->family_ = opened.family;
@@ -141,6 +151,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
     checkpoint->nf4_ = nf4_tensors(*checkpoint->safetensors_, path.string());
   }
   checkpoint->check_tensors();
+  checkpoint->train_new_layers();
   return checkpoint;
 }
 
@@ -162,7 +173,9 @@ void Checkpoint::check_tensors() const {
   }
   for (const StoredTensor& stored : gguf_ ? gguf_->tensors() : safetensors_->tensors()) {
     const bool beside = !nf4_.empty() && is_nf4_part(stored.name);
-    if (!known.contains(stored.name) && !is_recomputed(stored.name) && !beside)
+    const bool ignored = std::ranges::any_of(
+        spec_.ignored, [&](const std::string& prefix) { return stored.name.starts_with(prefix); });
+    if (!known.contains(stored.name) && !is_recomputed(stored.name) && !beside && !ignored)
       problems.push_back("unexpected " + stored.name);
   }
   if (problems.empty()) return;
@@ -174,13 +187,27 @@ void Checkpoint::check_tensors() const {
        fmt::join(problems, "; "), more);
 }
 
+void Checkpoint::train_new_layers() {
+  for (const TensorRef& tensor : spec_.tensors) {
+    if (!tensor.start_deviation || !tensor.is_weight() || find(tensor)) continue;
+    const std::string path = fmt::format(".{}.", tensor.module_name());
+    const bool trains = std::ranges::any_of(spec_.head_modules, [&](const std::string& name) {
+      return path.find("." + name + ".") != std::string::npos;
+    });
+    if (!trains) spec_.head_modules.emplace_back(tensor.module_name());
+  }
+}
+
 const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
   if (gguf_) return gguf_->find_tensor(tensor.gguf_name);
-  const StoredTensor* stored = safetensors_->find(tensor.name);
-  const bool shortened =
-      !stored && !spec_.optional_prefix.empty() && tensor.name.starts_with(spec_.optional_prefix);
-  return shortened ? safetensors_->find(std::string_view(tensor.name).substr(spec_.optional_prefix.size()))
-                   : stored;
+  const size_t prefix = tensor.name.starts_with(spec_.optional_prefix) ? spec_.optional_prefix.size() : 0;
+  for (const std::string_view name : {std::string_view(tensor.name), std::string_view(tensor.legacy_name)}) {
+    if (name.empty()) continue;
+    const StoredTensor* stored = safetensors_->find(name);
+    if (!stored && prefix > 0) stored = safetensors_->find(name.substr(prefix));
+    if (stored) return stored;
+  }
+  return nullptr;
 }
 
 const StoredNf4* Checkpoint::nf4(const TensorRef& tensor) const {
@@ -197,7 +224,10 @@ const TensorRef& Checkpoint::source(const TensorRef& tensor) const {
 
 void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, at::Tensor& out) const {
   const StoredTensor* stored = find(tensor);
-  check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}", path_.string(), tensor.name);
+  check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}{}", path_.string(), tensor.name,
+        tensor.start_deviation
+            ? "; a head that is new must be trained (--modules-to-save), or come with --adapter"
+            : "");
   const int64_t rows = tensor.shape[0];
   const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
   if (const StoredNf4* four_bit = nf4(tensor)) {
@@ -219,6 +249,17 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
 void Checkpoint::forget_pages() const {
   if (gguf_) gguf_->forget_pages();
   if (safetensors_) safetensors_->forget_pages();
+}
+
+at::Tensor Checkpoint::start(const TensorRef& tensor, uint64_t seed) const {
+  const TensorRef& from = source(tensor);
+  if (find(from) || !from.start_deviation) return read(from, at::kFloat);
+  at::Tensor values = at::empty(from.shape, at::kFloat);
+  Philox random(derive_seed(seed, static_cast<uint64_t>(&from - spec_.tensors.data())));
+  const auto deviation = static_cast<float>(*from.start_deviation);
+  auto* out = values.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < values.numel(); ++i) out[i] = deviation * random.normal();
+  return values;
 }
 
 at::Tensor Checkpoint::read(const TensorRef& tensor, at::ScalarType type) const {

@@ -25,7 +25,10 @@ class Checkpoint {
   /// Opens a folder with config.json and safetensors, or a GGUF file. Errors: not_found, corrupt; unsupported
   /// for an architecture without a family (the message lists the known ones); invalid when tensors are
   /// missing, unexpected or misshapen (all named at once).
-  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+  /// `labels`: of the label head that the model is to have. Errors: also unsupported for a family without
+  /// one.
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path,
+                                                const std::optional<LabelSet>& labels = std::nullopt);
 
   const std::filesystem::path& path() const { return path_; }
   const FamilyInfo& family() const { return *family_; }
@@ -50,6 +53,10 @@ class Checkpoint {
   /// The whole tensor, in its shape.
   at::Tensor read(const TensorRef& tensor, at::ScalarType type) const;
 
+  /// The value that training of a tensor starts from, f32 in its shape: that of its source, or where a new
+  /// head is absent N(0, start_deviation^2), a function of the seed and the tensor.
+  at::Tensor start(const TensorRef& tensor, uint64_t seed) const;
+
   /// Gives back the memory of the file's pages that were read; for the end of loading, when the weights are
   /// packed.
   void forget_pages() const;
@@ -57,6 +64,8 @@ class Checkpoint {
  private:
   Checkpoint() = default;
   void check_tensors() const;
+  /// Adds layers of a label head that the folder lacks to those that train whole.
+  void train_new_layers();
 
   std::filesystem::path path_;
   const FamilyInfo* family_ = nullptr;
@@ -82,6 +91,6 @@ std::vector<int64_t> folder_shape(const TensorRef& tensor);
 
 /// The configuration alone (config.json of a folder, or the metadata of a GGUF file), for runs that need no
 /// weights.
-ModelSpec read_spec(const std::filesystem::path& path);
+ModelSpec read_spec(const std::filesystem::path& path, const std::optional<LabelSet>& labels = std::nullopt);
 
 }  // namespace lowrank

@@ -1,7 +1,11 @@
 #include "model/model.h"
 
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+
+#include "base/error.h"
+#include "kernels/label_loss.h"
 
 namespace lowrank {
 namespace {
@@ -27,14 +31,36 @@ at::Tensor hidden_rows(const Packed& hidden, std::span<const int64_t> rows) {
   return at::tensor(moved, at::kLong);
 }
 
+/// The hidden state of each sequence's first row, [S, d].
+at::Tensor first_states(const Packed& hidden, const Batch& batch) {
+  const std::span<const int64_t> first(batch.offsets.data(), batch.offsets.size() - 1);
+  return hidden.stream.index_select(0, hidden_rows(hidden, first));
+}
+
 }  // namespace
+
+const Head& Model::head() const {
+  fail(ErrorKind::unsupported, "a model of the family {} predicts no next token", spec().family);
+}
+
+at::Tensor Model::label_scores(const Context&, const Hooks&, const at::Tensor&) const {
+  fail(ErrorKind::unsupported, "a model of the family {} has no label head here", spec().family);
+}
 
 TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks) {
   const Targets& targets = context.batch->targets;
+  if (model.spec().labels) return label_loss(model.spec(), sequence_scores(model, context, hooks), targets);
   const Packed hidden = model.forward(context, hooks, nullptr);
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
                      head_patches(model, context, hooks));
+}
+
+TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets) {
+  const at::Tensor values = at::tensor(targets.values, scores.scalar_type());
+  const at::Tensor weights = at::tensor(targets.weights, scores.scalar_type());
+  return spec.task == Task::classification ? class_loss(scores, values.to(at::kLong), weights)
+                                           : value_loss(scores, values, weights);
 }
 
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,
@@ -42,6 +68,28 @@ at::Tensor batch_logits(const Model& model, const Context& context, const Hooks&
   const Packed hidden = model.forward(context, hooks, cache);
   const at::Tensor chosen = hidden.stream.index_select(0, hidden_rows(hidden, rows));
   return head_logits(chosen, weight_of(model.head(), context, hooks), head_patches(model, context, hooks));
+}
+
+at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks) {
+  const Packed hidden = model.forward(context, hooks, nullptr);
+  return model.label_scores(context, hooks, first_states(hidden, *context.batch));
+}
+
+at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,
+                               Pooling pooling) {
+  const Batch& batch = *context.batch;
+  const Packed hidden = model.forward(context, hooks, nullptr);
+  const at::ScalarType type = hidden.stream.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  if (pooling == Pooling::first) return first_states(hidden, batch).to(type);
+  std::vector<at::Tensor> means;
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    std::vector<int64_t> rows;
+    for (int64_t row = batch.offsets[s]; row < batch.offsets[s + 1]; ++row) {
+      if (batch.tokens[row] != virtual_token) rows.push_back(row);
+    }
+    means.push_back(hidden.stream.index_select(0, hidden_rows(hidden, rows)).to(type).mean(0));
+  }
+  return at::stack(means);
 }
 
 }  // namespace lowrank

@@ -30,23 +30,45 @@ struct LoadOptions {
   Use use_of(const TensorRef& tensor) const { return use ? use(tensor) : Use::frozen; }
 };
 
-/// A causal language model of some family.
+/// A model of some family: a causal language model, or an encoder with or without a label head.
 struct Model {
   virtual ~Model() = default;
   virtual const ModelSpec& spec() const = 0;
   virtual const Embedding& embedding() const = 0;
-  virtual const Head& head() const = 0;
+  /// The head of a causal language model. Errors: unsupported for others.
+  virtual const Head& head() const;
 
-  /// The batch's last hidden state after the final norm, [T', d] in the compute type. The batch has been
+  /// The batch's last hidden state after the final norm, [T', d] in the compute type (of an encoder in the
+  /// stream's type). The batch has been
   /// through `hooks.layout`. With a cache, the new rows' keys and values are appended to it.
   virtual Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
+
+  /// What the label head says of the first row of each sequence in the last hidden state: [S, d] -> [S,
+  /// outputs] in the same type. Errors: unsupported for models without one.
+  virtual at::Tensor label_scores(const Context& context, const Hooks& hooks,
+                                  const at::Tensor& first_rows) const;
 };
 
-/// Sum over the batch's targets of weight * negative log-likelihood, and each target's own value.
+/// Sum over the batch's targets of weight * negative log-likelihood (of values: squared error), and each
+/// target's own value.
 TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks);
+
+/// The same from what the label head said of the batch's sequences, [S, outputs].
+TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets);
 
 /// Logits (f32) of the given rows of the batch: [rows.size(), vocabulary].
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,
                         std::span<const int64_t> rows, KvCache* cache);
+
+/// What the label head says of each sequence: [S, outputs], f32 (f64 in f64 models).
+at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks);
+
+/// How a text's hidden states become one vector.
+enum class Pooling { mean, first };
+
+/// The last hidden states of each sequence as one: their mean over its tokens, or the first, [S, d], f32 (f64
+/// in f64 models).
+at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,
+                               Pooling pooling);
 
 }  // namespace lowrank

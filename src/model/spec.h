@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "text/labels.h"
 
 namespace lowrank {
 
@@ -22,7 +25,16 @@ enum class Role {
   up,
   down,
   norm,
+  pooler,  ///< what a label head sees of a text
   head,
+};
+
+/// What a model predicts.
+enum class Task {
+  causal_lm,       ///< each next token
+  classification,  ///< the class of a text
+  regression,      ///< a value of a text
+  embedding,       ///< nothing: its hidden states are the result
 };
 
 /// A tensor of the base model: one row of a family's weight table.
@@ -32,10 +44,13 @@ struct TensorRef {
   std::vector<int64_t> shape;  ///< outermost first; a matrix is {out, in}
   int layer = -1;              ///< -1 outside the layers
   Role role = Role::norm;
-  int64_t rotary_heads = 0;  ///< > 0: GGUF stores the rows of so many heads in llama.cpp's rotary order
-  bool optional = false;     ///< absent in some checkpoints (a tied head)
-  double gguf_offset = 0;    ///< GGUF stores the values plus this
-  bool transposed = false;   ///< folders store the matrix as {in, out}
+  int64_t rotary_heads = 0;      ///< > 0: GGUF stores the rows of so many heads in llama.cpp's rotary order
+  bool optional = false;         ///< absent in some checkpoints (a tied head)
+  double gguf_offset = 0;        ///< GGUF stores the values plus this
+  bool transposed = false;       ///< folders store the matrix as {in, out}
+  std::string legacy_name = {};  ///< in old folders; empty: none
+  /// Of a head that may be new: standard deviation of its values where the folder lacks it.
+  std::optional<double> start_deviation = {};
 
   /// The name without its last part.
   std::string_view module_name() const { return std::string_view(name).substr(0, name.rfind('.')); }
@@ -71,8 +86,12 @@ struct ModelSpec {
   int64_t hidden_size = 0;
   int64_t vocabulary_size = 0;
   int64_t max_positions = 0;
-  bool tied_head = false;       ///< the head is the embedding's matrix
-  std::string optional_prefix;  ///< of names, which some folders leave out
+  Task task = Task::causal_lm;
+  std::optional<LabelSet> labels;         ///< of a label head
+  std::vector<std::string> head_modules;  ///< names that PEFT saves whole for this task; not all need exist
+  std::vector<std::string> ignored;       ///< beginnings of tensors' names that this task leaves alone
+  bool tied_head = false;                 ///< the head is the embedding's matrix
+  std::string optional_prefix;            ///< of names, which some folders leave out
   BranchNames branch_names;
   std::vector<TensorRef> tensors;
   std::vector<Module> modules;

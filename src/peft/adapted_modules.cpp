@@ -18,6 +18,7 @@ void AdaptedModules::plan(const ModelSpec& spec, TrainPlan& plan) {
   modules_.clear();
   by_name_.clear();
   targets.resolve(spec, default_roles);
+  modules_to_save = with_head(spec, modules_to_save);
   for (const Module* module : select_modules(spec, targets.targets())) {
     if (is_saved_whole(module->name, modules_to_save)) continue;
     check(module->is_linear(), ErrorKind::unsupported,

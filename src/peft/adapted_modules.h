@@ -30,7 +30,7 @@ class AdaptedModules {
   /// Adds the modules that train whole and the biases (`biases_to_train`), after the method's own parameters.
   void plan_saved(const ModelSpec& spec, TrainPlan& plan, const std::string& biases = "none");
   void bind(const ParameterSet& parameters) { saved_.bind(parameters); }
-  void initialise(const Checkpoint& base) const { saved_.initialise(base); }
+  void initialise(const Checkpoint& base, uint64_t seed) const { saved_.initialise(base, seed); }
 
   const std::vector<const Module*>& modules() const { return modules_; }
   /// The place of a module among them; nothing: it is not adapted.

@@ -18,6 +18,7 @@
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
 #include "peft/adapter_contents.h"
+#include "peft/adapter_labels.h"
 #include "peft/registry.h"
 
 namespace lowrank {
@@ -46,6 +47,11 @@ const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
   return nullptr;
 }
 
+/// What PEFT writes beside a whole head with bias "all", to no effect.
+bool is_useless(std::string_view name) {
+  return name.ends_with(".original_module.bias") || name.ends_with(".modules_to_save.bias");
+}
+
 std::vector<std::string> differences(const AdapterContents& contents, const TrainPlan& plan,
                                      const ModelSpec& model) {
   const auto expected = expected_tensors(plan);
@@ -71,22 +77,22 @@ std::vector<std::string> differences(const AdapterContents& contents, const Trai
   }
   std::ranges::sort(wanted);
   for (const std::string& name : found) {
-    if (std::ranges::binary_search(wanted, name) || base_copy(name, model)) continue;
+    if (std::ranges::binary_search(wanted, name) || base_copy(name, model) || is_useless(name)) continue;
     problems.push_back("unexpected " + name + near(name, wanted));
   }
   return problems;
 }
 
-void read_values(const AdapterContents& contents, Adapter& adapter) {
+void read_values(const AdapterContents& contents, const TrainPlan& plan, const ParameterSet& parameters) {
   const at::NoGradGuard no_grad;
   std::vector<std::string> broken;
-  for (const ParameterSpec& spec : adapter.plan.parameters) {
+  for (const ParameterSpec& spec : plan.parameters) {
     const StoredTensor& tensor = *contents.find(spec.name);
     std::vector<float> values(count_of(spec));
     expand(tensor.dtype, tensor.bytes, values);
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
       broken.push_back(spec.name);
-    at::Tensor parameter = adapter.parameters->at(spec.name);
+    at::Tensor parameter = parameters.at(spec.name);
     parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
   }
   check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", contents.tensors_name,
@@ -100,9 +106,9 @@ at::Tensor values_of(const StoredTensor& tensor) {
 }
 
 /// Tensors that repeat a parameter must repeat it exactly.
-void check_copies(const AdapterContents& contents, const Adapter& adapter) {
-  for (const ParameterCopy& copy : adapter.plan.copies) {
-    const at::Tensor source = adapter.parameters->at(copy.of).detach().to(at::kFloat);
+void check_copies(const AdapterContents& contents, const TrainPlan& plan, const ParameterSet& parameters) {
+  for (const ParameterCopy& copy : plan.copies) {
+    const at::Tensor source = parameters.at(copy.of).detach().to(at::kFloat);
     check(at::equal(values_of(*contents.find(copy.name)), copy.transposed ? source.t() : source),
           ErrorKind::unsupported, "{}: {} differs from {}, to which it is tied", contents.tensors_name,
           copy.name, copy.of);
@@ -128,7 +134,7 @@ void check_base_copies(const AdapterContents& contents, const Checkpoint& base) 
 }  // namespace
 
 Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec) {
-  Adapter adapter{&info, std::move(method), {}, nullptr};
+  Adapter adapter{&info, std::move(method), {}, nullptr, spec.labels};
   adapter.plan = adapter.method->plan(spec);
   return adapter;
 }
@@ -161,12 +167,18 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, 
   std::unique_ptr<Method> method = info.make();
   method->read_config(contents.config, contents.config_name);
   Adapter adapter = make_adapter(info, std::move(method), base, type);
-  check_fits(differences(contents, adapter.plan, base.spec()), contents.tensors_name,
-             fmt::format("{} and the base model", adapter.method->files().config));
-  read_values(contents, adapter);
-  check_copies(contents, adapter);
+  load_parameters(contents, adapter.plan, base.spec(), *adapter.parameters);
   check_base_copies(contents, base);
   return adapter;
+}
+
+void load_parameters(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec,
+                     const ParameterSet& parameters) {
+  const std::string config = std::filesystem::path(contents.config_name).filename().string();
+  check_fits(differences(contents, plan, spec), contents.tensors_name,
+             fmt::format("{} and the base model", config));
+  read_values(contents, plan, parameters);
+  check_copies(contents, plan, parameters);
 }
 
 std::vector<FileTensor> file_tensors(const Adapter& adapter) {
@@ -201,7 +213,7 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
   nlohmann::json config = adapter.method->config();
   config[std::string(files.base_key)] = base;
   if (files.peft) {
-    config["task_type"] = "CAUSAL_LM";
+    config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
     config["inference_mode"] = true;
     config["peft_version"] = "0.21.2";
     config["revision"] = nullptr;
@@ -209,6 +221,7 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
   }
   adapter.method->save_beside(folder, base);
   write_adapter_files(folder, files, config, file_tensors(adapter));
+  if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
 }
 
 int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter) {

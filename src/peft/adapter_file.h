@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "peft/method.h"
@@ -9,12 +10,15 @@
 
 namespace lowrank {
 
+struct AdapterContents;
+
 /// A method with its parameters on one model.
 struct Adapter {
   const MethodInfo* info = nullptr;
   std::unique_ptr<Method> method;
   TrainPlan plan;
   std::unique_ptr<ParameterSet> parameters;
+  std::optional<LabelSet> labels;  ///< of the model's label head
 };
 
 /// What a configured method would train, without parameters. Errors: as Method::plan.
@@ -40,13 +44,17 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
 /// The tensors that `save_adapter` writes.
 std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
+/// Reads a plan's tensors, and no others, into its parameters. Errors: as load_adapter.
+void load_parameters(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec,
+                     const ParameterSet& parameters);
+
 /// Writes an adapter's two files; each appears when it is complete. Errors: io; invalid when a value is not
 /// finite.
 void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
                          const nlohmann::json& config, const std::vector<FileTensor>& tensors);
 
-/// The same for an adapter with all that belongs to it. `base`: what the configuration will call the base
-/// model.
+/// The same for an adapter with all that belongs to it, labels.json for a label head included. `base`: what
+/// the configuration will call the base model.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The bytes of the tensors' file that was written for `adapter`, for sizes that are told to people.

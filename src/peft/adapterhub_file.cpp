@@ -28,6 +28,14 @@ void add_tensors(AdapterContents& contents, const std::filesystem::path& folder,
   });
 }
 
+AdapterContents described(const std::filesystem::path& folder, const AdapterFiles& files) {
+  AdapterContents contents;
+  contents.config_name = (folder / files.config).string();
+  contents.tensors_name = (folder / files.tensors).string();
+  contents.config = read_json_file(contents.config_name, max_config_bytes);
+  return contents;
+}
+
 bool is_fusion(const std::filesystem::path& folder) {
   return std::filesystem::exists(folder / fusion_files.config);
 }
@@ -42,24 +50,32 @@ bool is_adapterhub_folder(const std::filesystem::path& folder) {
   return config.is_object() && config.contains("config") && !config.contains("peft_type");
 }
 
+bool has_head(const std::filesystem::path& folder) {
+  check_not_pickled(folder / head_files.tensors, "pytorch_model_head.bin");
+  return std::filesystem::exists(folder / head_files.tensors);
+}
+
+AdapterContents read_member(const std::filesystem::path& folder, const ModelSpec& spec) {
+  AdapterContents contents = described(folder, adapterhub_files);
+  add_tensors(contents, folder, adapterhub_files, "pytorch_adapter.bin", spec);
+  return contents;
+}
+
 AdapterContents read_adapterhub_folder(const std::filesystem::path& folder, const ModelSpec& spec) {
-  const bool fusion = is_fusion(folder);
-  const AdapterFiles& files = fusion ? fusion_files : adapterhub_files;
   AdapterContents contents;
-  contents.config_name = (folder / files.config).string();
-  contents.tensors_name = (folder / files.tensors).string();
-  contents.config = read_json_file(contents.config_name, max_config_bytes);
-  if (!fusion) {
-    add_tensors(contents, folder, files, "pytorch_adapter.bin", spec);
-    return contents;
+  if (is_fusion(folder)) {
+    contents = described(folder, fusion_files);
+    add_tensors(contents, folder, fusion_files, "pytorch_model_adapter_fusion.bin", spec);
+    const nlohmann::json names = contents.config.value("adapter_names", nlohmann::json::array());
+    for (const nlohmann::json& name : names) {
+      if (!name.is_string()) continue;
+      add_tensors(contents, member_folder(folder, name.get<std::string>()), adapterhub_files,
+                  "pytorch_adapter.bin", spec);
+    }
+  } else {
+    contents = read_member(folder, spec);
   }
-  add_tensors(contents, folder, files, "pytorch_model_adapter_fusion.bin", spec);
-  const nlohmann::json names = contents.config.value("adapter_names", nlohmann::json::array());
-  for (const nlohmann::json& name : names) {
-    if (!name.is_string()) continue;
-    add_tensors(contents, member_folder(folder, name.get<std::string>()), adapterhub_files,
-                "pytorch_adapter.bin", spec);
-  }
+  if (spec.labels && has_head(folder)) contents.add(folder / head_files.tensors, {});
   return contents;
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "peft/adapterhub_file.h"
+#include "peft/adapterhub_head.h"
 #include "peft/bottleneck_set.h"
 
 namespace lowrank {
@@ -44,14 +45,19 @@ class BottleneckMethod final : public Method {
     written_ = adapterhub_config(config_.to_json(spec), spec, name_);
     TrainPlan plan;
     units_.plan(plan);
+    head_.plan(spec, trains_head_, plan);
     for (const BottleneckSite& site : units_.sites()) plan.targets.push_back(site.path);
     return plan;
   }
   void bind(const ParameterSet& parameters) override {
     type_ = parameters.values().scalar_type();
     units_.bind(parameters);
+    head_.bind(parameters);
   }
-  void initialise(const Checkpoint&, uint64_t seed) override { units_.initialise(seed); }
+  void initialise(const Checkpoint& base, uint64_t seed) override {
+    units_.initialise(seed);
+    head_.initialise(base, seed);
+  }
   bool starts_at_base() const override { return !config_.phm_layer && config_.init_weights == "mam_adapter"; }
 
   void begin_step(const StepInfo& info) override {
@@ -61,6 +67,10 @@ class BottleneckMethod final : public Method {
     dropped_layers_ = static_cast<int64_t>(random.below(static_cast<uint64_t>(adapter_drop_) + 1));
   }
 
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
+    const auto value = head_.value(tensor);
+    return value ? *value : Hooks::weight(context, tensor);
+  }
   at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
     const Bottleneck* unit = config_.after_layer ? nullptr : unit_at(context, site.layer, site.branch);
@@ -86,9 +96,16 @@ class BottleneckMethod final : public Method {
 
   AdapterFiles files() const override { return adapterhub_files; }
   nlohmann::json config() const override { return written_; }
+  std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
+    return head_.without(std::move(planned));
+  }
+  void save_beside(const std::filesystem::path& folder, const std::string& base) const override {
+    head_.save(folder, base);
+  }
   void read_config(const nlohmann::json& config, const std::string& where) override {
     config_ = read_bottleneck_config(config, where);
     name_ = read_adapter_name(config, where);
+    trains_head_ = has_head(std::filesystem::path(where).parent_path());
   }
 
  private:
@@ -110,6 +127,8 @@ class BottleneckMethod final : public Method {
   int64_t adapter_drop_ = 0;
   nlohmann::json written_;  ///< the configuration's file, from `plan` on
   BottleneckSet units_;
+  AdapterHubHead head_;
+  bool trains_head_ = true;  ///< where the model has one
   at::ScalarType type_ = at::kFloat;
   int64_t dropped_layers_ = 0;  ///< of this training step
 };

@@ -4,6 +4,7 @@
 
 #include "model/embedding.h"
 #include "peft/low_rank_config.h"
+#include "peft/trained_tensors.h"
 
 namespace lowrank {
 namespace {
@@ -19,6 +20,7 @@ class LowRankMethod final : public Method {
   }
   TrainPlan plan(const ModelSpec& spec) override {
     variant_.options.targets.resolve(spec, {Role::query, Role::value, Role::query_key_value});
+    variant_.options.modules_to_save = with_head(spec, variant_.options.modules_to_save);
     TrainPlan plan = updates_.plan(spec, variant_.options);
     if (variant_.plan) variant_.plan(plan, updates_);
     return plan;

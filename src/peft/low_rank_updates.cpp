@@ -112,7 +112,7 @@ void LowRankUpdates::initialise(const Checkpoint& base, uint64_t seed) {
     const auto fill = f.module->is_linear() ? initialise_factors : initialise_embedding_factors;
     fill(f.a, f.b, options_.init, generator);
   }
-  saved_.initialise(base);
+  saved_.initialise(base, seed);
   rows_.initialise();
 }
 

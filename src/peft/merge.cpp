@@ -46,18 +46,19 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
                    std::optional<DType> type, const std::filesystem::path& path) {
   std::vector<StoredTensor> declared;
   for (const MergeOutput& output : plan.outputs) {
+    const StoredTensor* stored = base.find(*output.source);
     declared.push_back({output.tensor->name,
-                        output_type(base.find(*output.source)->dtype, type),
+                        output_type(stored ? stored->dtype : DType::f32, type),
                         folder_shape(*output.source),
                         {}});
   }
   SafetensorsWriter writer(path, declared);
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const MergeOutput& output = plan.outputs[i];
-    const StoredTensor& stored = *base.find(*output.source);
+    const StoredTensor* stored = base.find(*output.source);
     const bool stored_otherwise = base.gguf() && (output.source->gguf_differs() || output.source->transposed);
-    if (!output.changed && stored.dtype == declared[i].dtype && !stored_otherwise) {
-      writer.append(stored.bytes);
+    if (!output.changed && stored->dtype == declared[i].dtype && !stored_otherwise) {
+      writer.append(stored->bytes);
     } else {
       append_as(writer, in_folder_layout(merged_values(base, method, output), *output.source),
                 declared[i].dtype);
@@ -73,6 +74,11 @@ void write_description(const Checkpoint& base, bool untied, const std::filesyste
   if (!base.gguf()) {
     for (const auto& entry : std::filesystem::directory_iterator(base.path())) {
       const std::string name = entry.path().filename().string();
+      // Sentence-transformers keep the configuration of each of their modules in a folder.
+      if (entry.is_directory() && std::filesystem::exists(entry.path() / "config.json")) {
+        std::filesystem::create_directory(folder / name);
+        std::filesystem::copy_file(entry.path() / "config.json", folder / name / "config.json");
+      }
       const bool describes = name.ends_with(".json") || name.ends_with(".txt") || name.ends_with(".jinja") ||
                              name.ends_with(".model");
       if (!entry.is_regular_file() || !describes || name == "config.json" || name.ends_with(".index.json"))

@@ -17,7 +17,7 @@ MergePlan merge_plan(const Checkpoint& base, const Method& method) {
       if (method.keeps_tied_head() || !(changed || method.merges(source))) continue;
       plan.untied = true;
     }
-    if (!base.find(source)) continue;
+    if (!base.find(source) && !changed) continue;
     plan.outputs.push_back({&tensor, &source, changed});
     plan.changed += changed != nullptr;
   }
@@ -28,7 +28,7 @@ MergePlan merge_plan(const Checkpoint& base, const Method& method) {
 
 at::Tensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output) {
   const at::NoGradGuard no_grad;
-  at::Tensor values = base.read(*output.source, at::kFloat);
+  at::Tensor values = base.start(*output.source, 0);
   if (!output.changed) return values;
   const std::optional<at::Tensor> merged = method.merged(*output.changed, values);
   check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}",

@@ -34,12 +34,11 @@ void TrainedTensors::bind(const ParameterSet& parameters) {
   }
 }
 
-void TrainedTensors::initialise(const Checkpoint& base) const {
+void TrainedTensors::initialise(const Checkpoint& base, uint64_t seed) const {
   const at::NoGradGuard no_grad;
   for (const auto& [name, entry] : entries_) {
     at::Tensor value = entry.value;
-    if (!entry.copy_of)
-      value.copy_(in_folder_layout(base.read(base.source(*entry.tensor), at::kFloat), *entry.tensor));
+    if (!entry.copy_of) value.copy_(in_folder_layout(base.start(*entry.tensor, seed), *entry.tensor));
   }
 }
 
@@ -47,6 +46,13 @@ std::optional<at::Tensor> TrainedTensors::value(const TensorRef& tensor) const {
   const auto found = entries_.find(tensor.name);
   if (found == entries_.end()) return std::nullopt;
   return tensor.transposed ? found->second.value.t() : found->second.value;
+}
+
+std::vector<std::string> with_head(const ModelSpec& spec, std::vector<std::string> names) {
+  for (const std::string& name : spec.head_modules) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  return names;
 }
 
 std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::vector<std::string>& names) {
@@ -62,6 +68,7 @@ std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::
       found |= matches;
       if (matches && std::ranges::find(tensors, &tensor) == tensors.end()) tensors.push_back(&tensor);
     }
+    found |= std::ranges::find(spec.head_modules, wanted) != spec.head_modules.end();
     check(found, ErrorKind::invalid, "modules_to_save: '{}' names no part of the model", wanted);
   }
   return tensors;

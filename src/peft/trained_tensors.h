@@ -24,7 +24,8 @@ class TrainedTensors {
   /// Adds parameters, uses and copies.
   void plan(TrainPlan& plan) const;
   void bind(const ParameterSet& parameters);
-  void initialise(const Checkpoint& base) const;
+  /// The base's own values; drawn by the seed where a head is new.
+  void initialise(const Checkpoint& base, uint64_t seed) const;
 
   /// The trained value; nothing for other tensors.
   std::optional<at::Tensor> value(const TensorRef& tensor) const;
@@ -40,8 +41,11 @@ class TrainedTensors {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
+/// `names` and those that train whole for the model's task (a label head's), each once.
+std::vector<std::string> with_head(const ModelSpec& spec, std::vector<std::string> names);
+
 /// The tensors of the modules that `names` names as PEFT's modules_to_save: any part of the model whose
-/// dotted path ends with a name. Errors: invalid when a name matches nothing.
+/// dotted path ends with a name. Errors: invalid when a name matches nothing, unless it is a label head's.
 std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::vector<std::string>& names);
 
 /// True when PEFT leaves the module out of target_modules because it is (in) a module to save.

@@ -5,11 +5,14 @@
 
 namespace lowrank {
 
-/// What a batch asks the model to predict. All three have one entry a target.
+/// What a batch asks the model to predict: tokens, or a label of each sequence.
 struct Targets {
-  std::vector<int64_t> rows;    ///< packed row whose hidden state predicts the token
-  std::vector<int64_t> tokens;  ///< the token to predict
-  std::vector<float> weights;   ///< factor of its negative log-likelihood in the loss
+  std::vector<int64_t> rows;    ///< [N] packed row whose hidden state predicts the token
+  std::vector<int64_t> tokens;  ///< [N] the token to predict
+  std::vector<float> values;    ///< [S] of labelled sequences: number of the class, or value
+  std::vector<float> weights;   ///< [N] or [S] factor of each target's term in the loss
+
+  int64_t count() const { return static_cast<int64_t>(weights.size()); }
 };
 
 /// Sequences laid end to end, never padded. T tokens, S sequences.

@@ -17,16 +17,36 @@ constexpr uint64_t split_stream = 2;
 void check_ids(const Example& example, int64_t vocabulary, const std::string& where) {
   for (size_t i = 0; i < example.tokens.size(); ++i) {
     const int64_t id = example.tokens[i];
-    const int64_t label = example.labels[i];
+    const int64_t label = example.label ? no_target : example.labels[i];
     check(id >= 0 && id < vocabulary && (label == no_target || (label >= 0 && label < vocabulary)),
           ErrorKind::invalid, "{}: token {} or its label {} is outside the model's vocabulary of {}", where,
           id, label, vocabulary);
   }
 }
 
+/// True when the row had to be cut to `max_length` tokens (0: none).
+bool cut(Example& example, int64_t max_length, const Tokenizer* tokenizer) {
+  if (max_length == 0 || static_cast<int64_t>(example.tokens.size()) <= max_length) return false;
+  if (example.label) {
+    cut_text(example.tokens, max_length, *tokenizer);
+  } else {
+    example.tokens.resize(max_length);
+    example.labels.resize(max_length);
+  }
+  return true;
+}
+
 }  // namespace
 
+void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer) {
+  const std::vector<int64_t>& end = tokenizer.spec().suffix;
+  if (static_cast<int64_t>(tokens.size()) <= max_length) return;
+  tokens.resize(std::max<int64_t>(0, max_length - std::ssize(end)));
+  tokens.insert(tokens.end(), end.begin(), end.end());
+}
+
 int64_t Example::targets() const {
+  if (label) return 1;
   if (labels.empty()) return 0;
   return std::count_if(labels.begin() + 1, labels.end(), [](int64_t label) { return label != no_target; });
 }
@@ -67,28 +87,31 @@ Example encode_row(const Tokenizer& tokenizer, const Row& row) {
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
   Dataset dataset;
-  read_rows(
-      pattern, {options.format, options.columns, true}, [&](const Row& row, const nlohmann::ordered_json&) {
-        check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
-              "{}: text rows need a tokenizer", row.where);
-        Example example;
-        if (row.format == RowFormat::tokenised) {
-          example = {row.input_ids, row.labels, row.line};
-        } else {
-          example = encode_row(*tokenizer, row);
-        }
-        check_ids(example, vocabulary, row.where);
-        if (options.max_length > 0 && static_cast<int64_t>(example.tokens.size()) > options.max_length) {
-          example.tokens.resize(options.max_length);
-          example.labels.resize(options.max_length);
-          ++dataset.truncated;
-        }
-        if (example.targets() == 0) {
-          ++dataset.skipped;
-        } else {
-          dataset.examples.push_back(std::move(example));
-        }
-      });
+  read_rows(pattern, {options.labels ? "label" : options.format, options.columns, true},
+            [&](const Row& row, const nlohmann::ordered_json&) {
+              check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
+                    "{}: text rows need a tokenizer", row.where);
+              Example example;
+              if (row.format == RowFormat::tokenised) {
+                example = {row.input_ids, row.labels, row.line};
+              } else if (row.format == RowFormat::labelled) {
+                check(options.labels.has_value(), ErrorKind::invalid,
+                      "{}: labelled rows are for models with a label head", row.where);
+                example = {tokenizer->encode(row.completion, true),
+                           {},
+                           row.line,
+                           options.labels->value_of(row.label, row.where)};
+              } else {
+                example = encode_row(*tokenizer, row);
+              }
+              check_ids(example, vocabulary, row.where);
+              if (cut(example, options.max_length, tokenizer)) ++dataset.truncated;
+              if (example.targets() == 0) {
+                ++dataset.skipped;
+              } else {
+                dataset.examples.push_back(std::move(example));
+              }
+            });
   check(!dataset.examples.empty(), ErrorKind::invalid, "{}: none of the {} rows has a target token{}",
         pattern, dataset.skipped, dataset.truncated > 0 ? " (--max-length cuts the completions off)" : "");
   return dataset;
@@ -103,9 +126,13 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
     for (size_t i = 0; i < example.tokens.size(); ++i) {
       batch.tokens.push_back(example.tokens[i]);
       batch.positions.push_back(static_cast<int64_t>(i));
-      if (i + 1 == example.tokens.size() || example.labels[i + 1] == no_target) continue;
+      if (example.label || i + 1 == example.tokens.size() || example.labels[i + 1] == no_target) continue;
       batch.targets.rows.push_back(first + static_cast<int64_t>(i));
       batch.targets.tokens.push_back(example.labels[i + 1]);
+      batch.targets.weights.push_back(1);
+    }
+    if (example.label) {
+      batch.targets.values.push_back(static_cast<float>(*example.label));
       batch.targets.weights.push_back(1);
     }
     batch.offsets.push_back(batch.rows());

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "text/batch.h"
+#include "text/labels.h"
 #include "text/rows.h"
 #include "text/tokenizer.h"
 
@@ -21,14 +23,16 @@ inline constexpr int64_t no_target = -100;
 struct Example {
   std::vector<int64_t> tokens, labels;
   int64_t line = 0;
+  std::optional<double> label = {};  ///< of the whole row, instead of labels
 
-  int64_t targets() const;  ///< labels after the first, since nothing predicts the first token
+  int64_t targets() const;  ///< labels after the first, since nothing predicts the first token; or one
 };
 
 struct DatasetOptions {
-  std::string format;                ///< empty: detected
-  std::vector<std::string> columns;  ///< as RowOptions
-  int64_t max_length = 0;            ///< tokens a row; 0: no limit
+  std::string format;                   ///< empty: detected
+  std::vector<std::string> columns;     ///< as RowOptions
+  int64_t max_length = 0;               ///< tokens a row; 0: no limit
+  std::optional<LabelSet> labels = {};  ///< given: rows are labelled
 };
 
 struct Dataset {
@@ -45,6 +49,9 @@ std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view 
 /// One row: prompt and completion are tokenised apart and joined, EOS follows, and only completion and EOS
 /// are targets. A `text` row is all target.
 Example encode_row(const Tokenizer& tokenizer, const Row& row);
+
+/// Cuts the ids of a whole text to `max_length`, with the tokenizer's tokens for the end in the last places.
+void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer);
 
 /// Reads and tokenises the files that `pattern` names. `tokenizer` may be null when the rows are tokenised.
 /// Errors: as read_rows; invalid when no row has a target or an id is outside `vocabulary`.

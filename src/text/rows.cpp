@@ -20,12 +20,14 @@ struct Layout {
   RowFormat format;
   std::string_view key;  ///< a row with this key has the format
 };
-// Looked through in order: a row with both ids and text is tokenised.
-constexpr std::array<Layout, 4> layouts{{
+// Looked through in order: a row with both ids and text is tokenised. Labels are read only where they are
+// asked for by name.
+constexpr std::array<Layout, 5> layouts{{
     {"tokenised", RowFormat::tokenised, "input_ids"},
     {"prompt", RowFormat::prompt_completion, "prompt"},
     {"alpaca", RowFormat::alpaca, "instruction"},
     {"text", RowFormat::text, "text"},
+    {"label", RowFormat::labelled, "text"},
 }};
 
 const Layout* detect(const Json& row) {
@@ -39,7 +41,9 @@ const Layout& named(std::string_view name) {
   for (const Layout& layout : layouts) {
     if (layout.name == name) return layout;
   }
-  fail(ErrorKind::invalid, "the data format '{}' is not known; known are prompt, text, alpaca, tokenised",
+  fail(ErrorKind::invalid,
+       "the data format '{}' is not known; known are prompt, text, alpaca, tokenised, "
+       "label",
        name);
 }
 
@@ -54,6 +58,18 @@ class RowReader {
     check(found->is_string(), ErrorKind::invalid, "{}: \"{}\" must be a string, not {}", where_, key,
           found->type_name());
     return found->get<std::string>();
+  }
+
+  /// A string, number or boolean as text.
+  std::string scalar(const char* key, bool required) const {
+    const auto found = row_.find(key);
+    if (found == row_.end() && !required) return {};
+    check(found != row_.end(), ErrorKind::invalid, "{}: the row has no \"{}\"", where_, key);
+    check(found->is_string() || found->is_number() || found->is_boolean(), ErrorKind::invalid,
+          "{}: \"{}\" must be a string or a number, not {}", where_, key, found->type_name());
+    std::string text = found->is_string() ? found->get<std::string>() : found->dump();
+    if (text.size() > 2 && text.ends_with(".0")) text.resize(text.size() - 2);
+    return text;
   }
 
   std::vector<int64_t> ids(const char* key) const {
@@ -99,6 +115,10 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
     case RowFormat::text:
       row.completion = read.text("text");
       break;
+    case RowFormat::labelled:
+      row.completion = read.text("text");
+      row.label = read.scalar("label", need_completion);
+      break;
     case RowFormat::alpaca:
       row.prompt = alpaca_prompt(read.text("instruction"), read.text("input", false));
       row.completion = read.text("output", need_completion);
@@ -118,8 +138,8 @@ struct Columns {
   std::vector<std::string> headerless;          ///< by position
 };
 
-constexpr std::array<std::string_view, 8> known_fields{"prompt", "completion", "text",      "instruction",
-                                                       "input",  "output",     "input_ids", "labels"};
+constexpr std::array<std::string_view, 9> known_fields{
+    "prompt", "completion", "text", "instruction", "input", "output", "input_ids", "labels", "label"};
 
 std::optional<size_t> position(const std::string& text) {
   size_t number = 0;

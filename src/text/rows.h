@@ -16,6 +16,7 @@ enum class RowFormat {
   text,               ///< {"text"}
   alpaca,             ///< {"instruction", "input", "output"}
   tokenised,          ///< {"input_ids", "labels"}
+  labelled,           ///< {"text", "label"}
 };
 
 /// A row as strings, or as ids where it is tokenised already.
@@ -24,20 +25,21 @@ struct Row {
   int64_t line = 0;   ///< counted from 1
   RowFormat format = RowFormat::text;
   std::string prompt;      ///< empty for `text`
-  std::string completion;  ///< the whole text for `text`
+  std::string completion;  ///< the whole text for `text` and `labelled`
+  std::string label;       ///< of `labelled`; numbers and booleans as text, 1.0 as 1
   std::vector<int64_t> input_ids, labels;
 };
 
 /// Help for the two options, for commands.
-inline constexpr const char* row_format_help = "prompt, text, alpaca or tokenised; empty: detected";
+inline constexpr const char* row_format_help = "prompt, text, alpaca, tokenised or label; empty: detected";
 inline constexpr const char* columns_help =
     "prompt=NAME,completion=NAME: other names in the file, or column numbers";
 
 /// What rows of a data set mean.
 struct RowOptions {
-  std::string format;  ///< prompt, text, alpaca or tokenised; empty: detected from the first row
+  std::string format;  ///< prompt, text, alpaca, tokenised or label; empty: detected from the first row
   std::vector<std::string> columns;  ///< `field=column`: which key or column of the file a field comes from
-  bool need_completion = true;       ///< false for rows that are only prompts
+  bool need_completion = true;       ///< false for rows that are only prompts, or texts without label
 };
 
 /// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows have the

@@ -9,15 +9,74 @@
 #include "base/interrupt.h"
 
 namespace lowrank {
+namespace {
+
+/// What a label head said of each row, and the row's label.
+struct Agreement {
+  std::vector<double> predicted, labels;
+
+  double accuracy() const {
+    double equal = 0;
+    for (size_t i = 0; i < labels.size(); ++i) equal += predicted[i] == labels[i] ? 1 : 0;
+    return equal / static_cast<double>(labels.size());
+  }
+
+  /// 0 where one of the two is constant.
+  double correlation() const {
+    const auto count = static_cast<double>(labels.size());
+    const double x = std::accumulate(predicted.begin(), predicted.end(), 0.0) / count;
+    const double y = std::accumulate(labels.begin(), labels.end(), 0.0) / count;
+    double xy = 0;
+    double xx = 0;
+    double yy = 0;
+    for (size_t i = 0; i < labels.size(); ++i) {
+      xy += (predicted[i] - x) * (labels[i] - y);
+      xx += (predicted[i] - x) * (predicted[i] - x);
+      yy += (labels[i] - y) * (labels[i] - y);
+    }
+    return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
+  }
+};
+
+TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& agreement) {
+  const at::Tensor scores = sequence_scores(model, context, hooks);
+  const bool classes = model.spec().task == Task::classification;
+  const at::Tensor predicted = (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).contiguous();
+  const auto* values = predicted.const_data_ptr<double>();
+  agreement.predicted.insert(agreement.predicted.end(), values, values + predicted.numel());
+  const std::vector<float>& labels = context.batch->targets.values;
+  agreement.labels.insert(agreement.labels.end(), labels.begin(), labels.end());
+  return label_loss(model.spec(), scores, context.batch->targets);
+}
+
+}  // namespace
 
 double Evaluation::perplexity() const {
   return std::exp(loss);
+}
+
+nlohmann::ordered_json Evaluation::figures() const {
+  if (accuracy) return {{"loss", loss}, {"accuracy", *accuracy}};
+  if (correlation) return {{"loss", loss}, {"correlation", *correlation}};
+  return {{"loss", loss}, {"perplexity", perplexity()}, {"target_tokens", target_tokens}};
+}
+
+std::string Evaluation::summary() const {
+  std::string text;
+  const nlohmann::ordered_json named = figures();
+  for (const auto& [name, value] : named.items()) {
+    text +=
+        fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
+                    value.is_number_integer() ? value.dump() : fmt::format("{:.4f}", value.get<double>()));
+  }
+  return text;
 }
 
 Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Example> examples,
                     int64_t batch_size) {
   const at::NoGradGuard no_grad;
   Evaluation result;
+  Agreement agreement;
   double sum = 0;
   for (int64_t begin = 0; begin < static_cast<int64_t>(examples.size()); begin += batch_size) {
     throw_if_interrupted();
@@ -25,8 +84,10 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     std::iota(indices.begin(), indices.end(), begin);
     Batch batch = make_batch(examples, indices);
     hooks.layout(batch);
-    const TargetLoss loss = batch_loss(model, {&batch}, hooks);
-    const at::Tensor nll = loss.nll.to(at::kDouble).contiguous();
+    const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
+                                                : batch_loss(model, {&batch}, hooks))
+                               .nll.to(at::kDouble)
+                               .contiguous();
     const double* next = nll.const_data_ptr<double>();
     for (const int64_t index : indices) {
       const int64_t targets = examples[index].targets();
@@ -40,6 +101,8 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     }
   }
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
+  if (model.spec().task == Task::classification) result.accuracy = agreement.accuracy();
+  if (model.spec().task == Task::regression) result.correlation = agreement.correlation();
   return result;
 }
 

@@ -88,12 +88,12 @@ class Run {
     TrainState& state = trainer_.state();
     adapter_.method->begin_step({state.step, trainer_.total_steps()});
     const Evaluation found = evaluate(model_, *adapter_.method, evaluation_, options_.batch_size);
-    metrics_.write(
-        {{"step", state.step},
-         {"epoch", static_cast<double>(state.step) / static_cast<double>(trainer_.steps_per_epoch())},
-         {"eval_loss", found.loss},
-         {"eval_perplexity", found.perplexity()},
-         {"eval_target_tokens", found.target_tokens}});
+    nlohmann::ordered_json entry = {
+        {"step", state.step},
+        {"epoch", static_cast<double>(state.step) / static_cast<double>(trainer_.steps_per_epoch())}};
+    const nlohmann::ordered_json figures = found.figures();
+    for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
+    metrics_.write(entry);
     if (std::isnan(state.best_loss) || found.loss < state.best_loss) {
       state.best_loss = found.loss;
       state.best_step = state.step;

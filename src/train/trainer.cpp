@@ -101,7 +101,7 @@ StepResult Trainer::step() {
     batches.push_back(make_batch(examples_, std::span(rows).subspan(begin, size)));
     adapter_.method->layout(batches.back());
     result.tokens += batches.back().rows();
-    result.target_tokens += static_cast<int64_t>(batches.back().targets.rows.size());
+    result.target_tokens += batches.back().targets.count();
   }
   ParameterSet& parameters = *adapter_.parameters;
   parameters.zero_gradients();

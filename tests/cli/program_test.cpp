@@ -1,62 +1,22 @@
 // The program as a user runs it: what it refuses, it refuses in one sentence with a non-zero exit, and writes
 // nothing.
-#include <array>
-#include <cstdio>
+#include "support/program.h"
 
 #include <gtest/gtest.h>
 
 #include "base/json.h"
 #include "support/places.h"
-#include "support/tiny_model.h"
 
 namespace lowrank {
 namespace {
 
-struct Outcome {
-  int code = 0;
-  std::string out, err;
-};
-
-class Program : public testing::Test {
+class Program : public test::ProgramTest {
  protected:
-  Outcome run(const std::string& arguments) const {
-    const std::filesystem::path err = folder.path() / "stderr";
-    const std::string command =
-        std::string(LOWRANK_PROGRAM) + " " + arguments + " 2>" + err.string() + " </dev/null";
-    Outcome outcome;
-    FILE* pipe = popen(command.c_str(), "r");
-    std::array<char, 4096> piece{};
-    while (const size_t count = fread(piece.data(), 1, piece.size(), pipe))
-      outcome.out.append(piece.data(), count);
-    outcome.code = WEXITSTATUS(pclose(pipe));
-    std::ifstream file(err);
-    outcome.err.assign(std::istreambuf_iterator<char>(file), {});
-    return outcome;
-  }
-
-  /// Runs what must be refused; the message names `expected`.
-  void refused(const std::string& arguments, const std::string& expected) const {
-    const Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.code, 1) << arguments << '\n' << outcome.err;
-    const size_t error = outcome.err.find("error: ");
-    ASSERT_NE(error, std::string::npos) << outcome.err;
-    EXPECT_NE(outcome.err.find(expected, error), std::string::npos) << arguments << '\n' << outcome.err;
-    EXPECT_FALSE(std::filesystem::exists(out())) << arguments;
-  }
-
-  std::filesystem::path write(const std::string& name, const std::string& content) const {
-    write_file_atomically(folder.path() / name, content);
-    return folder.path() / name;
-  }
-
-  std::filesystem::path out() const { return folder.path() / "out"; }
   std::string model() const { return test::fixture("tiny_llama/linear").string(); }
   std::string train(const std::filesystem::path& data, const std::string& more = "") const {
     return "train --model " + model() + " --data " + data.string() + " --output " + out().string() +
            " --steps 2 --batch-size 2 --dtype f32 " + more;
   }
-
-  test::TemporaryFolder folder;
 };
 
 constexpr const char* rows =
@@ -64,18 +24,18 @@ constexpr const char* rows =
 
 TEST_F(Program, TrainsEvaluatesAndMergesATinyModel) {
   const auto data = write("rows.jsonl", rows);
-  const Outcome trained = run(train(data, "--rank 2 --eval-split 0.34"));
+  const test::Outcome trained = run(train(data, "--rank 2 --eval-split 0.34"));
   ASSERT_EQ(trained.code, 0) << trained.err;
   for (const char* name :
        {"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl"}) {
     EXPECT_TRUE(std::filesystem::exists(out() / name)) << name;
   }
-  const Outcome evaluated = run("evaluate --model " + model() + " --adapter " + out().string() + " --data " +
-                                data.string() + " --json");
+  const test::Outcome evaluated = run("evaluate --model " + model() + " --adapter " + out().string() +
+                                      " --data " + data.string() + " --json");
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
   EXPECT_EQ(nlohmann::json::parse(evaluated.out)["rows"].size(), 3);
   const std::string merged = (folder.path() / "merged").string();
-  const Outcome merge =
+  const test::Outcome merge =
       run("merge --model " + model() + " --adapter " + out().string() + " --output " + merged + " --json");
   ASSERT_EQ(merge.code, 0) << merge.err;
   EXPECT_LT(nlohmann::json::parse(merge.out)["largest_logit_difference"].get<double>(), 1e-4);
@@ -86,7 +46,7 @@ TEST_F(Program, DryRunNeedsOnlyAConfiguration) {
   std::filesystem::create_directories(folder.path() / "bare");
   std::filesystem::copy_file(test::fixture("tiny_llama/linear/config.json"),
                              folder.path() / "bare/config.json");
-  const Outcome outcome = run("train --dry-run --rank 2 --model " + (folder.path() / "bare").string());
+  const test::Outcome outcome = run("train --dry-run --rank 2 --model " + (folder.path() / "bare").string());
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   // Two layers, q (32 to 32) and v (32 to 16), rank 2.
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["trained_parameters"].get<int>(), 2 * 2 * (64 + 48));
@@ -94,17 +54,18 @@ TEST_F(Program, DryRunNeedsOnlyAConfiguration) {
 
 TEST_F(Program, ExportsAnAdapterAndReadsItBack) {
   const auto data = write("rows.jsonl", rows);
-  const Outcome trained = run(train(data, "--rank 2 --scaling 'alpha/sqrt(r)' --lr 0.1 --export gguf-lora"));
+  const test::Outcome trained =
+      run(train(data, "--rank 2 --scaling 'alpha/sqrt(r)' --lr 0.1 --export gguf-lora"));
   ASSERT_EQ(trained.code, 0) << trained.err;
   const std::string file = (folder.path() / "lora.gguf").string();
   const std::string write_it =
       "export --model " + model() + " --adapter " + out().string() + " --output " + file + " --json";
-  const Outcome exported = run(write_it);
+  const test::Outcome exported = run(write_it);
   ASSERT_EQ(exported.code, 0) << exported.err;
   EXPECT_EQ(nlohmann::json::parse(exported.out)["modules"], 4);
   EXPECT_NE(run(write_it).err.find("exists already"), std::string::npos);
   const auto loss = [&](const std::string& adapter) {
-    const Outcome evaluated =
+    const test::Outcome evaluated =
         run("evaluate --dtype f32 --json --model " + model() + " --data " + data.string() + adapter);
     EXPECT_EQ(evaluated.code, 0) << evaluated.err;
     return nlohmann::json::parse(evaluated.out)["loss"].get<double>();
@@ -144,7 +105,7 @@ TEST_F(Program, WrongNamesAreReportedAtOnceWithTheNearest) {
 
 TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {
   const auto config = write("c.yaml", "rank: 4\nalpha: 3\nbatch_size: 5\n");
-  const Outcome outcome =
+  const test::Outcome outcome =
       run("train --dry-run --model " + model() + " --config " + config.string() + " rank=6 alpha=5 --rank 2");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const nlohmann::json resolved = nlohmann::json::parse(outcome.out)["configuration"];
@@ -180,12 +141,12 @@ TEST_F(Program, BadModelsAreRefused) {
   std::filesystem::create_directories(folder.path() / "other");
   write("other/config.json", "{\"model_type\":\"mamba\"}");
   refused("train --dry-run --model " + (folder.path() / "other").string(),
-          "known are gemma3_text, gpt2, llama");
+          "known are bert, gemma3_text, gpt2, llama");
 }
 
 TEST_F(Program, ALossThatIsNotFiniteStopsTheRun) {
   const auto data = write("rows.jsonl", rows);
-  const Outcome outcome =
+  const test::Outcome outcome =
       run(train(data, "--lr 1000 --steps 200 --max-grad-norm 0 --schedule constant --rank 2"));
   EXPECT_EQ(outcome.code, 1) << outcome.err;
   EXPECT_NE(outcome.err.find("--lr"), std::string::npos) << outcome.err;

@@ -7,31 +7,38 @@
 #include "kernels/adamw.h"
 #include "model/registry.h"
 #include "peft/adapter_file.h"
+#include "peft/adapter_labels.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {
 namespace {
 
+std::optional<std::filesystem::path> base_of(const std::string& name, const std::filesystem::path& shared) {
+  if (name == "gpt2") return shared / "golden/base_gpt2";
+  return name == "bert" ? test::minilm() : test::real_model();
+}
+
 class GoldenAdapter : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   const auto shared = test::shared_folder();
-  const bool gpt2 = std::string_view(GetParam()).starts_with("gpt2");
-  const auto path = gpt2 && shared ? std::optional(*shared / "golden/base_gpt2") : test::real_model();
-  if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
   if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
   const std::filesystem::path folder = *shared / "golden" / GetParam();
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
-  const auto checkpoint = Checkpoint::open(*path);
+  const auto path = base_of(expected["base"], *shared);
+  if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file, or LOWRANK_MINILM no MiniLM folder";
+  const auto checkpoint = Checkpoint::open(*path, read_adapter_labels(folder));
   Adapter adapter = load_adapter(folder, *checkpoint);
   EXPECT_EQ(adapter.parameters->count(), expected["trainable_parameters"].get<int64_t>());
   LoadOptions options;
   options.training = true;
   options.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, options);
-  const Batch batch = test::batch_of({{expected["input_ids"], expected["labels"], 1}});
-  const auto targets = static_cast<double>(batch.targets.rows.size());
+  Example example{expected["input_ids"], expected["labels"], 1};
+  if (checkpoint->spec().labels) example.label = example.labels[0];
+  const Batch batch = test::batch_of({example});
+  const auto targets = static_cast<double>(batch.targets.count());
   const auto backward = [&] {
     adapter.parameters->zero_gradients();
     adapter.method->begin_step({});
@@ -61,7 +68,8 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
                          testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora",
                                          "pissa", "vera", "ia3", "loha", "lokr", "adalora", "gpt2_lora",
-                                         "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3", "gpt2_vera"),
+                                         "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3", "gpt2_vera",
+                                         "bert_ia3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

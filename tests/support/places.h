@@ -13,6 +13,13 @@ inline std::optional<std::filesystem::path> real_model() {
   return path;
 }
 
+/// all-MiniLM-L6-v2 (LOWRANK_MINILM, which `make test` sets); nothing where it is missing.
+inline std::optional<std::filesystem::path> minilm() {
+  const char* path = std::getenv("LOWRANK_MINILM");
+  if (!path || !std::filesystem::exists(path)) return std::nullopt;
+  return path;
+}
+
 /// The folder with the reference adapters and data sets: LOWRANK_SHARED, else `shared` beside the source
 /// tree.
 inline std::optional<std::filesystem::path> shared_folder() {

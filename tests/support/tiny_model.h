@@ -11,29 +11,10 @@
 #include "formats/safetensors_writer.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/temporary_folder.h"
 #include "text/dataset.h"
 
 namespace lowrank::test {
-
-/// A folder that goes away with its owner.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lowrank-test-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// The configuration of a small Llama: 2 layers, 4 heads on 2 key heads, vocabulary 64.
 inline nlohmann::json tiny_llama_config() {
@@ -82,6 +63,22 @@ inline nlohmann::json tiny_gpt2_config() {
           {"vocab_size", 64}};
 }
 
+/// The configuration of a small BERT or RoBERTa with a head for three classes: 2 layers, 4 heads.
+inline nlohmann::json tiny_encoder_config(const std::string& type) {
+  return {{"architectures",
+           {type == "bert" ? "BertForSequenceClassification" : "RobertaForSequenceClassification"}},
+          {"model_type", type},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"vocab_size", 64},
+          {"max_position_embeddings", 66},
+          {"type_vocab_size", type == "bert" ? 2 : 1},
+          {"pad_token_id", 1},
+          {"id2label", {{"0", "no"}, {"1", "perhaps"}, {"2", "yes"}}}};
+}
+
 /// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any
 /// known family.
 inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann::json& config,
@@ -92,7 +89,7 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
   std::vector<StoredTensor> tensors;
   std::vector<std::vector<float>> values;
   for (const TensorRef& tensor : spec.tensors) {
-    if (tensor.optional) continue;
+    if (tensor.optional && !tensor.start_deviation) continue;
     std::vector<float>& data = values.emplace_back(*element_count(tensor.shape));
     const float deviation =
         tensor.shape.size() == 2 ? 1 / std::sqrt(static_cast<float>(tensor.shape[1])) : 0.1F;
@@ -119,6 +116,23 @@ inline std::vector<Example> random_examples(const std::vector<int64_t>& lengths,
   }
   return examples;
 }
+
+/// Labels the examples in turn.
+inline void label(std::vector<Example>& examples, const LabelSet& labels) {
+  for (size_t i = 0; i < examples.size(); ++i) {
+    examples[i].labels.clear();
+    examples[i].label = static_cast<double>(i % std::max<size_t>(1, labels.names.size()));
+  }
+}
+
+/// The plain model, also where a method's plan trains some of its tensors.
+struct FileWeights : Hooks {
+  explicit FileWeights(std::shared_ptr<const Checkpoint> of) : checkpoint(std::move(of)) {}
+  at::Tensor weight(const Context&, const TensorRef& tensor) const override {
+    return checkpoint->start(tensor, 0);
+  }
+  std::shared_ptr<const Checkpoint> checkpoint;
+};
 
 inline Batch batch_of(const std::vector<Example>& examples) {
   std::vector<int64_t> indices;

@@ -31,20 +31,22 @@ int run(const std::vector<std::string>& arguments) {
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &session_options.model}, {"--data", &data}});
   const Session session = open_session(session_options, adapter);
+  const ModelSpec& spec = session.checkpoint->spec();
+  check(spec.task != Task::embedding, ErrorKind::invalid,
+        "{}: an encoder without a label head has no loss; give --adapter with one", session_options.model);
+  dataset_options.labels = spec.labels;
+  if (spec.labels && dataset_options.max_length == 0) dataset_options.max_length = spec.max_positions;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(session_options.model);
-  const Dataset dataset = load_dataset(data, tokenizer ? &*tokenizer : nullptr,
-                                       session.checkpoint->spec().vocabulary_size, dataset_options);
+  const Dataset dataset =
+      load_dataset(data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, dataset_options);
   if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
   const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
   if (json) {
-    const nlohmann::ordered_json out = {{"loss", result.loss},
-                                        {"perplexity", result.perplexity()},
-                                        {"target_tokens", result.target_tokens},
-                                        {"rows", result.rows}};
+    nlohmann::ordered_json out = result.figures();
+    out["rows"] = result.rows;
     std::cout << out.dump() << '\n';
   } else {
-    std::cout << fmt::format("loss {:.4f}  perplexity {:.2f}  rows {}  target tokens {}\n", result.loss,
-                             result.perplexity(), result.rows.size(), result.target_tokens);
+    std::cout << fmt::format("{}, {} rows\n", result.summary(), result.rows.size());
   }
   return 0;
 }

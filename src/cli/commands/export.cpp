@@ -7,6 +7,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "peft/adapter_labels.h"
 #include "peft/gguf_lora.h"
 
 namespace lowrank {
@@ -47,7 +48,7 @@ int run(const std::vector<std::string>& arguments) {
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
   check(!std::filesystem::exists(options.output), ErrorKind::invalid,
         "{}: exists already; exporting writes a new file or folder", options.output);
-  const auto checkpoint = Checkpoint::open(options.model);
+  const auto checkpoint = Checkpoint::open(options.model, read_adapter_labels(options.adapter));
   const Adapter adapter = load_adapter(options.adapter, *checkpoint);
   const ExportResult result = write(options, *checkpoint, adapter);
   info("{}: {} of {} modules, {} bytes", options.output, options.format, result.modules, result.bytes);

@@ -3,11 +3,11 @@
 
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "cli/text_rows.h"
 #include "text/dataset.h"
 
 namespace lowrank {
@@ -47,16 +47,8 @@ void generate_rows(const Session& session, const Tokenizer& tokenizer, const Opt
               prompts.push_back(encode_prompt(tokenizer, row.prompt));
             });
   const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation);
-  std::string text;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i]["completion"] = results[i].text;
-    text += rows[i].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
-  }
-  if (options.output.empty()) {
-    std::cout << text;
-  } else {
-    write_file_atomically(options.output, text);
-  }
+  for (size_t i = 0; i < rows.size(); ++i) rows[i]["completion"] = results[i].text;
+  write_rows(rows, options.output);
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -81,6 +73,9 @@ int run(const std::vector<std::string>& arguments) {
   check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   const Session session = open_session(options.session, options.adapter);
+  check(session.checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,
+        "{}: an encoder generates no text; `lowrank classify` and `lowrank embed` are for it",
+        options.session.model);
   options.data.empty() ? generate_one(session, tokenizer, options)
                        : generate_rows(session, tokenizer, options);
   return 0;

@@ -15,6 +15,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "peft/adapter_labels.h"
 
 namespace lowrank {
 namespace {
@@ -43,6 +44,7 @@ at::Tensor logits_of(const SessionOptions& options, const std::string& adapter) 
   const Session session = open_session(options, adapter);
   Batch batch = probe(session.checkpoint->spec());
   session.hooks().layout(batch);
+  if (session.checkpoint->spec().labels) return sequence_scores(*session.model, {&batch}, session.hooks());
   std::vector<int64_t> rows;
   for (int64_t row = 0; row < batch.rows(); ++row) rows.push_back(row);
   return batch_logits(*session.model, {&batch}, session.hooks(), rows, nullptr);
@@ -95,7 +97,7 @@ int run(const std::vector<std::string>& arguments) {
        field("json", options.json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
-  const auto checkpoint = Checkpoint::open(options.model);
+  const auto checkpoint = Checkpoint::open(options.model, read_adapter_labels(options.adapter));
   const Adapter adapter = load_adapter(options.adapter, *checkpoint);
   const MergeResult result = merge(*checkpoint, adapter, options);
   info("{}: {} of {} tensors changed, {} bytes{}", options.output, result.changed, result.tensors,

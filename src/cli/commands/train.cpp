@@ -2,6 +2,8 @@
 #include <cmath>
 #include <iostream>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -10,6 +12,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "cli/task.h"
 #include "peft/gguf_lora.h"
 #include "peft/registry.h"
 #include "text/dataset.h"
@@ -23,7 +26,7 @@ struct Options {
   SessionOptions session;
   TrainOptions train;
   DatasetOptions dataset;
-  std::string method = "lora", data, eval_data, output, init_adapter, exported = "none";
+  std::string method = "lora", data, eval_data, output, init_adapter, exported = "none", task = "auto";
   double eval_split = 0;
   bool dry_run = false;
 
@@ -36,6 +39,7 @@ struct Options {
         limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
         field("format", dataset.format, row_format_help),
         field("columns", dataset.columns, columns_help),
+        one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
         limited(field("max_length", dataset.max_length, "tokens a row; 0: the model's context"), 0, 1 << 24),
         field("output", output, "folder for the adapter and the run's records"),
         field("init_adapter", init_adapter, "adapter to start from, with its own options"),
@@ -63,6 +67,7 @@ Data load_data(const Options& options, const ModelSpec& spec) {
   const Tokenizer* tokenizer = found ? &*found : nullptr;
   DatasetOptions dataset = options.dataset;
   if (dataset.max_length == 0) dataset.max_length = spec.max_positions;
+  dataset.labels = spec.labels;
   Data data;
   data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
   if (!options.eval_data.empty()) {
@@ -81,18 +86,36 @@ int64_t state_bytes(int64_t parameters) {
   return 4 * parameters * static_cast<int64_t>(sizeof(float));
 }
 
+/// Values of a label head that trains whole beside the method's own parameters.
+int64_t head_count(const TrainPlan& plan, const ModelSpec& spec) {
+  int64_t count = 0;
+  for (const TensorRef& tensor : spec.tensors) {
+    if (tensor.start_deviation && plan.uses.contains(tensor.name)) count += *element_count(tensor.shape);
+  }
+  return count;
+}
+
 void tell_plan(const Adapter& adapter, const ModelSpec& spec) {
   const int64_t count = parameter_count(adapter.plan);
   info("{}: {} trained parameters in {} tensors ({:.3f} % of the model's {}), {} modules", adapter.info->name,
        count, adapter.plan.parameters.size(),
        100.0 * static_cast<double>(count) / static_cast<double>(spec.parameters()), spec.parameters(),
        adapter.plan.targets.size());
+  if (const int64_t head = head_count(adapter.plan, spec); head > 0)
+    info("{} of them in the label head, which trains whole", head);
   info(
       "a token takes {} multiply-adds beside the base's {} ({:.2f} %); values, gradients and moments take "
       "{:.1f} MB",
       adapter.plan.multiply_adds, spec.multiply_adds(),
       100.0 * static_cast<double>(adapter.plan.multiply_adds) / static_cast<double>(spec.multiply_adds()),
       static_cast<double>(state_bytes(count)) / 1e6);
+}
+
+void tell_labels(const ModelSpec& spec) {
+  if (spec.task == Task::classification)
+    info("classes: {}", fmt::join(spec.labels->names, ", "));
+  else if (spec.task == Task::regression)
+    info("labels are values");
 }
 
 /// Refuses, before anything is loaded or trained, what the wanted export cannot hold.
@@ -117,7 +140,7 @@ RunPlaces places_of(const Options& options, Progress& progress) {
                                 std::nullopt});
   };
   places.after_evaluation = [](int64_t step, const Evaluation& found) {
-    info("step {}: evaluation loss {:.4f}, perplexity {:.2f}", step, found.loss, found.perplexity());
+    info("step {}: evaluation {}", step, found.summary());
   };
   return places;
 }
@@ -126,8 +149,11 @@ int train(Options& options, std::unique_ptr<Method> method) {
   require({{"--data", &options.data}, {"--output", &options.output}});
   check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
         "give --eval-data or --eval-split, not both");
-  const auto checkpoint = open_model(options.session);
+  const std::optional<LabelSet> labels =
+      choose_labels(options.task, options.session.model, options.init_adapter, options.data, options.dataset);
+  const auto checkpoint = open_model(options.session, labels);
   const ModelSpec& spec = checkpoint->spec();
+  tell_labels(spec);
   Adapter adapter = options.init_adapter.empty()
                         ? make_adapter(method_named(options.method), std::move(method), *checkpoint)
                         : load_adapter(options.init_adapter, *checkpoint);
@@ -158,11 +184,15 @@ int train(Options& options, std::unique_ptr<Method> method) {
 
 int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
-  const ModelSpec spec = read_spec(options.session.model);
+  const std::optional<LabelSet> labels =
+      choose_labels(options.task, options.session.model, options.init_adapter, options.data, options.dataset);
+  const ModelSpec spec = read_spec(options.session.model, labels);
+  tell_labels(spec);
   const Adapter adapter = plan_adapter(method_named(options.method), std::move(method), spec);
   check_export(options, spec, adapter);
   nlohmann::ordered_json out = {{"configuration", resolved(fields)},
                                 {"trained_parameters", parameter_count(adapter.plan)},
+                                {"head_parameters", head_count(adapter.plan, spec)},
                                 {"model_parameters", spec.parameters()},
                                 {"multiply_adds_a_token", adapter.plan.multiply_adds},
                                 {"base_multiply_adds_a_token", spec.multiply_adds()},

@@ -86,7 +86,7 @@ class AdaLora final : public Method {
       t.a.normal_(0, deviation, generator);
       t.b.normal_(0, deviation, generator);
     }
-    modules_.initialise(base);
+    modules_.initialise(base, seed);
   }
 
   std::optional<Patch> patch(const Context& context, const Module& module) const override {

@@ -6,13 +6,13 @@
 // Files are AdapterHub's: adapter_fusion_config.json and model_adapter_fusion.safetensors, with each member's
 // folder in the same one (or beside it).
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "peft/adapted_modules.h"
 #include "peft/adapter_file.h"
 #include "peft/adapterhub_file.h"
+#include "peft/adapterhub_head.h"
 #include "peft/bottleneck_set.h"
 #include "peft/fusion_layer.h"
 #include "peft/low_rank_init.h"
@@ -90,6 +90,7 @@ class AdapterFusion final : public Method {
       plan.copies.insert(plan.copies.end(), member.plan.copies.begin(), member.plan.copies.end());
       plan.multiply_adds += member.plan.multiply_adds;
     }
+    head_.plan(spec, trains_head_, plan);
     written_ = adapterhub_config(fusion_config(), spec, name);
     written_["adapter_names"] = names;
     return plan;
@@ -99,22 +100,22 @@ class AdapterFusion final : public Method {
     parameters_ = &parameters;
     for (FusionLayer& layer : layers_) layer.bind(parameters);
     for (Member& member : members_) member.units.bind(parameters);
+    head_.bind(parameters);
   }
 
   void initialise(const Checkpoint& base, uint64_t seed) override {
     at::Generator generator = seeded_generator(seed);
     for (const FusionLayer& layer : layers_) layer.initialise(generator);
-    const at::NoGradGuard no_grad;
-    for (const Member& member : members_) {
-      const Adapter trained = load_adapter(member.folder, base, parameters_->values().scalar_type());
-      for (const ParameterSpec& spec : member.plan.parameters) {
-        at::Tensor value = parameters_->at(spec.name);
-        value.copy_(trained.parameters->at(spec.name));
-      }
-    }
+    for (const Member& member : members_)
+      load_parameters(read_member(member.folder, base.spec()), member.plan, base.spec(), *parameters_);
+    head_.initialise(base, seed);
   }
   bool starts_at_base() const override { return false; }
 
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
+    const auto value = head_.value(tensor);
+    return value ? *value : Hooks::weight(context, tensor);
+  }
   at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
     const std::vector<BottleneckSite>& sites = members_.front().units.sites();
@@ -154,7 +155,8 @@ class AdapterFusion final : public Method {
     planned.resize(fusion_parameters_);
     return planned;
   }
-  void save_beside(const std::filesystem::path& folder, const std::string&) const override {
+  void save_beside(const std::filesystem::path& folder, const std::string& base) const override {
+    head_.save(folder, base);
     for (const Member& member : members_) {
       std::vector<FileTensor> tensors;
       for (const ParameterSpec& spec : member.plan.parameters)
@@ -179,6 +181,7 @@ class AdapterFusion final : public Method {
                     where);
     fusion_ = is_given(given, "value") && given["value"] == true ? "dynamic" : "static";
     if (!is_given(given, "regularization") || given["regularization"] == false) regularization_ = 0;
+    trains_head_ = has_head(std::filesystem::path(where).parent_path());
     folders_.clear();
     for (const nlohmann::json& name : config["adapter_names"]) {
       check(name.is_string(), ErrorKind::invalid, "{}: adapter_names must be names", where);
@@ -210,6 +213,8 @@ class AdapterFusion final : public Method {
   std::vector<FusionLayer> layers_;  ///< by the members' sites
   size_t fusion_parameters_ = 0;     ///< the first so many of the plan
   nlohmann::json written_;           ///< the configuration's file, from `plan` on
+  AdapterHubHead head_;
+  bool trains_head_ = true;  ///< where the model has one
   const ParameterSet* parameters_ = nullptr;
 };
 

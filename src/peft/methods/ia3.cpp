@@ -50,10 +50,10 @@ class Ia3 final : public Method {
     modules_.bind(parameters);
   }
 
-  void initialise(const Checkpoint& base, uint64_t) override {
+  void initialise(const Checkpoint& base, uint64_t seed) override {
     const at::NoGradGuard no_grad;
     for (const at::Tensor& scale : scales_) scale.fill_(1);
-    modules_.initialise(base);
+    modules_.initialise(base, seed);
   }
 
   std::optional<Patch> patch(const Context&, const Module& module) const override {

@@ -64,7 +64,7 @@ class LoHa final : public Method {
       for (const at::Tensor& factor : {f.w1_a, f.w1_b, f.w2_a}) uniform_by_columns(factor, generator);
       f.w2_b.zero_();
     }
-    modules_.initialise(base);
+    modules_.initialise(base, seed);
   }
 
   std::optional<Patch> patch(const Context& context, const Module& module) const override {

@@ -105,7 +105,7 @@ class LoKr final : public Method {
         if (factor.defined()) uniform_by_columns(factor, generator);
       }
     }
-    modules_.initialise(base);
+    modules_.initialise(base, seed);
   }
 
   std::optional<Patch> patch(const Context& context, const Module& module) const override {

@@ -80,14 +80,14 @@ class Vera final : public Method {
     modules_.bind(parameters);
   }
 
-  void initialise(const Checkpoint& base, uint64_t) override {
+  void initialise(const Checkpoint& base, uint64_t seed) override {
     const at::NoGradGuard no_grad;
     if (save_projection_) draw_projection();
     for (size_t i = 0; i < b_.size(); ++i) {
       b_[i].zero_();
       d_[i].fill_(d_initial_);
     }
-    modules_.initialise(base);
+    modules_.initialise(base, seed);
   }
 
   std::optional<Patch> patch(const Context& context, const Module& module) const override {

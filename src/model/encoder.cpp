@@ -1,0 +1,149 @@
+#include "model/encoder.h"
+
+#include <cmath>
+#include <numeric>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/tanh.h>
+
+#include "base/error.h"
+#include "kernels/layer_norm.h"
+#include "model/blocks.h"
+#include "model/checkpoint.h"
+
+namespace lowrank {
+namespace {
+
+struct Layer {
+  Linear qkv, out, up, down;
+  Norm attention_norm, mlp_norm;
+};
+
+/// The label head: nothing where the task is another one.
+struct LabelHead {
+  Linear dense, out;
+};
+
+class Encoder final : public Model {
+ public:
+  Encoder(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options, EncoderConfig config)
+      : checkpoint_(std::move(checkpoint)),
+        config_(std::move(config)),
+        compute_(options.compute),
+        embedding_(table(options, "word_embeddings")),
+        positions_(table(options, "position_embeddings")),
+        types_(table(options, "token_type_embeddings")),
+        norm_(norm(options, config_.prefix + "embeddings.LayerNorm")) {
+    for (int64_t i = 0; i < config_.layers; ++i) {
+      const std::string p = fmt::format("{}encoder.layer.{}.", config_.prefix, i);
+      const auto linear = [&](const std::string& name) {
+        return load_linear(*checkpoint_, options, {p + name});
+      };
+      const std::string self = p + "attention.self.";
+      layers_.push_back({load_linear(*checkpoint_, options, {self + "query", self + "key", self + "value"}),
+                         linear("attention.output.dense"), linear("intermediate.dense"),
+                         linear("output.dense"), norm(options, p + "attention.output.LayerNorm"),
+                         norm(options, p + "output.LayerNorm")});
+    }
+    if (!spec().labels) return;
+    LoadOptions exact = options;
+    exact.nf4 = false;
+    label_head_ = {load_linear(*checkpoint_, options, {config_.head_dense}),
+                   load_linear(*checkpoint_, exact, {config_.head_out})};
+  }
+
+  const ModelSpec& spec() const override { return checkpoint_->spec(); }
+  const Embedding& embedding() const override { return embedding_; }
+
+  Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
+    check(!cache, ErrorKind::unsupported, "the family {} encodes whole texts and does not continue them",
+          spec().family);
+    Packed hidden{hooks.embed(context, embedding_), {}, geometry_of(*context.batch)};
+    hidden.stream =
+        normed(hidden.stream + placed(context, hooks, hidden.geometry), {}, norm_, context, hooks);
+    for (int64_t i = 0; i < config_.layers; ++i) {
+      hidden = hooks.layer_end(context, static_cast<int>(i), layer(context, hooks, i, hidden));
+      hidden = {hidden.sum(), {}, std::move(hidden.geometry)};
+    }
+    return hidden;
+  }
+
+  at::Tensor label_scores(const Context& context, const Hooks& hooks,
+                          const at::Tensor& first_rows) const override {
+    if (!label_head_) return Model::label_scores(context, hooks, first_rows);
+    const at::Tensor dense = at::tanh(apply(label_head_->dense, context, hooks, first_rows.to(compute_)));
+    return apply(label_head_->out, context, hooks, dense).to(first_rows.scalar_type());
+  }
+
+ private:
+  Embedding table(const LoadOptions& options, const std::string& name) const {
+    const std::string full = config_.prefix + "embeddings." + name + ".weight";
+    return {checkpoint_, options, *checkpoint_->spec().find_tensor(full)};
+  }
+  Norm norm(const LoadOptions& options, const std::string& name) const {
+    return load_norm(*checkpoint_, options, name + ".weight", name + ".bias", config_.epsilon);
+  }
+
+  at::Tensor normed(const at::Tensor& stream, const at::Tensor& branch, const Norm& norm,
+                    const Context& context, const Hooks& hooks) const {
+    return add_layer_norm(stream, branch, weight_of(norm, context, hooks), bias_of(norm, context, hooks),
+                          config_.epsilon, stream.scalar_type())
+        .normed;
+  }
+
+  static at::Tensor rows_of(const Embedding& table, std::span<const int64_t> ids, const Context& context,
+                            const Hooks& hooks) {
+    return table.frozen() ? table.look_up(ids) : table.look_up(ids, hooks.weight(context, table.tensor()));
+  }
+
+  /// What is added to the rows of the tokens: those of their positions, and of the first token type.
+  at::Tensor placed(const Context& context, const Hooks& hooks, const Geometry& geometry) const {
+    const std::span<const int64_t> positions(geometry.positions.const_data_ptr<int64_t>(),
+                                             geometry.positions.numel());
+    std::vector<int64_t> ids(positions.begin(), positions.end());
+    for (int64_t& id : ids) id += config_.first_position;
+    constexpr int64_t first_type[] = {0};
+    return rows_of(positions_, ids, context, hooks) + rows_of(types_, first_type, context, hooks);
+  }
+
+  at::Tensor activated(const at::Tensor& x) const {
+    if (config_.activation == "relu") return at::relu(x);
+    return at::gelu(x, config_.activation == "gelu" ? "none" : "tanh");
+  }
+
+  Packed layer(const Context& context, const Hooks& hooks, int64_t index, const Packed& hidden) const {
+    const Layer& l = layers_[index];
+    const int number = static_cast<int>(index);
+    const int64_t head_dim = config_.hidden / config_.heads;
+    const AttentionShape shape{
+        config_.heads, config_.heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false, 0};
+    const at::Tensor qkv = apply(l.qkv, context, hooks, hidden.stream.to(compute_));
+    at::Tensor branch =
+        apply(l.out, context, hooks, attend(context, hooks, number, qkv, hidden.geometry, shape, nullptr));
+    branch =
+        hooks.branch_end(context, {number, Role::attention_out, &l.attention_norm}, hidden.stream, branch);
+    const at::Tensor middle = normed(hidden.stream, branch, l.attention_norm, context, hooks);
+    branch = apply(l.down, context, hooks, activated(apply(l.up, context, hooks, middle.to(compute_))));
+    branch = hooks.branch_end(context, {number, Role::down, &l.mlp_norm}, middle, branch);
+    return {normed(middle, branch, l.mlp_norm, context, hooks), {}, hidden.geometry};
+  }
+
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  EncoderConfig config_;
+  at::ScalarType compute_;
+  Embedding embedding_, positions_, types_;
+  Norm norm_;
+  std::vector<Layer> layers_;
+  std::optional<LabelHead> label_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_encoder(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options,
+                                    EncoderConfig config) {
+  return std::make_unique<Encoder>(std::move(checkpoint), options, std::move(config));
+}
+
+}  // namespace lowrank

@@ -1,0 +1,38 @@
+// BERT (Devlin et al. 2019, arXiv 1810.04805), sentence-transformers' folders included: encoder.h.
+// A label head is the pooler, which folders of plain encoders may hold, and a classifier.
+#include "base/error.h"
+#include "model/checkpoint.h"
+#include "model/encoder.h"
+#include "model/registry.h"
+
+namespace lowrank {
+namespace {
+
+constexpr std::string_view family_name = "bert";
+
+EncoderConfig parse(const nlohmann::json& config) {
+  EncoderConfig c = read_encoder_config(ConfigReader(config), 0);
+  c.prefix = "bert.";
+  c.head_dense = "bert.pooler.dense";
+  c.head_out = "classifier";
+  return c;
+}
+
+ModelSpec make_spec(const nlohmann::json& config) {
+  return encoder_spec(family_name, config, parse(config));
+}
+
+std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
+  const EncoderConfig config = parse(checkpoint->spec().config);
+  return make_encoder(std::move(checkpoint), options, config);
+}
+
+constexpr std::string_view model_types[] = {"bert"};
+
+}  // namespace
+
+extern const FamilyInfo bert_family;
+const FamilyInfo bert_family{
+    family_name, model_types, {}, nullptr, make_spec, load, "BertForSequenceClassification"};
+
+}  // namespace lowrank

@@ -1,0 +1,39 @@
+// RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder (encoder.h) with positions counted from behind
+// the padding token, one token type, and a label head of its own.
+#include "base/error.h"
+#include "model/checkpoint.h"
+#include "model/encoder.h"
+#include "model/registry.h"
+
+namespace lowrank {
+namespace {
+
+constexpr std::string_view family_name = "roberta";
+
+EncoderConfig parse(const nlohmann::json& config) {
+  const ConfigReader read(config);
+  EncoderConfig c = read_encoder_config(read, read.count("pad_token_id", 1) + 1);
+  c.prefix = "roberta.";
+  c.head_dense = "classifier.dense";
+  c.head_out = "classifier.out_proj";
+  return c;
+}
+
+ModelSpec make_spec(const nlohmann::json& config) {
+  return encoder_spec(family_name, config, parse(config));
+}
+
+std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
+  const EncoderConfig config = parse(checkpoint->spec().config);
+  return make_encoder(std::move(checkpoint), options, config);
+}
+
+constexpr std::string_view model_types[] = {"roberta"};
+
+}  // namespace
+
+extern const FamilyInfo roberta_family;
+const FamilyInfo roberta_family{
+    family_name, model_types, {}, nullptr, make_spec, load, "RobertaForSequenceClassification"};
+
+}  // namespace lowrank

@@ -1,0 +1,91 @@
+// The program on an encoder: labelled rows in, a label head out.
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "support/places.h"
+#include "support/program.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+constexpr const char* table = "good film\t1\nbad film\t0\na good one\t1\na bad one\t0\n";
+
+class EncoderProgram : public test::ProgramTest {
+ protected:
+  void SetUp() override {
+    nlohmann::json config = test::tiny_encoder_config("bert");
+    config["architectures"] = {"BertModel"};
+    config["vocab_size"] = 1000;
+    config.erase("id2label");
+    test::write_tiny_model(model(), config);
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+      std::filesystem::copy_file(test::fixture("text/bert_small") / name, model() / name);
+    data = write("rows.tsv", table).string();
+  }
+  std::filesystem::path model() const { return folder.path() / "model"; }
+  std::string train(const std::string& more = "") const {
+    return "train --model " + model().string() + " --data " + data + " --columns text=1,label=2 --output " +
+           out().string() + " --dtype f32 --steps 60 --batch-size 4 --lr 2e-2 " + more;
+  }
+  std::string with_adapter(const std::string& command) const {
+    return command + " --model " + model().string() + " --adapter " + out().string() + " --dtype f32 ";
+  }
+  std::string data;
+};
+
+TEST_F(EncoderProgram, LearnsLabelsTellsThemAndMerges) {
+  succeeds(train("--rank 4"));
+  EXPECT_EQ(read_json_file(out() / "labels.json", 1 << 20)["id2label"],
+            nlohmann::json({{"0", "0"}, {"1", "1"}}));
+  EXPECT_EQ(read_json_file(out() / "adapter_config.json", 1 << 20)["task_type"], "SEQ_CLS");
+  const test::Outcome evaluated =
+      succeeds(with_adapter("evaluate") + "--data " + data + " --columns text=1,label=2 --json");
+  const nlohmann::json figures = nlohmann::json::parse(evaluated.out);
+  EXPECT_EQ(figures["accuracy"], 1.0);
+  EXPECT_LT(figures["loss"], 0.3);
+  const test::Outcome labelled = succeeds(with_adapter("classify") + "--text 'good film'");
+  EXPECT_EQ(nlohmann::json::parse(labelled.out)["label"], "1");
+  const std::string merged = (folder.path() / "merged").string();
+  const test::Outcome merge = succeeds("merge --model " + model().string() + " --adapter " + out().string() +
+                                       " --output " + merged + " --json");
+  EXPECT_LT(nlohmann::json::parse(merge.out)["largest_logit_difference"], 1e-4);
+  const test::Outcome alone = succeeds("classify --model " + merged + " --dtype f32 --text 'bad film'");
+  EXPECT_EQ(nlohmann::json::parse(alone.out)["label"], "0");
+}
+
+TEST_F(EncoderProgram, LearnsValues) {
+  succeeds(train("--task regression"));
+  const test::Outcome evaluated =
+      succeeds(with_adapter("evaluate") + "--data " + data + " --columns text=1,label=2 --json");
+  EXPECT_GT(nlohmann::json::parse(evaluated.out)["correlation"], 0.9);
+  const test::Outcome valued = succeeds(with_adapter("classify") + "--text 'good film'");
+  EXPECT_TRUE(nlohmann::json::parse(valued.out)["label"].is_number_float());
+}
+
+TEST_F(EncoderProgram, EmbedsTextsToLengthOneWhereAsked) {
+  const test::Outcome embedded = succeeds("embed --model " + model().string() +
+                                          " --normalise --dtype f32 --data " + data + " --columns text=1");
+  const nlohmann::json first = nlohmann::json::parse(embedded.out.substr(0, embedded.out.find('\n')));
+  double length = 0;
+  for (const double value : first["embedding"]) length += value * value;
+  EXPECT_EQ(first["embedding"].size(), 32);
+  EXPECT_NEAR(length, 1, 1e-5);
+}
+
+TEST_F(EncoderProgram, RefusesWhatAnEncoderCannotDo) {
+  refused("generate --model " + model().string() + " --prompt x", "an encoder generates no text");
+  refused("evaluate --model " + model().string() + " --data " + data + " --columns text=1,label=2",
+          "give --adapter with one");
+  refused("classify --model " + model().string() + " --text x", "the model has no label head");
+  const std::string llama = test::fixture("tiny_llama/linear").string();
+  refused("embed --model " + llama + " --text x", "embeddings come from encoders");
+  refused("train --model " + llama + " --data " + data + " --output " + out().string() + " --task regression",
+          "is a causal language model");
+  const std::string one = write("one.jsonl", "{\"text\":\"a\",\"label\":1}\n").string();
+  refused("train --model " + model().string() + " --data " + one + " --output " + out().string(),
+          "all rows have the label '1'");
+}
+
+}  // namespace
+}  // namespace lowrank

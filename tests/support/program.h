@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/atomic_file.h"
+#include "support/temporary_folder.h"
+
+namespace lowrank::test {
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+/// Runs the program as a user does, with a folder of its own for what it reads and writes.
+class ProgramTest : public testing::Test {
+ protected:
+  Outcome run(const std::string& arguments) const {
+    const std::filesystem::path err = folder.path() / "stderr";
+    const std::string command =
+        std::string(LOWRANK_PROGRAM) + " " + arguments + " 2>" + err.string() + " </dev/null";
+    Outcome outcome;
+    FILE* pipe = popen(command.c_str(), "r");
+    std::array<char, 4096> piece{};
+    while (const size_t count = fread(piece.data(), 1, piece.size(), pipe))
+      outcome.out.append(piece.data(), count);
+    outcome.code = WEXITSTATUS(pclose(pipe));
+    outcome.err = content_of(err);
+    return outcome;
+  }
+
+  /// Runs what must succeed.
+  Outcome succeeds(const std::string& arguments) const {
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << arguments << '\n' << outcome.err;
+    return outcome;
+  }
+
+  /// Runs what must be refused and write nothing to `out()`; the message names `expected`.
+  void refused(const std::string& arguments, const std::string& expected) const {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 1) << arguments << '\n' << outcome.err;
+    const size_t error = outcome.err.find("error: ");
+    ASSERT_NE(error, std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(expected, error), std::string::npos) << arguments << '\n' << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists(out())) << arguments;
+  }
+
+  std::filesystem::path write(const std::string& name, const std::string& content) const {
+    write_file_atomically(folder.path() / name, content);
+    return folder.path() / name;
+  }
+
+  std::filesystem::path out() const { return folder.path() / "out"; }
+
+  TemporaryFolder folder;
+};
+
+}  // namespace lowrank::test
