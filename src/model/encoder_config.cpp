@@ -84,6 +84,7 @@ ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, co
   spec.vocabulary_size = c.vocabulary;
   spec.max_positions = c.positions;
   spec.optional_prefix = c.prefix;
+  spec.branch_names = {"attention.output", "output"};
   spec.labels = labels_of(config);
   spec.task = !spec.labels                 ? Task::embedding
               : spec.labels->has_classes() ? Task::classification

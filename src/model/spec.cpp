@@ -4,6 +4,8 @@
 #include <functional>
 #include <numeric>
 
+#include "base/error.h"
+
 namespace lowrank {
 
 const TensorRef* ModelSpec::find_tensor(std::string_view name) const {
@@ -14,6 +16,20 @@ const TensorRef* ModelSpec::find_tensor(std::string_view name) const {
 const Module* ModelSpec::find_module(std::string_view name) const {
   const auto found = std::ranges::find(modules, name, &Module::name);
   return found == modules.end() ? nullptr : &*found;
+}
+
+std::string ModelSpec::layer_prefix(int layer) const {
+  const auto found = std::ranges::find(modules, layer, &Module::layer);
+  const std::string number = fmt::format(".{}.", layer);
+  const size_t at = found == modules.end() ? std::string::npos : found->name.find(number);
+  check(at != std::string::npos, ErrorKind::invalid, "the model has no layer {}", layer);
+  return found->name.substr(0, at + number.size());
+}
+
+std::string ModelSpec::model_class() const {
+  const auto names = config.find("architectures");
+  if (names == config.end() || !names->is_array() || names->empty() || !names->front().is_string()) return {};
+  return names->front().get<std::string>();
 }
 
 int64_t ModelSpec::parameters() const {

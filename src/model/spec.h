@@ -71,6 +71,12 @@ struct Module {
   bool is_linear() const { return role != Role::embedding && role != Role::position; }
 };
 
+/// What AdapterHub calls the places at the ends of a layer's branches, below the layer's own prefix.
+struct BranchNames {
+  std::string attention = "attention_adapters";
+  std::string mlp = "output_adapters";
+};
+
 /// Names and shapes of a model, known from its configuration alone, before any weight is read.
 struct ModelSpec {
   std::string family;
@@ -87,12 +93,18 @@ struct ModelSpec {
   std::vector<std::string> ignored;       ///< beginnings of tensors' names that this task leaves alone
   bool tied_head = false;                 ///< the head is the embedding's matrix
   std::string optional_prefix;            ///< of names, which some folders leave out
+  BranchNames branch_names;
   std::vector<TensorRef> tensors;
   std::vector<Module> modules;
 
   /// The entry of that name; nullptr where there is none.
   const TensorRef* find_tensor(std::string_view name) const;
   const Module* find_module(std::string_view name) const;
+  /// What the names of a layer's modules begin with, `model.layers.0.`. Errors: invalid for a layer without
+  /// modules.
+  std::string layer_prefix(int layer) const;
+  /// The class that `architectures` names; empty where it names none.
+  std::string model_class() const;
   /// Values in all tensors (a tied head counts once).
   int64_t parameters() const;
   /// Multiply-adds of a token in the linear layers, head included.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "peft/adapterhub_file.h"
 #include "peft/gguf_lora.h"
 #include "peft/low_rank_config.h"
 #include "peft/mlx_adapter.h"
@@ -60,14 +61,16 @@ LowRankOptions options_of(const std::vector<LowRankUpdate>& updates) {
 
 }  // namespace
 
-void AdapterContents::add(const std::filesystem::path& safetensors) {
-  files.push_back(std::make_shared<const SafetensorsFile>(SafetensorsFile::open(safetensors)));
-  for (const StoredTensor& tensor : files.back()->tensors()) tensors[tensor.name] = tensor;
-}
-
 const StoredTensor* AdapterContents::find(std::string_view name) const {
   const auto found = tensors.find(name);
   return found == tensors.end() ? nullptr : &found->second;
+}
+
+void AdapterContents::add(const std::filesystem::path& path,
+                          const std::function<std::string(const std::string&)>& rename) {
+  files.push_back(std::make_shared<const SafetensorsFile>(SafetensorsFile::open(path)));
+  for (const StoredTensor& tensor : files.back()->tensors())
+    tensors[rename ? rename(tensor.name) : tensor.name] = tensor;
 }
 
 AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec& spec) {
@@ -80,7 +83,8 @@ AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec&
         path.string());
   const bool mlx = std::filesystem::exists(path / mlx_tensors_name) &&
                    !std::filesystem::exists(path / "adapter_model.safetensors");
-  return mlx ? read_mlx_adapter(path, spec) : read_peft_folder(path);
+  if (mlx) return read_mlx_adapter(path, spec);
+  return is_adapterhub_folder(path) ? read_adapterhub_folder(path, spec) : read_peft_folder(path);
 }
 
 AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const ModelSpec& spec, bool tied,

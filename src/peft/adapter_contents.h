@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,26 +15,27 @@
 
 namespace lowrank {
 
-/// What PEFT's two files say of an adapter, wherever it was read from.
+/// What an adapter's two files say, wherever it was read from.
 struct AdapterContents {
   nlohmann::json config;                                     ///< adapter_config.json
-  std::map<std::string, StoredTensor, std::less<>> tensors;  ///< adapter_model.safetensors
+  std::map<std::string, StoredTensor, std::less<>> tensors;  ///< by name
   std::string config_name, tensors_name;                     ///< the files, for errors
 
   std::vector<std::shared_ptr<const SafetensorsFile>>
       files;                       ///< whose mappings the tensors' bytes are in, or
   std::vector<at::Tensor> values;  ///< whose storage they are in
 
-  /// Takes in all tensors of a file.
-  void add(const std::filesystem::path& safetensors);
+  /// Takes in all tensors of a file; `rename`, where it is given, says under which names.
+  void add(const std::filesystem::path& safetensors,
+           const std::function<std::string(const std::string&)>& rename = nullptr);
 
   /// The tensor of that name; nullptr where there is none.
   const StoredTensor* find(std::string_view name) const;
 };
 
-/// Reads an adapter's files: a GGUF LoRA (FILE.gguf), a folder of mlx-lm (adapters.safetensors) or one of
-/// PEFT. Errors: not_found; corrupt; unsupported for pickled adapters and other kinds of files; invalid where
-/// a GGUF LoRA or an mlx-lm adapter does not fit the model.
+/// Reads an adapter's files: a GGUF LoRA (FILE.gguf), a folder of mlx-lm (adapters.safetensors), one of
+/// AdapterHub or one of PEFT. Errors: not_found; corrupt; unsupported for pickled adapters and other kinds of
+/// files; invalid where a GGUF LoRA or an mlx-lm adapter does not fit the model.
 AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec& spec);
 
 /// An adapter that is nothing but these updates, of which there is one at least. `tied`: the updates of an

@@ -25,9 +25,6 @@
 namespace lowrank {
 namespace {
 
-constexpr const char* config_name = "adapter_config.json";
-constexpr const char* tensors_name = "adapter_model.safetensors";
-
 /// The shape of each tensor that the file must have.
 std::vector<std::pair<std::string, std::vector<int64_t>>> expected_tensors(const TrainPlan& plan) {
   std::vector<std::pair<std::string, std::vector<int64_t>>> expected;
@@ -87,16 +84,16 @@ std::vector<std::string> differences(const AdapterContents& contents, const Trai
   return problems;
 }
 
-void read_values(const AdapterContents& contents, Adapter& adapter) {
+void read_values(const AdapterContents& contents, const TrainPlan& plan, const ParameterSet& parameters) {
   const at::NoGradGuard no_grad;
   std::vector<std::string> broken;
-  for (const ParameterSpec& spec : adapter.plan.parameters) {
+  for (const ParameterSpec& spec : plan.parameters) {
     const StoredTensor& tensor = *contents.find(spec.name);
     std::vector<float> values(count_of(spec));
     expand(tensor.dtype, tensor.bytes, values);
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
       broken.push_back(spec.name);
-    at::Tensor parameter = adapter.parameters->at(spec.name);
+    at::Tensor parameter = parameters.at(spec.name);
     parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
   }
   check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", contents.tensors_name,
@@ -110,9 +107,9 @@ at::Tensor values_of(const StoredTensor& tensor) {
 }
 
 /// Tensors that repeat a parameter must repeat it exactly.
-void check_copies(const AdapterContents& contents, const Adapter& adapter) {
-  for (const ParameterCopy& copy : adapter.plan.copies) {
-    const at::Tensor source = adapter.parameters->at(copy.of).detach().to(at::kFloat);
+void check_copies(const AdapterContents& contents, const TrainPlan& plan, const ParameterSet& parameters) {
+  for (const ParameterCopy& copy : plan.copies) {
+    const at::Tensor source = parameters.at(copy.of).detach().to(at::kFloat);
     check(at::equal(values_of(*contents.find(copy.name)), copy.transposed ? source.t() : source),
           ErrorKind::unsupported, "{}: {} differs from {}, to which it is tied", contents.tensors_name,
           copy.name, copy.of);
@@ -173,13 +170,19 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, 
   const std::string tensors_name = contents.tensors_name;
   const std::optional<StoredTensor> encoded = read_encoder_state(path, *method, contents);
   Adapter adapter = make_adapter(info, std::move(method), base, type);
-  check_fits(differences(contents, adapter.plan, base.spec()), contents.tensors_name,
-             "adapter_config.json and the base model");
-  read_values(contents, adapter);
-  check_copies(contents, adapter);
+  load_parameters(contents, adapter.plan, base.spec(), *adapter.parameters);
   check_base_copies(contents, base);
   if (encoded) check_encoded(*encoded, adapter, tensors_name);
   return adapter;
+}
+
+void load_parameters(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec,
+                     const ParameterSet& parameters) {
+  const std::string config = std::filesystem::path(contents.config_name).filename().string();
+  check_fits(differences(contents, plan, spec), contents.tensors_name,
+             fmt::format("{} and the base model", config));
+  read_values(contents, plan, parameters);
+  check_copies(contents, plan, parameters);
 }
 
 std::vector<FileTensor> file_tensors(const Adapter& adapter) {
@@ -207,22 +210,31 @@ void write_file_tensors(const std::filesystem::path& path, const std::vector<Fil
   write_safetensors(path, tensors);
 }
 
+void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
+                         const nlohmann::json& config, const std::vector<FileTensor>& tensors) {
+  write_file_tensors(folder / files.tensors, tensors);
+  write_file_atomically(folder / files.config, config.dump(2) + "\n");
+}
+
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+  const AdapterFiles files = adapter.method->files();
   nlohmann::json config = adapter.method->config();
-  config["base_model_name_or_path"] = base;
-  config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
-  config["inference_mode"] = true;
-  config["peft_version"] = "0.21.2";
-  config["revision"] = nullptr;
-  config["auto_mapping"] = nullptr;
-  write_file_tensors(folder / tensors_name, file_tensors(adapter));
+  config[std::string(files.base_key)] = base;
+  if (files.peft) {
+    config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
+    config["inference_mode"] = true;
+    config["peft_version"] = "0.21.2";
+    config["revision"] = nullptr;
+    config["auto_mapping"] = nullptr;
+  }
+  adapter.method->save_beside(folder, base);
   save_encoder_state(folder, adapter);
-  write_file_atomically(folder / config_name, config.dump(2) + "\n");
+  write_adapter_files(folder, files, config, file_tensors(adapter));
   if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
 }
 
-int64_t adapter_file_size(const std::filesystem::path& folder) {
-  return static_cast<int64_t>(std::filesystem::file_size(folder / tensors_name));
+int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter) {
+  return static_cast<int64_t>(std::filesystem::file_size(folder / adapter.method->files().tensors));
 }
 
 }  // namespace lowrank

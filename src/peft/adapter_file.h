@@ -10,6 +10,8 @@
 
 namespace lowrank {
 
+struct AdapterContents;
+
 /// A method with its parameters on one model.
 struct Adapter {
   const MethodInfo* info = nullptr;
@@ -32,10 +34,10 @@ std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan);
 Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
-/// Reads an adapter: a folder as PEFT writes it (adapter_config.json and adapter_model.safetensors), a folder
-/// of mlx-lm, or a GGUF LoRA. Strict: missing, unexpected and misshapen tensors and values that are not
-/// finite are reported all at once, with the nearest names. The base's own embedding or head, which PEFT may
-/// put into the file, must equal the base's. Errors: not_found, corrupt, invalid, unsupported.
+/// Reads an adapter: a folder as PEFT writes it (adapter_config.json and adapter_model.safetensors), one of
+/// AdapterHub or mlx-lm, or a GGUF LoRA. Strict: missing, unexpected and misshapen tensors and values that
+/// are not finite are reported all at once, with the nearest names. The base's own embedding or head, which
+/// PEFT may put into the file, must equal the base's. Errors: not_found, corrupt, invalid, unsupported.
 Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
@@ -45,12 +47,16 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter);
 /// Writes tensors in f32 as a safetensors file. Errors: io; invalid when a value is not finite.
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
 
-/// Writes the two files, labels.json for a label head, and the parameters of an encoder where the method has
-/// one (peft/encoder_state.h); each appears when it is complete. `base`: what base_model_name_or_path will
-/// say. Errors: io; invalid when a value is not finite.
+/// Writes an adapter's two files; each appears when it is complete. Errors: as write_file_tensors.
+void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
+                         const nlohmann::json& config, const std::vector<FileTensor>& tensors);
+
+/// The same for an adapter with all that belongs to it: labels.json for a label head, the parameters of an
+/// encoder where the method has one (peft/encoder_state.h), what `Method::save_beside` writes. `base`: what
+/// the configuration will call the base model.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
-/// The bytes of adapter_model.safetensors, for sizes that are told to people.
-int64_t adapter_file_size(const std::filesystem::path& folder);
+/// The bytes of the tensors' file that was written for `adapter`, for sizes that are told to people.
+int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter);
 
 }  // namespace lowrank

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,6 +48,15 @@ struct StepInfo {
   int64_t step = 0;  ///< counted from 1
   int64_t total_steps = 0;
   double gradient_scale = 1;  ///< what the gradients are multiplied with for the optimizer
+  uint64_t seed = 0;          ///< of the run
+};
+
+/// The two files of an adapter folder; as they are here, PEFT's.
+struct AdapterFiles {
+  std::string_view config = "adapter_config.json";
+  std::string_view tensors = "adapter_model.safetensors";
+  std::string_view base_key = "base_model_name_or_path";  ///< in the configuration: the base model's name
+  bool peft = true;  ///< PEFT reads them: its common fields stand in the configuration
 };
 
 /// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs
@@ -99,7 +109,9 @@ struct Method : Hooks {
     return {{}, {"parameters that are no low-rank updates of weights"}};
   }
 
-  /// adapter_config.json as PEFT writes it, for what `file_tensors` gives.
+  /// The names of the adapter's files.
+  virtual AdapterFiles files() const { return {}; }
+  /// The configuration as PEFT (or whoever reads `files`) writes it, for what `file_tensors` gives.
   virtual nlohmann::json config() const = 0;
   /// What is written beside it, from the tensors of the plan (parameters, then copies): those themselves, but
   /// for methods whose file has another form.
@@ -109,6 +121,9 @@ struct Method : Hooks {
   virtual std::string_view encoded_tensor() const { return {}; }
   /// Before `plan`: the encoder's parameters are lost, so the encoded tensor is itself what trains.
   virtual void drop_encoder() {}
+  /// Writes what the adapter needs beside its two files; `base` is the base model's name. Errors: io,
+  /// invalid.
+  virtual void save_beside(const std::filesystem::path& /*folder*/, const std::string& /*base*/) const {}
   /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at
   /// once.
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;
@@ -121,7 +136,7 @@ struct MethodInfo {
   std::string_view summary;
   double default_learning_rate;
   std::unique_ptr<Method> (*make)();
-  /// True when an adapter_config.json is this method's; nullptr: its files are another method's.
+  /// True when a configuration is this method's; nullptr: its files are another method's.
   bool (*reads)(const nlohmann::json& config);
 };
 

@@ -29,13 +29,17 @@ const MethodInfo& method_named(std::string_view name) {
 }
 
 const MethodInfo& method_of_config(const nlohmann::json& config, const std::string& where) {
-  check(config.is_object() && config.contains("peft_type") && config["peft_type"].is_string(),
-        ErrorKind::invalid, "{}: no peft_type", where);
+  check(config.is_object(), ErrorKind::invalid, "{}: no object of options", where);
+  const bool peft = config.contains("peft_type");
+  check(!peft || config["peft_type"].is_string(), ErrorKind::invalid, "{}: peft_type is no text", where);
   for (const MethodInfo* method : methods()) {
     if (method->reads && method->reads(config)) return *method;
   }
-  fail(ErrorKind::unsupported, "{}: no method reads peft_type {} with these options; known methods are {}",
-       where, config["peft_type"].dump(), fmt::join(names(), ", "));
+  check(peft || config.contains("config"), ErrorKind::invalid,
+        "{}: no peft_type, as PEFT writes it, and no config, as AdapterHub does", where);
+  fail(ErrorKind::unsupported, "{}: no method reads {} with these options; known methods are {}", where,
+       peft ? "peft_type " + config["peft_type"].dump() : "this configuration of AdapterHub",
+       fmt::join(names(), ", "));
 }
 
 }  // namespace lowrank

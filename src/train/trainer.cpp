@@ -93,7 +93,7 @@ StepResult Trainer::step() {
   StepResult result;
   result.step = state_.step + 1;
   result.epoch = static_cast<double>(result.step) / static_cast<double>(steps_per_epoch_);
-  const StepInfo info{result.step, total_steps()};
+  const StepInfo info{result.step, total_steps(), 1, static_cast<uint64_t>(options_.seed)};
   const std::vector<int64_t> rows = rows_of(state_.step);
   std::vector<Batch> batches;
   for (size_t begin = 0; begin < rows.size(); begin += options_.batch_size) {
@@ -116,7 +116,7 @@ StepResult Trainer::step() {
   const double clip = clip_factor(result.grad_norm);
   adamw_step(parameters.values(), parameters.gradients(), state_.m, state_.v,
              groups_of(parameters, result.learning_rate, options_.weight_decay), {}, result.step, clip);
-  adapter_.method->after_step({info.step, info.total_steps, clip});
+  adapter_.method->after_step({info.step, info.total_steps, clip, info.seed});
   ++state_.step;
   result.seconds = monotonic_seconds() - started;
   return result;

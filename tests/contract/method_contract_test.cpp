@@ -48,6 +48,12 @@ class MethodContract : public testing::TestWithParam<Case> {
     examples = test::random_examples({7, 1, 12}, checkpoint->spec().vocabulary_size);
     if (checkpoint->spec().labels) test::label(examples, *checkpoint->spec().labels);
     batch = test::batch_of(examples);
+    try {
+      plan_adapter(*GetParam().method, GetParam().method->make(), checkpoint->spec());
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unsupported) throw;
+      GTEST_SKIP() << error.what();
+    }
   }
 
   Adapter fresh(at::ScalarType type = at::kFloat) const {

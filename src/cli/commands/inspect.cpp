@@ -47,10 +47,13 @@ void describe_gguf(const std::filesystem::path& path, Contents& contents) {
 }
 
 void describe_folder(const std::filesystem::path& path, Contents& contents) {
-  if (std::filesystem::exists(path / "adapter_config.json")) {
-    contents.about = read_json_file(path / "adapter_config.json", 16 << 20);
-    const char* tensors = "adapter_model.safetensors";  // mlx-lm: adapters.safetensors
-    if (!std::filesystem::exists(path / tensors)) tensors = "adapters.safetensors";
+  // PEFT's files, mlx-lm's, AdapterHub's and those of its fusions.
+  for (const auto& [config, tensors] : {std::pair{"adapter_config.json", "adapter_model.safetensors"},
+                                        {"adapter_config.json", "adapters.safetensors"},
+                                        {"adapter_config.json", "adapter.safetensors"},
+                                        {"adapter_fusion_config.json", "model_adapter_fusion.safetensors"}}) {
+    if (!std::filesystem::exists(path / config) || !std::filesystem::exists(path / tensors)) continue;
+    contents.about = read_json_file(path / config, 16 << 20);
     contents.tensors = SafetensorsFile::open(path / tensors).tensors();
     return;
   }

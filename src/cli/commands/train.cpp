@@ -187,7 +187,7 @@ int train(Options& options, std::unique_ptr<Method> method) {
        result.best_eval_loss
            ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
            : "");
-  info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output));
+  info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output, adapter));
   export_adapter(options, *checkpoint);
   return 0;
 }

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peft/bottleneck_config.h"
+#include "peft/method.h"
+
+namespace lowrank {
+
+/// A method of bottleneck adapters: one network of two matrices at each place of `standard`, whose values are
+/// the options' defaults. `starts`: the values of init_weights, the default first; empty: no choice. Files
+/// are AdapterHub's. AdapterDrop (Rücklé et al. 2021, arXiv 2010.11918) is an option of all: `leave_out` for
+/// good, `adapter_drop` in each training step anew.
+std::unique_ptr<Method> make_bottleneck_method(const BottleneckConfig& standard,
+                                               std::vector<std::string> starts);
+
+}  // namespace lowrank

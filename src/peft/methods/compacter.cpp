@@ -1,0 +1,36 @@
+// Compacter (Mahabadi et al. 2021, arXiv 2106.04647, section 4): houlsby's adapters whose matrices are sums
+// of Kronecker products.
+//   D^T = sum_i A_i (x) (S_i T_i), likewise U^T; A [n, n, n] shared by all places, S_i [p/n, r], T_i [r,
+//   q/n].
+// Files are AdapterHub's (compacter).
+#include "peft/bottleneck_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  BottleneckConfig config;
+  config.attention = true;
+  config.non_linearity = "gelu";
+  config.reduction_factor = 32;
+  config.phm_layer = true;
+  return make_bottleneck_method(config, {});
+}
+
+bool reads(const nlohmann::json& file) {
+  const auto config = bottleneck_config_in(file);
+  return config && config->phm_layer && !config->original_ln_before;
+}
+
+}  // namespace
+
+extern const MethodInfo compacter_method;
+const MethodInfo compacter_method{"compacter",
+                                  "Mahabadi et al. 2021, arXiv 2106.04647",
+                                  "bottlenecks of Kronecker products after attention and after the MLP",
+                                  3e-3,
+                                  make,
+                                  reads};
+
+}  // namespace lowrank

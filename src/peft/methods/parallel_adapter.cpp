@@ -1,0 +1,30 @@
+// Bottleneck adapters beside the MLP (He et al. 2021, arXiv 2110.04366, section 3.2).
+//   h + y + s u(h), with y the MLP's output and h the stream where it began, not normed; s = 4, or learned
+//   from 1 on (scaling_type). U starts at zero.
+// Files are AdapterHub's (par_bn, scaled_par_bn).
+#include "peft/bottleneck_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  BottleneckConfig config;
+  config.is_parallel = true;
+  config.reduction_factor = 2;
+  config.scaling = 4;
+  return make_bottleneck_method(config, {"mam_adapter", "bert", "houlsby"});
+}
+
+bool reads(const nlohmann::json& file) {
+  const auto config = bottleneck_config_in(file);
+  return config && !config->phm_layer && config->is_parallel;
+}
+
+}  // namespace
+
+extern const MethodInfo parallel_adapter_method;
+const MethodInfo parallel_adapter_method{
+    "parallel_adapter", "He et al. 2021, arXiv 2110.04366", "bottlenecks beside the MLP", 1e-3, make, reads};
+
+}  // namespace lowrank

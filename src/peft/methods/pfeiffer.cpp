@@ -1,0 +1,31 @@
+// One bottleneck adapter a layer, after the MLP (Pfeiffer et al. 2020, arXiv 2005.00247, section 3.3 of
+// AdapterFusion).
+//   With y the branch's output and h the stream where it began: h + y + u(h + y); on post-norm models
+//   LN(h + y + u(LN(h + y))), the same frozen norm twice. u as in houlsby.cpp.
+// Files are AdapterHub's (seq_bn, once called pfeiffer).
+#include "peft/bottleneck_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  BottleneckConfig config;
+  config.original_ln_before = true;
+  return make_bottleneck_method(config, {"bert", "houlsby", "mam_adapter"});
+}
+
+bool reads(const nlohmann::json& file) {
+  const auto config = bottleneck_config_in(file);
+  return config && !config->phm_layer && !config->is_parallel && !config->after_layer &&
+         config->original_ln_before;
+}
+
+}  // namespace
+
+extern const MethodInfo pfeiffer_method;
+const MethodInfo pfeiffer_method{
+    "pfeiffer", "Pfeiffer et al. 2020, arXiv 2005.00247", "one bottleneck a layer, after the MLP", 1e-3, make,
+    reads};
+
+}  // namespace lowrank

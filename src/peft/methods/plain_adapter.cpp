@@ -1,0 +1,34 @@
+// Bottleneck adapters with nothing but their formula: ReLU(x W_down) W_up + x after attention and after the
+// MLP (Houlsby et al. 2019, arXiv 1902.00751, section 2.1), all weights N(0, 0.01) at the start: as the text
+// has it (normal), or cut at two deviations as AdapterHub draws them (houlsby).
+//   With y the branch's output: y + relu(y D^T + b) U^T + c is added to the stream.
+// Files are AdapterHub's: BnConfig as double_seq_bn with relu and init_weights houlsby.
+#include "peft/bottleneck_method.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  BottleneckConfig config;
+  config.attention = true;
+  return make_bottleneck_method(config, {"normal", "houlsby"});
+}
+
+bool reads(const nlohmann::json& file) {
+  const auto config = bottleneck_config_in(file);
+  return config && !config->phm_layer && !config->is_parallel && !config->after_layer &&
+         !config->original_ln_before && config->init_weights == "houlsby" && config->non_linearity == "relu";
+}
+
+}  // namespace
+
+extern const MethodInfo plain_adapter_method;
+const MethodInfo plain_adapter_method{"plain_adapter",
+                                      "Houlsby et al. 2019, arXiv 1902.00751",
+                                      "ReLU(x W_down) W_up + x after attention and after the MLP",
+                                      1e-3,
+                                      make,
+                                      reads};
+
+}  // namespace lowrank
