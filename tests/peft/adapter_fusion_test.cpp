@@ -29,7 +29,7 @@ class AdapterFusionTest : public testing::Test {
 
   Adapter fusion(const nlohmann::json& more, at::ScalarType type = at::kFloat) const {
     nlohmann::json options = {{"members", members}};
-    options.update(more);
+    if (!more.is_null()) options.update(more);
     const MethodInfo& info = method_named("adapter_fusion");
     std::unique_ptr<Method> method = info.make();
     apply(method->fields(), options, "test");

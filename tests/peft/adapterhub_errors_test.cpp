@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "peft/bottleneck_config.h"
 #include "peft/gguf_lora.h"
 #include "peft/merge_plan.h"
 #include "support/bottleneck_formula.h"

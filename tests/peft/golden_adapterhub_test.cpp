@@ -92,10 +92,10 @@ std::optional<Golden> open_golden(
 void expect_scores(const Golden& golden) {
   const at::NoGradGuard no_grad;
   const Context context{&golden.batch};
-  const at::Tensor scores =
-      golden.checkpoint->spec().labels
-          ? sequence_scores(*golden.model, context, golden.acting())[0]
-          : batch_logits(*golden.model, context, golden.acting(), {golden.batch.rows() - 1}, nullptr)[0];
+  const int64_t last[] = {golden.batch.rows() - 1};
+  const at::Tensor scores = golden.checkpoint->spec().labels
+                                ? sequence_scores(*golden.model, context, golden.acting())[0]
+                                : batch_logits(*golden.model, context, golden.acting(), last, nullptr)[0];
   const nlohmann::json& top = golden.expected["top8"];
   for (size_t i = 0; i < top["indices"].size(); ++i)
     EXPECT_NEAR(scores[top["indices"][i].get<int64_t>()].item<double>(), top["values"][i].get<double>(),

@@ -19,9 +19,7 @@ inline void expect_gradients(ParameterSet& parameters, const std::function<doubl
   const at::Tensor gradient = parameters.gradients().clone();
   auto* values = parameters.values().mutable_data_ptr<double>();
   const auto* computed = gradient.const_data_ptr<double>();
-  constexpr double step = 1e-5;
-  double largest = 0;
-  for (int64_t i = 0; i < parameters.count(); i += stride) {
+  const auto slope = [&](int64_t i, double step) {
     const at::NoGradGuard no_grad;
     const double value = values[i];
     values[i] = value + step;
@@ -29,9 +27,16 @@ inline void expect_gradients(ParameterSet& parameters, const std::function<doubl
     values[i] = value - step;
     const double below = loss(false);
     values[i] = value;
-    const double expected = (above - below) / (2 * step);
+    return (above - below) / (2 * step);
+  };
+  double largest = 0;
+  for (int64_t i = 0; i < parameters.count(); i += stride) {
+    double expected = slope(i, 1e-5);
+    const auto allowed = [&] { return tolerance * std::max(1.0, std::abs(expected)); };
+    // A rectifier's kink may lie within the step; a shorter one leaves it outside.
+    if (std::abs(computed[i] - expected) > allowed()) expected = slope(i, 1e-7);
     largest = std::max(largest, std::abs(expected));
-    EXPECT_NEAR(computed[i], expected, tolerance * std::max(1.0, std::abs(expected))) << "value " << i;
+    EXPECT_NEAR(computed[i], expected, allowed()) << "value " << i;
   }
   EXPECT_GT(largest, 1e-6) << "the loss depends on no parameter: the check says nothing";
 }
