@@ -61,6 +61,13 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& ta
   return scale_ == 1 ? rows : rows * scale_;
 }
 
+at::Tensor embedded(const Context& context, const Hooks& hooks, const Embedding& embedding) {
+  const std::vector<int64_t>& ids = context.batch->tokens;
+  return hooks.embed(context, embedding,
+                     embedding.frozen() ? embedding.look_up(ids)
+                                        : embedding.look_up(ids, hooks.weight(context, embedding.tensor())));
+}
+
 Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name) {
   const ModelSpec& spec = checkpoint.spec();
   Head head{spec.find_module(name), spec.find_tensor(name + ".weight"), {}};

@@ -60,7 +60,7 @@ class Encoder final : public Model {
   Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
     check(!cache, ErrorKind::unsupported, "the family {} encodes whole texts and does not continue them",
           spec().family);
-    Packed hidden{hooks.embed(context, embedding_), {}, geometry_of(*context.batch)};
+    Packed hidden{embedded(context, hooks, embedding_), {}, geometry_of(*context.batch)};
     hidden.stream =
         normed(hidden.stream + placed(context, hooks, hidden.geometry), {}, norm_, context, hooks);
     for (int64_t i = 0; i < config_.layers; ++i) {

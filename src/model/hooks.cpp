@@ -7,9 +7,8 @@ namespace lowrank {
 
 void Hooks::layout(Batch&) const {}
 
-at::Tensor Hooks::embed(const Context& context, const Embedding& embedding) const {
-  return embedding.frozen() ? embedding.look_up(context.batch->tokens)
-                            : embedding.look_up(context.batch->tokens, weight(context, embedding.tensor()));
+at::Tensor Hooks::embed(const Context&, const Embedding&, at::Tensor rows) const {
+  return rows;
 }
 
 std::optional<Patch> Hooks::patch(const Context&, const Module&) const {

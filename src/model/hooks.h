@@ -53,8 +53,9 @@ struct Hooks {
   /// sequences instead of caching keys and values.
   virtual bool can_cache() const { return true; }
 
-  /// The rows [T, d] that enter the first layer, in the stream's type; the default looks the ids up.
-  virtual at::Tensor embed(const Context& context, const Embedding& embedding) const;
+  /// The rows [T, d] that enter the first layer, from those of the embedding for the batch's ids (zeros for
+  /// virtual tokens), in the stream's type.
+  virtual at::Tensor embed(const Context& context, const Embedding& embedding, at::Tensor rows) const;
 
   /// The fast path: y = g*(W(l*x) + b) + s B(A x) + c, any subset; rows are those of the module itself (begin
   /// 0).

@@ -35,9 +35,10 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
                      at::ScalarType type = at::kFloat);
 
 /// Reads an adapter: a folder as PEFT writes it (adapter_config.json and adapter_model.safetensors), one of
-/// AdapterHub or mlx-lm, or a GGUF LoRA. Strict: missing, unexpected and misshapen tensors and values that
-/// are not finite are reported all at once, with the nearest names. The base's own embedding or head, which
-/// PEFT may put into the file, must equal the base's. Errors: not_found, corrupt, invalid, unsupported.
+/// AdapterHub or mlx-lm, a GGUF LoRA, or methods side by side (peft/side_by_side.h). Strict: missing,
+/// unexpected and misshapen tensors and values that are not finite are reported all at once, with the nearest
+/// names. The base's own embedding or head, which PEFT may put into the file, must equal the base's. Errors:
+/// not_found, corrupt, invalid, unsupported.
 Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
                      at::ScalarType type = at::kFloat);
 
@@ -56,7 +57,8 @@ void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles
 /// the configuration will call the base model.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
-/// The bytes of the tensors' file that was written for `adapter`, for sizes that are told to people.
+/// The bytes of the tensors' file (or files) that was written for `adapter`, for sizes that are told to
+/// people.
 int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter);
 
 }  // namespace lowrank

@@ -58,7 +58,9 @@ class BottleneckMethod final : public Method {
     units_.initialise(seed);
     head_.initialise(base, seed);
   }
-  bool starts_from_base() const override { return !config_.phm_layer && config_.init_weights == "mam_adapter"; }
+  bool starts_from_base() const override {
+    return !config_.phm_layer && config_.init_weights == "mam_adapter";
+  }
 
   void begin_step(const StepInfo& info) override {
     dropped_layers_ = 0;

@@ -48,8 +48,8 @@ class LowRankMethod final : public Method {
     const std::optional<at::Tensor> value = updates_.value(tensor);
     return value ? *value : Hooks::weight(context, tensor);
   }
-  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
-    return updates_.embed(context, embedding, Hooks::embed(context, embedding));
+  at::Tensor embed(const Context& context, const Embedding& embedding, at::Tensor rows) const override {
+    return updates_.embed(context, embedding, rows);
   }
   std::optional<Patch> patch(const Context& context, const Module& module) const override {
     std::optional<Patch> patch = updates_.patch(context, module);

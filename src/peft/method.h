@@ -20,6 +20,8 @@
 
 namespace lowrank {
 
+struct Adapter;
+
 /// A tensor of the adapter file that repeats a parameter.
 struct ParameterCopy {
   std::string name;  ///< key in the file
@@ -124,6 +126,8 @@ struct Method : Hooks {
   /// Writes what the adapter needs beside its two files; `base` is the base model's name. Errors: io,
   /// invalid.
   virtual void save_beside(const std::filesystem::path& /*folder*/, const std::string& /*base*/) const {}
+  /// The adapters that this one is made of, each with a folder of its own; nullptr: it is one itself.
+  virtual const std::vector<Adapter>* parts() const { return nullptr; }
   /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at
   /// once.
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;

@@ -1,5 +1,6 @@
 #include "peft/parameters.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 
@@ -31,6 +32,28 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     view.mutable_grad() = gradients_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape);
     by_name_[specs_[i].name] = std::move(view);
   }
+}
+
+ParameterSet ParameterSet::part(std::string_view prefix) const {
+  ParameterSet result;
+  int64_t first = -1;
+  result.begins_.push_back(0);
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (!specs_[i].name.starts_with(prefix)) continue;
+    if (first < 0) first = begins_[i];
+    check(begins_[i] - first == result.begins_.back(), ErrorKind::invalid,
+          "the parameters {} do not stand next to each other", prefix);
+    result.begins_.push_back(begins_[i + 1] - first);
+    result.specs_.push_back(specs_[i]);
+    result.specs_.back().name.erase(0, prefix.size());
+  }
+  for (const auto& [name, value] : by_name_) {
+    if (name.starts_with(prefix)) result.by_name_[name.substr(prefix.size())] = value;
+  }
+  const int64_t begin = std::max<int64_t>(0, first);
+  result.values_ = values_.narrow(0, begin, result.begins_.back());
+  result.gradients_ = gradients_.narrow(0, begin, result.begins_.back());
+  return result;
 }
 
 const at::Tensor& ParameterSet::at(std::string_view name) const {

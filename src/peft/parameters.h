@@ -30,6 +30,10 @@ class ParameterSet {
   /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
   explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat);
 
+  /// The parameters whose names begin with `prefix`, without it: the same tensors, not copies. They stand
+  /// next to each other.
+  ParameterSet part(std::string_view prefix) const;
+
   /// The trained ones, in the order of the flat buffers.
   std::span<const ParameterSpec> specs() const { return specs_; }
   int64_t count() const { return values_.numel(); }
@@ -46,6 +50,8 @@ class ParameterSet {
   void zero_gradients();
 
  private:
+  ParameterSet() = default;
+
   std::vector<ParameterSpec> specs_;
   std::vector<int64_t> begins_;
   at::Tensor values_, gradients_;                        ///< [count]

@@ -11,7 +11,7 @@
 #include "kernels/adamw.h"
 #include "model/registry.h"
 #include "peft/adapter_contents.h"
-#include "peft/adapter_file.h"
+#include "peft/adapter_reader.h"
 #include "peft/adapterhub_file.h"
 #include "peft/registry.h"
 #include "support/places.h"

@@ -13,8 +13,8 @@ constexpr const char* key = "prelayer_embeddings";
 
 /// Keeps the rows that enter each layer.
 struct Inputs : Hooks {
-  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
-    layers.push_back(Hooks::embed(context, embedding));
+  at::Tensor embed(const Context&, const Embedding&, at::Tensor rows) const override {
+    layers.push_back(rows);
     return layers.back();
   }
   Packed layer_end(const Context&, int, Packed hidden) const override {
@@ -96,7 +96,8 @@ TEST(PreLayer, ConcatenatedRowsLieBeforeTheEarlierOnes) {
   tuned.adapter.method->layout(batch);
   EXPECT_EQ(batch.positions, (std::vector<int64_t>{3, 4, 5, 6, 7}));
   const at::NoGradGuard no_grad;
-  const Packed first{tuned.adapter.method->embed({&batch}, tuned.model->embedding()), {}, geometry_of(batch)};
+  const Packed first{
+      embedded({&batch}, *tuned.adapter.method, tuned.model->embedding()), {}, geometry_of(batch)};
   const Packed second = tuned.adapter.method->layer_end({&batch}, 0, first);
   const at::Tensor rows = tuned.adapter.parameters->at(key).detach();
   EXPECT_TRUE(second.stream.equal(at::cat({rows[1], rows[0], tuned.embedded({1, 2})})));

@@ -14,7 +14,7 @@
 #include "cli/session.h"
 #include "cli/task.h"
 #include "peft/gguf_lora.h"
-#include "peft/registry.h"
+#include "peft/side_by_side.h"
 #include "text/dataset.h"
 #include "train/model_card.h"
 #include "train/run.h"
@@ -32,7 +32,8 @@ struct Options {
 
   std::vector<Field> fields() {
     return {
-        field("method", method, "what is trained; `lowrank methods` lists them"),
+        field("method", method,
+              "what is trained; `lowrank methods` lists them; lora+prompt_tuning: side by side"),
         field("data", data,
               "training rows: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
         field("eval_data", eval_data, "rows that are evaluated during training; the best adapter is kept"),
@@ -155,7 +156,7 @@ RunPlaces places_of(const Options& options, Progress& progress) {
   return places;
 }
 
-int train(Options& options, std::unique_ptr<Method> method) {
+int train(Options& options, ChosenMethod chosen) {
   require({{"--data", &options.data}, {"--output", &options.output}});
   check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
         "give --eval-data or --eval-split, not both");
@@ -165,7 +166,7 @@ int train(Options& options, std::unique_ptr<Method> method) {
   const ModelSpec& spec = checkpoint->spec();
   tell_labels(spec);
   Adapter adapter = options.init_adapter.empty()
-                        ? make_adapter(method_named(options.method), std::move(method), *checkpoint)
+                        ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
                         : load_adapter(options.init_adapter, *checkpoint);
   check_export(options, spec, adapter);
   tell_plan(adapter, spec);
@@ -192,13 +193,13 @@ int train(Options& options, std::unique_ptr<Method> method) {
   return 0;
 }
 
-int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<Field>& fields) {
+int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
   const std::optional<LabelSet> labels =
       choose_labels(options.task, options.session.model, options.init_adapter, options.data, options.dataset);
   const ModelSpec spec = read_spec(options.session.model, labels);
   tell_labels(spec);
-  const Adapter adapter = plan_adapter(method_named(options.method), std::move(method), spec);
+  const Adapter adapter = plan_adapter(*chosen.info, std::move(chosen.method), spec);
   check_export(options, spec, adapter);
   nlohmann::ordered_json out = {{"configuration", resolved(fields)},
                                 {"trained_parameters", parameter_count(adapter.plan)},
@@ -217,18 +218,18 @@ int dry_run(Options& options, std::unique_ptr<Method> method, const std::vector<
 
 int run(const std::vector<std::string>& arguments) {
   Options options;
-  std::unique_ptr<Method> method;
+  ChosenMethod chosen;
   Arguments parser("train", "trains an adapter");
   parser.add(options.session.fields());
   parser.add(options.fields());
   parser.add(options.train.fields());
   parser.add_later("method", [&](const std::string& name) {
-    method = method_named(name.empty() ? options.method : name).make();
-    return method->fields();
+    chosen = choose_method(name.empty() ? options.method : name);
+    return chosen.method->fields();
   });
   if (!parser.parse(arguments)) return 0;
-  return options.dry_run ? dry_run(options, std::move(method), parser.fields())
-                         : train(options, std::move(method));
+  return options.dry_run ? dry_run(options, std::move(chosen), parser.fields())
+                         : train(options, std::move(chosen));
 }
 
 }  // namespace

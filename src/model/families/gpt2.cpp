@@ -154,7 +154,7 @@ class Gpt2 final : public Model {
   const Head& head() const override { return head_; }
 
   Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
-    Packed hidden{hooks.embed(context, embedding_), {}, geometry_of(*context.batch)};
+    Packed hidden{embedded(context, hooks, embedding_), {}, geometry_of(*context.batch)};
     hidden.stream = hidden.stream + position_rows(context, hooks, hidden.geometry);
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {

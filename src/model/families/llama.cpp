@@ -88,7 +88,7 @@ class Llama final : public Model {
   const Head& head() const override { return head_; }
 
   Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
-    Packed hidden{hooks.embed(context, embedding_), {}, geometry_of(*context.batch)};
+    Packed hidden{embedded(context, hooks, embedding_), {}, geometry_of(*context.batch)};
     RopeTable table = rope_table(frequencies_, hidden.geometry.positions);
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "peft/adapted_modules.h"
-#include "peft/adapter_file.h"
+#include "peft/adapter_reader.h"
 #include "peft/adapterhub_file.h"
 #include "peft/adapterhub_head.h"
 #include "peft/bottleneck_set.h"

@@ -78,9 +78,9 @@ class PTuning final : public Method {
   }
 
   void layout(Batch& batch) const override { insert_virtual_tokens(batch, count_); }
-  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
+  at::Tensor embed(const Context& context, const Embedding&, at::Tensor rows) const override {
     const bool plain = drops() && !context.training;
-    return with_virtual_rows(Hooks::embed(context, embedding), *context.batch,
+    return with_virtual_rows(rows, *context.batch,
                              !has_encoder_ ? rows_
                              : plain       ? undropped_
                                            : prompt_.value());

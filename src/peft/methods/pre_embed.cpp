@@ -50,8 +50,8 @@ class PreEmbed final : public Method {
   }
 
   void layout(Batch& batch) const override { insert_virtual_tokens(batch, prefix_, infix_); }
-  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
-    return with_virtual_rows(Hooks::embed(context, embedding), *context.batch, rows_);
+  at::Tensor embed(const Context& context, const Embedding&, at::Tensor rows) const override {
+    return with_virtual_rows(rows, *context.batch, rows_);
   }
   at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
     const auto value = config_.saved().value(tensor);

@@ -72,8 +72,8 @@ class PreLayer final : public Method {
     if (concatenates()) shift_positions(batch, prefix_ * (layers_ - 1));
   }
   bool can_cache() const override { return !concatenates(); }
-  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
-    return with_virtual_rows(Hooks::embed(context, embedding), *context.batch, rows_[0]);
+  at::Tensor embed(const Context& context, const Embedding&, at::Tensor rows) const override {
+    return with_virtual_rows(rows, *context.batch, rows_[0]);
   }
   Packed layer_end(const Context& context, int layer, Packed hidden) const override {
     // What the last layer gives for the special rows only predicts.

@@ -68,8 +68,8 @@ class PromptTuning final : public Method {
   }
 
   void layout(Batch& batch) const override { insert_virtual_tokens(batch, count_); }
-  at::Tensor embed(const Context& context, const Embedding& embedding) const override {
-    return with_virtual_rows(Hooks::embed(context, embedding), *context.batch, rows_);
+  at::Tensor embed(const Context& context, const Embedding&, at::Tensor rows) const override {
+    return with_virtual_rows(rows, *context.batch, rows_);
   }
   at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
     const auto value = config_.saved().value(tensor);
