@@ -41,6 +41,13 @@ struct TrainPlan {
   int64_t multiply_adds = 0;         ///< for a token, beside those of the base
 };
 
+/// What a training run leaves behind. Checkpoints within a run are adapters always.
+enum class Output {
+  adapter,            ///< the two files of `save_adapter`
+  adapter_and_model,  ///< those, and the merged model
+  model,              ///< the merged model alone: an adapter would be as large
+};
+
 /// Where a run stands.
 struct StepInfo {
   int64_t step = 0;  ///< counted from 1
@@ -86,6 +93,9 @@ struct Method : Hooks {
   }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
+
+  /// What `train` writes at the end.
+  virtual Output output() const { return Output::adapter; }
 
   /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
   /// undefined before `bind`.

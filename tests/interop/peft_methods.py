@@ -21,6 +21,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+OWN = ("full", "subset", "top_layers", "bitfit", "did", "said")  # whose files PEFT does not know
 PREFERRED = {"vera": ["--rank", "64"]}
 
 
@@ -48,7 +49,7 @@ def loss_of(model, rows):
 
 def main():
     program, model, data = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    methods = sys.argv[4:] or [m["name"] for m in json.loads(run(program, "methods", "--json"))]
+    methods = sys.argv[4:] or [m["name"] for m in json.loads(run(program, "methods", "--json")) if m["name"] not in OWN]
     tokenizer = AutoTokenizer.from_pretrained(model.parent, gguf_file=model.name)
     rows = [json.loads(line) for line in data.read_text().splitlines()[:16]]
     failed = False
