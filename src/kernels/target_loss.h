@@ -15,12 +15,13 @@ struct TargetLoss {
 
 /// Cross-entropy at the target positions alone: logits = hidden[rows] W^T (+ patches), nll =
 /// logsumexp(logits) - logits[target]. hidden [T, d]; rows, targets int64 [N]; weights f32 [N]; head [V, d]
-/// row-major in the compute type. With a frozen head, loss and gradient are computed together in chunks of at
-/// most 32 MB of logits; no [N, V] exists.
+/// row-major in the compute type, or in f32 where it trains. Loss and gradients are computed together in
+/// chunks of at most 32 MB of logits; no [N, V] exists. A head that trains takes its gradient, [V, d] f32,
+/// beside.
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches);
 
-/// The same from plain differentiable operations; used where the head trains or is patched.
+/// The same from plain differentiable operations; used where the head is patched.
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
                                  const std::vector<Patch>& patches);

@@ -45,6 +45,13 @@ struct TrainPlan {
   int64_t context_rows = 0;          ///< positions of the context that virtual tokens take in each sequence
 };
 
+/// What a training run leaves behind. Checkpoints within a run are adapters always.
+enum class Output {
+  adapter,            ///< the two files of `save_adapter`
+  adapter_and_model,  ///< those, and the merged model
+  model,              ///< the merged model alone: an adapter would be as large
+};
+
 /// Where a run stands.
 struct StepInfo {
   int64_t step = 0;  ///< counted from 1
@@ -104,6 +111,9 @@ struct Method : Hooks {
   virtual std::string why_not_merged() const { return "it changes no weight"; }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
+
+  /// What `train` writes at the end.
+  virtual Output output() const { return Output::adapter; }
 
   /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
   /// undefined before `bind`.

@@ -197,6 +197,11 @@ class SideBySide final : public Method {
            std::ranges::any_of(parts_, [&](const Adapter& part) { return part.method->merges(tensor); });
   }
   std::string why_not_merged() const override { return unmerged_; }
+  Output output() const override {
+    const bool plain = std::ranges::all_of(
+        parts_, [](const Adapter& part) { return part.method->output() == Output::adapter; });
+    return plain || !unmerged_.empty() ? Output::adapter : Output::adapter_and_model;
+  }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     std::optional<at::Tensor> result = value;
     for (const Adapter& part : parts_) {

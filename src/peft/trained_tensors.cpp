@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
+#include "text/pattern.h"
 
 namespace lowrank {
 
@@ -16,10 +17,21 @@ void TrainedTensors::add_copy(const TensorRef& tensor, const TensorRef& of, std:
   entries_.emplace(tensor.name, Entry{&tensor, std::move(key), &of, {}});
 }
 
+void TrainedTensors::keep_tie(const ModelSpec& spec) {
+  const auto [embedding, head] = tied_pair(spec);
+  if (head && holds(*embedding)) add_copy(*head, *embedding, "");
+}
+
+bool TrainedTensors::keeps_tie() const {
+  return std::ranges::any_of(
+      entries_, [](const auto& entry) { return entry.second.copy_of && entry.second.key.empty(); });
+}
+
 void TrainedTensors::plan(TrainPlan& plan) const {
   for (const auto& [name, entry] : entries_) {
     plan.uses[name] = Use::trained;
     if (entry.copy_of) {
+      if (entry.key.empty()) continue;
       plan.copies.push_back({entry.key, entries_.at(entry.copy_of->name).key, false});
     } else {
       plan.parameters.push_back({entry.key, folder_shape(*entry.tensor)});
@@ -71,6 +83,31 @@ std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::
     found |= std::ranges::find(spec.head_modules, wanted) != spec.head_modules.end();
     check(found, ErrorKind::invalid, "modules_to_save: '{}' names no part of the model", wanted);
   }
+  return tensors;
+}
+
+std::pair<const TensorRef*, const TensorRef*> tied_pair(const ModelSpec& spec) {
+  if (!spec.tied_head) return {nullptr, nullptr};
+  const auto of = [&](Role role) {
+    const auto found = std::ranges::find(spec.tensors, role, &TensorRef::role);
+    return found == spec.tensors.end() ? nullptr : &*found;
+  };
+  const TensorRef* head = of(Role::head);
+  return {head ? of(Role::embedding) : nullptr, head};
+}
+
+std::vector<const TensorRef*> tensors_found(const ModelSpec& spec, const std::string& expression) {
+  const Pattern pattern(".*(?:" + expression + ").*", "the expression for tensor names");
+  const auto [embedding, head] = tied_pair(spec);
+  std::vector<const TensorRef*> tensors;
+  for (const TensorRef& tensor : spec.tensors) {
+    if (&tensor == head) continue;
+    if (pattern.matches(tensor.name) || (head && &tensor == embedding && pattern.matches(head->name)))
+      tensors.push_back(&tensor);
+  }
+  check(!tensors.empty(), ErrorKind::invalid,
+        "'{}' is found in the name of no tensor; the model has {} to {}", expression,
+        spec.tensors.front().name, spec.tensors.back().name);
   return tensors;
 }
 

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -20,6 +21,10 @@ class TrainedTensors {
   void add(const TensorRef& tensor, std::string key);
   /// The tensor has the value of another that is trained, and is written under `key`, too.
   void add_copy(const TensorRef& tensor, const TensorRef& of, std::string key);
+  /// A head that is tied to an embedding which is among the tensors has its value; it is not written.
+  void keep_tie(const ModelSpec& spec);
+  /// True when `keep_tie` tied a head.
+  bool keeps_tie() const;
 
   /// Adds parameters, uses and copies.
   void plan(TrainPlan& plan) const;
@@ -35,7 +40,7 @@ class TrainedTensors {
   struct Entry {
     const TensorRef* tensor = nullptr;
     std::string key;
-    const TensorRef* copy_of = nullptr;
+    const TensorRef* copy_of = nullptr;  ///< with an empty key: not written
     at::Tensor value;
   };
   std::map<std::string, Entry, std::less<>> entries_;
@@ -47,6 +52,13 @@ std::vector<std::string> with_head(const ModelSpec& spec, std::vector<std::strin
 /// The tensors of the modules that `names` names as PEFT's modules_to_save: any part of the model whose
 /// dotted path ends with a name. Errors: invalid when a name matches nothing, unless it is a label head's.
 std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::vector<std::string>& names);
+
+/// The embedding and the head that share one matrix; nullptr where the head is not tied.
+std::pair<const TensorRef*, const TensorRef*> tied_pair(const ModelSpec& spec);
+
+/// The tensors whose name `expression` finds (anywhere in it), in the model's order; a tied head is its
+/// embedding, by either name. Errors: invalid when it matches nothing or is no regular expression.
+std::vector<const TensorRef*> tensors_found(const ModelSpec& spec, const std::string& expression);
 
 /// True when PEFT leaves the module out of target_modules because it is (in) a module to save.
 bool is_saved_whole(const std::string& module, const std::vector<std::string>& names);

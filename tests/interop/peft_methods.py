@@ -29,7 +29,8 @@ PREFERRED = {
     "prompt_tuning": [[], ["--prompt-tuning-init", "text", "--prompt-tuning-init-text", "Describe it in one sentence:"]],
     "pre_embed": [["--num-infix-tokens", "0"]],
 }
-OWN_FILES = ["pre_layer"]  # of no type that PEFT knows
+OWN_FILES = ["pre_layer", "full", "subset", "top_layers", "bitfit", "did", "said", "houlsby", "pfeiffer", "lin_adapter", "parallel_adapter",
+             "plain_adapter", "compacter", "compacter_pp", "adapter_fusion"]  # of no type that PEFT knows
 
 
 def run(*arguments):

@@ -1,5 +1,7 @@
 // lowrank train: from a base model and rows of text to an adapter folder.
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 
 #include <fmt/ranges.h>
@@ -14,6 +16,7 @@
 #include "cli/session.h"
 #include "cli/task.h"
 #include "peft/gguf_lora.h"
+#include "peft/merge.h"
 #include "peft/side_by_side.h"
 #include "text/dataset.h"
 #include "train/model_card.h"
@@ -47,10 +50,11 @@ struct Options {
         field("output", output, "folder for the adapter and the run's records"),
         field("init_adapter", init_adapter, "adapter to start from, with its own options"),
         one_of(
-            field("export", exported,
-                  "gguf-lora: write adapter.gguf, too, for llama.cpp and Ollama; refused at the start when "
-                  "it cannot hold what is trained"),
-            {"none", "gguf-lora"}),
+            field(
+                "export", exported,
+                "gguf-lora: write adapter.gguf, too, for llama.cpp and Ollama; gguf: write the merged model "
+                "as model.gguf (from a GGUF base); refused at the start when it cannot be done"),
+            {"none", "gguf-lora", "gguf"}),
         field("dry_run", dry_run, "print the resolved configuration and what would be trained, and stop")};
   }
 };
@@ -131,15 +135,55 @@ void tell_labels(const ModelSpec& spec) {
 
 /// Refuses, before anything is loaded or trained, what the wanted export cannot hold.
 void check_export(const Options& options, const ModelSpec& spec, const Adapter& adapter) {
-  if (options.exported != "none") check_gguf_lora(spec, *adapter.method, "--export " + options.exported);
+  if (options.exported == "gguf-lora") check_gguf_lora(spec, *adapter.method, "--export gguf-lora");
+  if (options.exported != "gguf") return;
+  check(std::filesystem::is_regular_file(options.session.model), ErrorKind::unsupported,
+        "--export gguf: a GGUF file is written from a GGUF base only");
+  check(std::ranges::any_of(spec.tensors,
+                            [&](const TensorRef& tensor) { return adapter.method->merges(tensor); }),
+        ErrorKind::unsupported, "--export gguf: {} changes no weight, so it cannot be merged",
+        adapter.info->name);
 }
 
-/// Exports what the output folder holds: the best adapter, where one was chosen.
-void export_adapter(const Options& options, const Checkpoint& checkpoint) {
-  if (options.exported == "none") return;
-  const std::filesystem::path path = std::filesystem::path(options.output) / "adapter.gguf";
-  const GgufLoraResult result = write_gguf_lora(checkpoint, load_adapter(options.output, checkpoint), path);
-  info("{}: GGUF LoRA of {} bytes", path.string(), result.bytes);
+/// Writes the merged model: model.gguf, or the files of a Hugging Face folder into `folder`.
+void write_model(const Options& options, const Checkpoint& checkpoint, const Adapter& adapter,
+                 const std::filesystem::path& folder) {
+  if (options.exported == "gguf") {
+    const std::filesystem::path path = std::filesystem::path(options.output) / "model.gguf";
+    std::filesystem::remove(path);
+    info("{}: merged model of {} bytes", path.string(),
+         merge_to_gguf(checkpoint, adapter, std::nullopt, path).bytes);
+    return;
+  }
+  const std::filesystem::path fresh = std::filesystem::path(options.output) / "model.new";
+  std::filesystem::remove_all(fresh);
+  const MergeResult result = merge_to_folder(checkpoint, adapter, std::nullopt, fresh);
+  std::filesystem::create_directories(folder);
+  for (const auto& entry : std::filesystem::directory_iterator(fresh))
+    std::filesystem::rename(entry.path(), folder / entry.path().filename());
+  std::filesystem::remove(fresh);
+  info("{}: model of {} bytes", folder.string(), result.bytes);
+}
+
+/// Writes what the method or --export asks for beside the adapter in the output folder: the best one, where
+/// one was chosen.
+void write_results(const Options& options, const Checkpoint& checkpoint, const Adapter& trained,
+                   bool best_chosen) {
+  const std::filesystem::path output = options.output;
+  const Output kind = trained.method->output();
+  if (options.exported == "none" && kind == Output::adapter) return;
+  const std::optional<Adapter> best =
+      best_chosen ? std::optional(load_adapter(output, checkpoint)) : std::nullopt;
+  const Adapter& adapter = best ? *best : trained;
+  if (options.exported == "gguf-lora") {
+    const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, output / "adapter.gguf");
+    info("{}: GGUF LoRA of {} bytes", (output / "adapter.gguf").string(), result.bytes);
+  }
+  if (options.exported == "gguf" || kind != Output::adapter)
+    write_model(options, checkpoint, adapter, kind == Output::model ? output : output / "merged");
+  if (kind != Output::model) return;
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors"})
+    std::filesystem::remove(output / name);
 }
 
 RunPlaces places_of(const Options& options, Progress& progress) {
@@ -188,8 +232,9 @@ int train(Options& options, ChosenMethod chosen) {
        result.best_eval_loss
            ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
            : "");
-  info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output, adapter));
-  export_adapter(options, *checkpoint);
+  if (adapter.method->output() != Output::model)
+    info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output, adapter));
+  write_results(options, *checkpoint, adapter, result.best_eval_loss.has_value());
   return 0;
 }
 

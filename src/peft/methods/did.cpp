@@ -1,0 +1,23 @@
+// Direct intrinsic dimension (Aghajanyan et al. 2020, arXiv 2012.13255, section 3.1): theta = theta0 + P v,
+// one vector v for all tensors (see peft/intrinsic_dimension.h).
+#include "peft/intrinsic_dimension.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  return std::make_unique<IntrinsicDimension>("DID", false);
+}
+
+bool reads(const nlohmann::json& config) {
+  return config.value("peft_type", "") == "DID";
+}
+
+}  // namespace
+
+extern const MethodInfo did_method;
+const MethodInfo did_method{
+    "did", "Aghajanyan et al. 2020, arXiv 2012.13255", "a random subspace of all weights", 1e-3, make, reads};
+
+}  // namespace lowrank

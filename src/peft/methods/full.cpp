@@ -1,0 +1,35 @@
+// Full fine-tuning: every tensor of the base trains, a tied head once, from f32 master values. A run leaves
+// the trained model behind, as a folder that any program reads; only checkpoints within it are adapters,
+// whose tensors have the model's names.
+#include "peft/registry.h"
+#include "peft/subset_method.h"
+
+namespace lowrank {
+namespace {
+
+class Full final : public SubsetMethod {
+ public:
+  std::vector<Field> fields() override { return {}; }
+  Output output() const override { return Output::model; }
+
+  nlohmann::json config() const override { return {{"peft_type", "FULL"}}; }
+  void read_config(const nlohmann::json&, const std::string&) override {}
+
+ protected:
+  std::vector<const TensorRef*> chosen(const ModelSpec& spec) override { return tensors_found(spec, ""); }
+};
+
+std::unique_ptr<Method> make() {
+  return std::make_unique<Full>();
+}
+
+bool reads(const nlohmann::json& config) {
+  return config.value("peft_type", "") == "FULL";
+}
+
+}  // namespace
+
+extern const MethodInfo full_method;
+const MethodInfo full_method{"full", "", "full fine-tuning: every tensor of the base", 2e-5, make, reads};
+
+}  // namespace lowrank

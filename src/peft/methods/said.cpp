@@ -1,0 +1,25 @@
+// Structure-aware intrinsic dimension (Aghajanyan et al. 2020, arXiv 2012.13255, section 3.2): theta_i =
+// theta0_i
+// + lambda_i P_i v, a scale for each tensor out of the same budget (see peft/intrinsic_dimension.h).
+#include "peft/intrinsic_dimension.h"
+#include "peft/registry.h"
+
+namespace lowrank {
+namespace {
+
+std::unique_ptr<Method> make() {
+  return std::make_unique<IntrinsicDimension>("SAID", true);
+}
+
+bool reads(const nlohmann::json& config) {
+  return config.value("peft_type", "") == "SAID";
+}
+
+}  // namespace
+
+extern const MethodInfo said_method;
+const MethodInfo said_method{
+    "said", "Aghajanyan et al. 2020, arXiv 2012.13255", "a random subspace, scaled by tensor", 1e-3, make,
+    reads};
+
+}  // namespace lowrank

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "peft/method.h"
+#include "peft/trained_tensors.h"
+
+namespace lowrank {
+
+/// What methods share that train tensors of the base whole and add nothing: they choose the tensors. Products
+/// run in the compute type on a rounded copy of the f32 values, made once a pass. A tied head trains with its
+/// embedding, as one tensor; a label head trains always.
+class SubsetMethod : public Method {
+ public:
+  TrainPlan plan(const ModelSpec& spec) override;
+  void bind(const ParameterSet& parameters) override { trained_.bind(parameters); }
+  void initialise(const Checkpoint& base, uint64_t seed) override { trained_.initialise(base, seed); }
+
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override;
+
+  bool merges(const TensorRef& tensor) const override { return trained_.holds(tensor); }
+  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor&) const override {
+    return trained_.value(tensor);
+  }
+  bool keeps_tied_head() const override { return trained_.keeps_tie(); }
+  Output output() const override { return Output::adapter_and_model; }
+
+ protected:
+  /// What trains, without a tied head. Errors: invalid or unsupported when that is nothing.
+  virtual std::vector<const TensorRef*> chosen(const ModelSpec& spec) = 0;
+  /// The tensor's key in the adapter file.
+  virtual std::string key(const TensorRef& tensor) const { return tensor.name; }
+
+ private:
+  TrainedTensors trained_;
+};
+
+}  // namespace lowrank
