@@ -194,7 +194,9 @@ TEST(Fused, TheLossOfAHeadThatTrainsGivesBothGradients) {
     (target_loss(a, chosen, targets, weights, head, {}).loss * 0.25).backward();
     (target_loss_reference(b, chosen, targets, weights, other, {}).loss * 0.25).backward();
     EXPECT_LT(relative(head.grad(), other.grad()), 2e-5);
-    if (moves_hidden) EXPECT_LT(relative(a.grad(), b.grad()), 2e-5);
+    if (moves_hidden) {
+      EXPECT_LT(relative(a.grad(), b.grad()), 2e-5);
+    }
   }
 }
 
