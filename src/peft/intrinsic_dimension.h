@@ -41,6 +41,7 @@ class IntrinsicDimension : public Method {
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override;
   bool keeps_tied_head() const override { return head_ != nullptr; }
 
+  AdapterFiles files() const override { return own_files; }
   nlohmann::json config() const override;
   void read_config(const nlohmann::json& config, const std::string& where) override;
 

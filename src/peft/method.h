@@ -65,8 +65,12 @@ struct AdapterFiles {
   std::string_view config = "adapter_config.json";
   std::string_view tensors = "adapter_model.safetensors";
   std::string_view base_key = "base_model_name_or_path";  ///< in the configuration: the base model's name
-  bool peft = true;  ///< PEFT reads them: its common fields stand in the configuration
+  bool peft = true;                                       ///< PEFT's common fields stand in the configuration
+  std::string_view library = "peft";                      ///< that loads them; empty: this program alone does
 };
+
+/// Files in PEFT's form, of a type that it does not know.
+inline constexpr AdapterFiles own_files{.library = ""};
 
 /// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs
 /// and knows no model family. Life: make, set options (or `read_config`), `plan`, `bind`, `attach`, then

@@ -222,6 +222,12 @@ class SideBySide final : public Method {
     return all;
   }
 
+  AdapterFiles files() const override {
+    const bool same = std::ranges::all_of(parts_, [&](const Adapter& part) {
+      return part.method->files().library == parts_.front().method->files().library;
+    });
+    return {.library = same ? parts_.front().method->files().library : ""};
+  }
   nlohmann::json config() const override {
     nlohmann::json names = nlohmann::json::array();
     for (const Adapter& part : parts_) names.push_back(part.info->name);

@@ -25,6 +25,7 @@ class SubsetMethod : public Method {
   }
   bool keeps_tied_head() const override { return trained_.keeps_tie(); }
   Output output() const override { return Output::adapter_and_model; }
+  AdapterFiles files() const override { return own_files; }
 
  protected:
   /// What trains, without a tied head. Errors: invalid or unsupported when that is nothing.

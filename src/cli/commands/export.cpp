@@ -28,8 +28,8 @@ ExportResult write(const Options& options, const Checkpoint& checkpoint, const A
     const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, options.output);
     return {result.modules, result.bytes};
   }
-  check(adapter.method->files().peft, ErrorKind::unsupported, "{}: PEFT has no {}", options.adapter,
-        adapter.info->name);
+  check(adapter.method->files().library == "peft", ErrorKind::unsupported, "{}: PEFT has no {}",
+        options.adapter, adapter.info->name);
   save_adapter(options.output, adapter, options.model);
   return {std::ssize(adapter.plan.targets), adapter_file_size(options.output, adapter)};
 }

@@ -42,6 +42,7 @@ class LayerNormTuning final : public SubsetMethod {
             field("exclude_modules", targets_.exclude_modules, "norms that are left out")};
   }
   Output output() const override { return Output::adapter; }
+  AdapterFiles files() const override { return {}; }
 
   nlohmann::json config() const override {
     nlohmann::json config = {{"peft_type", "LN_TUNING"}, {"modules_to_save", nullptr}};

@@ -25,6 +25,6 @@ bool reads(const nlohmann::json& file) {
 
 extern const MethodInfo parallel_adapter_method;
 const MethodInfo parallel_adapter_method{
-    "parallel_adapter", "He et al. 2021, arXiv 2110.04366", "bottlenecks beside the MLP", 1e-3, make, reads};
+    "parallel_adapter", "He et al. 2021, arXiv 2110.04366", "bottlenecks beside the MLP", 1e-4, make, reads};
 
 }  // namespace lowrank

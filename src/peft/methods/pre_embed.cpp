@@ -66,6 +66,7 @@ class PreEmbed final : public Method {
     return {{}, {fmt::format("{} virtual tokens among the text's", prefix_ + infix_)}};
   }
 
+  AdapterFiles files() const override { return infix_ == 0 ? AdapterFiles() : own_files; }
   nlohmann::json config() const override {
     nlohmann::json config =
         config_.write(infix_ == 0 ? "PROMPT_TUNING" : "PRE_EMBED", prefix_ + infix_, width_, heads_);

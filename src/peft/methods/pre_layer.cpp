@@ -100,6 +100,7 @@ class PreLayer final : public Method {
     return {{}, {fmt::format("rows of {} virtual tokens in every layer", prefix_ + infix_)}};
   }
 
+  AdapterFiles files() const override { return own_files; }
   nlohmann::json config() const override {
     nlohmann::json config = config_.write("PRE_LAYER", prefix_ + infix_, width_, heads_);
     config["num_prefix_tokens"] = prefix_;
