@@ -22,6 +22,8 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 OPTIONS = {"vera": ["--rank", "64"]}
+OWN_FILES = ["pre_layer", "pre_embed", "full", "subset", "top_layers", "bitfit", "did", "said", "houlsby", "pfeiffer", "lin_adapter",
+             "parallel_adapter", "plain_adapter", "compacter", "compacter_pp", "adapter_fusion"]  # of no type that PEFT knows
 
 
 def run(*arguments):
@@ -41,7 +43,7 @@ def loss_of(model, tokenizer, rows, names):
 
 def main():
     program, base, data = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    methods = sys.argv[4:] or [m["name"] for m in json.loads(run(program, "methods", "--json"))]
+    methods = sys.argv[4:] or [m["name"] for m in json.loads(run(program, "methods", "--json")) if m["name"] not in OWN_FILES]
     tokenizer = AutoTokenizer.from_pretrained(base)
     rows = [json.loads(line) for line in data.read_text().splitlines()[:16]]
     failed = False

@@ -45,18 +45,20 @@ class LayerNormTuning final : public SubsetMethod {
   AdapterFiles files() const override { return {}; }
 
   nlohmann::json config() const override {
-    nlohmann::json config = {{"peft_type", "LN_TUNING"}, {"modules_to_save", nullptr}};
+    nlohmann::json config = {{"peft_type", "LN_TUNING"},
+                             {"modules_to_save", head_.empty() ? nlohmann::json() : nlohmann::json(head_)}};
     targets_.write(config);
     for (const char* absent : {"layers_to_transform", "layers_pattern"}) config.erase(absent);
     return config;
   }
   void read_config(const nlohmann::json& config, const std::string& where) override {
-    require_neutral(config, {{"modules_to_save", {nlohmann::json::array()}}}, where);
+    require_neutral(config, {{"modules_to_save", {nlohmann::json::array(), {"classifier", "score"}}}}, where);
     targets_.read(config, where);
   }
 
  protected:
   std::vector<const TensorRef*> chosen(const ModelSpec& spec) override {
+    head_ = with_head(spec, {});
     if (targets_.target_modules.empty())
       targets_.target_modules = fmt::format("{}", fmt::join(names_of_norms(spec), ","));
     std::vector<const TensorRef*> tensors;
@@ -70,12 +72,14 @@ class LayerNormTuning final : public SubsetMethod {
     return tensors;
   }
   std::string key(const TensorRef& tensor) const override {
+    if (tensor.role != Role::norm) return saved_key(tensor, false);
     return fmt::format("base_model.model.{}.ln_tuning_layers{}", tensor.module_name(),
                        tensor.name.substr(tensor.name.rfind('.')));
   }
 
  private:
   TargetOptions targets_;
+  std::vector<std::string> head_;  ///< of a label head, which trains whole
 };
 
 std::unique_ptr<Method> make() {
