@@ -1,4 +1,5 @@
-# lowrank_layer(NAME [USES layer...] [LINKS target...] [PLUGINS folder] [PRECOMPILED kernels|tensors])
+# lowrank_layer(NAME [USES layer...] [LINKS target...] [PLUGINS folder] [PRECOMPILED kind])
+# lowrank_precompile(TARGET plain|tensors|kernels|plain_tests|tests): one precompiled header for all targets of a kind.
 # One static library from src/NAME/*.cpp. With PLUGINS, src/NAME/<folder>/*.cpp too, and a table made from their file names.
 add_library(lowrank_options INTERFACE)
 target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>
@@ -13,8 +14,14 @@ endif()
 
 function(lowrank_precompile target kind)
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
-  set(headers <string> <vector> <span> <memory> <optional> <functional> <ATen/core/Tensor.h> <fmt/format.h>)
-  if(kind STREQUAL "kernels")
+  set(headers <algorithm> <cmath> <filesystem> <fmt/ranges.h> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <span> <string>
+      <vector>)
+  if(NOT kind MATCHES "plain")
+    list(APPEND headers <ATen/TensorOperators.h> <ATen/core/Tensor.h> <ATen/core/grad_mode.h>)
+  endif()
+  if(kind MATCHES "tests")
+    list(APPEND headers <fstream> <gtest/gtest.h>)
+  elseif(kind STREQUAL "kernels")
     list(APPEND headers <ATen/Parallel.h> <torch/csrc/autograd/function.h> <torch/csrc/autograd/variable.h>
          <torch/csrc/autograd/functions/utils.h>)
   endif()
@@ -58,7 +65,7 @@ function(lowrank_source_flags source)
       COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma")
   elseif(source MATCHES "(block_formats|block_decode|k_quants|iq4_quants|quantise)\\.cpp$")
     # GCC would contract d*q+m into one rounding where the reference rounds twice.
-    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-ffp-contract=off;-O3")
+    set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-ffp-contract=off;-O3")
   elseif(source MATCHES "/parallel\\.cpp$")
     # at::parallel_for is silently serial in a file compiled without OpenMP.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}" SKIP_PRECOMPILE_HEADERS ON)

@@ -55,7 +55,8 @@ struct Golden {
   const Hooks& acting() const { return hooks ? *hooks : *adapter.method; }
 };
 
-std::optional<std::filesystem::path> base_of(const std::string& name, const std::filesystem::path& shared) {
+std::optional<std::filesystem::path> adapterhub_base(const std::string& name,
+                                                     const std::filesystem::path& shared) {
   return name == "gpt2" ? std::optional(shared / "golden/base_gpt2") : test::minilm();
 }
 
@@ -69,7 +70,7 @@ std::optional<Golden> open_golden(
   golden.folder = *shared / "golden" / name / adapter;
   golden.expected = read_json_file(*shared / "golden" / name / "expected.json", 1 << 20);
   const bool bert = golden.expected["base"] == "bert";
-  const auto path = base_of(golden.expected["base"], *shared);
+  const auto path = adapterhub_base(golden.expected["base"], *shared);
   if (!path) return std::nullopt;
   golden.checkpoint = Checkpoint::open(*path, bert ? std::optional(LabelSet{{"0", "1"}}) : std::nullopt);
   golden.adapter = load(golden.folder, *golden.checkpoint);
@@ -140,12 +141,12 @@ Adapter load(const std::filesystem::path& folder, const Checkpoint& base) {
   return load_adapter(folder, base);
 }
 
-struct Case {
+struct AdapterHubCase {
   const char* folder;
   const char* method;
 };
 
-class GoldenAdapterHub : public testing::TestWithParam<Case> {};
+class GoldenAdapterHub : public testing::TestWithParam<AdapterHubCase> {};
 
 TEST_P(GoldenAdapterHub, LossLogitsGradientsAndFilesAreItsOwn) {
   const auto golden = open_golden(GetParam().folder, "", load);
@@ -165,13 +166,16 @@ TEST_P(GoldenAdapterHub, LossLogitsGradientsAndFilesAreItsOwn) {
   expect_same_files(saved.path(), golden->folder, adapterhub_files);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Folders, GoldenAdapterHub,
-    testing::Values(Case{"adhub_gpt2_double_seq_bn", "houlsby"}, Case{"adhub_gpt2_seq_bn", "pfeiffer"},
-                    Case{"adhub_gpt2_seq_bn_drop", "pfeiffer"}, Case{"adhub_gpt2_lin", "lin_adapter"},
-                    Case{"adhub_gpt2_par_bn", "parallel_adapter"}, Case{"adhub_gpt2_compacter", "compacter"},
-                    Case{"adhub_bert_double_seq_bn", "houlsby"}, Case{"adhub_bert_seq_bn", "pfeiffer"}),
-    [](const auto& info) { return std::string(info.param.folder); });
+INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapterHub,
+                         testing::Values(AdapterHubCase{"adhub_gpt2_double_seq_bn", "houlsby"},
+                                         AdapterHubCase{"adhub_gpt2_seq_bn", "pfeiffer"},
+                                         AdapterHubCase{"adhub_gpt2_seq_bn_drop", "pfeiffer"},
+                                         AdapterHubCase{"adhub_gpt2_lin", "lin_adapter"},
+                                         AdapterHubCase{"adhub_gpt2_par_bn", "parallel_adapter"},
+                                         AdapterHubCase{"adhub_gpt2_compacter", "compacter"},
+                                         AdapterHubCase{"adhub_bert_double_seq_bn", "houlsby"},
+                                         AdapterHubCase{"adhub_bert_seq_bn", "pfeiffer"}),
+                         [](const auto& info) { return std::string(info.param.folder); });
 
 TEST(GoldenFusion, LossLogitsAndFilesAreItsOwn) {
   const auto golden = open_golden("adhub_gpt2_fusion", "fusion", load);

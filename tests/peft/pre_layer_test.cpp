@@ -9,7 +9,7 @@
 namespace lowrank {
 namespace {
 
-constexpr const char* key = "prelayer_embeddings";
+constexpr const char* rows_key = "prelayer_embeddings";
 
 /// Keeps the rows that enter each layer.
 struct Inputs : Hooks {
@@ -40,7 +40,7 @@ TEST(PreLayer, TheBasesOwnRowsActAsTheTokens) {
                                         config);
     // Prefix and infix see what is before them: the infix's rows are those of this one prompt.
     const at::Tensor all = inputs_of(tuned, {7, 8, 1, 2, 9});
-    tuned.set(key, at::cat({all.narrow(1, 0, 2), all.narrow(1, 4, 1)}, 1));
+    tuned.set(rows_key, at::cat({all.narrow(1, 0, 2), all.narrow(1, 4, 1)}, 1));
     const at::Tensor given = tuned.losses({test::example_of({1, 2, 3, 4}, 2)});
     const at::Tensor expected = tuned.base_losses({test::example_of({7, 8, 1, 2, 9, 3, 4}, 5)});
     ASSERT_EQ(given.sizes(), expected.sizes());
@@ -50,7 +50,7 @@ TEST(PreLayer, TheBasesOwnRowsActAsTheTokens) {
 
 TEST(PreLayer, StartsFromWhatTheBaseComputesOfRandomTokens) {
   const test::PromptOnTinyModel tuned("pre_layer", {{"num_prefix_tokens", 3}});
-  const at::Tensor rows = tuned.adapter.parameters->at(key).detach();
+  const at::Tensor rows = tuned.adapter.parameters->at(rows_key).detach();
   std::vector<int64_t> all(64), tokens;
   for (int64_t i = 0; i < 64; ++i) all[i] = i;
   const at::Tensor table = tuned.embedded(all);
@@ -62,7 +62,7 @@ TEST(PreLayer, StartsFromWhatTheBaseComputesOfRandomTokens) {
 TEST(PreLayer, AddingZerosIsPreEmbed) {
   const test::PromptOnTinyModel added("pre_layer", {{"prelayer_mode", "add"}, {"num_prefix_tokens", 3}});
   const test::PromptOnTinyModel embedded("pre_embed", {{"num_prefix_tokens", 3}, {"num_infix_tokens", 0}});
-  embedded.set("prompt_embeddings", added.adapter.parameters->at(key).detach()[0]);
+  embedded.set("prompt_embeddings", added.adapter.parameters->at(rows_key).detach()[0]);
   const std::vector<Example> examples = test::random_examples({5, 3}, 64);
   EXPECT_LT(test::largest_difference(added.losses(examples), embedded.losses(examples)), 1e-6);
   added.stir();
@@ -74,16 +74,16 @@ TEST(PreLayer, ScopeAllAddsTheMeanToTheText) {
   nlohmann::json all = options;
   all["prelayer_scope"] = "all";
   const test::PromptOnTinyModel special("pre_layer", options), everywhere("pre_layer", all);
-  at::Tensor rows = special.adapter.parameters->at(key).detach().clone();
+  at::Tensor rows = special.adapter.parameters->at(rows_key).detach().clone();
   rows[1][0].fill_(0.5);
   rows[1][1].fill_(-0.5);
-  special.set(key, rows);
-  everywhere.set(key, rows);
+  special.set(rows_key, rows);
+  everywhere.set(rows_key, rows);
   const std::vector<Example> examples = test::random_examples({5, 3}, 64);
   EXPECT_LT(test::largest_difference(special.losses(examples), everywhere.losses(examples)), 1e-6);
   rows[1][1].fill_(0.5);
-  special.set(key, rows);
-  everywhere.set(key, rows);
+  special.set(rows_key, rows);
+  everywhere.set(rows_key, rows);
   EXPECT_GT(test::largest_difference(special.losses(examples), everywhere.losses(examples)), 1e-4);
 }
 
@@ -99,7 +99,7 @@ TEST(PreLayer, ConcatenatedRowsLieBeforeTheEarlierOnes) {
   const Packed first{
       embedded({&batch}, *tuned.adapter.method, tuned.model->embedding()), {}, geometry_of(batch)};
   const Packed second = tuned.adapter.method->layer_end({&batch}, 0, first);
-  const at::Tensor rows = tuned.adapter.parameters->at(key).detach();
+  const at::Tensor rows = tuned.adapter.parameters->at(rows_key).detach();
   EXPECT_TRUE(second.stream.equal(at::cat({rows[1], rows[0], tuned.embedded({1, 2})})));
   EXPECT_EQ(second.geometry.positions[0].item<int64_t>(), 0);
   EXPECT_EQ(second.geometry.batch_rows, (std::vector<int64_t>{3, 4, 5, 6, 7}));
