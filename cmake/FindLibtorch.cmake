@@ -37,5 +37,6 @@ set_target_properties(libtorch::cpu PROPERTIES
   INTERFACE_LINK_LIBRARIES "${LIBTORCH_CPU};${LIBTORCH_C10};${libtorch_gomp}")
 set(rpath_link ${LOWRANK_LIBTORCH}/lib ${libtorch_nvidia})
 list(JOIN rpath_link ":" rpath_link)
-target_compile_definitions(libtorch::cpu INTERFACE AT_PER_OPERATOR_HEADERS)
+# NDEBUG: libtorch is built with it, and without it classes in its headers have further members.
+target_compile_definitions(libtorch::cpu INTERFACE AT_PER_OPERATOR_HEADERS NDEBUG)
 target_link_options(libtorch::cpu INTERFACE "-Wl,-rpath-link,${rpath_link}")

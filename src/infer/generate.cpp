@@ -164,7 +164,7 @@ class Group {
   void take(Sequence& sequence, std::span<float> logits) {
     if (hooks_.can_cache()) sequence.cached = sequence.tokens.size();
     const int64_t id = sample(logits, sequence.tokens, options_.sampling, sequence.random);
-    if (tokenizer_.ends_generation(id)) {
+    if (!options_.ignore_eos && tokenizer_.ends_generation(id)) {
       sequence.ended = sequence.done = true;
       return;
     }

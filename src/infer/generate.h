@@ -17,6 +17,7 @@ struct GenerationOptions {
   int64_t max_new_tokens = 128;
   int64_t batch_size = 16;        ///< sequences decoded together
   std::vector<std::string> stop;  ///< texts that end a generation and are left out of it
+  bool ignore_eos = false;        ///< end tokens are tokens like others
 };
 
 struct Generation {

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/node.h"
 #include "kernels/parallel.h"
 
 namespace lowrank {
@@ -30,6 +31,7 @@ void update(float* p, const float* gradient, float* m, float* v, int64_t count, 
 void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& m, at::Tensor& v,
                 std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step,
                 double factor) {
+  const OpScope scope("adamw");
   auto* p = parameters.mutable_data_ptr<float>();
   const auto* g = gradient.const_data_ptr<float>();
   auto* first = m.mutable_data_ptr<float>();

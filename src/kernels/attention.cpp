@@ -159,6 +159,7 @@ bool requires_grad(const at::Tensor& qkv, std::span<const KeyValue> extra) {
 
 at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
                      const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape) {
+  const OpScope scope("attention");
   check_operands(qkv, extra, *plan, shape);
   if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)
     return attention_reference(qkv, extra, plan, shape);

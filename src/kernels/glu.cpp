@@ -46,6 +46,7 @@ struct GluBackward : Node {
 }  // namespace
 
 at::Tensor glu(const at::Tensor& gate_up, Gate gate) {
+  const OpScope scope("glu");
   const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
   if (!bf16 && gate_up.scalar_type() != at::kFloat) return glu_reference(gate_up, gate);
   NodePointer<GluBackward> node;

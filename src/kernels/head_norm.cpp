@@ -67,6 +67,7 @@ struct HeadNormBackward : Node {
 
 at::Tensor head_norm(const at::Tensor& qkv, const at::Tensor& query_weight, const at::Tensor& key_weight,
                      int64_t heads, int64_t kv_heads, double epsilon) {
+  const OpScope scope("head_norm");
   const bool known = qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16;
   if (!known || needs_gradient(query_weight, key_weight)) {
     return head_norm_reference(qkv, query_weight, key_weight, heads, kv_heads, epsilon);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Glue to libtorch's autograd engine, for kernels/*.cpp only.
+// Glue to libtorch's autograd engine and observers, for kernels/*.cpp only.
 
 #include <memory>
 #include <type_traits>
@@ -46,5 +46,17 @@ bool needs_gradient(const Inputs&... inputs) {
 inline void connect(at::Tensor& output, const NodePointer<Node>& node) {
   torch::autograd::set_history(output, node);
 }
+
+/// Tells libtorch's observers (kernels/op_profile.h) that an operation of ours runs from here to the end of
+/// the block. `name` must outlive it. Backward nodes need none: the autograd engine tells of them.
+class OpScope {
+ public:
+  explicit OpScope(const char* name) : record_(at::RecordScope::FUNCTION) {
+    if (record_.isActive()) record_.before(name);
+  }
+
+ private:
+  at::RecordFunction record_;
+};
 
 }  // namespace lowrank

@@ -65,6 +65,7 @@ bool has_kernel(const at::Tensor& tensor, at::ScalarType out) {
 
 AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const at::Tensor& weight,
                      double epsilon, at::ScalarType out) {
+  const OpScope scope("add_rms_norm");
   if (!has_kernel(stream, out) || stream.scalar_type() != at::kFloat || needs_gradient(weight) ||
       (branch.defined() && !has_kernel(branch, out))) {
     return add_rms_norm_reference(stream, branch, weight, epsilon, out);

@@ -66,6 +66,7 @@ struct RopeBackward : Node {
 
 at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
                 int64_t head_dim) {
+  const OpScope scope("rope");
   if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16) {
     return rope_reference(qkv, table, heads, kv_heads, head_dim);
   }

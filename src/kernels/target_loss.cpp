@@ -10,7 +10,9 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
+#include "kernels/cpu/softmax_loss_cpu.h"
 #include "kernels/node.h"
+#include "kernels/parallel.h"
 #include "kernels/products.h"
 
 namespace lowrank {
@@ -18,6 +20,7 @@ namespace {
 
 /// Logits that exist at one time.
 constexpr int64_t max_logit_bytes = 32 << 20;
+constexpr int64_t rows_per_piece = 4;
 
 /// The gradients were computed with the loss; here they are only scaled and put back to their rows.
 struct TargetLossBackward : Node {
@@ -70,6 +73,7 @@ TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& row
 
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches) {
+  const OpScope scope("target_loss");
   if (!patches.empty() || head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble) {
     return target_loss_reference(hidden, rows, targets, weights, head, patches);
   }
@@ -81,21 +85,23 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   const at::Tensor chosen = hidden.index_select(0, rows);
   const int64_t count = chosen.size(0);
   const int64_t chunk =
-      std::max<int64_t>(1, max_logit_bytes / (head.size(0) * static_cast<int64_t>(sizeof(float))));
+      std::max<int64_t>(1, max_logit_bytes / (head.size(0) * static_cast<int64_t>(matrix.element_size())));
+  const at::Tensor all_targets = targets.contiguous(), all_weights = weights.to(at::kFloat).contiguous();
+  const auto* ids = all_targets.const_data_ptr<int64_t>();
+  const auto* factors = all_weights.const_data_ptr<float>();
   at::Tensor nll = at::empty({count}, at::kFloat);
   at::Tensor gradient = moves_hidden ? at::empty({count, chosen.size(1)}, chosen.options()) : at::Tensor();
   at::Tensor head_gradient = trains_head ? at::zeros(head.sizes(), at::kFloat) : at::Tensor();
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
-    at::Tensor logits = product(chosen.narrow(0, begin, size), matrix).to(at::kFloat);
-    const at::Tensor normaliser = at::logsumexp(logits, 1);
-    const at::Tensor ids = targets.narrow(0, begin, size).unsqueeze(1);
-    nll.narrow(0, begin, size).copy_(normaliser - at::gather(logits, 1, ids).squeeze(1));
+    at::Tensor logits = product(chosen.narrow(0, begin, size), matrix);
+    parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
+      softmax_loss_cpu(logits.mutable_data_ptr(), ids + begin, factors + begin,
+                       nll.mutable_data_ptr<float>() + begin, head.size(0), bool(node),
+                       logits.scalar_type() == at::kBFloat16, first, last);
+    });
     if (!node) continue;
-    const at::Tensor weight = weights.narrow(0, begin, size).unsqueeze(1);
-    logits.sub_(normaliser.unsqueeze(1)).exp_().mul_(weight);
-    logits.scatter_add_(1, ids, -weight);
-    const at::Tensor slopes = logits.to(matrix.scalar_type());
+    const at::Tensor& slopes = logits;
     if (moves_hidden) gradient.narrow(0, begin, size).copy_(product(slopes, matrix.t()));
     if (trains_head) add_product(head_gradient, slopes, chosen.narrow(0, begin, size));
   }

@@ -9,12 +9,19 @@ namespace lowrank {
 namespace {
 
 std::shared_ptr<const AttentionPlan> plan_of(const std::vector<int64_t>& offsets,
-                                             const std::vector<int64_t>& first_positions) {
+                                             const std::vector<int64_t>& first_positions,
+                                             const std::vector<int64_t>& prompt_of) {
   auto plan = std::make_shared<AttentionPlan>();
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     const int64_t begin = offsets[s];
     const int64_t count = offsets[s + 1] - begin;
-    plan->queries.push_back({begin, count, first_positions[s], static_cast<int64_t>(plan->keys.size()), 1});
+    const int64_t prompt = prompt_of.empty() ? no_prompt : prompt_of[s];
+    const int64_t key_runs = prompt == no_prompt ? 1 : 2;
+    plan->queries.push_back(
+        {begin, count, first_positions[s], static_cast<int64_t>(plan->keys.size()), key_runs});
+    if (prompt != no_prompt)
+      plan->keys.push_back(
+          {0, offsets[prompt], offsets[prompt + 1] - offsets[prompt], first_positions[prompt]});
     plan->keys.push_back({0, begin, count, first_positions[s]});
   }
   return plan;
@@ -43,7 +50,7 @@ Geometry geometry_of(const Batch& batch) {
     }
   }
   geometry.positions = at::tensor(batch.positions, at::kLong);
-  geometry.plan = plan_of(geometry.offsets, geometry.first_positions);
+  geometry.plan = plan_of(geometry.offsets, geometry.first_positions, batch.prompt_of);
   return geometry;
 }
 
@@ -70,7 +77,7 @@ Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
     wider.batch_rows.push_back(row + shift[row]);
   }
   wider.positions = positions_of(wider.offsets, wider.first_positions);
-  wider.plan = plan_of(wider.offsets, wider.first_positions);
+  wider.plan = plan_of(wider.offsets, wider.first_positions, {});
   return wider;
 }
 

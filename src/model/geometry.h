@@ -23,11 +23,12 @@ struct Geometry {
   int64_t rows() const { return offsets.back(); }
 };
 
-/// The geometry of a batch as it is. Each sequence's positions must be consecutive.
+/// The geometry of a batch as it is; a sequence that follows a shared prompt sees that before itself. Each
+/// sequence's positions must be consecutive.
 Geometry geometry_of(const Batch& batch);
 
 /// `geometry` with `count` rows put in front of each sequence at the positions before its first one.
-/// Errors: invalid where a sequence starts at a position below `count`.
+/// Errors: invalid where a sequence starts at a position below `count`. Not for batches with shared prompts.
 Geometry with_rows_in_front(const Geometry& geometry, int64_t count);
 
 /// A hidden state between layers: the residual stream [T, d] (f32) and the branch output [T, d] that is still

@@ -65,6 +65,9 @@ class LowRankMethod final : public Method {
     if (!variant_.merged || !factors || !tensor.is_weight()) return plain;
     return variant_.merged(*factors, *plain);
   }
+  std::string why_prompts_differ() const override {
+    return variant_.options.dropout > 0 ? "dropout differs from row to row" : "";
+  }
   bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
 
   LowRankForm low_rank_form() const override {

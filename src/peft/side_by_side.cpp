@@ -131,6 +131,12 @@ class SideBySide final : public Method {
   void after_step(const StepInfo& info) override {
     for (const Adapter& part : parts_) part.method->after_step(info);
   }
+  std::string why_prompts_differ() const override {
+    for (const Adapter& part : parts_) {
+      if (const std::string why = part.method->why_prompts_differ(); !why.empty()) return why;
+    }
+    return {};
+  }
   at::Tensor regularizer() override {
     at::Tensor sum;
     for (const Adapter& part : parts_) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "text/training_batch.h"
 
 namespace lowrank {
 namespace {
@@ -94,7 +95,8 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     throw_if_interrupted();
     std::vector<int64_t> indices(std::min(batch_size, static_cast<int64_t>(examples.size()) - begin));
     std::iota(indices.begin(), indices.end(), begin);
-    Batch batch = make_batch(examples, indices);
+    Batch batch =
+        model.spec().labels ? make_batch(examples, indices) : make_training_batch(examples, indices, false);
     hooks.layout(batch);
     const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
                                                 : batch_loss(model, {&batch}, hooks))

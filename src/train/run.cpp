@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/process.h"
+#include "kernels/op_profile.h"
+#include "train/profile_table.h"
 
 namespace lowrank {
 namespace {
@@ -63,12 +65,16 @@ class Run {
     }
     if (evaluation_.empty()) save_adapter(places_.output, adapter_, places_.base);
     result_.steps = trainer_.state().step;
+    if (places_.tell_profile && profiled_steps_ > 0) {
+      for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
+        places_.tell_profile(line);
+    }
     return result_;
   }
 
  private:
   void take_step() {
-    const StepResult step = trainer_.step();
+    const StepResult step = options_.profile ? profiled_step() : trainer_.step();
     metrics_.write(entry_of(step));
     if (step.step == 1) result_.first_loss = step.loss;
     result_.last_loss = step.loss;
@@ -76,6 +82,16 @@ class Run {
     result_.target_tokens += step.target_tokens;
     result_.seconds += step.seconds;
     if (places_.after_step) places_.after_step(step, trainer_.total_steps());
+  }
+
+  /// The first step makes kernels and buffers that the others find; it is not counted.
+  StepResult profiled_step() {
+    if (trainer_.state().step == 0) return trainer_.step();
+    const ProfileScope scope(profile_);
+    const StepResult step = trainer_.step();
+    ++profiled_steps_;
+    profiled_seconds_ += step.seconds;
+    return step;
   }
 
   bool evaluates_after(int64_t step) const {
@@ -129,6 +145,9 @@ class Run {
   Trainer trainer_;
   MetricsFile metrics_;
   RunResult result_;
+  OpProfile profile_;
+  int64_t profiled_steps_ = 0;
+  double profiled_seconds_ = 0;
 };
 
 }  // namespace

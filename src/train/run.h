@@ -16,6 +16,7 @@ struct RunPlaces {
   std::string base;                                                  ///< for adapter_config.json
   std::function<void(const StepResult&, int64_t total)> after_step;  ///< progress for people
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;
+  std::function<void(const std::string&)> tell_profile;  ///< a line each, at the end
 };
 
 struct RunResult {

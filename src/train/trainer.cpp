@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/rng.h"
+#include "text/training_batch.h"
 
 namespace lowrank {
 namespace {
@@ -48,16 +49,35 @@ Trainer::Trainer(const Model& model, Adapter& adapter, std::span<const Example> 
   const auto by_epochs =
       static_cast<int64_t>(std::ceil(options_.epochs * static_cast<double>(steps_per_epoch_)));
   schedule_ = {options_.schedule, options_.warmup, options_.steps.value_or(by_epochs)};
+  why_prompts_differ_ = find_why_prompts_differ();
+  if (options_.group_prompts) groups_ = prompt_groups(examples_);
   at::Tensor& values = adapter_.parameters->values();
   state_ = {
       0, values, at::zeros_like(values), at::zeros_like(values), std::numeric_limits<double>::quiet_NaN(), 0};
 }
 
+std::string Trainer::find_why_prompts_differ() const {
+  if (!options_.share_prompts) return "--no-share-prompts";
+  if (model_.spec().task != Task::causal_lm) return "an encoder's rows see what follows them";
+  if (adapter_.plan.context_rows > 0) return "virtual tokens stand in front of each";
+  return adapter_.method->why_prompts_differ();
+}
+
+Batch Trainer::batch_of(std::span<const int64_t> rows) const {
+  // Virtual tokens may stand behind a row's last target.
+  if (model_.spec().task != Task::causal_lm || adapter_.plan.context_rows > 0)
+    return make_batch(examples_, rows);
+  return make_training_batch(examples_, rows, why_prompts_differ_.empty());
+}
+
 std::vector<int64_t> Trainer::rows_of(int64_t step) const {
   const auto count = static_cast<int64_t>(examples_.size());
   const int64_t rows_a_step = options_.batch_size * options_.grad_accum;
-  const std::vector<int64_t> order =
-      epoch_order(count, static_cast<uint64_t>(options_.seed), step / steps_per_epoch_, options_.shuffle);
+  const auto seed = static_cast<uint64_t>(options_.seed);
+  const int64_t epoch = step / steps_per_epoch_;
+  const std::vector<int64_t> order = groups_.empty()
+                                         ? epoch_order(count, seed, epoch, options_.shuffle)
+                                         : grouped_epoch_order(groups_, seed, epoch, options_.shuffle);
   const int64_t begin = step % steps_per_epoch_ * rows_a_step;
   return {order.begin() + begin, order.begin() + std::min(count, begin + rows_a_step)};
 }
@@ -98,11 +118,11 @@ StepResult Trainer::step() {
   std::vector<Batch> batches;
   for (size_t begin = 0; begin < rows.size(); begin += options_.batch_size) {
     const size_t size = std::min<size_t>(options_.batch_size, rows.size() - begin);
-    batches.push_back(make_batch(examples_, std::span(rows).subspan(begin, size)));
+    batches.push_back(batch_of(std::span(rows).subspan(begin, size)));
     adapter_.method->layout(batches.back());
-    result.tokens += batches.back().rows();
     result.target_tokens += batches.back().targets.count();
   }
+  for (const int64_t row : rows) result.tokens += std::ssize(examples_[row].tokens);
   ParameterSet& parameters = *adapter_.parameters;
   parameters.zero_gradients();
   adapter_.method->begin_step(info);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernels/adamw.h"
@@ -21,7 +22,7 @@ struct StepResult {
   double loss = 0;  ///< mean over the step's target tokens, before the update
   double grad_norm = 0;
   double learning_rate = 0;
-  int64_t tokens = 0, target_tokens = 0;
+  int64_t tokens = 0, target_tokens = 0;  ///< of the rows, however often they were computed
   double seconds = 0;
 };
 
@@ -42,11 +43,16 @@ class Trainer {
   /// step.
   StepResult step();
 
+  /// Why rows with the same prompt do not share its pass, for people; empty: they do.
+  const std::string& why_prompts_differ() const { return why_prompts_differ_; }
+
   const TrainState& state() const { return state_; }
   TrainState& state() { return state_; }
 
  private:
+  std::string find_why_prompts_differ() const;
   std::vector<int64_t> rows_of(int64_t step) const;
+  Batch batch_of(std::span<const int64_t> rows) const;
   double accumulate(std::span<const Batch> batches, int64_t target_tokens);
   double clip_factor(double norm) const;
 
@@ -56,6 +62,8 @@ class Trainer {
   TrainOptions options_;
   Schedule schedule_;
   int64_t steps_per_epoch_;
+  std::string why_prompts_differ_;
+  std::vector<int64_t> groups_;  ///< of the examples by prompt; empty: rows come in any order
   double learning_rate_;
   TrainState state_;
 };

@@ -66,6 +66,7 @@ int run(const std::vector<std::string>& arguments) {
        limited(field("max_new_tokens", options.generation.max_new_tokens, "tokens to generate at most"), 0,
                1 << 20),
        limited(field("batch_size", options.generation.batch_size, "sequences decoded together"), 1, 4096),
+       field("ignore_eos", options.generation.ignore_eos, "go on after a token that ends the text"),
        field("stop", options.generation.stop, "texts that end a generation"),
        field("json", options.json, "the result of --prompt as JSON")});
   if (!parser.parse(arguments)) return 0;

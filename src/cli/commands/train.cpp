@@ -19,6 +19,7 @@
 #include "peft/merge.h"
 #include "peft/side_by_side.h"
 #include "text/dataset.h"
+#include "text/training_batch.h"
 #include "train/model_card.h"
 #include "train/run.h"
 
@@ -186,6 +187,22 @@ void write_results(const Options& options, const Checkpoint& checkpoint, const A
     std::filesystem::remove(output / name);
 }
 
+/// What sharing of prompts saves, or why there is none.
+void tell_prompts(const Trainer& trainer, std::span<const Example> examples, const TrainOptions& options) {
+  const std::vector<int64_t> groups = prompt_groups(examples);
+  const int64_t prompts = *std::ranges::max_element(groups) + 1;
+  const bool repeated = prompts < std::ssize(groups);
+  if (!trainer.why_prompts_differ().empty()) {
+    if (options.group_prompts)
+      warn("--group-prompts saves nothing: prompts are not shared: {}", trainer.why_prompts_differ());
+    else if (repeated && options.share_prompts)
+      info("prompts are not shared: {}", trainer.why_prompts_differ());
+  } else if (repeated) {
+    info("{} rows have {} prompts; those of one micro-batch compute it once{}", groups.size(), prompts,
+         options.group_prompts ? "" : " (--group-prompts brings more of them together)");
+  }
+}
+
 RunPlaces places_of(const Options& options, Progress& progress) {
   RunPlaces places;
   places.output = options.output;
@@ -197,6 +214,7 @@ RunPlaces places_of(const Options& options, Progress& progress) {
   places.after_evaluation = [](int64_t step, const Evaluation& found) {
     info("step {}: evaluation {}", step, found.summary());
   };
+  if (options.train.profile) places.tell_profile = [](const std::string& line) { info("{}", line); };
   return places;
 }
 
@@ -219,7 +237,9 @@ int train(Options& options, ChosenMethod chosen) {
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
   const InterruptGuard guard;
-  const int64_t total = Trainer(*model, adapter, data.train.examples, options.train).total_steps();
+  const Trainer planned(*model, adapter, data.train.examples, options.train);
+  const int64_t total = planned.total_steps();
+  tell_prompts(planned, data.train.examples, options.train);
   RunResult result;
   {
     Progress progress("step", total);

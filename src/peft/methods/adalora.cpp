@@ -106,6 +106,10 @@ class AdaLora final : public Method {
     return value ? *value : Hooks::weight(context, tensor);
   }
 
+  std::string why_prompts_differ() const override {
+    return dropout_ > 0 ? "dropout differs from row to row" : "";
+  }
+
   at::Tensor regularizer() override {
     if (orthogonality_ == 0) return {};
     at::Tensor sum;

@@ -1,0 +1,134 @@
+#include "kernels/op_profile.h"
+
+#include <chrono>
+#include <utility>
+
+#include <ATen/ops/empty_strided.h>
+#include <ATen/ops/mm.h>
+#include <ATen/record_function.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "kernels/node.h"
+#include "kernels/products.h"
+
+namespace lowrank {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Which inputs of an operator are the two matrices; and whether the second is packed.
+struct ProductForm {
+  size_t left = 0, right = 1;
+  bool packed = false;
+};
+
+std::optional<ProductForm> product_form(std::string_view name) {
+  if (name == "mkldnn::_linear_pointwise") return ProductForm{0, 1, true};
+  if (name == "aten::mm") return ProductForm{0, 1, false};
+  if (name == "aten::addmm" || name == "aten::addmm_") return ProductForm{1, 2, false};
+  return std::nullopt;
+}
+
+double flops_of(const at::Tensor& left, const at::Tensor& right, bool packed) {
+  return 2.0 * static_cast<double>(left.numel()) * static_cast<double>(right.size(packed ? 0 : 1));
+}
+
+}  // namespace
+
+struct ProfileScope::Observer {
+  /// The profile of this thread, and the innermost operation that runs.
+  static thread_local OpProfile* profile;
+  struct Running;
+  static thread_local Running* innermost;
+
+  struct Running : at::ObserverContext {
+    Clock::time_point started = Clock::now();
+    Running* outer = std::exchange(innermost, nullptr);
+    double inner_seconds = 0;
+    double flops = 0;
+    bool product = false;
+  };
+
+  static std::unique_ptr<at::ObserverContext> start(const at::RecordFunction& function) {
+    if (!profile) return nullptr;
+    auto running = std::make_unique<Running>();
+    const std::optional<ProductForm> form = product_form(function.name());
+    const bool inside = running->outer && running->outer->product;
+    running->product = form || inside;
+    if (form && !inside) {
+      const auto inputs = function.inputs();
+      const at::Tensor left = inputs[form->left].toTensor(), right = inputs[form->right].toTensor();
+      running->flops = flops_of(left, right, form->packed);
+      if (profile->keep_products_) keep(left, right, *form);
+      running->started = Clock::now();
+    }
+    innermost = running.get();
+    return running;
+  }
+
+  static void end(const at::RecordFunction& function, at::ObserverContext* context) {
+    if (!profile || !context) return;
+    auto* running = static_cast<Running*>(context);
+    const double seconds = std::chrono::duration<double>(Clock::now() - running->started).count();
+    OpTime& time = profile->times_[function.name()];
+    ++time.calls;
+    time.seconds += seconds - running->inner_seconds;
+    time.flops += running->flops;
+    innermost = running->outer;
+    if (innermost) innermost->inner_seconds += seconds;
+  }
+
+  static void keep(const at::Tensor& left, const at::Tensor& right, const ProductForm& form) {
+    // A weight is kept as it is: where it lies in memory is a part of what a product costs.
+    profile->products_.push_back({like(left), form.packed ? right.detach() : like(right), form.packed});
+  }
+
+  /// One tensor for all operands of the same form. The values do not matter to the time; zeros would.
+  static at::Tensor like(const at::Tensor& tensor) {
+    const std::string key = fmt::format("{} {} {}", fmt::join(tensor.sizes(), ","),
+                                        fmt::join(tensor.strides(), ","), toString(tensor.scalar_type()));
+    at::Tensor& kept = profile->operands_[key];
+    if (!kept.defined())
+      kept = at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options()).fill_(0.01);
+    return kept;
+  }
+};
+
+thread_local OpProfile* ProfileScope::Observer::profile = nullptr;
+thread_local ProfileScope::Observer::Running* ProfileScope::Observer::innermost = nullptr;
+
+ProfileScope::ProfileScope(OpProfile& profile) {
+  check(!Observer::profile, ErrorKind::invalid, "a profile of this thread runs already");
+  Observer::profile = &profile;
+  handle_ = at::addThreadLocalCallback(
+      at::RecordFunctionCallback(Observer::start, Observer::end)
+          .needsInputs(true)
+          .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
+}
+
+ProfileScope::~ProfileScope() {
+  at::removeCallback(handle_);
+  Observer::profile = nullptr;
+  Observer::innermost = nullptr;
+}
+
+void OpProfile::clear() {
+  times_.clear();
+  products_.clear();
+}
+
+double replay(const std::vector<RecordedProduct>& products) {
+  const at::NoGradGuard no_grad;
+  const Clock::time_point started = Clock::now();
+  for (const RecordedProduct& one : products) {
+    if (one.packed) {
+      product(one.left, one.right);
+    } else {
+      at::mm(one.left, one.right);
+    }
+  }
+  return std::chrono::duration<double>(Clock::now() - started).count();
+}
+
+}  // namespace lowrank

@@ -1,0 +1,130 @@
+// A prompt that several rows share is computed once; loss and gradient are those of the rows laid out apart.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/max.h>
+#include <gtest/gtest.h>
+
+#include "model/registry.h"
+#include "peft/registry.h"
+#include "support/temporary_folder.h"
+#include "support/tiny_model.h"
+#include "text/training_batch.h"
+#include "train/trainer.h"
+
+namespace lowrank {
+namespace {
+
+/// Ten rows of three prompts (of 9, 1 and 4 tokens), one completion of a single token, and a row that is all
+/// target.
+std::vector<Example> rows_with_shared_prompts() {
+  const std::vector<Example> prompts = test::random_examples({9, 1, 4}, 64, 11);
+  std::vector<Example> rows = test::random_examples({5, 1, 7, 3, 2, 6, 4, 8, 3, 6}, 64, 12);
+  for (size_t i = 0; i + 1 < rows.size(); ++i) {
+    const std::vector<int64_t>& prompt = prompts[i % 3].tokens;
+    rows[i].tokens.insert(rows[i].tokens.begin(), prompt.begin(), prompt.end());
+    rows[i].labels.insert(rows[i].labels.begin(), prompt.size(), no_target);
+  }
+  return rows;
+}
+
+std::vector<int64_t> all_of(const std::vector<Example>& rows) {
+  std::vector<int64_t> indices(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) indices[i] = static_cast<int64_t>(i);
+  return indices;
+}
+
+struct Trained {
+  test::TemporaryFolder folder;
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::unique_ptr<Model> model;
+  Adapter adapter;
+
+  Trained(const nlohmann::json& config, const std::string& method, at::ScalarType type) {
+    test::write_tiny_model(folder.path(), config);
+    checkpoint = Checkpoint::open(folder.path());
+    const MethodInfo& info = method_named(method);
+    adapter = make_adapter(info, info.make(), *checkpoint, type);
+    LoadOptions load;
+    load.compute = type;
+    load.training = true;
+    load.use = uses_of(adapter.plan);
+    model = checkpoint->family().load(checkpoint, load);
+    adapter.method->initialise(*checkpoint, 1);
+    const at::NoGradGuard no_grad;
+    adapter.parameters->values().normal_(0, 0.1);
+  }
+
+  std::pair<double, at::Tensor> loss_and_gradient(Batch batch) {
+    adapter.parameters->zero_gradients();
+    adapter.method->layout(batch);
+    adapter.method->begin_step({1, 1});
+    const TargetLoss loss = batch_loss(*model, {&batch, true}, *adapter.method);
+    loss.loss.backward();
+    adapter.method->end_backward();
+    return {loss.loss.item<double>(), adapter.parameters->gradients().clone()};
+  }
+};
+
+class PromptSharing : public testing::TestWithParam<const char*> {};
+
+TEST_P(PromptSharing, LossAndGradientAreThoseOfTheRowsApart) {
+  const std::string family = GetParam();
+  const nlohmann::json config = family == "llama"    ? test::tiny_llama_config()
+                                : family == "gemma3" ? test::tiny_gemma3_config()
+                                                     : test::tiny_gpt2_config();
+  const std::vector<Example> rows = rows_with_shared_prompts();
+  for (const auto& [type, tolerance] : {std::pair(at::kDouble, 1e-11), std::pair(at::kFloat, 2e-5)}) {
+    Trained trained(config, "lora", type);
+    const auto [loss, gradient] = trained.loss_and_gradient(make_batch(rows, all_of(rows)));
+    for (const bool share : {false, true}) {
+      const Batch batch = make_training_batch(rows, all_of(rows), share);
+      const auto [found, slope] = trained.loss_and_gradient(batch);
+      EXPECT_NEAR(found, loss, tolerance * loss) << share;
+      EXPECT_LT((slope - gradient).abs().max().item<double>(),
+                tolerance * gradient.abs().max().item<double>())
+          << share;
+      const auto all_rows = static_cast<double>(make_batch(rows, all_of(rows)).rows());
+      EXPECT_LT(static_cast<double>(batch.rows()), (share ? 0.7 : 1) * all_rows);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, PromptSharing, testing::Values("llama", "gemma3", "gpt2"));
+
+TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
+  const std::vector<Example> rows = rows_with_shared_prompts();
+  TrainOptions options;
+  options.steps = 2;
+  options.group_prompts = true;
+  Trained lora(test::tiny_llama_config(), "lora", at::kFloat);
+  Trainer shared(*lora.model, lora.adapter, rows, options);
+  EXPECT_EQ(shared.why_prompts_differ(), "");
+  options.share_prompts = false;
+  Trained same(test::tiny_llama_config(), "lora", at::kFloat);
+  {
+    const at::NoGradGuard no_grad;
+    same.adapter.parameters->values().copy_(lora.adapter.parameters->values());
+  }
+  Trainer apart(*same.model, same.adapter, rows, options);
+  EXPECT_NE(apart.why_prompts_differ(), "");
+  options.share_prompts = true;
+  for (int64_t i = 0; i < 2; ++i) {
+    const StepResult found = shared.step(), expected = apart.step();
+    EXPECT_NEAR(found.loss, expected.loss, 1e-5);
+    EXPECT_NEAR(found.grad_norm, expected.grad_norm, 1e-5 * expected.grad_norm);
+    EXPECT_EQ(found.tokens, expected.tokens);
+    EXPECT_EQ(found.target_tokens, expected.target_tokens);
+  }
+
+  const MethodInfo& info = method_named("lora");
+  auto method = info.make();
+  apply(method->fields(), {{"dropout", 0.1}}, "test");
+  Adapter dropping = make_adapter(info, std::move(method), *lora.checkpoint);
+  EXPECT_NE(Trainer(*lora.model, dropping, rows, options).why_prompts_differ(), "");
+  Trained virtual_tokens(test::tiny_llama_config(), "prompt_tuning", at::kFloat);
+  EXPECT_NE(Trainer(*virtual_tokens.model, virtual_tokens.adapter, rows, options).why_prompts_differ(), "");
+}
+
+}  // namespace
+}  // namespace lowrank
