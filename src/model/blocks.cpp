@@ -1,6 +1,7 @@
 #include "model/blocks.h"
 
 #include "base/error.h"
+#include "kernels/recomputed.h"
 
 namespace lowrank {
 namespace {
@@ -37,6 +38,18 @@ at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const a
     plan = with_prefix(*plan, prefix->runs, static_cast<int32_t>(extra.size()));
   }
   return attention(qkv, extra, plan, shape);
+}
+
+Packed run_layer(const Context& context, const Packed& hidden,
+                 const std::function<Packed(const Packed&)>& layer) {
+  if (!context.recompute) return layer(hidden);
+  const auto [stream, branch] =
+      recomputed(hidden.stream, hidden.branch,
+                 [layer, geometry = hidden.geometry](const at::Tensor& in, const at::Tensor& added) {
+                   const Packed out = layer({in, added, geometry});
+                   return TensorPair(out.stream, out.branch);
+                 });
+  return {stream, branch, hidden.geometry};
 }
 
 }  // namespace lowrank

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include <ATen/core/Tensor.h>
 
 #include "kernels/attention.h"
@@ -12,5 +14,11 @@ namespace lowrank {
 /// head_dim]: own rows or the cache, behind whatever prefix the hooks give.
 at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const at::Tensor& qkv,
                   const Geometry& geometry, const AttentionShape& shape, KvCache* cache);
+
+/// A layer's hidden state from the one before it, `layer(hidden)`, which keeps the geometry. With
+/// `Context::recompute` and where a gradient passes, only `hidden` is kept for the backward pass and the
+/// layer is computed again there; what `layer` refers to must live until then.
+Packed run_layer(const Context& context, const Packed& hidden,
+                 const std::function<Packed(const Packed&)>& layer);
 
 }  // namespace lowrank

@@ -64,7 +64,10 @@ class Encoder final : public Model {
     hidden.stream =
         normed(hidden.stream + placed(context, hooks, hidden.geometry), {}, norm_, context, hooks);
     for (int64_t i = 0; i < config_.layers; ++i) {
-      hidden = hooks.layer_end(context, static_cast<int>(i), layer(context, hooks, i, hidden));
+      Packed next = run_layer(context, hidden, [this, context, &hooks, i](const Packed& in) {
+        return layer(context, hooks, i, in);
+      });
+      hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
       hidden = {hidden.sum(), {}, std::move(hidden.geometry)};
     }
     return hidden;

@@ -23,6 +23,7 @@ struct Context {
   const Batch* batch = nullptr;
   bool training = false;      ///< dropout acts
   uint64_t dropout_seed = 0;  ///< of this micro-batch, derived from (seed, step, micro-batch)
+  bool recompute = false;     ///< layers keep only their inputs and are computed again for the gradient
 };
 
 /// The place in a layer where a branch (attention or MLP) ends.

@@ -23,6 +23,9 @@ std::vector<Field> TrainOptions::fields() {
       field("share_prompts", share_prompts,
             "compute a prompt that rows of a micro-batch have in common once; equal in loss and gradient"),
       field("group_prompts", group_prompts, "put rows with the same prompt next to each other"),
+      field("gradient_checkpointing", gradient_checkpointing,
+            "keep only each layer's input and compute the layer again for the gradient: less memory, about a "
+            "third slower"),
       limited(field("eval_every", eval_every, "steps between evaluations; 0: once an epoch"), 0, most),
       limited(field("save_every", save_every, "steps between checkpoints; 0: none"), 0, most),
       field("profile", profile, "tell at the end what each operation of a step took"),

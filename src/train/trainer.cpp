@@ -89,6 +89,7 @@ double Trainer::accumulate(std::span<const Batch> batches, int64_t target_tokens
     Context context{&batches[i], true};
     context.dropout_seed = derive_seed(derive_seed(static_cast<uint64_t>(options_.seed), dropout_stream),
                                        static_cast<uint64_t>(state_.step), i);
+    context.recompute = options_.gradient_checkpointing;
     const TargetLoss result = batch_loss(model_, context, *adapter_.method);
     loss += result.loss.item<double>() * share;
     // One mean over the whole step: a micro-batch with few targets must not weigh more.

@@ -1,5 +1,8 @@
 // What every method promises, on every family: run over both tables, so that a new entry is tested by being
 // there.
+#include <cmath>
+#include <numeric>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
@@ -12,6 +15,7 @@
 #include "peft/registry.h"
 #include "support/gradient_check.h"
 #include "support/tiny_model.h"
+#include "text/training_batch.h"
 #include "train/trainer.h"
 
 namespace lowrank {
@@ -131,6 +135,50 @@ TEST_P(MethodContract, GradientsMatchFiniteDifferences) {
         return loss.loss.item<double>();
       },
       17);
+}
+
+/// Loss and gradient of the examples in f64 as a training pass computes them.
+std::pair<double, at::Tensor> loss_and_gradient(const Model& model, Adapter& adapter, Batch batch,
+                                                bool recompute) {
+  adapter.parameters->zero_gradients();
+  adapter.method->layout(batch);
+  adapter.method->begin_step({1, 1});
+  Context context{&batch, true};
+  context.recompute = recompute;
+  const TargetLoss loss = batch_loss(model, context, *adapter.method);
+  loss.loss.backward();
+  adapter.method->end_backward();
+  return {loss.loss.item<double>(), adapter.parameters->gradients().clone()};
+}
+
+TEST_P(MethodContract, LayersComputedAgainGiveTheSameGradient) {
+  Adapter adapter = stirred(at::kDouble);
+  const auto adapted = model(adapter, at::kDouble);
+  const auto [loss, gradient] = loss_and_gradient(*adapted, adapter, batch, false);
+  const auto [again, slope] = loss_and_gradient(*adapted, adapter, batch, true);
+  EXPECT_NEAR(again, loss, 1e-12 * std::abs(loss));
+  EXPECT_LT(difference(slope, gradient), 1e-12);
+}
+
+TEST_P(MethodContract, SharedPromptsGiveTheSameGradient) {
+  Adapter adapter = stirred(at::kDouble);
+  if (checkpoint->spec().labels) GTEST_SKIP() << "an encoder's rows see what follows them";
+  if (adapter.plan.context_rows > 0) GTEST_SKIP() << "virtual tokens stand in front of each prompt";
+  std::vector<Example> rows = examples;
+  const Example prompt = test::random_examples({5}, 64, 21).front();
+  for (Example& row : rows) {
+    row.tokens.insert(row.tokens.begin(), prompt.tokens.begin(), prompt.tokens.end());
+    row.labels.insert(row.labels.begin(), prompt.tokens.size(), no_target);
+  }
+  std::vector<int64_t> indices(rows.size());
+  std::iota(indices.begin(), indices.end(), 0);
+  const auto adapted = model(adapter, at::kDouble);
+  const auto [loss, gradient] = loss_and_gradient(*adapted, adapter, make_batch(rows, indices), false);
+  const Batch shared = make_training_batch(rows, indices, true);
+  const auto [found, slope] = loss_and_gradient(*adapted, adapter, shared, false);
+  EXPECT_NEAR(found, loss, 1e-12 * std::abs(loss));
+  EXPECT_LT(difference(slope, gradient), 1e-11);
+  EXPECT_LT(shared.rows(), make_batch(rows, indices).rows() - 5);
 }
 
 TEST_P(MethodContract, LossFallsAndOnlyParametersChange) {

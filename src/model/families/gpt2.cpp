@@ -158,7 +158,10 @@ class Gpt2 final : public Model {
     hidden.stream = hidden.stream + position_rows(context, hooks, hidden.geometry);
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
-      hidden = hooks.layer_end(context, static_cast<int>(i), layer(context, hooks, cache, i, hidden));
+      Packed next = run_layer(context, hidden, [this, context, &hooks, cache, i](const Packed& in) {
+        return layer(context, hooks, cache, i, in);
+      });
+      hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
     }
     if (cache) cache->advance(*context.batch);
     const AddNorm last = normed(hidden.stream, hidden.branch, final_norm_, context, hooks);

@@ -93,8 +93,10 @@ class Llama final : public Model {
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const int64_t rows = hidden.geometry.rows();
-      hidden =
-          hooks.layer_end(context, static_cast<int>(i), layer({context, hooks, table, cache}, i, hidden));
+      Packed next = run_layer(context, hidden, [this, context, &hooks, table, cache, i](const Packed& in) {
+        return layer({context, hooks, table, cache}, i, in);
+      });
+      hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
       if (hidden.geometry.rows() != rows) table = rope_table(frequencies_, hidden.geometry.positions);
     }
     if (cache) cache->advance(*context.batch);
