@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One training run with PEFT, for comparison: LoRA on q, k, v, o of a GGUF base, as its users write it.
+"""One training run with PEFT, for comparison: LoRA of a GGUF base, as its users write it.
 
     peft_train.py --model FILE.gguf --data ROWS.jsonl --dtype f32|bf16 --steps N --batch-size N --output metrics.jsonl
 
@@ -19,6 +19,7 @@ for name in ("model", "data", "dtype", "output"):
 parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--batch-size", type=int, default=8)
 parser.add_argument("--rank", type=int, default=8)
+parser.add_argument("--targets", default="q_proj,k_proj,v_proj,o_proj")
 args = parser.parse_args()
 
 folder, file = os.path.split(os.path.abspath(args.model))
@@ -27,7 +28,7 @@ tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
 model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=dtype, attn_implementation="sdpa")
 model.config.use_cache = False
 model = get_peft_model(model, LoraConfig(r=args.rank, lora_alpha=2 * args.rank, task_type="CAUSAL_LM",
-                                         target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]))
+                                         target_modules="all-linear" if args.targets == "all-linear" else args.targets.split(",")))
 model.train()
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Training speed and memory of lowrank and PEFT, measured in turn (A B A B) on the same rows in the same order.
 
-    train_against_peft.py LOWRANK MODEL.gguf [--data meaning-text.txt] [--rounds 3] [--steps 20] [--output results.json]
+    train_against_peft.py LOWRANK MODEL.gguf [--data meaning-text.txt] [--rounds 3] [--steps 20] [--targets all-linear]
+                          [--output results.json] [--compare results.json]
 
-`--data`: a file of `meaning||text` lines (the E2E set's form) or prompt/completion JSON lines; without it rows of similar
-length are made up. Figures: non-padding tokens a second over the steps after the third (medians over steps, then rounds),
-and the peak resident memory of the process. The interpreter that runs this needs torch, transformers, peft and gguf.
+`--data`: a file of `meaning||text` lines (the E2E set's form), or JSON lines of prompt and completion or of question and
+answer; without it rows of similar length are made up. Figures: non-padding tokens a second over the steps after the third
+(medians over steps, then rounds), the peak resident memory of the process, and what it takes beside its steps (start and
+end). `--compare`: ratios of an earlier run, as `--output` wrote them; says where one got worse by more than a tenth, and
+fails. The interpreter that runs this needs torch, transformers, peft and gguf.
 """
-import argparse, json, os, random, statistics, subprocess, sys, tempfile
+import argparse, json, os, random, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -23,7 +26,10 @@ def write_rows(source, path):
     else:
         for line in open(source, encoding="utf-8"):
             if source.endswith(".jsonl"):
-                rows.append(json.loads(line))
+                row = json.loads(line)
+                if "question" in row:
+                    row = {"prompt": row["question"] + "\n", "completion": row["answer"]}
+                rows.append(row)
             elif "||" in line:
                 meaning, text = line.rstrip("\n").split("||")
                 rows.append({"prompt": meaning.strip() + "\n", "completion": text.strip()})
@@ -32,7 +38,7 @@ def write_rows(source, path):
         out.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def figures(path):
+def figures(path, seconds):
     steps, peak = [], 0
     for line in open(path):
         entry = json.loads(line)
@@ -40,23 +46,43 @@ def figures(path):
         if "seconds" in entry:
             steps.append(entry)
     speed = statistics.median(s["tokens"] / s["seconds"] for s in steps[3:])
-    return {"tokens_per_second": speed, "peak_bytes": peak, "first_loss": steps[0]["loss"]}
+    return {"tokens_per_second": speed, "peak_bytes": peak, "first_loss": steps[0]["loss"],
+            "seconds_beside_steps": seconds - sum(s["seconds"] for s in steps)}
 
 
 def run_lowrank(args, dtype, rows, folder):
     out = os.path.join(folder, "lowrank-" + dtype)
+    started = time.perf_counter()
     subprocess.run([args.lowrank, "train", "--model", args.model, "--data", rows, "--method", "lora", "--rank", "8",
-                    "--alpha", "16", "--target-modules", "q_proj,k_proj,v_proj,o_proj", "--output", out, "--steps",
+                    "--alpha", "16", "--target-modules", args.targets, "--output", out, "--steps",
                     str(args.steps), "--batch-size", "8", "--lr", "1e-4", "--schedule", "constant", "--dtype", dtype,
                     "--no-shuffle", "--seed", "0"], check=True, stderr=subprocess.DEVNULL)
-    return figures(os.path.join(out, "metrics.jsonl"))
+    return figures(os.path.join(out, "metrics.jsonl"), time.perf_counter() - started)
 
 
 def run_peft(args, dtype, rows, folder):
     out = os.path.join(folder, "peft.jsonl")
+    started = time.perf_counter()
     subprocess.run([sys.executable, os.path.join(HERE, "peft_train.py"), "--model", args.model, "--data", rows, "--dtype",
-                    dtype, "--steps", str(args.steps), "--output", out], check=True, stderr=subprocess.DEVNULL)
-    return figures(out)
+                    dtype, "--steps", str(args.steps), "--targets", args.targets, "--output", out], check=True, stderr=subprocess.DEVNULL)
+    return figures(out, time.perf_counter() - started)
+
+
+def worse(results, path):
+    """Where ratios are worse than those of an earlier run by more than a tenth."""
+    earlier = json.load(open(path))
+    found = []
+    for dtype, row in results.items():
+        if dtype not in earlier:
+            continue
+        was, now = earlier[dtype], row
+        print(f"{dtype:5s} speed x{now['speed_ratio']['median']:.2f}, was x{was['speed_ratio']['median']:.2f}; "
+              f"memory x{now['memory_ratio']:.2f}, was x{was['memory_ratio']:.2f}")
+        if now["speed_ratio"]["median"] < 0.9 * was["speed_ratio"]["median"]:
+            found.append(dtype + " speed")
+        if now["memory_ratio"] > 1.1 * was["memory_ratio"]:
+            found.append(dtype + " memory")
+    return found
 
 
 def main():
@@ -67,7 +93,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--types", default="f32,bf16")
+    parser.add_argument("--targets", default="q_proj,k_proj,v_proj,o_proj")
     parser.add_argument("--output")
+    parser.add_argument("--compare")
     args = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -87,10 +115,15 @@ def main():
             print(f"{dtype:5s} lowrank {row['lowrank']['tokens_per_second']:7.1f} tokens/s {row['lowrank']['peak_bytes'] / 1e9:5.2f} GB"
                   f" | PEFT {row['peft']['tokens_per_second']:7.1f} tokens/s {row['peft']['peak_bytes'] / 1e9:5.2f} GB"
                   f" | speed x{row['speed_ratio']['median']:.2f} ({row['speed_ratio']['min']:.2f} to "
-                  f"{row['speed_ratio']['max']:.2f}), memory x{row['memory_ratio']:.2f}", flush=True)
+                  f"{row['speed_ratio']['max']:.2f}), memory x{row['memory_ratio']:.2f}, beside the steps "
+                  f"{row['lowrank']['seconds_beside_steps']:.1f} s | {row['peft']['seconds_beside_steps']:.1f} s", flush=True)
     if args.output:
         with open(args.output, "w") as out:
             json.dump(results, out, indent=1)
+    if args.compare:
+        found = worse(results, args.compare)
+        if found:
+            sys.exit("worse by more than a tenth: " + ", ".join(found))
 
 
 main()

@@ -82,6 +82,21 @@ std::vector<int64_t> Trainer::rows_of(int64_t step) const {
   return {order.begin() + begin, order.begin() + std::min(count, begin + rows_a_step)};
 }
 
+BatchSize Trainer::largest_batch() const {
+  constexpr int64_t steps_looked_at = 1000;
+  BatchSize largest;
+  for (int64_t step = 0; step < std::min({total_steps(), steps_per_epoch_, steps_looked_at}); ++step) {
+    const std::vector<int64_t> rows = rows_of(step);
+    for (size_t begin = 0; begin < rows.size(); begin += options_.batch_size) {
+      const size_t size = std::min<size_t>(options_.batch_size, rows.size() - begin);
+      Batch batch = batch_of(std::span(rows).subspan(begin, size));
+      adapter_.method->layout(batch);
+      if (batch.rows() > largest.rows) largest = {batch.rows(), batch.targets.count()};
+    }
+  }
+  return largest;
+}
+
 double Trainer::accumulate(std::span<const Batch> batches, int64_t target_tokens) {
   double loss = 0;
   const auto share = 1 / static_cast<double>(target_tokens);

@@ -9,6 +9,7 @@
 #include "model/model.h"
 #include "peft/adapter_file.h"
 #include "text/dataset.h"
+#include "train/memory_estimate.h"
 #include "train/options.h"
 #include "train/schedule.h"
 #include "train/state.h"
@@ -45,6 +46,9 @@ class Trainer {
 
   /// Why rows with the same prompt do not share its pass, for people; empty: they do.
   const std::string& why_prompts_differ() const { return why_prompts_differ_; }
+
+  /// The micro-batch with the most rows, of those of the first epoch (its first thousand steps).
+  BatchSize largest_batch() const;
 
   const TrainState& state() const { return state_; }
   TrainState& state() { return state_; }

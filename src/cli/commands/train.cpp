@@ -152,8 +152,12 @@ void write_model(const Options& options, const Checkpoint& checkpoint, const Ada
   if (options.exported == "gguf") {
     const std::filesystem::path path = std::filesystem::path(options.output) / "model.gguf";
     std::filesystem::remove(path);
-    info("{}: merged model of {} bytes", path.string(),
-         merge_to_gguf(checkpoint, adapter, std::nullopt, path).bytes);
+    // What whole weights learn is often smaller than the steps of a block format.
+    const bool whole = adapter.method->output() != Output::adapter;
+    const MergeResult result =
+        merge_to_gguf(checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path);
+    info("{}: merged model of {} bytes{}", path.string(), result.bytes,
+         whole ? ", trained matrices in F16" : "");
     return;
   }
   const std::filesystem::path fresh = std::filesystem::path(options.output) / "model.new";
@@ -203,6 +207,16 @@ void tell_prompts(const Trainer& trainer, std::span<const Example> examples, con
   }
 }
 
+/// What the run will take at its peak.
+void tell_memory(const Trainer& trainer, const Adapter& adapter, const ModelSpec& spec,
+                 const Options& options) {
+  const BatchSize batch = trainer.largest_batch();
+  const int64_t more = training_bytes(spec, adapter.plan, compute_type(options.session), batch,
+                                      options.train.gradient_checkpointing);
+  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} rows",
+       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
+}
+
 RunPlaces places_of(const Options& options, Progress& progress) {
   RunPlaces places;
   places.output = options.output;
@@ -240,6 +254,7 @@ int train(Options& options, ChosenMethod chosen) {
   const Trainer planned(*model, adapter, data.train.examples, options.train);
   const int64_t total = planned.total_steps();
   tell_prompts(planned, data.train.examples, options.train);
+  tell_memory(planned, adapter, spec, options);
   RunResult result;
   {
     Progress progress("step", total);
@@ -247,8 +262,9 @@ int train(Options& options, ChosenMethod chosen) {
                           places_of(options, progress));
   }
   write_model_card(options.output, adapter, options.session.model, options.data, options.train, result);
-  info("{} steps in {:.1f} s ({:.0f} tokens/s), loss {:.4f} -> {:.4f}{}", result.steps, result.seconds,
-       static_cast<double>(result.tokens) / result.seconds, result.first_loss, result.last_loss,
+  info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
+       result.seconds, static_cast<double>(result.tokens) / result.seconds,
+       static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
        result.best_eval_loss
            ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
            : "");

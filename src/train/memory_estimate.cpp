@@ -1,0 +1,76 @@
+#include "train/memory_estimate.h"
+
+#include <algorithm>
+#include <set>
+
+namespace lowrank {
+namespace {
+
+constexpr int64_t f32_size = sizeof(float);
+
+/// As kernels/target_loss keeps them at one time.
+constexpr int64_t most_logit_bytes = 32 << 20;
+
+/// What the libraries' kernels and scratch memory come to, and pages that the allocator keeps; measured.
+constexpr int64_t library_bytes = 105'000'000;
+
+/// Bytes a row that a layer keeps: outputs that attention and activation need again, inputs of adapted
+/// products, and the stream beside each norm.
+int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets, int layer, int64_t size) {
+  int64_t bytes = 2 * spec.hidden_size * (f32_size + size);
+  for (const Module& module : spec.modules) {
+    if (module.layer != layer) continue;
+    switch (module.role) {
+      case Role::query:
+      case Role::key:
+      case Role::value:
+      case Role::query_key_value:
+      case Role::gate:
+      case Role::up:
+        bytes += module.out * size;
+        break;
+      case Role::attention_out:
+        bytes += module.in * size;
+        break;
+      case Role::down:
+        bytes += targets.contains(module.name) ? module.in * size : 0;
+        break;
+      default:
+        break;
+    }
+  }
+  return bytes;
+}
+
+/// The lowest layer that trains: below it nothing is kept.
+int lowest_layer(const ModelSpec& spec, const TrainPlan& plan) {
+  int lowest = static_cast<int>(spec.layers);
+  for (const std::string& name : plan.targets) {
+    const Module* module = spec.find_module(name);
+    const TensorRef* tensor = module ? nullptr : spec.find_tensor(name);
+    lowest = std::min(lowest, std::max(0, module ? module->layer : tensor ? tensor->layer : 0));
+  }
+  return plan.targets.empty() ? 0 : lowest;
+}
+
+}  // namespace
+
+int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarType compute,
+                       const BatchSize& batch, bool recompute) {
+  const auto size = static_cast<int64_t>(c10::elementSize(compute));
+  const std::set<std::string> targets(plan.targets.begin(), plan.targets.end());
+  int64_t count = 0;
+  for (const ParameterSpec& parameter : plan.parameters) count += *element_count(parameter.shape);
+  int64_t kept = 0, largest = 0;
+  for (int layer = lowest_layer(spec, plan); layer < spec.layers; ++layer) {
+    const int64_t whole = layer_bytes(spec, targets, layer, size);
+    kept += recompute ? spec.hidden_size * (f32_size + size) : whole;
+    largest = std::max(largest, whole);
+  }
+  const int64_t whole_weights = plan.uses.empty() || size == f32_size ? 0 : count * size;
+  const int64_t logits = std::min(most_logit_bytes, batch.targets * spec.vocabulary_size * size);
+  return library_bytes + 3 * count * f32_size + 2 * whole_weights + batch.rows * (kept + 2 * largest) +
+         logits;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,35 @@
+// What `train` says about memory before the first step is near what it then takes.
+#include <regex>
+
+#include <gtest/gtest.h>
+
+#include "support/places.h"
+#include "support/program.h"
+
+namespace lowrank {
+namespace {
+
+class MemoryEstimate : public test::ProgramTest {
+ protected:
+  static double number(const std::string& text, const std::string& pattern) {
+    std::smatch found;
+    return std::regex_search(text, found, std::regex(pattern)) ? std::stod(found[1]) : 0;
+  }
+};
+
+TEST_F(MemoryEstimate, IsNearThePeak) {
+  const auto model = test::real_model();
+  if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  for (const char* more : {"", "--dtype f32", "--gradient-checkpointing", "--target-modules all-linear"}) {
+    const test::Outcome outcome = succeeds("train --model " + model->string() + " --data " +
+                                           test::fixture("smollm2/rows.jsonl").string() + " --output " +
+                                           out().string() + " --steps 3 --batch-size 16 " + more);
+    const double told = number(outcome.err, "memory: about ([0-9]+) MB");
+    const double taken = number(outcome.err, "tokens/s, ([0-9]+) MB\\), loss");
+    // So short a run has not yet filled the libraries' buffers.
+    EXPECT_NEAR(told, taken, 0.2 * taken) << more << '\n' << outcome.err;
+  }
+}
+
+}  // namespace
+}  // namespace lowrank
