@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "cli/session.h"
+#include "cli/training_data.h"
+#include "report/dimension_report.h"
+#include "report/dimension_search.h"
+
+namespace lowrank {
+
+/// How many dimensions does a task need? What both ways of asking take.
+struct DimensionQuestion {
+  SessionOptions session;
+  TrainingDataOptions rows;
+  std::string task = "auto", output;
+  double share = 0.9;
+  std::optional<int64_t> from, to;
+  double precision = 1.25;
+
+  std::vector<Field> fields();
+};
+
+/// Tells a finished run, adds it to the report and writes the report.
+void take_point(DimensionReport& report, const DimensionPoint& point, const std::string& folder);
+
+/// Refuses a reference that is no better than the base: no share of it is a goal. Errors: invalid.
+void check_reference(const DimensionReport& report, const std::string& advice);
+
+}  // namespace lowrank
