@@ -22,11 +22,28 @@ std::vector<Field> DimensionQuestion::fields() {
                   1.001, 1e3)};
 }
 
-void take_point(DimensionReport& report, const DimensionPoint& point, const std::string& folder) {
-  info("{} {}: {} {:.4f} ({}; goal {:.4f}), loss {:.4f}, {:.1f} s", report.dimension_name, point.dimension,
-       report.quality_name, point.quality, report.reaches(point) ? "reached" : "missed", report.goal(),
-       point.loss, point.seconds);
-  report.add(point);
+void search_dimensions(DimensionReport& report, const DimensionRange& range,
+                       const std::function<DimensionPoint(int64_t dimension)>& run,
+                       const std::string& folder) {
+  write_report(report, folder);
+  try {
+    smallest_dimension(
+        [&](int64_t dimension) {
+          const DimensionPoint point = run(dimension);
+          info("{} {}: {} {:.4f} ({}; goal {:.4f}), loss {:.4f}, {:.1f} s", report.dimension_name, dimension,
+               report.quality_name, point.quality, report.reaches(point) ? "reached" : "missed",
+               report.goal(), point.loss, point.seconds);
+          report.add(point);
+          write_report(report, folder);
+          return point.quality;
+        },
+        report.goal(), range);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    fail(ErrorKind::interrupted, "interrupted after {} runs; {}/intrinsic.json has their points",
+         report.points.size(), folder);
+  }
+  report.finished = true;
   write_report(report, folder);
 }
 

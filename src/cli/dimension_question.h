@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,8 +26,12 @@ struct DimensionQuestion {
   std::vector<Field> fields();
 };
 
-/// Tells a finished run, adds it to the report and writes the report.
-void take_point(DimensionReport& report, const DimensionPoint& point, const std::string& folder);
+/// Searches for the smallest dimension that reaches the report's goal: `run` gives the point of a dimension,
+/// which is told and added to the report. The report's files are written before the first run and after each.
+/// Errors: those of `run`; interrupted, with the folder named.
+void search_dimensions(DimensionReport& report, const DimensionRange& range,
+                       const std::function<DimensionPoint(int64_t dimension)>& run,
+                       const std::string& folder);
 
 /// Refuses a reference that is no better than the base: no share of it is a goal. Errors: invalid.
 void check_reference(const DimensionReport& report, const std::string& advice);

@@ -151,7 +151,7 @@ DimensionReport input_dimension(const DimensionQuestion& question, const InputDi
   DimensionReport report;
   report.title = fmt::format("Dimensions of the features of {}",
                              std::filesystem::path(question.session.model).filename().string());
-  report.dimension_name = "k";
+  report.dimension_name = std::string("k");
   report.quality_name = experiment.labels.has_classes() ? "accuracy" : "correlation";
   report.reference_name = fmt::format("all {} features", features);
   report.settings = std::move(settings);
@@ -167,17 +167,11 @@ DimensionReport input_dimension(const DimensionQuestion& question, const InputDi
   info("{}: {} {:.4f}, loss {:.4f}", report.reference_name, report.quality_name, report.reference.quality,
        report.reference.loss);
   check_reference(report, "another --penalty or more rows may");
-  smallest_dimension(
-      [&](int64_t k) {
-        const DimensionPoint point = timed(k, [&] { return mean_result(experiment, options, k); });
-        take_point(report, point, question.output);
-        return point.quality;
-      },
-      report.goal(),
-      {std::min(question.from.value_or(1), features), std::min(question.to.value_or(features), features),
-       question.precision, 2, true});
-  report.finished = true;
-  write_report(report, question.output);
+  const DimensionRange range{std::min(question.from.value_or(1), features),
+                             std::min(question.to.value_or(features), features), question.precision, 2, true};
+  search_dimensions(
+      report, range, [&](int64_t k) { return timed(k, [&] { return mean_result(experiment, options, k); }); },
+      question.output);
   return report;
 }
 

@@ -193,25 +193,20 @@ DimensionReport weight_dimension(const DimensionQuestion& question, const Weight
   report.title =
       fmt::format("Dimensions of the weights of {} ({})",
                   std::filesystem::path(question.session.model).filename().string(), chosen.info->name);
-  report.dimension_name = "d";
+  report.dimension_name = std::string("d");
   report.reference_name = std::string(reference.info->name);
   report.settings = std::move(settings);
   report.share = question.share;
   const QualityMeasure quality = run_reference(runs, std::move(reference), options.reference_lr, report);
-  write_report(report, question.output);
-  smallest_dimension(
+  search_dimensions(
+      report, {from, to, question.precision, 4, false},
       [&](int64_t dimension) {
         Adapter adapter = runs.prepare(subspace_method(chosen, dimension));
         const MeasuredRun run = runs.run(adapter, options.train.lr);
-        take_point(report,
-                   {dimension, parameter_count(adapter.plan), quality(run.evaluation), run.evaluation.loss,
-                    run.seconds},
-                   question.output);
-        return quality(run.evaluation);
+        return DimensionPoint{dimension, parameter_count(adapter.plan), quality(run.evaluation),
+                              run.evaluation.loss, run.seconds};
       },
-      report.goal(), {from, to, question.precision, 4, false});
-  report.finished = true;
-  write_report(report, question.output);
+      question.output);
   return report;
 }
 

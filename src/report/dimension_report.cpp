@@ -69,9 +69,9 @@ std::string conclusion_of(const DimensionReport& report) {
                                        report.reference_name, report.goal());
   const std::string stopped = report.finished ? "" : " (the search is not finished)";
   if (const std::optional<int64_t> smallest = report.smallest()) {
-    return fmt::format(
-        "smallest {} tried that reaches {}: {}{}{}", report.dimension_name, goal, *smallest,
-        *smallest == report.points.front().dimension ? ", which none below was tried against" : "", stopped);
+    return fmt::format("smallest {} tried that reaches {}: {}{}{}", report.dimension_name, goal, *smallest,
+                       *smallest == report.points.front().dimension ? " (none below it was tried)" : "",
+                       stopped);
   }
   return fmt::format("no {} tried reaches {}{}", report.dimension_name, goal, stopped);
 }
