@@ -1,4 +1,5 @@
 // lowrank intrinsic on tiny models: both projections end with their three files.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"

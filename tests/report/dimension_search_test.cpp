@@ -2,6 +2,7 @@
 #include "report/dimension_search.h"
 
 #include <cmath>
+#include <vector>
 
 #include <gtest/gtest.h>
 

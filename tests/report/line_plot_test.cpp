@@ -1,6 +1,11 @@
 // Charts: ticks, and SVG that is well-formed XML with everything in its place.
 #include "report/line_plot.h"
 
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"

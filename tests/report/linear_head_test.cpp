@@ -1,6 +1,9 @@
 // Linear heads on fixed features, and random projections of them.
 #include "report/linear_head.h"
 
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/mm.h>
