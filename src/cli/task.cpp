@@ -6,6 +6,12 @@
 
 namespace lowrank {
 
+Labelling labelling_of(const std::string& task) {
+  return task == "auto"             ? Labelling::automatic
+         : task == "classification" ? Labelling::classes
+                                    : Labelling::values;
+}
+
 std::optional<LabelSet> choose_labels(const std::string& task, const std::string& model,
                                       const std::string& init_adapter, const std::string& data,
                                       const DatasetOptions& dataset) {
@@ -22,10 +28,7 @@ std::optional<LabelSet> choose_labels(const std::string& task, const std::string
     if (spec.labels) return spec.labels;
   }
   if (data.empty()) return task == "regression" ? LabelSet() : LabelSet{{"LABEL_0", "LABEL_1"}};
-  const Labelling labelling = task == "auto"             ? Labelling::automatic
-                              : task == "classification" ? Labelling::classes
-                                                         : Labelling::values;
-  return read_labels(data, dataset.columns, labelling);
+  return read_labels(data, dataset.columns, labelling_of(task));
 }
 
 }  // namespace lowrank

@@ -37,6 +37,13 @@ at::Tensor first_states(const Packed& hidden, const Batch& batch) {
   return hidden.stream.index_select(0, hidden_rows(hidden, first));
 }
 
+/// The same of each sequence's last row.
+at::Tensor last_states(const Packed& hidden, const Batch& batch) {
+  std::vector<int64_t> rows;
+  for (int64_t s = 0; s < batch.sequences(); ++s) rows.push_back(batch.offsets[s + 1] - 1);
+  return hidden.stream.index_select(0, hidden_rows(hidden, rows));
+}
+
 }  // namespace
 
 const Head& Model::head() const {
@@ -81,6 +88,7 @@ at::Tensor sequence_embeddings(const Model& model, const Context& context, const
   const Packed hidden = model.forward(context, hooks, nullptr);
   const at::ScalarType type = hidden.stream.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   if (pooling == Pooling::first) return first_states(hidden, batch).to(type);
+  if (pooling == Pooling::last) return last_states(hidden, batch).to(type);
   std::vector<at::Tensor> means;
   for (int64_t s = 0; s < batch.sequences(); ++s) {
     std::vector<int64_t> rows;

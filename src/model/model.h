@@ -64,10 +64,10 @@ at::Tensor batch_logits(const Model& model, const Context& context, const Hooks&
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks);
 
 /// How a text's hidden states become one vector.
-enum class Pooling { mean, first };
+enum class Pooling { mean, first, last };
 
-/// The last hidden states of each sequence as one: their mean over its tokens, or the first, [S, d], f32 (f64
-/// in f64 models).
+/// The last hidden states of each sequence as one: their mean over its tokens, or that of its first or last
+/// row, [S, d], f32 (f64 in f64 models).
 at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,
                                Pooling pooling);
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "text/training_batch.h"
+#include "train/agreement.h"
 
 namespace lowrank {
 namespace {
@@ -15,28 +16,6 @@ namespace {
 /// What a label head said of each row, and the row's label.
 struct Agreement {
   std::vector<double> predicted, labels;
-
-  double accuracy() const {
-    double equal = 0;
-    for (size_t i = 0; i < labels.size(); ++i) equal += predicted[i] == labels[i] ? 1 : 0;
-    return equal / static_cast<double>(labels.size());
-  }
-
-  /// 0 where one of the two is constant.
-  double correlation() const {
-    const auto count = static_cast<double>(labels.size());
-    const double x = std::accumulate(predicted.begin(), predicted.end(), 0.0) / count;
-    const double y = std::accumulate(labels.begin(), labels.end(), 0.0) / count;
-    double xy = 0;
-    double xx = 0;
-    double yy = 0;
-    for (size_t i = 0; i < labels.size(); ++i) {
-      xy += (predicted[i] - x) * (labels[i] - y);
-      xx += (predicted[i] - x) * (predicted[i] - x);
-      yy += (labels[i] - y) * (labels[i] - y);
-    }
-    return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
-  }
 };
 
 TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& agreement) {
@@ -116,8 +95,10 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     }
   }
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
-  if (model.spec().task == Task::classification) result.accuracy = agreement.accuracy();
-  if (model.spec().task == Task::regression) result.correlation = agreement.correlation();
+  if (model.spec().task == Task::classification)
+    result.accuracy = accuracy(agreement.predicted, agreement.labels);
+  if (model.spec().task == Task::regression)
+    result.correlation = correlation(agreement.predicted, agreement.labels);
   return result;
 }
 

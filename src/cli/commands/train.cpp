@@ -15,10 +15,10 @@
 #include "cli/registry.h"
 #include "cli/session.h"
 #include "cli/task.h"
+#include "cli/training_data.h"
 #include "peft/gguf_lora.h"
 #include "peft/merge.h"
 #include "peft/side_by_side.h"
-#include "text/dataset.h"
 #include "text/training_batch.h"
 #include "train/model_card.h"
 #include "train/run.h"
@@ -28,26 +28,16 @@ namespace {
 
 struct Options {
   SessionOptions session;
+  TrainingDataOptions rows;
   TrainOptions train;
-  DatasetOptions dataset;
-  std::string method = "lora", data, eval_data, output, init_adapter, exported = "none", task = "auto";
-  double eval_split = 0;
+  std::string method = "lora", output, init_adapter, exported = "none", task = "auto";
   bool dry_run = false;
 
   std::vector<Field> fields() {
     return {
         field("method", method,
               "what is trained; `lowrank methods` lists them; lora+prompt_tuning: side by side"),
-        field("data", data,
-              "training rows: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
-        field("eval_data", eval_data, "rows that are evaluated during training; the best adapter is kept"),
-        limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
-        field("format", dataset.format, row_format_help),
-        field("columns", dataset.columns, columns_help),
         one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
-        limited(field("max_length", dataset.max_length,
-                      "tokens a row; 0: the model's context, less a method's virtual tokens"),
-                0, 1 << 24),
         field("output", output, "folder for the adapter and the run's records"),
         field("init_adapter", init_adapter, "adapter to start from, with its own options"),
         one_of(
@@ -59,38 +49,6 @@ struct Options {
         field("dry_run", dry_run, "print the resolved configuration and what would be trained, and stop")};
   }
 };
-
-struct Data {
-  Dataset train, evaluation;
-};
-
-void tell(const char* what, const Dataset& dataset) {
-  info("{}: {} rows, {} tokens{}{}", what, dataset.examples.size(), dataset.tokens(),
-       dataset.truncated > 0 ? fmt::format(", {} cut to --max-length", dataset.truncated) : "",
-       dataset.skipped > 0 ? fmt::format(", {} left out for want of a target", dataset.skipped) : "");
-}
-
-Data load_data(const Options& options, const ModelSpec& spec, int64_t context_rows) {
-  const std::optional<Tokenizer> found = find_tokenizer(options.session.model);
-  const Tokenizer* tokenizer = found ? &*found : nullptr;
-  DatasetOptions dataset = options.dataset;
-  const int64_t room = spec.max_positions - context_rows;
-  check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
-        context_rows, spec.max_positions);
-  if (dataset.max_length == 0 || (context_rows > 0 && dataset.max_length > room)) dataset.max_length = room;
-  dataset.labels = spec.labels;
-  Data data;
-  data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
-  if (!options.eval_data.empty()) {
-    data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
-  } else if (options.eval_split > 0) {
-    std::tie(data.train, data.evaluation) =
-        split_dataset(std::move(data.train), options.eval_split, static_cast<uint64_t>(options.train.seed));
-  }
-  tell("training", data.train);
-  if (!data.evaluation.examples.empty()) tell("evaluation", data.evaluation);
-  return data;
-}
 
 /// f32 values, gradients and AdamW's two moments.
 int64_t state_bytes(int64_t parameters) {
@@ -233,11 +191,9 @@ RunPlaces places_of(const Options& options, Progress& progress) {
 }
 
 int train(Options& options, ChosenMethod chosen) {
-  require({{"--data", &options.data}, {"--output", &options.output}});
-  check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
-        "give --eval-data or --eval-split, not both");
-  const std::optional<LabelSet> labels =
-      choose_labels(options.task, options.session.model, options.init_adapter, options.data, options.dataset);
+  require({{"--data", &options.rows.data}, {"--output", &options.output}});
+  const std::optional<LabelSet> labels = choose_labels(
+      options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const auto checkpoint = open_model(options.session, labels);
   const ModelSpec& spec = checkpoint->spec();
   tell_labels(spec);
@@ -246,7 +202,10 @@ int train(Options& options, ChosenMethod chosen) {
                         : load_adapter(options.init_adapter, *checkpoint);
   check_export(options, spec, adapter);
   tell_plan(adapter, spec);
-  const Data data = load_data(options, spec, adapter.plan.context_rows);
+  options.rows.dataset.labels = spec.labels;
+  const TrainingData data =
+      load_training_data(options.rows, options.session.model, spec, adapter.plan.context_rows,
+                         static_cast<uint64_t>(options.train.seed));
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
@@ -261,7 +220,7 @@ int train(Options& options, ChosenMethod chosen) {
     result = run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
                           places_of(options, progress));
   }
-  write_model_card(options.output, adapter, options.session.model, options.data, options.train, result);
+  write_model_card(options.output, adapter, options.session.model, options.rows.data, options.train, result);
   info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
        result.seconds, static_cast<double>(result.tokens) / result.seconds,
        static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
@@ -276,8 +235,8 @@ int train(Options& options, ChosenMethod chosen) {
 
 int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
-  const std::optional<LabelSet> labels =
-      choose_labels(options.task, options.session.model, options.init_adapter, options.data, options.dataset);
+  const std::optional<LabelSet> labels = choose_labels(
+      options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const ModelSpec spec = read_spec(options.session.model, labels);
   tell_labels(spec);
   const Adapter adapter = plan_adapter(*chosen.info, std::move(chosen.method), spec);
@@ -302,6 +261,7 @@ int run(const std::vector<std::string>& arguments) {
   ChosenMethod chosen;
   Arguments parser("train", "trains an adapter");
   parser.add(options.session.fields());
+  parser.add(options.rows.fields("rows that are evaluated during training; the best adapter is kept"));
   parser.add(options.fields());
   parser.add(options.train.fields());
   parser.add_later("method", [&](const std::string& name) {

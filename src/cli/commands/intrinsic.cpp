@@ -1,0 +1,65 @@
+// lowrank intrinsic: how many dimensions a task needs, of the weights or of the model's features.
+#include <iostream>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/input_dimension.h"
+#include "cli/registry.h"
+#include "cli/weight_dimension.h"
+
+namespace lowrank {
+namespace {
+
+int run(const std::vector<std::string>& arguments) {
+  DimensionQuestion question;
+  WeightDimensionOptions weights;
+  InputDimensionOptions inputs;
+  ChosenMethod chosen;
+  std::string project = "weights";
+  bool json = false;
+  Arguments parser("intrinsic", "finds how many dimensions a task needs");
+  parser.add(question.session.fields());
+  parser.add(question.rows.fields("rows that quality is measured on"));
+  parser.add(question.fields());
+  parser.add({one_of(field("project", project,
+                           "what is restricted to a random subspace: the weights that train, or the inputs "
+                           "of a linear head on frozen features"),
+                     {"weights", "inputs"}),
+              field("json", json, "the report as JSON on standard output, too")});
+  std::string method;
+  parser.add_later("method", [&](const std::string& name) {
+    method = name;
+    return std::vector<Field>();
+  });
+  // After `method`: in the order of the names.
+  parser.add_later("project", [&](const std::string& name) {
+    if (name == "inputs") return inputs.fields();
+    chosen = choose_method(method.empty() ? weights.method : method);
+    std::vector<Field> fields = weights.fields();
+    for (Field& option : subspace_fields(chosen)) fields.push_back(std::move(option));
+    return fields;
+  });
+  if (!parser.parse(arguments)) return 0;
+  require({{"--model", &question.session.model},
+           {"--data", &question.rows.data},
+           {"--output", &question.output}});
+  check(!question.rows.eval_data.empty() || question.rows.eval_split > 0, ErrorKind::invalid,
+        "quality is measured on rows that are not trained on: give --eval-data or --eval-split");
+  const nlohmann::ordered_json settings = resolved(parser.fields());
+  const InterruptGuard guard;
+  const DimensionReport report = project == "inputs" ? input_dimension(question, inputs, settings)
+                                                     : weight_dimension(question, weights, chosen, settings);
+  std::cerr << '\n' << markdown_of(report);
+  info("{}: intrinsic.json, intrinsic.md, intrinsic.svg", question.output);
+  if (json) std::cout << json_of(report).dump(2) << '\n';
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandInfo intrinsic_command;
+const CommandInfo intrinsic_command{"intrinsic", "how many dimensions a task needs", run};
+
+}  // namespace lowrank

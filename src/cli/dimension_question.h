@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "cli/session.h"
+#include "cli/training_data.h"
+#include "report/dimension_report.h"
+#include "report/dimension_search.h"
+
+namespace lowrank {
+
+/// How many dimensions does a task need? What both ways of asking take.
+struct DimensionQuestion {
+  SessionOptions session;
+  TrainingDataOptions rows;
+  std::string task = "auto", output;
+  double share = 0.9;
+  std::optional<int64_t> from, to;
+  double precision = 1.25;
+
+  std::vector<Field> fields();
+};
+
+/// Searches for the smallest dimension that reaches the report's goal: `run` gives the point of a dimension,
+/// which is told and added to the report. The report's files are written before the first run and after each.
+/// Errors: those of `run`; interrupted, with the folder named.
+void search_dimensions(DimensionReport& report, const DimensionRange& range,
+                       const std::function<DimensionPoint(int64_t dimension)>& run,
+                       const std::string& folder);
+
+/// Refuses a reference that is no better than the base: no share of it is a goal. Errors: invalid.
+void check_reference(const DimensionReport& report, const std::string& advice);
+
+}  // namespace lowrank

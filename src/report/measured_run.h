@@ -1,0 +1,27 @@
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "train/evaluate.h"
+#include "train/trainer.h"
+
+namespace lowrank {
+
+/// What a run without files reached.
+struct MeasuredRun {
+  Evaluation evaluation;  ///< after the last step
+  double seconds = 0;     ///< of the steps
+};
+
+/// The rows' evaluation before any step, of an adapter whose values are those of `initialise`.
+Evaluation evaluate_at_start(const Model& model, Adapter& adapter, std::span<const Example> evaluation,
+                             const TrainOptions& options);
+
+/// Trains an initialised adapter to the end and evaluates it once; nothing is written. Errors: as
+/// Trainer::step; interrupted.
+MeasuredRun measured_run(const Model& model, Adapter& adapter, std::span<const Example> train,
+                         std::span<const Example> evaluation, const TrainOptions& options,
+                         const std::function<void(const StepResult&, int64_t total)>& after_step);
+
+}  // namespace lowrank
