@@ -28,7 +28,8 @@ std::span<const int64_t> prompt_of(const Example& example) {
   return std::span(example.tokens).first(prompt_length(example));
 }
 
-struct Layer {
+/// A batch that grows by sequences.
+struct GrowingBatch {
   Batch batch;
 
   /// Tokens [begin, end) of an example as a sequence that follows the sequence `prompt` (or none).
@@ -81,8 +82,8 @@ struct Layer {
 
 Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
                           bool share_prompts) {
-  Layer layer;
-  layer.batch.offsets.push_back(0);
+  GrowingBatch laid;
+  laid.batch.offsets.push_back(0);
   std::vector<bool> done(indices.size());
   for (size_t i = 0; i < indices.size(); ++i) {
     if (done[i]) continue;
@@ -94,12 +95,12 @@ Batch make_training_batch(std::span<const Example> examples, std::span<const int
       done[j] = true;
     }
     if (group.size() > 1) {
-      layer.add_group(examples, group);
+      laid.add_group(examples, group);
     } else {
-      layer.add_alone(example, indices[i]);
+      laid.add_alone(example, indices[i]);
     }
   }
-  return std::move(layer.batch);
+  return std::move(laid.batch);
 }
 
 std::vector<int64_t> prompt_groups(std::span<const Example> examples) {

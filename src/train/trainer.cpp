@@ -64,29 +64,29 @@ std::string Trainer::find_why_prompts_differ() const {
 }
 
 Batch Trainer::batch_of(std::span<const int64_t> rows) const {
-  // Virtual tokens may stand behind a row's last target.
-  if (model_.spec().task != Task::causal_lm || adapter_.plan.context_rows > 0)
-    return make_batch(examples_, rows);
-  return make_training_batch(examples_, rows, why_prompts_differ_.empty());
+  return model_.spec().task == Task::causal_lm
+             ? make_training_batch(examples_, rows, why_prompts_differ_.empty())
+             : make_batch(examples_, rows);
 }
 
-std::vector<int64_t> Trainer::rows_of(int64_t step) const {
-  const auto count = static_cast<int64_t>(examples_.size());
-  const int64_t rows_a_step = options_.batch_size * options_.grad_accum;
+std::vector<int64_t> Trainer::order_of(int64_t epoch) const {
   const auto seed = static_cast<uint64_t>(options_.seed);
-  const int64_t epoch = step / steps_per_epoch_;
-  const std::vector<int64_t> order = groups_.empty()
-                                         ? epoch_order(count, seed, epoch, options_.shuffle)
-                                         : grouped_epoch_order(groups_, seed, epoch, options_.shuffle);
+  return groups_.empty() ? epoch_order(std::ssize(examples_), seed, epoch, options_.shuffle)
+                         : grouped_epoch_order(groups_, seed, epoch, options_.shuffle);
+}
+
+std::vector<int64_t> Trainer::rows_of(int64_t step, std::span<const int64_t> order) const {
+  const int64_t rows_a_step = options_.batch_size * options_.grad_accum;
   const int64_t begin = step % steps_per_epoch_ * rows_a_step;
-  return {order.begin() + begin, order.begin() + std::min(count, begin + rows_a_step)};
+  return {order.begin() + begin, order.begin() + std::min(std::ssize(order), begin + rows_a_step)};
 }
 
 BatchSize Trainer::largest_batch() const {
   constexpr int64_t steps_looked_at = 1000;
   BatchSize largest;
+  const std::vector<int64_t> order = order_of(0);
   for (int64_t step = 0; step < std::min({total_steps(), steps_per_epoch_, steps_looked_at}); ++step) {
-    const std::vector<int64_t> rows = rows_of(step);
+    const std::vector<int64_t> rows = rows_of(step, order);
     for (size_t begin = 0; begin < rows.size(); begin += options_.batch_size) {
       const size_t size = std::min<size_t>(options_.batch_size, rows.size() - begin);
       Batch batch = batch_of(std::span(rows).subspan(begin, size));
@@ -130,7 +130,7 @@ StepResult Trainer::step() {
   result.step = state_.step + 1;
   result.epoch = static_cast<double>(result.step) / static_cast<double>(steps_per_epoch_);
   const StepInfo info{result.step, total_steps(), 1, static_cast<uint64_t>(options_.seed)};
-  const std::vector<int64_t> rows = rows_of(state_.step);
+  const std::vector<int64_t> rows = rows_of(state_.step, order_of(state_.step / steps_per_epoch_));
   std::vector<Batch> batches;
   for (size_t begin = 0; begin < rows.size(); begin += options_.batch_size) {
     const size_t size = std::min<size_t>(options_.batch_size, rows.size() - begin);

@@ -55,7 +55,8 @@ class Trainer {
 
  private:
   std::string find_why_prompts_differ() const;
-  std::vector<int64_t> rows_of(int64_t step) const;
+  std::vector<int64_t> order_of(int64_t epoch) const;
+  std::vector<int64_t> rows_of(int64_t step, std::span<const int64_t> order) const;
   Batch batch_of(std::span<const int64_t> rows) const;
   double accumulate(std::span<const Batch> batches, int64_t target_tokens);
   double clip_factor(double norm) const;

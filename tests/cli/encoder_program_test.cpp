@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "support/places.h"
 #include "support/program.h"
-#include "support/tiny_model.h"
+#include "support/tiny_encoder.h"
 
 namespace lowrank {
 namespace {
@@ -14,13 +14,7 @@ constexpr const char* table = "good film\t1\nbad film\t0\na good one\t1\na bad o
 class EncoderProgram : public test::ProgramTest {
  protected:
   void SetUp() override {
-    nlohmann::json config = test::tiny_encoder_config("bert");
-    config["architectures"] = {"BertModel"};
-    config["vocab_size"] = 1000;
-    config.erase("id2label");
-    test::write_tiny_model(model(), config);
-    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-      std::filesystem::copy_file(test::fixture("text/bert_small") / name, model() / name);
+    test::write_tiny_encoder(model());
     data = write("rows.tsv", table).string();
   }
   std::filesystem::path model() const { return folder.path() / "model"; }

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "support/places.h"
 #include "support/program.h"
-#include "support/tiny_model.h"
+#include "support/tiny_encoder.h"
 
 namespace lowrank {
 namespace {
@@ -13,13 +13,7 @@ namespace {
 class IntrinsicProgram : public test::ProgramTest {
  protected:
   void SetUp() override {
-    nlohmann::json config = test::tiny_encoder_config("bert");
-    config["architectures"] = {"BertModel"};
-    config["vocab_size"] = 1000;
-    config.erase("id2label");
-    test::write_tiny_model(encoder(), config);
-    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-      std::filesystem::copy_file(test::fixture("text/bert_small") / name, encoder() / name);
+    test::write_tiny_encoder(encoder());
     std::string table;
     for (const char* noun : {"film", "one", "story", "play", "cast", "plot"})
       table += fmt::format("good {0}\tup\nbad {0}\tdown\na good {0}\tup\na bad {0}\tdown\n", noun);

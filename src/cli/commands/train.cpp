@@ -165,14 +165,23 @@ void tell_prompts(const Trainer& trainer, std::span<const Example> examples, con
   }
 }
 
-/// What the run will take at its peak.
-void tell_memory(const Trainer& trainer, const Adapter& adapter, const ModelSpec& spec,
+/// Tells what the run will share and, at its peak, take; returns its number of steps.
+int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> examples,
                  const Options& options) {
-  const BatchSize batch = trainer.largest_batch();
-  const int64_t more = training_bytes(spec, adapter.plan, compute_type(options.session), batch,
+  int64_t steps = 0;
+  BatchSize batch;
+  {
+    // Its moments must not be counted, nor kept beside those of the run.
+    const Trainer planned(model, adapter, examples, options.train);
+    steps = planned.total_steps();
+    batch = planned.largest_batch();
+    tell_prompts(planned, examples, options.train);
+  }
+  const int64_t more = training_bytes(model.spec(), adapter.plan, compute_type(options.session), batch,
                                       options.train.gradient_checkpointing);
   info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} rows",
        static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
+  return steps;
 }
 
 RunPlaces places_of(const Options& options, Progress& progress) {
@@ -210,10 +219,7 @@ int train(Options& options, ChosenMethod chosen) {
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
   const InterruptGuard guard;
-  const Trainer planned(*model, adapter, data.train.examples, options.train);
-  const int64_t total = planned.total_steps();
-  tell_prompts(planned, data.train.examples, options.train);
-  tell_memory(planned, adapter, spec, options);
+  const int64_t total = tell_run(*model, adapter, data.train.examples, options);
   RunResult result;
   {
     Progress progress("step", total);
