@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "kernels/dropout.h"
+#include "kernels/low_rank_fused.h"
 #include "kernels/node.h"
 #include "kernels/products.h"
 
@@ -51,18 +52,16 @@ at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const Packed
   return y;
 }
 
-/// The fused node: one product with W, and for each patch its two thin products.
+/// The node of a product whose patches have dropout, large ranks or f64: two thin products for each.
 struct LowRankLinearBackward : Node {
   std::shared_ptr<const PackedWeight> weight;
   std::vector<Patch> patches;  ///< inputs 1 + 2i and 2 + 2i are A and B of patch i
   at::Tensor x;                ///< [T, in]
   std::vector<at::Tensor> xa;  ///< [T, r] each: drop(x) A^T
-  at::Tensor stacked;          ///< all A below each other, [sum r, in]; undefined under dropout
 
   void release_variables() override {
     x.reset();
     xa.clear();
-    stacked.reset();
   }
 
   GradientList apply(GradientList&& gradients) override {
@@ -71,86 +70,21 @@ struct LowRankLinearBackward : Node {
     const at::Tensor dy = gradients[0].contiguous();
     const bool wants_input = task_should_compute_output(0);
     if (wants_input) out[0] = weight->input_gradient(dy);
-    std::vector<at::Tensor> du;  // [T, r] each: the gradient of s drop(x) A^T
     for (size_t i = 0; i < patches.size(); ++i) {
       const Patch& patch = patches[i];
       const at::Tensor rows = dy.narrow(1, patch.begin, patch.end - patch.begin).to(factor_type(x));
       if (task_should_compute_output(2 + 2 * i)) out[2 + 2 * i] = at::mm(rows.t(), xa[i]).mul_(patch.scale);
-      if (wants_input || task_should_compute_output(1 + 2 * i))
-        du.push_back(product(rows, patch.B.t()).mul_(patch.scale));
-      else
-        du.emplace_back();
-    }
-    stacked.defined() ? below_stacked(du, out) : below_dropped(du, out);
-    return out;
-  }
-
- private:
-  /// Gradients of all A and, through them, of x, with one product each.
-  void below_stacked(const std::vector<at::Tensor>& du, GradientList& out) {
-    std::vector<at::Tensor> parts;
-    for (const at::Tensor& part : du) {
-      if (part.defined()) parts.push_back(part);
-    }
-    if (parts.empty()) return;
-    const at::Tensor all = parts.size() == 1 ? parts.front() : at::cat(parts, 1);
-    if (task_should_compute_output(0)) {
-      if (out[0].scalar_type() == all.scalar_type()) {
-        out[0].addmm_(all, stacked);
-      } else {
-        out[0].add_(product(all, stacked.t()));
-      }
-    }
-    at::Tensor slopes;
-    int64_t row = 0;
-    for (size_t i = 0; i < patches.size(); ++i) {
-      if (!du[i].defined()) continue;
-      if (task_should_compute_output(1 + 2 * i)) {
-        if (!slopes.defined()) slopes = at::mm(all.t(), x.to(factor_type(x)));
-        out[1 + 2 * i] = slopes.narrow(0, row, du[i].size(1));
-      }
-      row += du[i].size(1);
-    }
-  }
-
-  /// The same where each patch has its own dropout.
-  void below_dropped(const std::vector<at::Tensor>& du, GradientList& out) {
-    for (size_t i = 0; i < patches.size(); ++i) {
-      if (!du[i].defined()) continue;
-      const Patch& patch = patches[i];
-      if (task_should_compute_output(1 + 2 * i)) out[1 + 2 * i] = at::mm(du[i].t(), low_rank_input(x, patch));
-      if (!task_should_compute_output(0)) continue;
-      const at::Tensor through = product(du[i], patch.A.t());
+      const bool wants_a = task_should_compute_output(1 + 2 * i);
+      if (!wants_input && !wants_a) continue;
+      const at::Tensor du = product(rows, patch.B.t()).mul_(patch.scale);
+      if (wants_a) out[1 + 2 * i] = at::mm(du.t(), low_rank_input(x, patch));
+      if (!wants_input) continue;
+      const at::Tensor through = product(du, patch.A.t());
       out[0].add_(drops(patch) ? apply_dropout(through, patch.dropout) : through);
     }
+    return out;
   }
 };
-
-/// All A below each other; undefined where one of the patches has dropout.
-at::Tensor stacked_factors(const std::vector<Patch>& patches) {
-  if (std::ranges::any_of(patches, drops)) return {};
-  std::vector<at::Tensor> factors;
-  factors.reserve(patches.size());
-  for (const Patch& patch : patches) factors.push_back(patch.A.detach());
-  return factors.size() == 1 ? factors.front() : at::cat(factors);
-}
-
-/// drop(x) A^T of each patch, [T, r].
-std::vector<at::Tensor> inner_products(const at::Tensor& x, const std::vector<Patch>& patches,
-                                       const at::Tensor& stacked) {
-  std::vector<at::Tensor> xa;
-  if (!stacked.defined()) {
-    for (const Patch& patch : patches) xa.push_back(product(low_rank_input(x, patch), patch.A));
-    return xa;
-  }
-  const at::Tensor all = product(x.to(factor_type(x)), stacked);
-  int64_t column = 0;
-  for (const Patch& patch : patches) {
-    xa.push_back(all.narrow(1, column, patch.A.size(0)));
-    column += patch.A.size(0);
-  }
-  return xa;
-}
 
 bool only_factors(const std::vector<Patch>& patches) {
   return std::ranges::all_of(patches, [](const Patch& patch) {
@@ -244,6 +178,7 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeig
   const bool trained_bias = bias && lowrank::needs_gradient(*bias);
   if (!only_factors(patches) || trained_bias) return low_rank_linear_reference(x, weight, bias, patches);
   if (patches.empty()) return frozen_linear(x, weight, bias);
+  if (fits_low_rank_fused(x, patches)) return low_rank_fused(x, std::move(weight), bias, std::move(patches));
   const bool differentiable = needs_gradient(x, patches);
   NodePointer<LowRankLinearBackward> node;
   if (differentiable) {
@@ -254,18 +189,16 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeig
   const at::NoGradGuard no_grad;
   const at::Tensor input = x.contiguous();
   at::Tensor y = weight->forward(input, bias);
-  const at::Tensor stacked = stacked_factors(patches);
-  std::vector<at::Tensor> xa = inner_products(input, patches, stacked);
-  for (size_t i = 0; i < patches.size(); ++i) {
-    const Patch& patch = patches[i];
-    y.narrow(1, patch.begin, patch.end - patch.begin).add_(product(xa[i].contiguous(), patch.B), patch.scale);
+  std::vector<at::Tensor> xa;
+  for (const Patch& patch : patches) {
+    xa.push_back(product(low_rank_input(input, patch), patch.A));
+    y.narrow(1, patch.begin, patch.end - patch.begin).add_(product(xa.back(), patch.B), patch.scale);
   }
   if (!differentiable) return y;
   node->weight = std::move(weight);
   node->patches = std::move(patches);
   node->x = input.detach();
   node->xa = std::move(xa);
-  node->stacked = stacked;
   connect(y, node);
   return y;
 }

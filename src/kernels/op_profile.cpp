@@ -81,7 +81,7 @@ struct ProfileScope::Observer {
 
   static void keep(const at::Tensor& left, const at::Tensor& right, const ProductForm& form) {
     // A weight is kept as it is: where it lies in memory is a part of what a product costs.
-    profile->products_.push_back({like(left), form.packed ? right.detach() : like(right), form.packed});
+    profile->products_.push_back({like(left), form.packed ? right.detach() : like(right), form.packed, {}});
   }
 
   /// One tensor for all operands of the same form. The values do not matter to the time; zeros would.
@@ -113,6 +113,16 @@ ProfileScope::~ProfileScope() {
   Observer::innermost = nullptr;
 }
 
+bool ProfileScope::active() {
+  return Observer::profile != nullptr;
+}
+
+void ProfileScope::add_product(double flops, std::function<void()> again) {
+  if (Observer::innermost) Observer::innermost->flops += flops;
+  if (Observer::profile->keep_products_)
+    Observer::profile->products_.push_back({{}, {}, false, std::move(again)});
+}
+
 void OpProfile::clear() {
   times_.clear();
   products_.clear();
@@ -122,7 +132,9 @@ double replay(const std::vector<RecordedProduct>& products) {
   const at::NoGradGuard no_grad;
   const Clock::time_point started = Clock::now();
   for (const RecordedProduct& one : products) {
-    if (one.packed) {
+    if (one.again) {
+      one.again();
+    } else if (one.packed) {
       product(one.left, one.right);
     } else {
       at::mm(one.left, one.right);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,9 +20,10 @@ struct OpTime {
 
 /// A matrix product that ran, with its operands as they lay in memory.
 struct RecordedProduct {
-  at::Tensor left;      ///< an operand of the same sizes, strides and type, of other values
-  at::Tensor right;     ///< likewise; of `product` the operand itself
-  bool packed = false;  ///< ran through kernels/products.h, so that it is left right^T
+  at::Tensor left;                   ///< an operand of the same sizes, strides and type, of other values
+  at::Tensor right;                  ///< likewise; of `product` the operand itself
+  bool packed = false;               ///< ran through kernels/products.h, so that it is left right^T
+  std::function<void()> again = {};  ///< of kernels of ours: runs it; there are no operands then
 };
 
 /// What operations took, by name.
@@ -51,6 +53,12 @@ class ProfileScope {
   ~ProfileScope();
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
+
+  /// True where one lives in this thread.
+  static bool active();
+  /// A product in a kernel of ours, which no observer sees, counts to the operation that runs; `again`
+  /// computes it once more. Only where one is active.
+  static void add_product(double flops, std::function<void()> again);
 
  private:
   struct Observer;

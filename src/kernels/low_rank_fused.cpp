@@ -1,0 +1,186 @@
+#include "kernels/low_rank_fused.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+
+#include "kernels/cpu/low_rank_cpu.h"
+#include "kernels/node.h"
+#include "kernels/op_profile.h"
+#include "kernels/parallel.h"
+
+namespace lowrank {
+namespace {
+
+constexpr int64_t rows_per_piece = 32;
+
+/// The factors of all patches as the kernels take them.
+struct StackedFactors {
+  at::Tensor a;  ///< [R, in]: all A below each other
+  at::Tensor b;  ///< s B^T of each patch, one after the other
+  std::vector<LowRankPart> parts;
+  int64_t rank = 0;
+
+  explicit StackedFactors(const std::vector<Patch>& patches) {
+    std::vector<at::Tensor> all;
+    int64_t numbers = 0;
+    for (const Patch& patch : patches) {
+      all.push_back(patch.A.detach());
+      parts.push_back({patch.begin, patch.end, patch.A.size(0), rank});
+      rank += patch.A.size(0);
+      numbers += patch.B.numel();
+    }
+    a = (all.size() == 1 ? all.front() : at::cat(all)).contiguous();
+    b = at::empty({numbers}, at::kFloat);
+    float* to = b.mutable_data_ptr<float>();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const LowRankPart& part = parts[i];
+      const at::Tensor factor = patches[i].B.detach().contiguous();
+      const float* from = factor.const_data_ptr<float>();
+      const auto scale = static_cast<float>(patches[i].scale);
+      const int64_t width = part.end - part.begin;
+      for (int64_t column = 0; column < width; ++column)
+        for (int64_t r = 0; r < part.rank; ++r) to[r * width + column] = scale * from[column * part.rank + r];
+      parts[i].b = to;
+      to += factor.numel();
+    }
+  }
+
+  /// Of a pass over `rows` rows forward.
+  double flops(int64_t rows) const {
+    return 2.0 * static_cast<double>(rows) * static_cast<double>(a.numel() + b.numel());
+  }
+};
+
+/// x A^T [T, R]; the patches' terms are added to y.
+at::Tensor add_terms(const at::Tensor& x, const StackedFactors& factors, at::Tensor& y) {
+  at::Tensor xa = at::empty({x.size(0), factors.rank}, at::kFloat);
+  const LowRankForward op{x.const_data_ptr(),
+                          y.mutable_data_ptr(),
+                          factors.a.const_data_ptr<float>(),
+                          xa.mutable_data_ptr<float>(),
+                          x.size(1),
+                          y.size(1),
+                          factors.rank,
+                          factors.parts,
+                          x.scalar_type() == at::kBFloat16};
+  parallel_for(0, x.size(0), rows_per_piece,
+               [&](int64_t begin, int64_t end) { low_rank_forward_cpu(op, begin, end); });
+  return xa;
+}
+
+/// Gradients of the stacked A and of all s B^T, [R in + sum r (end - begin)], and what the patches add to dx
+/// [T, in], which may be undefined. Each thread sums its own rows.
+at::Tensor gradients_of(const at::Tensor& x, const at::Tensor& xa, const at::Tensor& dy,
+                        const StackedFactors& factors, const at::Tensor& dx) {
+  const LowRankBackward op{x.const_data_ptr(),
+                           dy.const_data_ptr(),
+                           dx.defined() ? dx.mutable_data_ptr() : nullptr,
+                           factors.a.const_data_ptr<float>(),
+                           xa.const_data_ptr<float>(),
+                           x.size(1),
+                           dy.size(1),
+                           factors.rank,
+                           factors.parts,
+                           x.scalar_type() == at::kBFloat16};
+  const int64_t rows = x.size(0);
+  const int64_t pieces = std::clamp<int64_t>(rows / rows_per_piece, 1, thread_count());
+  const int64_t width = factors.a.numel() + factors.b.numel();
+  at::Tensor sums = at::zeros({pieces, width}, at::kFloat);
+  parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
+    for (int64_t piece = first; piece < last; ++piece) {
+      float* own = sums.mutable_data_ptr<float>() + piece * width;
+      low_rank_backward_cpu(op, own, own + factors.a.numel(), rows * piece / pieces,
+                            rows * (piece + 1) / pieces);
+    }
+  });
+  at::Tensor total = sums.select(0, 0);
+  for (int64_t piece = 1; piece < pieces; ++piece) total.add_(sums.select(0, piece));
+  return total;
+}
+
+struct LowRankFusedBackward : Node {
+  std::shared_ptr<const PackedWeight> weight;
+  std::vector<Patch> patches;  ///< inputs 1 + 2i and 2 + 2i are A and B of patch i
+  at::Tensor x;                ///< [T, in]
+  at::Tensor xa;               ///< [T, R]
+
+  void release_variables() override {
+    x.reset();
+    xa.reset();
+  }
+
+  GradientList apply(GradientList&& gradients) override {
+    GradientList out(1 + 2 * patches.size());
+    if (!gradients[0].defined()) return out;
+    const at::Tensor dy = gradients[0].contiguous();
+    if (task_should_compute_output(0)) out[0] = weight->input_gradient(dy);
+    StackedFactors factors(patches);
+    for (size_t i = 0; i < patches.size(); ++i) {
+      factors.parts[i].wants_a = task_should_compute_output(1 + 2 * i);
+      factors.parts[i].wants_b = task_should_compute_output(2 + 2 * i);
+    }
+    const at::Tensor all = gradients_of(x, xa, dy, factors, out[0]);
+    if (ProfileScope::active())
+      ProfileScope::add_product(2 * factors.flops(x.size(0)),
+                                [=, x = x, xa = xa, dx = out[0]] { gradients_of(x, xa, dy, factors, dx); });
+    int64_t from = factors.a.numel();
+    for (size_t i = 0; i < patches.size(); ++i) {
+      const LowRankPart& part = factors.parts[i];
+      const int64_t width = part.end - part.begin;
+      if (part.wants_a)
+        out[1 + 2 * i] =
+            all.narrow(0, part.row * x.size(1), part.rank * x.size(1)).view({part.rank, x.size(1)});
+      if (part.wants_b)
+        out[2 + 2 * i] =
+            all.narrow(0, from, part.rank * width).view({part.rank, width}).t().mul(patches[i].scale);
+      from += part.rank * width;
+    }
+    return out;
+  }
+};
+
+}  // namespace
+
+bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches) {
+  const auto fits = [](const Patch& patch) {
+    return patch.A.scalar_type() == at::kFloat && patch.B.scalar_type() == at::kFloat && patch.dropout.p == 0;
+  };
+  const int64_t rank = std::transform_reduce(patches.begin(), patches.end(), int64_t{0}, std::plus<>(),
+                                             [](const Patch& patch) { return patch.A.size(0); });
+  return (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && rank <= max_low_rank &&
+         std::ranges::all_of(patches, fits);
+}
+
+at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+                          const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
+  const bool differentiable = needs_gradient(x) || std::ranges::any_of(patches, [](const Patch& patch) {
+                                return needs_gradient(patch.A, patch.B);
+                              });
+  NodePointer<LowRankFusedBackward> node;
+  if (differentiable) {
+    std::vector<at::Tensor> inputs{x};
+    for (const Patch& patch : patches) inputs.insert(inputs.end(), {patch.A, patch.B});
+    node = make_node<LowRankFusedBackward>(inputs);
+  }
+  const at::NoGradGuard no_grad;
+  const at::Tensor input = x.contiguous();
+  at::Tensor y = weight->forward(input, bias);
+  const StackedFactors factors(patches);
+  at::Tensor xa = add_terms(input, factors, y);
+  if (ProfileScope::active())
+    ProfileScope::add_product(factors.flops(x.size(0)), [=]() mutable { add_terms(input, factors, y); });
+  if (!differentiable) return y;
+  node->weight = std::move(weight);
+  node->patches = std::move(patches);
+  node->x = input.detach();
+  node->xa = std::move(xa);
+  connect(y, node);
+  return y;
+}
+
+}  // namespace lowrank
