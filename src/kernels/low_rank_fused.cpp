@@ -5,7 +5,6 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 
 #include "kernels/cpu/low_rank_cpu.h"
@@ -18,7 +17,8 @@ namespace {
 
 constexpr int64_t rows_per_piece = 32;
 
-/// The factors of all patches as the kernels take them.
+/// The factors of all patches as the kernels take them. Each pass lays them out again: keeping them for the
+/// backward pass would take a second copy of all factors.
 struct StackedFactors {
   at::Tensor a;  ///< [R, in]: all A below each other
   at::Tensor b;  ///< s B^T of each patch, one after the other
@@ -51,8 +51,20 @@ struct StackedFactors {
   }
 
   /// Of a pass over `rows` rows forward.
-  double flops(int64_t rows) const {
+  double forward_flops(int64_t rows) const {
     return 2.0 * static_cast<double>(rows) * static_cast<double>(a.numel() + b.numel());
+  }
+
+  /// Of a pass over `rows` rows backward: only what is asked for.
+  double backward_flops(int64_t rows, bool wants_input) const {
+    int64_t numbers = wants_input ? a.numel() : 0;
+    for (const LowRankPart& part : parts) {
+      const int64_t outer = part.rank * (part.end - part.begin);
+      if (wants_input || part.wants_a) numbers += outer;
+      if (part.wants_b) numbers += outer;
+      if (part.wants_a) numbers += part.rank * a.size(1);
+    }
+    return 2.0 * static_cast<double>(rows) * static_cast<double>(numbers);
   }
 };
 
@@ -105,7 +117,7 @@ at::Tensor gradients_of(const at::Tensor& x, const at::Tensor& xa, const at::Ten
 
 struct LowRankFusedBackward : Node {
   std::shared_ptr<const PackedWeight> weight;
-  std::vector<Patch> patches;  ///< inputs 1 + 2i and 2 + 2i are A and B of patch i
+  std::vector<Patch> patches;  ///< see differentiated_inputs
   at::Tensor x;                ///< [T, in]
   at::Tensor xa;               ///< [T, R]
 
@@ -126,7 +138,7 @@ struct LowRankFusedBackward : Node {
     }
     const at::Tensor all = gradients_of(x, xa, dy, factors, out[0]);
     if (ProfileScope::active())
-      ProfileScope::add_product(2 * factors.flops(x.size(0)),
+      ProfileScope::add_product(factors.backward_flops(x.size(0), out[0].defined()),
                                 [=, x = x, xa = xa, dx = out[0]] { gradients_of(x, xa, dy, factors, dx); });
     int64_t from = factors.a.numel();
     for (size_t i = 0; i < patches.size(); ++i) {
@@ -146,6 +158,16 @@ struct LowRankFusedBackward : Node {
 
 }  // namespace
 
+std::vector<at::Tensor> differentiated_inputs(const at::Tensor& x, const std::vector<Patch>& patches) {
+  const bool any = needs_gradient(x) || std::ranges::any_of(patches, [](const Patch& patch) {
+                     return needs_gradient(patch.A, patch.B);
+                   });
+  if (!any) return {};
+  std::vector<at::Tensor> inputs{x};
+  for (const Patch& patch : patches) inputs.insert(inputs.end(), {patch.A, patch.B});
+  return inputs;
+}
+
 bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches) {
   const auto fits = [](const Patch& patch) {
     return patch.A.scalar_type() == at::kFloat && patch.B.scalar_type() == at::kFloat && patch.dropout.p == 0;
@@ -158,23 +180,18 @@ bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches)
 
 at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                           const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
-  const bool differentiable = needs_gradient(x) || std::ranges::any_of(patches, [](const Patch& patch) {
-                                return needs_gradient(patch.A, patch.B);
-                              });
+  const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);
   NodePointer<LowRankFusedBackward> node;
-  if (differentiable) {
-    std::vector<at::Tensor> inputs{x};
-    for (const Patch& patch : patches) inputs.insert(inputs.end(), {patch.A, patch.B});
-    node = make_node<LowRankFusedBackward>(inputs);
-  }
+  if (!inputs.empty()) node = make_node<LowRankFusedBackward>(inputs);
   const at::NoGradGuard no_grad;
   const at::Tensor input = x.contiguous();
   at::Tensor y = weight->forward(input, bias);
   const StackedFactors factors(patches);
   at::Tensor xa = add_terms(input, factors, y);
   if (ProfileScope::active())
-    ProfileScope::add_product(factors.flops(x.size(0)), [=]() mutable { add_terms(input, factors, y); });
-  if (!differentiable) return y;
+    ProfileScope::add_product(factors.forward_flops(x.size(0)),
+                              [=]() mutable { add_terms(input, factors, y); });
+  if (!node) return y;
   node->weight = std::move(weight);
   node->patches = std::move(patches);
   node->x = input.detach();

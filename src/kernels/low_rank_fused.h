@@ -8,6 +8,10 @@
 
 namespace lowrank {
 
+/// What a node of a patched product differentiates: x, then A and B of each patch; empty where gradients are
+/// off or none of them needs one.
+std::vector<at::Tensor> differentiated_inputs(const at::Tensor& x, const std::vector<Patch>& patches);
+
 /// True where `low_rank_fused` computes these patches: only A and B, no dropout, f32 or bf16, and ranks whose
 /// sum is small.
 bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches);

@@ -55,7 +55,7 @@ at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const Packed
 /// The node of a product whose patches have dropout, large ranks or f64: two thin products for each.
 struct LowRankLinearBackward : Node {
   std::shared_ptr<const PackedWeight> weight;
-  std::vector<Patch> patches;  ///< inputs 1 + 2i and 2 + 2i are A and B of patch i
+  std::vector<Patch> patches;  ///< see differentiated_inputs
   at::Tensor x;                ///< [T, in]
   std::vector<at::Tensor> xa;  ///< [T, r] each: drop(x) A^T
 
@@ -91,12 +91,6 @@ bool only_factors(const std::vector<Patch>& patches) {
     return patch.A.defined() && !patch.in_scale.defined() && !patch.out_scale.defined() &&
            !patch.bias.defined() && !patch.branch;
   });
-}
-
-bool needs_gradient(const at::Tensor& x, const std::vector<Patch>& patches) {
-  return lowrank::needs_gradient(x) || std::ranges::any_of(patches, [](const Patch& patch) {
-           return lowrank::needs_gradient(patch.A, patch.B);
-         });
 }
 
 using Product = std::function<at::Tensor(const at::Tensor&)>;
@@ -175,17 +169,13 @@ at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& w, const std::opt
 at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                            const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
   const OpScope scope("low_rank_linear");
-  const bool trained_bias = bias && lowrank::needs_gradient(*bias);
+  const bool trained_bias = bias && needs_gradient(*bias);
   if (!only_factors(patches) || trained_bias) return low_rank_linear_reference(x, weight, bias, patches);
   if (patches.empty()) return frozen_linear(x, weight, bias);
   if (fits_low_rank_fused(x, patches)) return low_rank_fused(x, std::move(weight), bias, std::move(patches));
-  const bool differentiable = needs_gradient(x, patches);
+  const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);
   NodePointer<LowRankLinearBackward> node;
-  if (differentiable) {
-    std::vector<at::Tensor> inputs{x};
-    for (const Patch& patch : patches) inputs.insert(inputs.end(), {patch.A, patch.B});
-    node = make_node<LowRankLinearBackward>(inputs);
-  }
+  if (!inputs.empty()) node = make_node<LowRankLinearBackward>(inputs);
   const at::NoGradGuard no_grad;
   const at::Tensor input = x.contiguous();
   at::Tensor y = weight->forward(input, bias);
@@ -194,7 +184,7 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeig
     xa.push_back(product(low_rank_input(input, patch), patch.A));
     y.narrow(1, patch.begin, patch.end - patch.begin).add_(product(xa.back(), patch.B), patch.scale);
   }
-  if (!differentiable) return y;
+  if (!node) return y;
   node->weight = std::move(weight);
   node->patches = std::move(patches);
   node->x = input.detach();

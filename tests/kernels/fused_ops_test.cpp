@@ -217,6 +217,34 @@ TEST(Fused, NothingIsDifferentiatedForFrozenThings) {
   EXPECT_FALSE(add_rms_norm(x, {}, at::rand({8}), 1e-5, at::kFloat).normed.requires_grad());
 }
 
+/// What is asked for does not depend on what else is: gradients of any subset of x, A and B are those of all.
+TEST(Fused, LowRankGradientsOfASubsetAreThoseOfAll) {
+  const auto weight = std::make_shared<const PackedWeight>(
+      PackedWeight::pack(at::randn({37, 17}), at::kFloat, BaseMemory::one, true));
+  const at::Tensor values[] = {at::randn({70, 17}), at::randn({3, 17}), at::randn({20, 3}),
+                               at::randn({5, 17}), at::randn({16, 5})};
+  const at::Tensor seed = at::randn({70, 37});
+  const auto gradients = [&](unsigned asked) {
+    std::vector<at::Tensor> leaves;
+    for (unsigned i = 0; i < 5; ++i)
+      leaves.push_back(values[i].clone().set_requires_grad((asked >> i & 1) != 0));
+    const Patch first{{}, leaves[1], leaves[2], {}, {}, 0.7, 0, 20, {}};
+    const Patch second{{}, leaves[3], leaves[4], {}, {}, 1.3, 21, 37, {}};
+    low_rank_linear(leaves[0], weight, std::nullopt, {first, second}).backward(seed);
+    for (at::Tensor& one : leaves) one = one.grad();
+    return leaves;
+  };
+  const std::vector<at::Tensor> all = gradients(0b11111);
+  for (unsigned asked = 1; asked < 32; ++asked) {
+    const std::vector<at::Tensor> some = gradients(asked);
+    for (unsigned i = 0; i < 5; ++i) {
+      ASSERT_EQ(some[i].defined(), (asked >> i & 1) != 0) << asked;
+      if (!some[i].defined()) continue;
+      EXPECT_TRUE(at::equal(some[i], all[i])) << asked << " " << i;
+    }
+  }
+}
+
 TEST(Dropout, KeepsItsShareAndFollowsTheSeed) {
   const at::Tensor x = at::zeros({1000, 100}).fill_(1);
   const at::Tensor dropped = apply_dropout(x, {0.25, 3});

@@ -5,8 +5,8 @@
 
 namespace lowrank {
 
-/// Largest sum of ranks that the low-rank kernels take: their products live in registers and in the first
-/// cache. Above it a library's products are as fast.
+/// Largest sum of ranks that the low-rank kernels take: the inner products of a block of rows, 16 KB then,
+/// stay in the first cache.
 constexpr int64_t max_low_rank = 128;
 
 /// One patch of a product: columns [begin, end) of y, factors of rank r.
