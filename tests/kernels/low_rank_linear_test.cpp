@@ -1,0 +1,115 @@
+// The frozen product with its low-rank patches against plain operations: result and gradients, f32 and bf16,
+// every kind of packing, odd sizes and no rows at all.
+#include "kernels/low_rank_linear.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "kernels/dropout.h"
+#include "kernels/glu.h"
+#include "kernels/products.h"
+#include "kernels/rms_norm.h"
+#include "kernels/tensor_error.h"
+
+namespace lowrank {
+namespace {
+
+struct ProductShape {
+  at::ScalarType type;
+  int64_t rows, columns;
+  double tolerance;
+};
+
+class LowRankProduct : public testing::TestWithParam<ProductShape> {};
+
+TEST_P(LowRankProduct, EqualsPlainOperations) {
+  const auto [type, rows, columns, tolerance] = GetParam();
+  const int64_t out = 2 * columns + 3;
+  const at::Tensor w = at::randn({out, columns}) / std::sqrt(static_cast<double>(columns));
+  const RowSource rows_of_w = [&, type = type](int64_t begin, int64_t end, at::Tensor& to) {
+    to.copy_(w.narrow(0, begin, end - begin).to(type));
+  };
+  for (const BaseMemory memory : {BaseMemory::fast, BaseMemory::one, BaseMemory::small}) {
+    const auto weight = std::make_shared<const PackedWeight>(
+        memory == BaseMemory::small ? PackedWeight::expanded(rows_of_w, out, columns, type)
+                                    : PackedWeight::pack(w, type, memory, true));
+    for (const double dropout : {0.0, 0.3}) {
+      const auto patches_of = [columns = columns, out, dropout](const at::Tensor& a, const at::Tensor& b,
+                                                                const at::Tensor& b2) {
+        Patch first{{}, a, b, {}, {}, 0.7, 0, columns, {dropout, 5}};
+        Patch second{{}, a, b2, {}, {}, 1.3, columns + 1, out, {dropout, 6}};
+        return std::vector<Patch>{first, second};
+      };
+      const at::Tensor x = leaf(at::randn({rows, columns}).to(type));
+      const at::Tensor y = leaf(x);
+      const at::Tensor a = leaf(at::randn({4, columns}) * 0.1), a2 = leaf(a);
+      const at::Tensor b = leaf(at::randn({columns, 4})), b2 = leaf(b);
+      const at::Tensor c = leaf(at::randn({out - columns - 1, 4})), c2 = leaf(c);
+      const at::Tensor ours = low_rank_linear(x, weight, std::nullopt, patches_of(a, b, c));
+      const at::Tensor expected = low_rank_linear_reference(y, weight, std::nullopt, patches_of(a2, b2, c2));
+      EXPECT_LT(relative(ours, expected), tolerance);
+      const at::Tensor seed = at::randn({rows, out}).to(type);
+      ours.backward(seed);
+      expected.backward(seed);
+      EXPECT_LT(relative(x.grad(), y.grad()), tolerance);
+      EXPECT_LT(relative(a.grad(), a2.grad()), tolerance);
+      EXPECT_LT(relative(b.grad(), b2.grad()), tolerance);
+      EXPECT_LT(relative(c.grad(), c2.grad()), tolerance);
+    }
+    // The frozen product itself, against a plain one.
+    const at::NoGradGuard no_grad;
+    const at::Tensor x = at::randn({rows, columns}).to(type);
+    EXPECT_LT(relative(weight->forward(x), at::mm(x.to(at::kDouble), w.t().to(at::kDouble))), 4 * tolerance);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, LowRankProduct,
+    testing::Values(ProductShape{at::kFloat, 1, 16, 1e-5}, ProductShape{at::kFloat, 7, 37, 1e-5},
+                    ProductShape{at::kFloat, 50, 576, 2e-5}, ProductShape{at::kFloat, 0, 16, 1e-5},
+                    ProductShape{at::kBFloat16, 1, 16, 3e-2}, ProductShape{at::kBFloat16, 7, 37, 3e-2},
+                    ProductShape{at::kBFloat16, 50, 576, 3e-2}, ProductShape{at::kBFloat16, 0, 16, 3e-2}));
+
+/// bf16 operands are exact in f64; the sums are f32 and rounded once, whatever the processor has.
+TEST(Product, OfBf16IsRoundedOnce) {
+  for (const auto& [rows, in, out] :
+       {std::array<int64_t, 3>{1, 1, 1}, {3, 17, 7}, {65, 33, 129}, {5, 1024, 4100}}) {
+    const at::Tensor x = at::randn({rows, in}).to(at::kBFloat16);
+    const at::Tensor w = at::randn({out, in}).to(at::kBFloat16);
+    const at::Tensor bias = at::randn({out}).to(at::kBFloat16);
+    const at::Tensor truth = at::mm(x.to(at::kDouble), w.t().to(at::kDouble));
+    constexpr double half_a_unit = 1.0 / 256;  // bf16 has 8 significant bits
+    EXPECT_LT(relative(product(x, w), truth), half_a_unit);
+    EXPECT_LT(relative(product(x, w, bias), truth + bias), half_a_unit);
+    EXPECT_LT(relative(product(x, w.t().contiguous().t()), truth), half_a_unit);
+  }
+  EXPECT_EQ(product(at::zeros({0, 4}, at::kBFloat16), at::zeros({3, 4}, at::kBFloat16)).sizes(),
+            (std::vector<int64_t>{0, 3}));
+}
+
+TEST(FrozenThings, AreNotDifferentiated) {
+  const auto weight = std::make_shared<const PackedWeight>(
+      PackedWeight::pack(at::randn({8, 8}), at::kFloat, BaseMemory::fast, true));
+  const at::Tensor x = at::randn({3, 8});
+  EXPECT_FALSE(low_rank_linear(x, weight, std::nullopt, {}).requires_grad());
+  EXPECT_FALSE(glu(x, Gate::silu).requires_grad());
+  EXPECT_FALSE(add_rms_norm(x, {}, at::rand({8}), 1e-5, at::kFloat).normed.requires_grad());
+}
+
+TEST(Dropout, KeepsItsShareAndFollowsTheSeed) {
+  const at::Tensor x = at::zeros({1000, 100}).fill_(1);
+  const at::Tensor dropped = apply_dropout(x, {0.25, 3});
+  EXPECT_NEAR(dropped.mean().item<double>(), 1, 0.01);
+  EXPECT_NEAR((dropped == 0).to(at::kFloat).mean().item<double>(), 0.25, 0.01);
+  EXPECT_TRUE(at::equal(dropped, apply_dropout(x, {0.25, 3})));
+  EXPECT_FALSE(at::equal(dropped, apply_dropout(x, {0.25, 4})));
+}
+
+}  // namespace
+}  // namespace lowrank
