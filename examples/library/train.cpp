@@ -2,8 +2,8 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/process.h"
 #include "infer/generate.h"
+#include "kernels/prepare_kernels.h"
 #include "model/registry.h"
 #include "peft/registry.h"
 #include "train/run.h"
@@ -47,8 +47,8 @@ void train(const std::string& path, const std::string& rows, const std::string& 
 }  // namespace
 
 int main(int count, char** arguments) {
-  set_library_defaults();
   try {
+    prepare_kernels();
     if (count == 4) return train(arguments[1], arguments[2], arguments[3]), 0;
     std::cerr << "usage: train MODEL ROWS.jsonl OUTPUT\n";
   } catch (const Error& error) {

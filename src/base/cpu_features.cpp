@@ -52,12 +52,28 @@ CpuFeatures restricted(CpuFeatures found, std::string_view level) {
   fail(ErrorKind::invalid, "LOWRANK_CPU must be avx2, avx512 or native, not \"{}\".", level);
 }
 
+std::string_view cpu_level() {
+  const char* level = std::getenv("LOWRANK_CPU");
+  return level && *level ? level : "native";
+}
+
 const CpuFeatures& cpu_features() {
-  static const CpuFeatures features = [] {
-    const char* level = std::getenv("LOWRANK_CPU");
-    return restricted(detect_cpu(), level && *level ? level : "native");
-  }();
+  static const CpuFeatures features = restricted(detect_cpu(), cpu_level());
   return features;
+}
+
+std::vector<std::pair<std::string, std::string>> library_limits(const CpuFeatures& found,
+                                                                std::string_view level) {
+  const CpuFeatures allowed = restricted(found, level);
+  if (level == "native") return {};
+  if (allowed.avx512)
+    return {{"ONEDNN_MAX_CPU_ISA", "AVX512_CORE"},
+            {"MKL_ENABLE_INSTRUCTIONS", "AVX512"},
+            {"ATEN_CPU_CAPABILITY", "avx512"}};
+  if (allowed.avx2)
+    return {
+        {"ONEDNN_MAX_CPU_ISA", "AVX2"}, {"MKL_ENABLE_INSTRUCTIONS", "AVX2"}, {"ATEN_CPU_CAPABILITY", "avx2"}};
+  return {};
 }
 
 std::string describe(const CpuFeatures& features) {

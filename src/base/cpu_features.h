@@ -2,6 +2,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace lowrank {
 
@@ -23,9 +25,18 @@ CpuFeatures detect_cpu();
 /// of it, "native" is everything. Another level is an Error.
 CpuFeatures restricted(CpuFeatures found, std::string_view level);
 
-/// What kernels may use: detect_cpu(), restricted by the environment variable LOWRANK_CPU (avx2, avx512 or
-/// native) as it was at the first call. It restricts our own kernels only, not those of libtorch.
+/// The environment variable LOWRANK_CPU (avx2, avx512 or native), "native" where it is unset or empty.
+std::string_view cpu_level();
+
+/// What the program may use: detect_cpu(), restricted to cpu_level() as it was at the first call. Our own
+/// kernels follow it (kernels/prepare_kernels.h), libtorch and its libraries the variables below.
 const CpuFeatures& cpu_features();
+
+/// The environment variables, with values, that hold libtorch's kernels, oneDNN and MKL to `level` on a
+/// processor that has `found`; none for "native". MKL obeys on Intel's processors only. libtorch takes its
+/// variable's word for what the processor has, so that its value is never above `found`.
+std::vector<std::pair<std::string, std::string>> library_limits(const CpuFeatures& found,
+                                                                std::string_view level);
 
 /// For people: "avx2 avx512 avx512_bf16", or "none".
 std::string describe(const CpuFeatures& features);

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include "base/cpu_features.h"
+
 namespace lowrank {
 namespace {
 
@@ -35,6 +37,8 @@ void set_library_defaults() {
   setenv("MKL_CBWR", "AUTO,STRICT", keep);
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", keep);
   setenv("LRU_CACHE_CAPACITY", "64", keep);
+  for (const auto& [name, value] : library_limits(detect_cpu(), cpu_level()))
+    setenv(name.c_str(), value.c_str(), keep);
 }
 
 }  // namespace lowrank

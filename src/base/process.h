@@ -14,10 +14,11 @@ int64_t peak_resident_bytes();
 /// Seconds of a clock that never jumps; only differences mean something.
 double monotonic_seconds();
 
-/// Sets what the numeric libraries read from the environment at their first use, where the user has not:
-/// call it before anything else. MKL: the same bits in every run (it would choose its code by the alignment
-/// of buffers). oneDNN: few kept kernels, since packed batches have ever new sizes and each size its own
-/// kernels, which by default pile up to gigabytes; a step uses fewer than a hundred.
+/// Sets what the numeric libraries read from the environment at their first use, where the user has not;
+/// prepare_kernels() calls it (kernels/prepare_kernels.h). MKL: the same bits in every run (it would choose
+/// its code by the alignment of buffers). oneDNN: few kept kernels, since packed batches have ever new sizes
+/// and each size its own kernels, which by default pile up to gigabytes; a step uses fewer than a hundred.
+/// All: no instructions above LOWRANK_CPU (base/cpu_features.h), of which a wrong value is an Error.
 void set_library_defaults();
 
 }  // namespace lowrank

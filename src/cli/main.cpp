@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 #include "base/nearest_name.h"
-#include "base/process.h"
 #include "cli/registry.h"
+#include "kernels/prepare_kernels.h"
 
 namespace lowrank {
 namespace {
@@ -47,8 +47,8 @@ int dispatch(const std::vector<std::string>& arguments) {
 }  // namespace lowrank
 
 int main(int count, char** values) {
-  lowrank::set_library_defaults();
   try {
+    lowrank::prepare_kernels();
     return lowrank::dispatch({values + 1, values + count});
   } catch (const lowrank::Error& error) {
     std::cerr << "error: " << error.what() << '\n';

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/arguments.h"
+#include "kernels/products.h"
 #include "peft/adapter_labels.h"
 
 namespace lowrank {

@@ -27,7 +27,7 @@ PackedWeight PackedWeight::pack(const at::Tensor& w, at::ScalarType compute, Bas
   packed.in_ = w.size(1);
   packed.type_ = compute;
   const at::Tensor rows = w.to(compute).contiguous();
-  if (compute == at::kDouble || memory == BaseMemory::one || !can_pack()) {
+  if (memory == BaseMemory::one || !can_pack(compute)) {
     packed.rows_ = rows;
     return packed;
   }
@@ -92,10 +92,6 @@ int64_t PackedWeight::bytes() const {
     if (copy.defined()) bytes += out_ * in_ * static_cast<int64_t>(c10::elementSize(type_));
   }
   return bytes;
-}
-
-bool bf16_is_fast() {
-  return __builtin_cpu_supports("avx512bf16") != 0;
 }
 
 }  // namespace lowrank

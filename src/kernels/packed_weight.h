@@ -49,7 +49,4 @@ class PackedWeight {
   RowSource source_;           ///< where nothing is kept
 };
 
-/// True where the processor multiplies bf16 matrices faster than f32 ones (AVX512-BF16 or AMX).
-bool bf16_is_fast();
-
 }  // namespace lowrank

@@ -2,10 +2,16 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
+
+#include "base/cpu_features.h"
 
 namespace lowrank {
 namespace {
+
+/// What exists of a bf16 matrix in f32 at one time.
+constexpr int64_t widened_bytes = 8 << 20;
 
 /// oneDNN's packed products are private operators of libtorch: looked up by name and used only where their
 /// signatures are the known ones.
@@ -46,10 +52,29 @@ at::Tensor pointwise(const at::Tensor& x, const at::Tensor& packed, const std::o
                                     c10::IValue(no_scalars), c10::IValue("")});
 }
 
+/// The product of bf16 operands in f32.
+at::Tensor widened_product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
+  const int64_t outputs = w.size(0);
+  const int64_t row_bytes = std::max<int64_t>(1, w.size(1)) * static_cast<int64_t>(sizeof(float));
+  const int64_t step = std::max<int64_t>(1, widened_bytes / row_bytes);
+  const at::Tensor wide = x.to(at::kFloat);
+  at::Tensor y = at::empty({x.size(0), outputs}, x.options());
+  for (int64_t begin = 0; begin < outputs; begin += step) {
+    const int64_t count = std::min(step, outputs - begin);
+    const auto part = bias ? std::optional(bias->narrow(0, begin, count).to(at::kFloat)) : std::nullopt;
+    y.narrow(1, begin, count).copy_(product(wide, w.narrow(0, begin, count).to(at::kFloat), part));
+  }
+  return y;
+}
+
 }  // namespace
 
-bool can_pack() {
-  return onednn().available();
+bool bf16_is_fast() {
+  return cpu_features().avx512_bf16 || cpu_features().amx_bf16;
+}
+
+bool can_pack(at::ScalarType type) {
+  return onednn().available() && (type == at::kFloat || (type == at::kBFloat16 && bf16_is_fast()));
 }
 
 at::Tensor packed_for_products(const at::Tensor& w) {
@@ -57,8 +82,8 @@ at::Tensor packed_for_products(const at::Tensor& w) {
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
-  const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  if (known && x.size(0) > 0 && onednn().available()) return pointwise(x, w, bias);
+  if (x.scalar_type() == at::kBFloat16 && !bf16_is_fast()) return widened_product(x, w, bias);
+  if (x.size(0) > 0 && can_pack(x.scalar_type())) return pointwise(x, w, bias);
   return bias ? at::addmm(*bias, x, w.t()) : at::mm(x, w.t());
 }
 

@@ -1,4 +1,7 @@
 #include <csignal>
+#include <cstdlib>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -61,6 +64,41 @@ TEST(CpuFeatures, LevelsOnlyTakeAway) {
   EXPECT_THROW(restricted(all, "sse"), Error);
   EXPECT_EQ(describe(all), "avx2 avx512 avx512_vnni avx512_bf16 amx_bf16");
   EXPECT_EQ(describe({}), "none");
+}
+
+TEST(CpuFeatures, LibrariesAreHeldToTheLevelAndToTheProcessor) {
+  const CpuFeatures all = {true, true, true, true, true}, old = {.avx2 = true};
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  const Variables avx2{
+      {"ONEDNN_MAX_CPU_ISA", "AVX2"}, {"MKL_ENABLE_INSTRUCTIONS", "AVX2"}, {"ATEN_CPU_CAPABILITY", "avx2"}};
+  const Variables avx512{{"ONEDNN_MAX_CPU_ISA", "AVX512_CORE"},
+                         {"MKL_ENABLE_INSTRUCTIONS", "AVX512"},
+                         {"ATEN_CPU_CAPABILITY", "avx512"}};
+  EXPECT_EQ(library_limits(all, "native"), Variables{});
+  EXPECT_EQ(library_limits(all, "avx2"), avx2);
+  EXPECT_EQ(library_limits(all, "avx512"), avx512);
+  EXPECT_EQ(library_limits(old, "avx512"), avx2);
+  EXPECT_EQ(library_limits({}, "avx512"), Variables{});
+  EXPECT_THROW(library_limits(all, "AVX2"), Error);
+}
+
+TEST(ProcessDeathTest, LibraryDefaultsLeaveWhatTheUserSet) {
+  const auto values = [] {
+    setenv("LOWRANK_CPU", "avx2", 1);
+    setenv("ONEDNN_MAX_CPU_ISA", "SSE41", 1);
+    unsetenv("ATEN_CPU_CAPABILITY");
+    set_library_defaults();
+    const char* other = std::getenv("ATEN_CPU_CAPABILITY");
+    const bool limited = !detect_cpu().avx2 || (other && std::string(other) == "avx2");
+    std::exit(limited && std::string(std::getenv("ONEDNN_MAX_CPU_ISA")) == "SSE41" ? 0 : 1);
+  };
+  EXPECT_EXIT(values(), testing::ExitedWithCode(0), "");
+  const auto wrong = [] {
+    setenv("LOWRANK_CPU", "sse", 1);
+    set_library_defaults();
+  };
+  EXPECT_THROW(wrong(), Error);
+  unsetenv("LOWRANK_CPU");
 }
 
 TEST(CpuFeatures, DetectionIsConsistent) {

@@ -2,6 +2,9 @@
 // nothing.
 #include "support/program.h"
 
+#include <cstdlib>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -120,6 +123,14 @@ TEST_F(Program, WrongNamesAreReportedAtOnceWithTheNearest) {
   refused(train(data, "--lr -1"), "lr");
   refused("evaluate", "--model, --data");
   refused(train(data, "--config " + write("c.yaml", "rank: 4\nalhpa: 3\n").string()), "alpha");
+}
+
+TEST_F(Program, AWrongProcessorLevelIsOneError) {
+  const char* before = std::getenv("LOWRANK_CPU");
+  const std::string kept = before ? before : "";
+  setenv("LOWRANK_CPU", "sse", 1);
+  refused("methods", "LOWRANK_CPU must be avx2, avx512 or native, not \"sse\"");
+  setenv("LOWRANK_CPU", kept.c_str(), 1);
 }
 
 TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {

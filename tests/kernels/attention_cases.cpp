@@ -44,7 +44,7 @@ Case decode(std::string name, AttentionShape shape, const std::vector<int64_t>& 
 
 void add_sizes(std::vector<Case>& cases) {
   const std::vector<int64_t> offsets{0, 1, 18, 18, 81, 94};
-  for (const int64_t head_dim : {8, 16, 64, 80, 128})
+  for (const int64_t head_dim : {8, 16, 24, 40, 64, 80, 128})
     for (const auto& [heads, kv_heads] : {std::pair{9, 3}, {4, 4}, {5, 1}})
       cases.push_back(packed(
           "d" + std::to_string(head_dim) + " " + std::to_string(heads) + "/" + std::to_string(kv_heads),
@@ -65,6 +65,7 @@ void add_masks(std::vector<Case>& cases) {
 }
 
 void add_long(std::vector<Case>& cases) {
+  cases.push_back(packed("odd lengths", shape_of(3, 1, 24), {0, 1, 4, 11, 28, 61, 126}));
   cases.push_back(packed("long", shape_of(3, 1, 64), {0, 701}));
   cases.push_back(packed("many", shape_of(3, 1, 16), [] {
     std::vector<int64_t> offsets{0};

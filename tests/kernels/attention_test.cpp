@@ -11,14 +11,12 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
-#include <hwy/highway.h>
-#include <hwy/targets.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include "base/error.h"
 #include "kernels/attention_cases.h"
-#include "kernels/cpu/highway_targets.h"
+#include "kernels/highway_target.h"
 #include "kernels/parallel.h"
 
 namespace lowrank {
@@ -75,27 +73,13 @@ void compare_with_reference() {
   std::printf("largest relative error: f32 %.1e, bf16 %.1e\n", worst_f32, worst_bf16);
 }
 
-/// Dispatches to one Highway target while it lives.
-struct Target {
-  explicit Target(int64_t target) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-  ~Target() {
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
-
 TEST(Attention, EqualsReferenceOnEveryTarget) {
-  const int64_t here = hwy::SupportedTargets();
-  for (int64_t left = HWY_TARGETS; left != 0; left &= left - 1) {
-    const int64_t target = left & -left;
-    if ((here & target) == 0) {
-      std::printf("%s: skipped, this processor has none\n", hwy::TargetName(target));
+  for (const int64_t target : compiled_targets()) {
+    if (!can_run(target)) {
+      std::printf("%s\n", skip_reason(target).c_str());
       continue;
     }
-    std::printf("%s: ", hwy::TargetName(target));
+    std::printf("%s: ", target_name(target).c_str());
     const Target chosen(target);
     compare_with_reference();
   }

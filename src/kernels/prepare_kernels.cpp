@@ -1,0 +1,14 @@
+#include "kernels/prepare_kernels.h"
+
+#include "base/cpu_features.h"
+#include "base/process.h"
+#include "kernels/cpu/targets_cpu.h"
+
+namespace lowrank {
+
+void prepare_kernels() {
+  set_library_defaults();
+  if (cpu_features() != detect_cpu()) restrict_targets_cpu(cpu_features());
+}
+
+}  // namespace lowrank

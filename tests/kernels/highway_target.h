@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lowrank {
+
+/// The Highway targets that the kernels are compiled for, best first, as Highway's bits.
+std::vector<int64_t> compiled_targets();
+
+/// "AVX3", "AVX2", ...
+std::string target_name(int64_t target);
+
+/// Whether kernels may run it: this processor has it, and LOWRANK_CPU leaves it.
+bool can_run(int64_t target);
+
+/// The reason to skip a target that cannot run.
+std::string skip_reason(int64_t target);
+
+/// All dynamic dispatch goes to one target while it lives; that it does is checked with a kernel's own
+/// answer.
+class Target {
+ public:
+  explicit Target(int64_t target);
+  ~Target();
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+};
+
+}  // namespace lowrank

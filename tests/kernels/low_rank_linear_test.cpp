@@ -1,0 +1,166 @@
+// The frozen product with its low-rank patches against plain operations: result and gradients, f32 and bf16,
+// every kind of packing, odd sizes and no rows at all, on every Highway target that this machine has.
+#include "kernels/low_rank_linear.h"
+
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "kernels/dropout.h"
+#include "kernels/glu.h"
+#include "kernels/highway_target.h"
+#include "kernels/products.h"
+#include "kernels/rms_norm.h"
+#include "kernels/tensor_error.h"
+
+namespace lowrank {
+namespace {
+
+struct ProductShape {
+  at::ScalarType type;
+  int64_t rows, columns;
+  double tolerance;
+};
+
+/// target, shape
+class LowRankProduct : public testing::TestWithParam<std::tuple<int64_t, ProductShape>> {
+ protected:
+  void SetUp() override {
+    const int64_t target = std::get<0>(GetParam());
+    if (!can_run(target)) GTEST_SKIP() << skip_reason(target);
+    chosen_.emplace(target);
+  }
+
+ private:
+  std::optional<Target> chosen_;
+};
+
+TEST_P(LowRankProduct, EqualsPlainOperations) {
+  const auto [type, rows, columns, tolerance] = std::get<1>(GetParam());
+  const int64_t out = 2 * columns + 3;
+  const at::Tensor w = at::randn({out, columns}) / std::sqrt(static_cast<double>(columns));
+  const RowSource rows_of_w = [&, type = type](int64_t begin, int64_t end, at::Tensor& to) {
+    to.copy_(w.narrow(0, begin, end - begin).to(type));
+  };
+  for (const BaseMemory memory : {BaseMemory::fast, BaseMemory::one, BaseMemory::small}) {
+    const auto weight = std::make_shared<const PackedWeight>(
+        memory == BaseMemory::small ? PackedWeight::expanded(rows_of_w, out, columns, type)
+                                    : PackedWeight::pack(w, type, memory, true));
+    // Two ranks of 65 are more than the kernels of low_rank_fused take, and dropout leaves them, too.
+    for (const auto& [rank, dropout] : {std::pair{4, 0.0}, {3, 0.0}, {9, 0.0}, {65, 0.0}, {4, 0.3}}) {
+      const auto patches_of = [columns = columns, out, dropout = dropout](
+                                  const at::Tensor& a, const at::Tensor& b, const at::Tensor& b2) {
+        Patch first{{}, a, b, {}, {}, 0.7, 0, columns, {dropout, 5}};
+        Patch second{{}, a, b2, {}, {}, 1.3, columns + 1, out, {dropout, 6}};
+        return std::vector<Patch>{first, second};
+      };
+      const at::Tensor x = leaf(at::randn({rows, columns}).to(type));
+      const at::Tensor y = leaf(x);
+      const at::Tensor a = leaf(at::randn({rank, columns}) * 0.1), a2 = leaf(a);
+      const at::Tensor b = leaf(at::randn({columns, rank})), b2 = leaf(b);
+      const at::Tensor c = leaf(at::randn({out - columns - 1, rank})), c2 = leaf(c);
+      const at::Tensor ours = low_rank_linear(x, weight, std::nullopt, patches_of(a, b, c));
+      const at::Tensor expected = low_rank_linear_reference(y, weight, std::nullopt, patches_of(a2, b2, c2));
+      EXPECT_LT(relative(ours, expected), tolerance);
+      const at::Tensor seed = at::randn({rows, out}).to(type);
+      ours.backward(seed);
+      expected.backward(seed);
+      EXPECT_LT(relative(x.grad(), y.grad()), tolerance);
+      EXPECT_LT(relative(a.grad(), a2.grad()), tolerance);
+      EXPECT_LT(relative(b.grad(), b2.grad()), tolerance);
+      EXPECT_LT(relative(c.grad(), c2.grad()), tolerance);
+    }
+    // The frozen product itself, against a plain one.
+    const at::NoGradGuard no_grad;
+    const at::Tensor x = at::randn({rows, columns}).to(type);
+    EXPECT_LT(relative(weight->forward(x), at::mm(x.to(at::kDouble), w.t().to(at::kDouble))), 4 * tolerance);
+  }
+}
+
+constexpr ProductShape product_shapes[] = {{at::kFloat, 1, 16, 1e-5},      {at::kFloat, 7, 37, 1e-5},
+                                           {at::kFloat, 50, 576, 2e-5},    {at::kFloat, 0, 16, 1e-5},
+                                           {at::kBFloat16, 1, 16, 3e-2},   {at::kBFloat16, 7, 37, 3e-2},
+                                           {at::kBFloat16, 50, 576, 3e-2}, {at::kBFloat16, 0, 16, 3e-2}};
+
+INSTANTIATE_TEST_SUITE_P(EveryTarget, LowRankProduct,
+                         testing::Combine(testing::ValuesIn(compiled_targets()),
+                                          testing::ValuesIn(product_shapes)),
+                         [](const auto& test) {
+                           return target_name(std::get<0>(test.param)) + "_shape_" +
+                                  std::to_string(test.index % std::size(product_shapes));
+                         });
+
+/// bf16 operands are exact in f64; the sums are f32 and rounded once, whatever the processor has.
+TEST(Product, OfBf16IsRoundedOnce) {
+  for (const auto& [rows, in, out] :
+       {std::array<int64_t, 3>{1, 1, 1}, {3, 17, 7}, {65, 33, 129}, {5, 1024, 4100}}) {
+    const at::Tensor x = at::randn({rows, in}).to(at::kBFloat16);
+    const at::Tensor w = at::randn({out, in}).to(at::kBFloat16);
+    const at::Tensor bias = at::randn({out}).to(at::kBFloat16);
+    const at::Tensor truth = at::mm(x.to(at::kDouble), w.t().to(at::kDouble));
+    constexpr double half_a_unit = 1.0 / 256;  // bf16 has 8 significant bits
+    EXPECT_LT(relative(product(x, w), truth), half_a_unit);
+    EXPECT_LT(relative(product(x, w, bias), truth + bias), half_a_unit);
+    EXPECT_LT(relative(product(x, w.t().contiguous().t()), truth), half_a_unit);
+  }
+  EXPECT_EQ(product(at::zeros({0, 4}, at::kBFloat16), at::zeros({3, 4}, at::kBFloat16)).sizes(),
+            (std::vector<int64_t>{0, 3}));
+}
+
+/// What is asked for does not depend on what else is: gradients of any subset of x, A and B are those of all.
+TEST(LowRankLinear, GradientsOfASubsetAreThoseOfAll) {
+  const auto weight = std::make_shared<const PackedWeight>(
+      PackedWeight::pack(at::randn({37, 17}), at::kFloat, BaseMemory::one, true));
+  const at::Tensor values[] = {at::randn({70, 17}), at::randn({3, 17}), at::randn({20, 3}),
+                               at::randn({5, 17}), at::randn({16, 5})};
+  const at::Tensor seed = at::randn({70, 37});
+  const auto gradients = [&](unsigned asked) {
+    std::vector<at::Tensor> leaves;
+    for (unsigned i = 0; i < 5; ++i)
+      leaves.push_back(values[i].clone().set_requires_grad((asked >> i & 1) != 0));
+    const Patch first{{}, leaves[1], leaves[2], {}, {}, 0.7, 0, 20, {}};
+    const Patch second{{}, leaves[3], leaves[4], {}, {}, 1.3, 21, 37, {}};
+    low_rank_linear(leaves[0], weight, std::nullopt, {first, second}).backward(seed);
+    for (at::Tensor& one : leaves) one = one.grad();
+    return leaves;
+  };
+  const std::vector<at::Tensor> all = gradients(0b11111);
+  for (unsigned asked = 1; asked < 32; ++asked) {
+    const std::vector<at::Tensor> some = gradients(asked);
+    for (unsigned i = 0; i < 5; ++i) {
+      ASSERT_EQ(some[i].defined(), (asked >> i & 1) != 0) << asked;
+      if (!some[i].defined()) continue;
+      EXPECT_TRUE(at::equal(some[i], all[i])) << asked << " " << i;
+    }
+  }
+}
+
+TEST(FrozenThings, AreNotDifferentiated) {
+  const auto weight = std::make_shared<const PackedWeight>(
+      PackedWeight::pack(at::randn({8, 8}), at::kFloat, BaseMemory::fast, true));
+  const at::Tensor x = at::randn({3, 8});
+  EXPECT_FALSE(low_rank_linear(x, weight, std::nullopt, {}).requires_grad());
+  EXPECT_FALSE(glu(x, Gate::silu).requires_grad());
+  EXPECT_FALSE(add_rms_norm(x, {}, at::rand({8}), 1e-5, at::kFloat).normed.requires_grad());
+}
+
+TEST(Dropout, KeepsItsShareAndFollowsTheSeed) {
+  const at::Tensor x = at::zeros({1000, 100}).fill_(1);
+  const at::Tensor dropped = apply_dropout(x, {0.25, 3});
+  EXPECT_NEAR(dropped.mean().item<double>(), 1, 0.01);
+  EXPECT_NEAR((dropped == 0).to(at::kFloat).mean().item<double>(), 0.25, 0.01);
+  EXPECT_TRUE(at::equal(dropped, apply_dropout(x, {0.25, 3})));
+  EXPECT_FALSE(at::equal(dropped, apply_dropout(x, {0.25, 4})));
+}
+
+}  // namespace
+}  // namespace lowrank

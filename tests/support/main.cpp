@@ -1,0 +1,42 @@
+// The tests' main: as the program's, it lets LOWRANK_CPU restrict what computes. A level that this processor
+// has none of would test another one: the run is skipped and says so (CTest knows by the exit code).
+#include <cstdio>
+
+#include <ATen/Context.h>
+#include <gtest/gtest.h>
+
+#include "base/cpu_features.h"
+#include "base/error.h"
+#include "kernels/prepare_kernels.h"
+
+namespace {
+
+/// Each test draws the same random numbers in every run, whichever others run; others with --gtest_shuffle.
+class SeedEachTest : public testing::EmptyTestEventListener {
+  void OnTestStart(const testing::TestInfo&) override {
+    at::manual_seed(17 + testing::UnitTest::GetInstance()->random_seed());
+  }
+};
+
+}  // namespace
+
+int main(int count, char** values) {
+  testing::InitGoogleTest(&count, values);
+  try {
+    lowrank::prepare_kernels();
+  } catch (const lowrank::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  const std::string level(lowrank::cpu_level());
+  const lowrank::CpuFeatures& allowed = lowrank::cpu_features();
+  constexpr int skipped = 77;
+  if ((level == "avx2" && !allowed.avx2) || (level == "avx512" && !allowed.avx512)) {
+    std::printf("skipped: LOWRANK_CPU=%s, and this processor has %s\n", level.c_str(),
+                lowrank::describe(lowrank::detect_cpu()).c_str());
+    return skipped;
+  }
+  if (level != "native") std::printf("LOWRANK_CPU=%s\n", level.c_str());
+  testing::UnitTest::GetInstance()->listeners().Append(new SeedEachTest);  // gtest takes it
+  return RUN_ALL_TESTS();
+}
