@@ -1,5 +1,8 @@
 // The frozen products y = x W^T and dx = dy W of the MLP's gate (576 -> 1536) in each of the three forms that
 // a weight may have in memory, against libtorch's own product of the same matrix. `small` expands NF4.
+#include <memory>
+
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 

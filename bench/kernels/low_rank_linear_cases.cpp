@@ -1,6 +1,10 @@
 // Frozen products with LoRA beside them: q, k, v in one (576 -> 960, three patches of rank 8), and the MLP's
 // down projection (1536 -> 576, one patch). FLOPs count the frozen product and all low-rank ones in the
 // measured type, though the latter are f32 always.
+#include <memory>
+
+#include <ATen/TensorOperators.h>
+
 #include "kernel_case.h"
 #include "kernels/low_rank_linear.h"
 

@@ -21,7 +21,9 @@ namespace lowrank {
 namespace {
 
 /// Times that a case is measured before it counts as disturbed, or as worse.
-constexpr int attempts = 4;
+constexpr int attempts = 3;
+/// Further attempts in a run: where other programs go on and on, the rest is measured once.
+constexpr int most_retries = 30;
 
 struct Arguments {
   std::string filter, output, floor, compare;
@@ -43,10 +45,12 @@ std::vector<KernelCase> chosen_cases(const std::string& filter) {
 
 /// Measured again where other programs disturbed it, and where it got worse: ratio and share are then the
 /// best of the undisturbed attempts.
-Measurement measure_fairly(const KernelCase& kernel, const std::optional<EarlierResults>& earlier) {
+Measurement measure_fairly(const KernelCase& kernel, const std::optional<EarlierResults>& earlier,
+                           int& retries) {
   Measurement best = measure(kernel);
-  for (int i = 1; i < attempts; ++i) {
+  for (int i = 1; i < attempts && retries > 0; ++i) {
     if (!best.disturbed && (!earlier || earlier->worse(best).empty())) break;
+    --retries;
     Measurement again = measure(kernel);
     if (again.disturbed) continue;
     if (!best.disturbed) {
@@ -65,19 +69,24 @@ bool got_worse(std::span<const Measurement> measured, const EarlierResults& earl
     std::cerr << fmt::format("the earlier results are of another machine ({}; this one: {}): nothing fails\n",
                              earlier.machine(), machine_description());
   bool fails = false;
+  int disturbed = 0;
   for (const Measurement& now : measured) {
     if (!earlier.has(now.name)) {
       std::cerr << now.name << ": not among the earlier results\n";
       continue;
     }
+    if (now.disturbed) {
+      ++disturbed;
+      continue;
+    }
     const std::string found = earlier.worse(now);
-    if (now.disturbed)
-      std::cerr << now.name << ": not compared, other programs kept the processor busy\n";
-    else if (!found.empty())
-      std::cerr << "worse by more than a fifth: " << found << '\n';
-    fails |= now.disturbed || !found.empty();
+    if (!found.empty()) std::cerr << "worse by more than a fifth: " << found << '\n';
+    fails |= !found.empty();
   }
-  return fails && same_machine;
+  if (disturbed > 0)
+    std::cerr << fmt::format("{} of {} kernels were not compared: other programs kept the processor busy\n",
+                             disturbed, measured.size());
+  return (fails || disturbed > 0) && same_machine;
 }
 
 int run(const Arguments& arguments) {
@@ -89,9 +98,10 @@ int run(const Arguments& arguments) {
   std::optional<EarlierResults> earlier;
   if (!arguments.compare.empty()) earlier.emplace(arguments.compare);
   std::vector<Measurement> measured;
+  int retries = most_retries;
   std::cerr << table_heading() << '\n';
   for (const KernelCase& kernel : cases) {
-    measured.push_back(measure_fairly(kernel, earlier));
+    measured.push_back(measure_fairly(kernel, earlier, retries));
     std::cerr << table_line(measured.back()) << std::endl;
   }
   const nlohmann::json results = to_json(measured);

@@ -15,7 +15,7 @@ namespace {
 
 /// Calls are timed together until they take so long: the clock and a late thread must not matter.
 constexpr double seconds_per_turn = 3e-3;
-constexpr double seconds_per_case = 0.4;
+constexpr double seconds_per_case = 0.4, most_seconds_per_case = 4;
 constexpr size_t least_rounds = 5, most_rounds = 41;
 /// What others may take of a core; the system counts in hundredths of a second.
 constexpr double quiet_cores = 0.15;
@@ -66,8 +66,9 @@ Measurement measure(const KernelCase& kernel) {
   std::vector<double> seconds[std::size(turns)], ratios, shares;
   const OtherPrograms others;
   const double start = monotonic_seconds();
-  while (ratios.size() < least_rounds ||
-         (ratios.size() < most_rounds && monotonic_seconds() - start < seconds_per_case)) {
+  for (double passed = 0; ratios.size() < (passed < seconds_per_case ? most_rounds : least_rounds) &&
+                          passed < most_seconds_per_case;
+       passed = monotonic_seconds() - start) {
     for (size_t i = 0; i < std::size(turns); ++i) seconds[i].push_back(seconds_of(turns[i], calls[i]));
     ratios.push_back(seconds[1].back() / seconds[0].back());
     shares.push_back(seconds[2].back() / seconds[0].back());
