@@ -95,8 +95,9 @@ int run(const Arguments& arguments) {
     for (const KernelCase& kernel : cases) std::cout << kernel.name << '\n';
     return 0;
   }
-  std::optional<EarlierResults> earlier;
+  std::optional<EarlierResults> earlier, floor;
   if (!arguments.compare.empty()) earlier.emplace(arguments.compare);
+  if (!arguments.floor.empty()) floor.emplace(arguments.floor);
   std::vector<Measurement> measured;
   int retries = most_retries;
   std::cerr << table_heading() << '\n';
@@ -107,10 +108,7 @@ int run(const Arguments& arguments) {
   const nlohmann::json results = to_json(measured);
   if (arguments.json) std::cout << results.dump(1) << '\n';
   if (!arguments.output.empty()) write_file_atomically(arguments.output, results.dump(1) + "\n");
-  if (!arguments.floor.empty()) {
-    const nlohmann::json lower = EarlierResults(arguments.floor).lower_of_both(results);
-    write_file_atomically(arguments.floor, lower.dump(1) + "\n");
-  }
+  if (floor) write_file_atomically(arguments.floor, floor->lower_of_both(results).dump(1) + "\n");
   return earlier && got_worse(measured, *earlier) ? 1 : 0;
 }
 

@@ -43,8 +43,8 @@ nlohmann::json to_json(std::span<const Measurement> measurements) {
   nlohmann::json kernels = nlohmann::json::object();
   for (const Measurement& m : measurements) {
     nlohmann::json& kernel = kernels[m.name];
-    kernel = {{"ratio", rounded(m.ratio, 1000)},
-              {"share", rounded(m.share, 1000)},
+    kernel = {{"ratio", rounded(m.ratio, 1e4)},
+              {"share", rounded(m.share, 1e4)},
               {"microseconds", rounded(m.ours * 1e6, 10)},
               {"reference_microseconds", rounded(m.reference * 1e6, 10)}};
     if (m.disturbed) kernel["disturbed"] = true;
