@@ -37,7 +37,9 @@ check:  ## format, tidy on changed files, layers, sizes, docs; warnings are erro
 asan:  ## unit tests under the address and undefined-behaviour sanitizers
 	$(MAKE) test BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
 
-bench: all  ## the measurements of README, in turn with PEFT, and how they changed
+bench: all  ## each kernel against its reference, then the measurements of README in turn with PEFT, and how they changed
+	cmake --build $(BUILD) --target kernel_bench -j $(JOBS)
+	$(BUILD)/bench/kernel_bench --compare bench/kernel_results.json
 	bench/run $(BUILD)/lowrank --compare bench/results.json
 
 package: all  ## dist/lowrank-VERSION-linux-ARCH.tar.gz, which runs without compiler, libtorch or Python

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lowrank {
+
+/// A loop of independent multiply-adds on registers: the most that one core reaches.
+struct MultiplyAdds {
+  float (*run)(int64_t steps) = nullptr;
+  int64_t flops_per_step = 0;
+};
+
+/// With the widest registers of this processor; `bf16`: with its bf16 dot products, of f32 where it has none.
+/// AMX is not used: where a processor has it, products can pass this limit.
+MultiplyAdds fastest_multiply_adds(bool bf16);
+
+}  // namespace lowrank
