@@ -54,6 +54,13 @@ class OpScope {
   explicit OpScope(const char* name) : record_(at::RecordScope::FUNCTION) {
     if (record_.isActive()) record_.before(name);
   }
+  /// A product, of these operands.
+  OpScope(const char* name, const at::Tensor& left, const at::Tensor& right)
+      : record_(at::RecordScope::FUNCTION) {
+    if (!record_.isActive()) return;
+    const c10::IValue inputs[] = {left, right};
+    record_.before(name, inputs);
+  }
 
  private:
   at::RecordFunction record_;

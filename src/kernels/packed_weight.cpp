@@ -62,6 +62,7 @@ int64_t PackedWeight::step() const {
 at::Tensor PackedWeight::forward(const at::Tensor& x, const std::optional<at::Tensor>& bias) const {
   if (x.size(0) == 0) return x.new_empty({0, out_});
   if (!source_) return product(x, forward_.defined() ? forward_ : rows_, bias);
+  if (step() == out_) return product(x, expand(0, out_), bias);
   at::Tensor y = at::empty({x.size(0), out_}, x.options());
   for (int64_t begin = 0; begin < out_; begin += step()) {
     const int64_t end = std::min(out_, begin + step());
@@ -73,6 +74,7 @@ at::Tensor PackedWeight::forward(const at::Tensor& x, const std::optional<at::Te
 
 at::Tensor PackedWeight::input_gradient(const at::Tensor& dy) const {
   if (dy.size(0) == 0) return dy.new_empty({0, in_});
+  if (source_ && step() == out_) return product(dy, expand(0, out_).t());
   if (source_) {
     at::Tensor dx = at::zeros({dy.size(0), in_}, at::kFloat);
     for (int64_t begin = 0; begin < out_; begin += step()) {

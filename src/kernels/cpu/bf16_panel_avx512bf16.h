@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <immintrin.h>
+
+// Functions that use such vectors are compiled for them, whatever the rest of the program is compiled for.
+#define LOWRANK_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+
+namespace lowrank {
+
+/// A part of a weight: `columns` <= 32 of its outputs, `inner` values of each.
+struct WeightPart {
+  const uint16_t* values = nullptr;
+  int64_t stride = 0;       ///< of rows in memory
+  bool transposed = false;  ///< rows are inner values rather than outputs
+  int64_t columns = 0, inner = 0;
+
+  /// Cache lines that it lies in, about.
+  int64_t lines() const;
+};
+
+/// Fetches the lines [begin, end) of it into the second-level cache.
+void fetch(const WeightPart& part, int64_t begin, int64_t end);
+
+/// Writes the part as pairs: to[k / 2][column][k % 2] for 32 columns, zeros where there are none, inner
+/// values filled up to a multiple of 32.
+void lay_out_panel(const WeightPart& part, uint16_t* to);
+
+}  // namespace lowrank
