@@ -11,12 +11,13 @@
 namespace lowrank {
 namespace {
 
-/// Values that stay in the first-level cache while all their stages run.
-constexpr int64_t block_values = 4096;
+/// Values that stay in the second-level cache while all their stages run.
+constexpr int64_t block_values = 16384;
 /// Values that one thread takes at least.
 constexpr int64_t values_per_task = 1 << 16;
-/// Stages between blocks run several at a time, on as many rows of blocks.
-constexpr int64_t most_rows = 16;
+/// Rows that stages between blocks take at a time: as a power of two lies between them, they share the lines
+/// of one set of the first-level cache, which holds 8 on most processors.
+constexpr int64_t most_rows = 8;
 constexpr int64_t columns_per_task = 512;
 
 void check_size(size_t n) {
@@ -30,7 +31,7 @@ void walsh_hadamard(std::span<float> values) {
   check_size(values.size());
   const auto n = static_cast<int64_t>(values.size());
   int64_t done = std::min(n, block_values);
-  parallel_for(0, n / done, values_per_task / block_values, [&](int64_t first, int64_t last) {
+  parallel_for(0, n / done, values_per_task / done, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) walsh_hadamard_cpu(values.data() + i * done, done);
   });
   // `done` values each are transformed: rows of a matrix whose columns are transformed next.
