@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/cpu/adamw_cpu.h"
 #include "kernels/node.h"
 #include "kernels/parallel.h"
 
@@ -12,19 +13,6 @@ namespace lowrank {
 namespace {
 
 constexpr int64_t piece = 1 << 14;
-
-struct Step {
-  float decay, beta1, beta2, rate, root_correction, epsilon, factor;
-};
-
-void update(float* p, const float* gradient, float* m, float* v, int64_t count, const Step& step) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * step.factor;
-    m[i] = m[i] + (1 - step.beta1) * (g - m[i]);
-    v[i] = step.beta2 * v[i] + (1 - step.beta2) * g * g;
-    p[i] = p[i] * step.decay - step.rate * m[i] / (std::sqrt(v[i]) / step.root_correction + step.epsilon);
-  }
-}
 
 }  // namespace
 
@@ -39,15 +27,16 @@ void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& 
   const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(step));
   const double correction2 = 1 - std::pow(options.beta2, static_cast<double>(step));
   for (const AdamWGroup& group : groups) {
-    const Step now{static_cast<float>(1 - group.learning_rate * group.weight_decay),
-                   static_cast<float>(options.beta1),
-                   static_cast<float>(options.beta2),
-                   static_cast<float>(group.learning_rate / correction1),
-                   static_cast<float>(std::sqrt(correction2)),
-                   static_cast<float>(options.epsilon),
-                   static_cast<float>(factor)};
+    const AdamWStep now{.factor = static_cast<float>(factor),
+                        .rest1 = static_cast<float>(1 - options.beta1),
+                        .beta2 = static_cast<float>(options.beta2),
+                        .rest2 = static_cast<float>(1 - options.beta2),
+                        .decay = static_cast<float>(1 - group.learning_rate * group.weight_decay),
+                        .rate = static_cast<float>(group.learning_rate / correction1),
+                        .inverse_root = static_cast<float>(1 / std::sqrt(correction2)),
+                        .epsilon = static_cast<float>(options.epsilon)};
     parallel_for(group.begin, group.end, piece, [&](int64_t begin, int64_t end) {
-      update(p + begin, g + begin, first + begin, second + begin, end - begin, now);
+      adamw_step_cpu(p + begin, g + begin, first + begin, second + begin, end - begin, now);
     });
   }
 }
@@ -57,12 +46,8 @@ double squared_norm(const at::Tensor& flat) {
   const int64_t count = flat.numel();
   std::vector<double> sums((count + piece - 1) / piece);
   parallel_for(0, static_cast<int64_t>(sums.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      double sum = 0;
-      for (int64_t j = i * piece; j < std::min(count, (i + 1) * piece); ++j)
-        sum += double{values[j]} * values[j];
-      sums[i] = sum;
-    }
+    for (int64_t i = begin; i < end; ++i)
+      sums[i] = squared_norm_cpu(values + i * piece, std::min(piece, count - i * piece));
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include "base/rng.h"
+#include "kernels/cpu/dropout_cpu.h"
 #include "kernels/parallel.h"
 
 namespace lowrank {
@@ -13,44 +14,54 @@ namespace {
 
 constexpr int64_t elements_per_piece = 1 << 14;
 
-template <typename T>
-void drop(const T* in, T* out, int64_t begin, int64_t end, const Dropout& dropout) {
-  const auto threshold = static_cast<uint32_t>(std::lround(std::min(dropout.p, 1.0 - 0x1p-20) * 0x1p32));
-  const auto kept = static_cast<float>(1 / (1 - dropout.p));
-  for (int64_t i = begin; i < end; i += 4) {
-    const auto block = static_cast<uint64_t>(i / 4);
-    const auto words =
-        philox(dropout.seed, {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), 0, 0});
-    for (int64_t j = i; j < std::min(i + 4, end); ++j) {
-      out[j] = words[j - i] >= threshold ? static_cast<T>(in[j] * kept) : static_cast<T>(0);
-    }
-  }
+DropoutMask mask_of(const Dropout& dropout) {
+  return {dropout.seed, static_cast<uint32_t>(std::lround(std::min(dropout.p, 1.0 - 0x1p-20) * 0x1p32)),
+          static_cast<float>(1 / (1 - dropout.p))};
 }
 
 template <typename T>
-void drop_all(const at::Tensor& x, at::Tensor& out, const Dropout& dropout) {
-  const T* in = x.const_data_ptr<T>();
-  T* to = out.mutable_data_ptr<T>();
-  const int64_t blocks = (x.numel() + 3) / 4;
-  parallel_for(0, blocks, elements_per_piece / 4, [&](int64_t begin, int64_t end) {
-    drop(in, to, begin * 4, std::min(end * 4, x.numel()), dropout);
-  });
+void drop(const T* in, T* out, int64_t count, const DropoutMask& mask) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto block = static_cast<uint64_t>(i / 4);
+    const auto draws =
+        philox(mask.seed, {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), 0, 0});
+    out[i] = draws[i % 4] >= mask.threshold ? static_cast<T>(in[i] * mask.kept) : static_cast<T>(0);
+  }
 }
 
 }  // namespace
 
 at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
+  if (x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
   const at::Tensor source = x.contiguous();
   at::Tensor out = at::empty_like(source);
+  const void* in = source.const_data_ptr();
+  void* to = out.mutable_data_ptr();
+  const bool bf16 = x.scalar_type() == at::kBFloat16;
+  const DropoutMask mask = mask_of(dropout);
+  // Pieces begin with a counter's first value.
+  parallel_for(0, (x.numel() + 3) / 4, elements_per_piece / 4, [&](int64_t begin, int64_t end) {
+    dropout_cpu(in, to, bf16, mask, begin * 4, std::min(end * 4, x.numel()));
+  });
+  return out;
+}
+
+at::Tensor apply_dropout_reference(const at::Tensor& x, const Dropout& dropout) {
+  const at::Tensor source = x.contiguous();
+  at::Tensor out = at::empty_like(source);
+  const DropoutMask mask = mask_of(dropout);
+  const auto run = [&]<typename T>(T) {
+    drop(source.const_data_ptr<T>(), out.mutable_data_ptr<T>(), x.numel(), mask);
+  };
   switch (x.scalar_type()) {
     case at::kFloat:
-      drop_all<float>(source, out, dropout);
+      run(float{});
       break;
     case at::kDouble:
-      drop_all<double>(source, out, dropout);
+      run(double{});
       break;
     default:
-      drop_all<at::BFloat16>(source, out, dropout);
+      run(at::BFloat16{});
       break;
   }
   return out;

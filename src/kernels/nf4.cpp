@@ -14,6 +14,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "base/half.h"
+#include "kernels/cpu/nf4_cpu.h"
 
 namespace lowrank {
 namespace {
@@ -83,27 +84,31 @@ void quantise_scales(const at::Tensor& scales, Nf4& out) {
   }
 }
 
-/// `scales` begin with that of block `first`.
 template <typename Value, typename Convert>
-void expand_into(const at::Tensor& packed, const at::Tensor& scales, int64_t first, int64_t block,
-                 int64_t begin, at::Tensor& out, Convert convert) {
-  const auto* bytes = packed.const_data_ptr<uint8_t>();
-  const auto* scale = scales.const_data_ptr<float>();
+void expand_into(const Nf4Values& from, at::Tensor& out, int64_t begin, Convert convert) {
   auto* target = static_cast<Value*>(out.mutable_data_ptr());
   for (int64_t i = begin; i < begin + out.numel(); ++i) {
-    const uint8_t index = i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 0xF;
-    target[i - begin] = convert(codes[index] * scale[i / block - first]);
+    const uint8_t index = i % 2 == 0 ? from.packed[i / 2] >> 4 : from.packed[i / 2] & 0xF;
+    target[i - begin] = convert(from.codes[index] * from.scales[i / from.block - from.first_block]);
   }
 }
 
-void expand_any(const at::Tensor& packed, const at::Tensor& scales, int64_t first, int64_t block,
-                int64_t begin, at::Tensor& out) {
+void expand_plainly(const Nf4Values& from, int64_t begin, at::Tensor& out) {
   const auto same = [](float value) { return value; };
-  if (out.scalar_type() == at::kFloat)
-    return expand_into<float>(packed, scales, first, block, begin, out, same);
-  if (out.scalar_type() == at::kDouble)
-    return expand_into<double>(packed, scales, first, block, begin, out, same);
-  expand_into<uint16_t>(packed, scales, first, block, begin, out, bf16_from_float);
+  if (out.scalar_type() == at::kFloat) return expand_into<float>(from, out, begin, same);
+  if (out.scalar_type() == at::kDouble) return expand_into<double>(from, out, begin, same);
+  expand_into<uint16_t>(from, out, begin, bf16_from_float);
+}
+
+void expand_any(const Nf4Values& from, int64_t begin, at::Tensor& out) {
+  if (out.scalar_type() == at::kDouble) return expand_plainly(from, begin, out);
+  expand_nf4_cpu(from, out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16, begin,
+                 begin + out.numel());
+}
+
+/// `scales` begin with that of block `first`.
+Nf4Values values_of(const at::Tensor& packed, const at::Tensor& scales, int64_t first, int64_t block) {
+  return {packed.const_data_ptr<uint8_t>(), codes.data(), scales.const_data_ptr<float>(), first, block};
 }
 
 }  // namespace
@@ -156,13 +161,18 @@ at::Tensor nf4_scales(const Nf4& quantised, const at::Tensor& code, int64_t firs
 void expand_nf4(const Nf4& quantised, const at::Tensor& code, int64_t begin, at::Tensor& out) {
   const int64_t first = begin / block_size;
   const int64_t last = (begin + out.numel() + block_size - 1) / block_size;
-  expand_any(quantised.packed, nf4_scales(quantised, code, first, last - first), first, block_size, begin,
-             out);
+  const at::Tensor scales = nf4_scales(quantised, code, first, last - first);
+  expand_any(values_of(quantised.packed, scales, first, block_size), begin, out);
 }
 
 void expand_nf4(const at::Tensor& packed, const at::Tensor& scales, int64_t block, int64_t begin,
                 at::Tensor& out) {
-  expand_any(packed, scales, 0, block, begin, out);
+  expand_any(values_of(packed, scales, 0, block), begin, out);
+}
+
+void expand_nf4_reference(const at::Tensor& packed, const at::Tensor& scales, int64_t block, int64_t begin,
+                          at::Tensor& out) {
+  expand_plainly(values_of(packed, scales, 0, block), begin, out);
 }
 
 }  // namespace lowrank

@@ -25,11 +25,13 @@ at::Tensor dynamic_map();
 at::Tensor nf4_scales(const Nf4& quantised, const at::Tensor& code, int64_t first, int64_t count);
 
 /// Values [begin, begin + out.numel()) from 4-bit codes, `packed`, times their block's scale: written to
-/// `out` (f32, bf16 or f64, contiguous). `scales`: f32, one for each `block` values, from the block of
-/// `begin` on.
+/// `out` (f32, bf16 or f64, contiguous). `scales`: f32, one for each `block` values, from value 0 on.
 void expand_nf4(const at::Tensor& packed, const at::Tensor& scales, int64_t block, int64_t begin,
                 at::Tensor& out);
-/// The same from both levels.
+/// The same bits, one value at a time; expand_nf4 does this with f64.
+void expand_nf4_reference(const at::Tensor& packed, const at::Tensor& scales, int64_t block, int64_t begin,
+                          at::Tensor& out);
+/// expand_nf4 from both levels.
 void expand_nf4(const Nf4& quantised, const at::Tensor& code, int64_t begin, at::Tensor& out);
 
 }  // namespace lowrank

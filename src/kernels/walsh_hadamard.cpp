@@ -5,64 +5,52 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/cpu/walsh_hadamard_cpu.h"
 #include "kernels/parallel.h"
 
 namespace lowrank {
 namespace {
 
-/// Values that stay in the first-level cache while all their stages run.
-constexpr int64_t block_values = 4096;
-/// Pairs that one thread takes at least.
-constexpr int64_t pairs_per_task = 1 << 15;
+/// Values that stay in the second-level cache while all their stages run.
+constexpr int64_t block_values = 16384;
+/// Values that one thread takes at least.
+constexpr int64_t values_per_task = 1 << 16;
+/// Rows that stages between blocks take at a time: as a power of two lies between them, they share the lines
+/// of one set of the first-level cache, which holds 8 on most processors.
+constexpr int64_t most_rows = 8;
+constexpr int64_t columns_per_task = 512;
 
-/// (a, b) <- (a + b, a - b) for `count` neighbouring values of each.
-template <class T>
-void butterflies(T* a, T* b, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    const T sum = a[i] + b[i];
-    b[i] = a[i] - b[i];
-    a[i] = sum;
-  }
-}
-
-/// All stages within n values.
-template <class T>
-void transform_block(T* values, int64_t n) {
-  for (int64_t half = 1; half < n; half *= 2) {
-    for (int64_t begin = 0; begin < n; begin += 2 * half)
-      butterflies(values + begin, values + begin + half, half);
-  }
-}
-
-template <class T>
-void transform(std::span<T> values) {
-  const auto n = static_cast<int64_t>(values.size());
-  check(std::has_single_bit(values.size()), ErrorKind::invalid,
+void check_size(size_t n) {
+  check(std::has_single_bit(n), ErrorKind::invalid,
         "a Walsh-Hadamard transform needs a power of two, not {} values", n);
-  const int64_t block = std::min(n, block_values);
-  parallel_for(0, n / block, pairs_per_task / block_values, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) transform_block(values.data() + i * block, block);
-  });
-  // The stages between blocks: every run of `block` pairs lies in one pair of halves.
-  for (int64_t half = block; half < n; half *= 2) {
-    parallel_for(0, n / 2 / block, pairs_per_task / block_values, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t pair = i * block;
-        T* a = values.data() + pair / half * 2 * half + pair % half;
-        butterflies(a, a + half, block);
-      }
-    });
-  }
 }
 
 }  // namespace
 
 void walsh_hadamard(std::span<float> values) {
-  transform(values);
+  check_size(values.size());
+  const auto n = static_cast<int64_t>(values.size());
+  int64_t done = std::min(n, block_values);
+  parallel_for(0, n / done, values_per_task / done, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) walsh_hadamard_cpu(values.data() + i * done, done);
+  });
+  // `done` values each are transformed: rows of a matrix whose columns are transformed next.
+  for (; done < n; done *= std::min(most_rows, n / done)) {
+    const int64_t rows = std::min(most_rows, n / done);
+    const int64_t grain = std::max<int64_t>(1, values_per_task / (rows * columns_per_task));
+    parallel_for(0, n / (rows * columns_per_task), grain, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t column = i * columns_per_task;
+        walsh_hadamard_columns_cpu(values.data() + column / done * rows * done + column % done, done, rows,
+                                   columns_per_task);
+      }
+    });
+  }
 }
 
 void walsh_hadamard(std::span<double> values) {
-  transform(values);
+  check_size(values.size());
+  walsh_hadamard_stages(values);
 }
 
 void walsh_hadamard_reference(std::span<double> values) {

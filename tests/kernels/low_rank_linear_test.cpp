@@ -153,14 +153,5 @@ TEST(FrozenThings, AreNotDifferentiated) {
   EXPECT_FALSE(add_rms_norm(x, {}, at::rand({8}), 1e-5, at::kFloat).normed.requires_grad());
 }
 
-TEST(Dropout, KeepsItsShareAndFollowsTheSeed) {
-  const at::Tensor x = at::zeros({1000, 100}).fill_(1);
-  const at::Tensor dropped = apply_dropout(x, {0.25, 3});
-  EXPECT_NEAR(dropped.mean().item<double>(), 1, 0.01);
-  EXPECT_NEAR((dropped == 0).to(at::kFloat).mean().item<double>(), 0.25, 0.01);
-  EXPECT_TRUE(at::equal(dropped, apply_dropout(x, {0.25, 3})));
-  EXPECT_FALSE(at::equal(dropped, apply_dropout(x, {0.25, 4})));
-}
-
 }  // namespace
 }  // namespace lowrank

@@ -1,4 +1,5 @@
-// NF4 against bitsandbytes' own vectors, and by its properties.
+// NF4 against bitsandbytes' own vectors, by its properties, and its expansion bit for bit against the
+// reference on every Highway target that this machine has.
 #include "kernels/nf4.h"
 
 #include <cmath>
@@ -9,11 +10,13 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/max.h>
+#include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "formats/safetensors.h"
+#include "kernels/highway_target.h"
 #include "support/places.h"
 
 namespace lowrank {
@@ -62,6 +65,33 @@ TEST(Nf4, PartsAreThoseOfTheWhole) {
   expand_nf4(quantised, dynamic_map(), 3 * 40, rows);
   EXPECT_TRUE(at::equal(rows, whole.narrow(0, 3, 3)));
 }
+
+class Nf4Expansion : public testing::TestWithParam<int64_t> {};
+
+TEST_P(Nf4Expansion, IsTheReferencesBits) {
+  if (!can_run(GetParam())) GTEST_SKIP() << skip_reason(GetParam());
+  const Target target(GetParam());
+  constexpr int64_t count = 3000;
+  const at::Tensor packed = at::randint(256, {count / 2}, at::kByte);
+  for (const int64_t block : {1, 3, 16, 24, 64, 128, 2048, 4096}) {
+    const at::Tensor scales = at::randn({(count + block - 1) / block});
+    for (const int64_t begin : {0, 1, 2, 7, 63, 64, 65, 1000}) {
+      for (const int64_t values : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 129, 1999}) {
+        for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
+          // A guard on each side shows what is written beside the values.
+          at::Tensor ours = at::zeros({values + 2}, type), expected = at::zeros({values + 2}, type);
+          at::Tensor inside = ours.narrow(0, 1, values), wanted = expected.narrow(0, 1, values);
+          expand_nf4(packed, scales, block, begin, inside);
+          expand_nf4_reference(packed, scales, block, begin, wanted);
+          ASSERT_TRUE(at::equal(ours, expected)) << block << " " << begin << " " << values << " " << type;
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryTarget, Nf4Expansion, testing::ValuesIn(compiled_targets()),
+                         [](const auto& test) { return target_name(test.param); });
 
 }  // namespace
 }  // namespace lowrank
