@@ -1,7 +1,11 @@
 #include "kernels/rms_norm.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/rsqrt.h>
@@ -24,12 +28,15 @@ namespace {
 constexpr int64_t rows_per_piece = 16;
 
 struct AddNormBackward : Node {
-  at::Tensor x;  ///< stream after the addition, [T, d]
+  at::Tensor normed;   ///< [T, d]; often the input of an adapted product, which keeps it anyway
+  at::Tensor inverse;  ///< [T], f32
   at::Tensor weight;
-  double epsilon = 0;
   bool branch_bf16 = false;
 
-  void release_variables() override { x.reset(); }
+  void release_variables() override {
+    normed.reset();
+    inverse.reset();
+  }
 
   GradientList apply(GradientList&& gradients) override {
     const at::NoGradGuard no_grad;
@@ -38,23 +45,33 @@ struct AddNormBackward : Node {
       return {d_sum, d_sum.defined() && branch_bf16 ? d_sum.to(at::kBFloat16) : d_sum};
     if (d_sum.defined()) d_sum = d_sum.contiguous();
     const at::Tensor d_normed = gradients[1].contiguous();
-    at::Tensor d_stream = at::empty_like(x);
+    at::Tensor d_stream = at::empty_like(normed, normed.options().dtype(at::kFloat));
     const bool wants_bf16 = branch_bf16 && task_should_compute_output(1);
-    at::Tensor d_branch = wants_bf16 ? at::empty_like(x, x.options().dtype(at::kBFloat16)) : d_stream;
-    const RmsNormBackward op{x.const_data_ptr<float>(),
+    at::Tensor d_branch =
+        wants_bf16 ? at::empty_like(normed, normed.options().dtype(at::kBFloat16)) : d_stream;
+    const at::Tensor reciprocal = weight.reciprocal();
+    const RmsNormBackward op{normed.const_data_ptr(),
+                             inverse.const_data_ptr<float>(),
                              weight.const_data_ptr<float>(),
+                             reciprocal.const_data_ptr<float>(),
                              d_normed.const_data_ptr(),
                              d_sum.defined() ? d_sum.const_data_ptr<float>() : nullptr,
                              d_stream.mutable_data_ptr<float>(),
                              wants_bf16 ? static_cast<uint16_t*>(d_branch.mutable_data_ptr()) : nullptr,
-                             x.size(1),
-                             static_cast<float>(epsilon),
-                             d_normed.scalar_type() == at::kBFloat16};
-    parallel_for(0, x.size(0), rows_per_piece,
+                             normed.size(1),
+                             normed.scalar_type() == at::kBFloat16};
+    parallel_for(0, normed.size(0), rows_per_piece,
                  [&](int64_t begin, int64_t end) { rms_norm_backward_cpu(op, begin, end); });
     return {d_stream, d_branch};
   }
 };
+
+/// The backward pass divides by the weights.
+bool can_divide_by(const at::Tensor& weight) {
+  constexpr float least = 1e-20F;
+  const auto* values = weight.const_data_ptr<float>();
+  return std::all_of(values, values + weight.numel(), [](float value) { return std::abs(value) >= least; });
+}
 
 bool has_kernel(const at::Tensor& tensor, at::ScalarType out) {
   const bool known = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
@@ -67,7 +84,8 @@ AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const a
                      double epsilon, at::ScalarType out) {
   const OpScope scope("add_rms_norm");
   if (!has_kernel(stream, out) || stream.scalar_type() != at::kFloat || needs_gradient(weight) ||
-      (branch.defined() && !has_kernel(branch, out))) {
+      (branch.defined() && !has_kernel(branch, out)) ||
+      (needs_gradient(stream, branch) && !can_divide_by(weight))) {
     return add_rms_norm_reference(stream, branch, weight, epsilon, out);
   }
   NodePointer<AddNormBackward> node;
@@ -79,11 +97,13 @@ AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const a
   // its own.
   AddNorm result{added.defined() ? at::empty_like(from) : from.detach(),
                  at::empty_like(from, from.options().dtype(out))};
+  at::Tensor inverse = at::empty({from.size(0)}, from.options());
   const RmsNormForward op{from.const_data_ptr<float>(),
                           added.defined() ? added.const_data_ptr() : nullptr,
                           weight.const_data_ptr<float>(),
                           added.defined() ? result.stream.mutable_data_ptr<float>() : nullptr,
                           result.normed.mutable_data_ptr(),
+                          inverse.mutable_data_ptr<float>(),
                           from.size(1),
                           static_cast<float>(epsilon),
                           added.defined() && added.scalar_type() == at::kBFloat16,
@@ -91,9 +111,9 @@ AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const a
   parallel_for(0, from.size(0), rows_per_piece,
                [&](int64_t begin, int64_t end) { rms_norm_forward_cpu(op, begin, end); });
   if (!node) return result;
-  node->x = result.stream.detach();
+  node->normed = result.normed.detach();
+  node->inverse = inverse;
   node->weight = weight;
-  node->epsilon = epsilon;
   node->branch_bf16 = op.branch_bf16;
   connect(result.stream, node);
   connect(result.normed, node);

@@ -10,10 +10,10 @@ struct AddNorm {
   at::Tensor normed;  ///< [T, d]
 };
 
-/// stream' = stream + branch; normed = stream' / sqrt(mean(stream'^2) + epsilon) * weight (Zhang and Sennrich
-/// 2019, arXiv 1910.07467), one pass forward and one backward, where the norm is computed again. stream [T,
-/// d] f32 (f64 with f64 weights); branch [T, d] f32, bf16 or undefined (nothing is added); weight [d] of the
-/// stream's type, which may require a gradient; `out`: type of `normed`.
+/// stream' = stream + branch; normed = stream' / sqrt(mean(stream'^2) + epsilon) * weight (Zhang and
+/// Sennrich 2019, arXiv 1910.07467), one pass forward and one backward, which keeps the normed rows rather
+/// than the stream. stream [T, d] f32 (f64 with f64 weights); branch [T, d] f32, bf16 or undefined (nothing
+/// is added); weight [d] of the stream's type, which may require a gradient; `out`: type of `normed`.
 AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const at::Tensor& weight,
                      double epsilon, at::ScalarType out);
 

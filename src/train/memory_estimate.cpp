@@ -14,10 +14,19 @@ constexpr int64_t most_logit_bytes = 32 << 20;
 /// What the libraries' kernels and scratch memory come to, and pages that the allocator keeps; measured.
 constexpr int64_t library_bytes = 105'000'000;
 
+/// Bytes of one value beside what a norm gives: RMS norms keep nothing else, those with a bias the f32
+/// stream.
+int64_t stream_size(const ModelSpec& spec) {
+  const bool biased = std::ranges::any_of(spec.tensors, [](const TensorRef& tensor) {
+    return tensor.role == Role::norm && tensor.name.ends_with(".bias");
+  });
+  return biased ? f32_size : 0;
+}
+
 /// Bytes a row that a layer keeps: outputs that attention and activation need again, inputs of adapted
-/// products, and the stream beside each norm.
+/// products, and what norms give and keep.
 int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets, int layer, int64_t size) {
-  int64_t bytes = 2 * spec.hidden_size * (f32_size + size);
+  int64_t bytes = 2 * spec.hidden_size * (stream_size(spec) + size);
   for (const Module& module : spec.modules) {
     if (module.layer != layer) continue;
     switch (module.role) {

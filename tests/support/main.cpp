@@ -14,7 +14,8 @@ namespace {
 /// Each test draws the same random numbers in every run, whichever others run; others with --gtest_shuffle.
 class SeedEachTest : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override {
-    at::manual_seed(17 + testing::UnitTest::GetInstance()->random_seed());
+    const int shuffled = testing::GTEST_FLAG(shuffle) ? testing::UnitTest::GetInstance()->random_seed() : 0;
+    at::manual_seed(static_cast<uint64_t>(17 + shuffled));
   }
 };
 

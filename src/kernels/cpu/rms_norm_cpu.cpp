@@ -19,7 +19,7 @@ float inverse_root(double sum_of_squares, int64_t columns, float epsilon) {
 
 template <typename Branch, typename Normed>
 void forward_row(const float* stream, const Branch* branch, const float* weight, float* sum, Normed* normed,
-                 int64_t columns, float epsilon) {
+                 float* inverse_of_row, int64_t columns, float epsilon) {
   float squares = 0;
   const hn::ScalableTag<float> full;
   auto lanes = hn::Zero(full);
@@ -38,37 +38,38 @@ void forward_row(const float* stream, const Branch* branch, const float* weight,
   });
   squares += hn::GetLane(hn::SumOfLanes(full, lanes));
   const float inverse = inverse_root(squares, columns, epsilon);
+  *inverse_of_row = inverse;
   for_each_vector(columns, [&](auto d, int64_t i) HWY_ATTR {
     store(hn::Mul(hn::Mul(load(d, x + i), hn::Set(d, inverse)), load(d, weight + i)), d, normed + i);
   });
 }
 
 template <typename Normed>
-void backward_row(const float* x, const float* weight, const Normed* d_normed, const float* d_sum,
-                  float* d_stream, uint16_t* d_branch, int64_t columns, float epsilon) {
-  float squares = 0;
+void backward_row(const RmsNormBackward& op, int64_t row) {
+  const int64_t at = row * op.columns;
+  const auto* normed = static_cast<const Normed*>(op.normed) + at;
+  const auto* d_normed = static_cast<const Normed*>(op.d_normed) + at;
+  const float* d_sum = op.d_sum ? op.d_sum + at : nullptr;
+  float* d_stream = op.d_stream + at;
+  uint16_t* d_branch = op.d_branch ? op.d_branch + at : nullptr;
   float products = 0;
   const hn::ScalableTag<float> full;
-  auto square_lanes = hn::Zero(full);
-  auto product_lanes = hn::Zero(full);
-  for_each_vector(columns, [&](auto d, int64_t i) HWY_ATTR {
-    const auto v = load(d, x + i);
-    const auto g = hn::Mul(load(d, d_normed + i), load(d, weight + i));
+  auto lanes = hn::Zero(full);
+  for_each_vector(op.columns, [&](auto d, int64_t i) HWY_ATTR {
+    const auto n = load(d, normed + i), g = load(d, d_normed + i);
     if constexpr (std::is_same_v<decltype(d), hn::ScalableTag<float>>) {
-      square_lanes = hn::MulAdd(v, v, square_lanes);
-      product_lanes = hn::MulAdd(v, g, product_lanes);
+      lanes = hn::MulAdd(n, g, lanes);
     } else {
-      squares += hn::GetLane(v) * hn::GetLane(v);
-      products += hn::GetLane(v) * hn::GetLane(g);
+      products += hn::GetLane(n) * hn::GetLane(g);
     }
   });
-  squares += hn::GetLane(hn::SumOfLanes(full, square_lanes));
-  products += hn::GetLane(hn::SumOfLanes(full, product_lanes));
-  const float inverse = inverse_root(squares, columns, epsilon);
-  const float pull = products * inverse * inverse * inverse / static_cast<float>(columns);
-  for_each_vector(columns, [&](auto d, int64_t i) HWY_ATTR {
-    const auto g = hn::Mul(load(d, d_normed + i), load(d, weight + i));
-    auto dx = hn::NegMulAdd(load(d, x + i), hn::Set(d, pull), hn::Mul(g, hn::Set(d, inverse)));
+  products += hn::GetLane(hn::SumOfLanes(full, lanes));
+  const float inverse = op.inverse[row];
+  const float pull = products * inverse / static_cast<float>(op.columns);
+  for_each_vector(op.columns, [&](auto d, int64_t i) HWY_ATTR {
+    const auto n = hn::Mul(load(d, normed + i), load(d, op.reciprocal + i));
+    const auto g = hn::Mul(load(d, d_normed + i), load(d, op.weight + i));
+    auto dx = hn::NegMulAdd(n, hn::Set(d, pull), hn::Mul(g, hn::Set(d, inverse)));
     if (d_sum) dx = hn::Add(dx, load(d, d_sum + i));
     store(dx, d, d_stream + i);
     if (d_branch) store(dx, d, d_branch + i);
@@ -81,7 +82,7 @@ void forward_rows(const RmsNormForward& op, int64_t begin, int64_t end) {
     const int64_t at = row * op.columns;
     const auto* branch = static_cast<const Branch*>(op.branch);
     forward_row(op.stream + at, branch ? branch + at : nullptr, op.weight, op.sum ? op.sum + at : nullptr,
-                static_cast<Normed*>(op.normed) + at, op.columns, op.epsilon);
+                static_cast<Normed*>(op.normed) + at, op.inverse + row, op.columns, op.epsilon);
   }
 }
 
@@ -95,18 +96,9 @@ void forward(const RmsNormForward& op, int64_t begin, int64_t end) {
   }
 }
 
-template <typename Normed>
-void backward_rows(const RmsNormBackward& op, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    const int64_t at = row * op.columns;
-    backward_row(op.x + at, op.weight, static_cast<const Normed*>(op.d_normed) + at,
-                 op.d_sum ? op.d_sum + at : nullptr, op.d_stream + at,
-                 op.d_branch ? op.d_branch + at : nullptr, op.columns, op.epsilon);
-  }
-}
-
 void backward(const RmsNormBackward& op, int64_t begin, int64_t end) {
-  op.normed_bf16 ? backward_rows<uint16_t>(op, begin, end) : backward_rows<float>(op, begin, end);
+  for (int64_t row = begin; row < end; ++row)
+    op.normed_bf16 ? backward_row<uint16_t>(op, row) : backward_row<float>(op, row);
 }
 
 }  // namespace HWY_NAMESPACE

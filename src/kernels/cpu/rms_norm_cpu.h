@@ -10,25 +10,27 @@ struct RmsNormForward {
   const float* stream;
   const void* branch;
   const float* weight;
-  float* sum;    ///< [T, d]; not written without a branch
-  void* normed;  ///< [T, d]
+  float* sum;      ///< [T, d]; not written without a branch
+  void* normed;    ///< [T, d]
+  float* inverse;  ///< [T], 1 / sqrt(mean(sum^2) + epsilon) of each row
   int64_t columns;
   float epsilon;
   bool branch_bf16, normed_bf16;
 };
 void rms_norm_forward_cpu(const RmsNormForward& op, int64_t begin, int64_t end);
 
-/// Rows of the backward pass: dx = d_sum + inv (g - n mean(g n)) with n = x inv, g = d_normed weight,
-/// inv = 1 / sqrt(mean(x^2) + epsilon). `d_sum` may be null.
+/// Rows of the backward pass: dx = d_sum + inverse (d_normed weight - n mean(d_normed normed)) with n =
+/// normed / weight. `d_sum` may be null.
 struct RmsNormBackward {
-  const float* x;  ///< stream after the addition
-  const float* weight;
+  const void* normed;       ///< the forward pass's result
+  const float* inverse;     ///< and its other one
+  const float* weight;      ///< without zeros
+  const float* reciprocal;  ///< 1 / weight
   const void* d_normed;
   const float* d_sum;
   float* d_stream;
   uint16_t* d_branch;  ///< bf16 copy of d_stream, or null
   int64_t columns;
-  float epsilon;
   bool normed_bf16;
 };
 void rms_norm_backward_cpu(const RmsNormBackward& op, int64_t begin, int64_t end);
