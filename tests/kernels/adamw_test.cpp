@@ -5,7 +5,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <optional>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -22,16 +21,7 @@
 namespace lowrank {
 namespace {
 
-class AdamW : public testing::TestWithParam<int64_t> {
- protected:
-  void SetUp() override {
-    if (!can_run(GetParam())) GTEST_SKIP() << skip_reason(GetParam());
-    chosen_.emplace(GetParam());
-  }
-
- private:
-  std::optional<Target> chosen_;
-};
+class AdamW : public OnTarget<int64_t> {};
 
 struct Moments {
   at::Tensor p, m, v;

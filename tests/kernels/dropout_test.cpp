@@ -2,7 +2,6 @@
 // this machine has.
 #include "kernels/dropout.h"
 
-#include <optional>
 #include <tuple>
 
 #include <ATen/ops/equal.h>
@@ -17,18 +16,9 @@ namespace lowrank {
 namespace {
 
 /// target, type
-class Dropouts : public testing::TestWithParam<std::tuple<int64_t, at::ScalarType>> {
+class Dropouts : public OnTarget<std::tuple<int64_t, at::ScalarType>> {
  protected:
-  void SetUp() override {
-    const int64_t target = std::get<0>(GetParam());
-    if (!can_run(target)) GTEST_SKIP() << skip_reason(target);
-    chosen_.emplace(target);
-  }
-
   at::ScalarType type() const { return std::get<1>(GetParam()); }
-
- private:
-  std::optional<Target> chosen_;
 };
 
 TEST_P(Dropouts, AreTheReferencesBits) {

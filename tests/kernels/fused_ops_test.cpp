@@ -1,7 +1,6 @@
 // Each fused kernel against its plain reference on every Highway target that this machine has: result and
 // gradient, f32 and bf16, sizes below, at and beside whole vectors, one row and no rows at all. The reference
 // is computed in f64 from the same, rounded, operands.
-#include <optional>
 #include <string>
 #include <tuple>
 
@@ -31,14 +30,8 @@ constexpr int64_t few_rows[] = {0, 1, 5, 50};
 constexpr double one_value_epsilon = 1;
 
 /// target, type
-class Fused : public testing::TestWithParam<std::tuple<int64_t, at::ScalarType>> {
+class Fused : public OnTarget<std::tuple<int64_t, at::ScalarType>> {
  protected:
-  void SetUp() override {
-    const int64_t target = std::get<0>(GetParam());
-    if (!can_run(target)) GTEST_SKIP() << skip_reason(target);
-    chosen_.emplace(target);
-  }
-
   at::ScalarType type() const { return std::get<1>(GetParam()); }
 
   /// One rounding to the type, and what f32 sums lose.
@@ -70,9 +63,6 @@ class Fused : public testing::TestWithParam<std::tuple<int64_t, at::ScalarType>>
     expected.backward(seed.to(at::kDouble));
     EXPECT_LT(relative(a.grad(), b.grad(), 0.5), tolerance());
   }
-
- private:
-  std::optional<Target> chosen_;
 };
 
 TEST_P(Fused, Glu) {

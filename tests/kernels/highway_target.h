@@ -1,8 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace lowrank {
 
@@ -26,6 +31,25 @@ class Target {
   ~Target();
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
+};
+
+/// A test of the target that its parameter is, or begins with; skipped with the reason where that cannot run.
+template <class Parameter>
+class OnTarget : public testing::TestWithParam<Parameter> {
+ protected:
+  void SetUp() override {
+    int64_t target = 0;
+    if constexpr (std::is_same_v<Parameter, int64_t>) {
+      target = this->GetParam();
+    } else {
+      target = std::get<0>(this->GetParam());
+    }
+    if (!can_run(target)) GTEST_SKIP() << skip_reason(target);
+    chosen_.emplace(target);
+  }
+
+ private:
+  std::optional<Target> chosen_;
 };
 
 }  // namespace lowrank

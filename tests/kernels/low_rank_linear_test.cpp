@@ -3,7 +3,6 @@
 #include "kernels/low_rank_linear.h"
 
 #include <cmath>
-#include <optional>
 #include <tuple>
 
 #include <ATen/TensorOperators.h>
@@ -32,17 +31,7 @@ struct ProductShape {
 };
 
 /// target, shape
-class LowRankProduct : public testing::TestWithParam<std::tuple<int64_t, ProductShape>> {
- protected:
-  void SetUp() override {
-    const int64_t target = std::get<0>(GetParam());
-    if (!can_run(target)) GTEST_SKIP() << skip_reason(target);
-    chosen_.emplace(target);
-  }
-
- private:
-  std::optional<Target> chosen_;
-};
+class LowRankProduct : public OnTarget<std::tuple<int64_t, ProductShape>> {};
 
 TEST_P(LowRankProduct, EqualsPlainOperations) {
   const auto [type, rows, columns, tolerance] = std::get<1>(GetParam());

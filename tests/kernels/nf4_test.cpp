@@ -66,11 +66,9 @@ TEST(Nf4, PartsAreThoseOfTheWhole) {
   EXPECT_TRUE(at::equal(rows, whole.narrow(0, 3, 3)));
 }
 
-class Nf4Expansion : public testing::TestWithParam<int64_t> {};
+class Nf4Expansion : public OnTarget<int64_t> {};
 
 TEST_P(Nf4Expansion, IsTheReferencesBits) {
-  if (!can_run(GetParam())) GTEST_SKIP() << skip_reason(GetParam());
-  const Target target(GetParam());
   constexpr int64_t count = 3000;
   const at::Tensor packed = at::randint(256, {count / 2}, at::kByte);
   for (const int64_t block : {1, 3, 16, 24, 64, 128, 2048, 4096}) {

@@ -37,11 +37,9 @@ TEST(WalshHadamard, EqualsTheMatrix) {
   }
 }
 
-class WalshHadamardOn : public testing::TestWithParam<int64_t> {};
+class WalshHadamardOn : public OnTarget<int64_t> {};
 
 TEST_P(WalshHadamardOn, IsOneStageAfterTheOther) {
-  if (!can_run(GetParam())) GTEST_SKIP() << skip_reason(GetParam());
-  const Target target(GetParam());
   const int usual = thread_count();
   for (size_t n = 1; n <= 1 << 19; n *= 2) {
     const std::vector<double> x = draws(n);
