@@ -1,5 +1,8 @@
 #include "model/blocks.h"
 
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
+
 #include "base/error.h"
 #include "kernels/recomputed.h"
 
@@ -26,6 +29,15 @@ std::shared_ptr<const AttentionPlan> with_prefix(const AttentionPlan& plan, cons
   return wider;
 }
 
+/// The hidden state's rows that hold the batch's rows `read`; empty where those are all.
+std::vector<int64_t> rows_read(const Context& context, const Geometry& geometry) {
+  std::vector<int64_t> rows = context.read;
+  if (!geometry.batch_rows.empty()) {
+    for (int64_t& row : rows) row = geometry.batch_rows[row];
+  }
+  return std::ssize(rows) == geometry.rows() ? std::vector<int64_t>{} : rows;
+}
+
 }  // namespace
 
 at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const at::Tensor& qkv,
@@ -40,16 +52,21 @@ at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const a
   return attention(qkv, extra, plan, shape);
 }
 
-Packed run_layer(const Context& context, const Packed& hidden,
+at::Tensor leaving_rows(const at::Tensor& rows, const Geometry& geometry) {
+  return geometry.leaving.empty() ? rows : rows.index_select(0, at::tensor(geometry.leaving, at::kLong));
+}
+
+Packed run_layer(const Context& context, const Packed& hidden, bool last,
                  const std::function<Packed(const Packed&)>& layer) {
-  if (!context.recompute) return layer(hidden);
+  Geometry geometry = hidden.geometry;
+  if (last) geometry.leaving = rows_read(context, geometry);
+  const auto run = [layer, geometry](const at::Tensor& in, const at::Tensor& added) {
+    const Packed out = layer({in, added, geometry});
+    return TensorPair(out.stream, out.branch);
+  };
   const auto [stream, branch] =
-      recomputed(hidden.stream, hidden.branch,
-                 [layer, geometry = hidden.geometry](const at::Tensor& in, const at::Tensor& added) {
-                   const Packed out = layer({in, added, geometry});
-                   return TensorPair(out.stream, out.branch);
-                 });
-  return {stream, branch, hidden.geometry};
+      context.recompute ? recomputed(hidden.stream, hidden.branch, run) : run(hidden.stream, hidden.branch);
+  return {stream, branch, geometry_behind(geometry)};
 }
 
 }  // namespace lowrank

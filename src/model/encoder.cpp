@@ -64,7 +64,8 @@ class Encoder final : public Model {
     hidden.stream =
         normed(hidden.stream + placed(context, hooks, hidden.geometry), {}, norm_, context, hooks);
     for (int64_t i = 0; i < config_.layers; ++i) {
-      Packed next = run_layer(context, hidden, [this, context, &hooks, i](const Packed& in) {
+      const bool last = i + 1 == config_.layers;
+      Packed next = run_layer(context, hidden, last, [this, context, &hooks, i](const Packed& in) {
         return layer(context, hooks, i, in);
       });
       hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
@@ -123,11 +124,11 @@ class Encoder final : public Model {
     const AttentionShape shape{
         config_.heads, config_.heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false, 0};
     const at::Tensor qkv = apply(l.qkv, context, hooks, hidden.stream.to(compute_));
-    at::Tensor branch =
-        apply(l.out, context, hooks, attend(context, hooks, number, qkv, hidden.geometry, shape, nullptr));
-    branch =
-        hooks.branch_end(context, {number, Role::attention_out, &l.attention_norm}, hidden.stream, branch);
-    const at::Tensor middle = normed(hidden.stream, branch, l.attention_norm, context, hooks);
+    const at::Tensor attended = attend(context, hooks, number, qkv, hidden.geometry, shape, nullptr);
+    const at::Tensor stream = leaving_rows(hidden.stream, hidden.geometry);
+    at::Tensor branch = apply(l.out, context, hooks, leaving_rows(attended, hidden.geometry));
+    branch = hooks.branch_end(context, {number, Role::attention_out, &l.attention_norm}, stream, branch);
+    const at::Tensor middle = normed(stream, branch, l.attention_norm, context, hooks);
     branch = apply(l.down, context, hooks, activated(apply(l.up, context, hooks, middle.to(compute_))));
     branch = hooks.branch_end(context, {number, Role::down, &l.mlp_norm}, middle, branch);
     return {normed(middle, branch, l.mlp_norm, context, hooks), {}, hidden.geometry};

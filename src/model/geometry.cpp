@@ -1,6 +1,9 @@
 #include "model/geometry.h"
 
+#include <algorithm>
+
 #include <ATen/ops/add.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 
 #include "base/error.h"
@@ -10,19 +13,18 @@ namespace {
 
 std::shared_ptr<const AttentionPlan> plan_of(const std::vector<int64_t>& offsets,
                                              const std::vector<int64_t>& first_positions,
-                                             const std::vector<int64_t>& prompt_of) {
+                                             const std::vector<int64_t>& parents) {
   auto plan = std::make_shared<AttentionPlan>();
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     const int64_t begin = offsets[s];
     const int64_t count = offsets[s + 1] - begin;
-    const int64_t prompt = prompt_of.empty() ? no_prompt : prompt_of[s];
-    const int64_t key_runs = prompt == no_prompt ? 1 : 2;
-    plan->queries.push_back(
-        {begin, count, first_positions[s], static_cast<int64_t>(plan->keys.size()), key_runs});
-    if (prompt != no_prompt)
-      plan->keys.push_back(
-          {0, offsets[prompt], offsets[prompt + 1] - offsets[prompt], first_positions[prompt]});
-    plan->keys.push_back({0, begin, count, first_positions[s]});
+    const auto first_key_run = static_cast<int64_t>(plan->keys.size());
+    for (int64_t seen = static_cast<int64_t>(s); seen != no_parent;
+         seen = parents.empty() ? no_parent : parents[seen])
+      plan->keys.push_back({0, offsets[seen], offsets[seen + 1] - offsets[seen], first_positions[seen]});
+    std::reverse(plan->keys.begin() + first_key_run, plan->keys.end());
+    plan->queries.push_back({begin, count, first_positions[s], first_key_run,
+                             static_cast<int64_t>(plan->keys.size()) - first_key_run});
   }
   return plan;
 }
@@ -50,7 +52,7 @@ Geometry geometry_of(const Batch& batch) {
     }
   }
   geometry.positions = at::tensor(batch.positions, at::kLong);
-  geometry.plan = plan_of(geometry.offsets, geometry.first_positions, batch.prompt_of);
+  geometry.plan = plan_of(geometry.offsets, geometry.first_positions, batch.parents);
   return geometry;
 }
 
@@ -79,6 +81,22 @@ Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
   wider.positions = positions_of(wider.offsets, wider.first_positions);
   wider.plan = plan_of(wider.offsets, wider.first_positions, {});
   return wider;
+}
+
+Geometry geometry_behind(const Geometry& geometry) {
+  if (geometry.leaving.empty()) return geometry;
+  Geometry behind;
+  std::vector<int64_t> place(geometry.rows(), -1);
+  for (size_t i = 0; i < geometry.leaving.size(); ++i) place[geometry.leaving[i]] = static_cast<int64_t>(i);
+  behind.positions = geometry.positions.index_select(0, at::tensor(geometry.leaving, at::kLong));
+  for (const int64_t offset : geometry.offsets)
+    behind.offsets.push_back(std::ranges::lower_bound(geometry.leaving, offset) - geometry.leaving.begin());
+  behind.first_positions = geometry.first_positions;
+  behind.batch_rows = geometry.batch_rows.empty() ? place : geometry.batch_rows;
+  if (!geometry.batch_rows.empty()) {
+    for (int64_t& row : behind.batch_rows) row = place[row];
+  }
+  return behind;
 }
 
 at::Tensor Packed::sum() const {

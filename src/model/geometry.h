@@ -18,18 +18,25 @@ struct Geometry {
   std::vector<int64_t> offsets;          ///< [S+1]
   std::vector<int64_t> first_positions;  ///< [S] position of each sequence's first row
   std::shared_ptr<const AttentionPlan> plan;
-  std::vector<int64_t> batch_rows;  ///< row that holds each row of the batch; empty: row i holds row i
+  std::vector<int64_t> batch_rows;  ///< row that holds each row of the batch, -1: none does; empty: row i
+                                    ///< holds row i
+  std::vector<int64_t> leaving;  ///< rows that leave the layer, ascending; empty: all of them
 
   int64_t rows() const { return offsets.back(); }
 };
 
-/// The geometry of a batch as it is; a sequence that follows a shared prompt sees that before itself. Each
+/// The geometry of a batch as it is; a sequence that continues others sees those before itself. Each
 /// sequence's positions must be consecutive.
 Geometry geometry_of(const Batch& batch);
 
 /// `geometry` with `count` rows put in front of each sequence at the positions before its first one.
-/// Errors: invalid where a sequence starts at a position below `count`. Not for batches with shared prompts.
+/// Errors: invalid where a sequence starts at a position below `count`. Not for batches whose sequences
+/// continue others.
 Geometry with_rows_in_front(const Geometry& geometry, int64_t count);
+
+/// Of a geometry whose layer only `leaving` rows leave, the one behind the layer: those rows, and sequences
+/// that no further layer can take (no plan). Otherwise `geometry` itself.
+Geometry geometry_behind(const Geometry& geometry);
 
 /// A hidden state between layers: the residual stream [T, d] (f32) and the branch output [T, d] that is still
 /// to be added to it (the next norm adds it in the same pass). An undefined branch means that there is

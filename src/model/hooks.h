@@ -24,6 +24,8 @@ struct Context {
   bool training = false;      ///< dropout acts
   uint64_t dropout_seed = 0;  ///< of this micro-batch, derived from (seed, step, micro-batch)
   bool recompute = false;     ///< layers keep only their inputs and are computed again for the gradient
+  std::vector<int64_t> read =
+      {};  ///< rows of the batch whose last hidden state is wanted, ascending; empty: all
 };
 
 /// The place in a layer where a branch (attention or MLP) ends.

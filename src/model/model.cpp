@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <algorithm>
+
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
@@ -31,16 +33,32 @@ at::Tensor hidden_rows(const Packed& hidden, std::span<const int64_t> rows) {
   return at::tensor(moved, at::kLong);
 }
 
-/// The hidden state of each sequence's first row, [S, d].
-at::Tensor first_states(const Packed& hidden, const Batch& batch) {
-  const std::span<const int64_t> first(batch.offsets.data(), batch.offsets.size() - 1);
-  return hidden.stream.index_select(0, hidden_rows(hidden, first));
+/// The first row of each sequence.
+std::vector<int64_t> first_rows(const Batch& batch) {
+  return {batch.offsets.begin(), batch.offsets.end() - 1};
 }
 
-/// The same of each sequence's last row.
-at::Tensor last_states(const Packed& hidden, const Batch& batch) {
+/// The last one.
+std::vector<int64_t> last_rows(const Batch& batch) {
   std::vector<int64_t> rows;
   for (int64_t s = 0; s < batch.sequences(); ++s) rows.push_back(batch.offsets[s + 1] - 1);
+  return rows;
+}
+
+/// The hidden state of these rows of the batch only, for a caller that reads no other.
+Packed hidden_state(const Model& model, Context context, const Hooks& hooks, std::vector<int64_t> rows,
+                    KvCache* cache) {
+  std::ranges::sort(rows);
+  const auto repeated = std::ranges::unique(rows);
+  rows.erase(repeated.begin(), repeated.end());
+  context.read = std::move(rows);
+  return model.forward(context, hooks, cache);
+}
+
+/// The last hidden states of these rows of the batch, [rows.size(), d].
+at::Tensor states(const Model& model, const Context& context, const Hooks& hooks,
+                  const std::vector<int64_t>& rows, KvCache* cache) {
+  const Packed hidden = hidden_state(model, context, hooks, rows, cache);
   return hidden.stream.index_select(0, hidden_rows(hidden, rows));
 }
 
@@ -57,7 +75,7 @@ at::Tensor Model::label_scores(const Context&, const Hooks&, const at::Tensor&) 
 TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks) {
   const Targets& targets = context.batch->targets;
   if (model.spec().labels) return label_loss(model.spec(), sequence_scores(model, context, hooks), targets);
-  const Packed hidden = model.forward(context, hooks, nullptr);
+  const Packed hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
                      head_patches(model, context, hooks));
@@ -72,30 +90,31 @@ TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Tar
 
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,
                         std::span<const int64_t> rows, KvCache* cache) {
-  const Packed hidden = model.forward(context, hooks, cache);
-  const at::Tensor chosen = hidden.stream.index_select(0, hidden_rows(hidden, rows));
+  const at::Tensor chosen = states(model, context, hooks, {rows.begin(), rows.end()}, cache);
   return head_logits(chosen, weight_of(model.head(), context, hooks), head_patches(model, context, hooks));
 }
 
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks) {
-  const Packed hidden = model.forward(context, hooks, nullptr);
-  return model.label_scores(context, hooks, first_states(hidden, *context.batch));
+  return model.label_scores(context, hooks,
+                            states(model, context, hooks, first_rows(*context.batch), nullptr));
 }
 
 at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,
                                Pooling pooling) {
   const Batch& batch = *context.batch;
+  const auto wide = [](const at::Tensor& rows) {
+    return rows.scalar_type() == at::kDouble ? rows : rows.to(at::kFloat);
+  };
+  if (pooling == Pooling::first) return wide(states(model, context, hooks, first_rows(batch), nullptr));
+  if (pooling == Pooling::last) return wide(states(model, context, hooks, last_rows(batch), nullptr));
   const Packed hidden = model.forward(context, hooks, nullptr);
-  const at::ScalarType type = hidden.stream.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  if (pooling == Pooling::first) return first_states(hidden, batch).to(type);
-  if (pooling == Pooling::last) return last_states(hidden, batch).to(type);
   std::vector<at::Tensor> means;
   for (int64_t s = 0; s < batch.sequences(); ++s) {
     std::vector<int64_t> rows;
     for (int64_t row = batch.offsets[s]; row < batch.offsets[s + 1]; ++row) {
       if (batch.tokens[row] != virtual_token) rows.push_back(row);
     }
-    means.push_back(hidden.stream.index_select(0, hidden_rows(hidden, rows)).to(type).mean(0));
+    means.push_back(wide(hidden.stream.index_select(0, hidden_rows(hidden, rows))).mean(0));
   }
   return at::stack(means);
 }

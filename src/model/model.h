@@ -39,8 +39,8 @@ struct Model {
   virtual const Head& head() const;
 
   /// The batch's last hidden state after the final norm, [T', d] in the compute type (of an encoder in the
-  /// stream's type). The batch has been
-  /// through `hooks.layout`. With a cache, the new rows' keys and values are appended to it.
+  /// stream's type); with `Context::read` of those rows alone. The batch has been through `hooks.layout`.
+  /// With a cache, the new rows' keys and values are appended to it.
   virtual Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
 
   /// What the label head says of the first row of each sequence in the last hidden state: [S, d] -> [S,

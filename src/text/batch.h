@@ -21,12 +21,13 @@ struct Batch {
   std::vector<int64_t> positions;  ///< [T] position of each token in its own sequence
   std::vector<int64_t> offsets;    ///< [S+1] first row of each sequence, then T
   Targets targets;
-  std::vector<int64_t> examples;        ///< [S] index of each sequence in its data set
-  std::vector<int64_t> prompt_rows;     ///< [S] rows before the completion; empty: all rows are prompt
-  std::vector<int64_t> first_labels;    ///< [S] the first token where it is a target, which only rows put in
-                                        ///< front of it can predict, else `no_target`; empty: it is none
-  std::vector<int64_t> prompt_of = {};  ///< [S] the sequence whose rows come before each one's own, a prompt
-                                        ///< that several share, or `no_prompt`; empty: none does
+  std::vector<int64_t> examples;      ///< [S] index of each sequence in its data set
+  std::vector<int64_t> prompt_rows;   ///< [S] rows before the completion; empty: all rows are prompt
+  std::vector<int64_t> first_labels;  ///< [S] the first token where it is a target, which only rows put in
+                                      ///< front of it can predict, else `no_target`; empty: it is none
+  std::vector<int64_t> parents = {};  ///< [S] the sequence that each one continues, an earlier one, whose
+                                      ///< rows (and those that it continues) come before its own, or
+                                      ///< `no_parent`; empty: none does
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }
@@ -36,7 +37,7 @@ struct Batch {
 inline constexpr int64_t no_target = -100;
 
 /// Of a sequence that stands alone.
-inline constexpr int64_t no_prompt = -1;
+inline constexpr int64_t no_parent = -1;
 
 /// The id of a row that has no token of the vocabulary (a prompt-tuning row, say).
 inline constexpr int64_t virtual_token = -1;

@@ -28,79 +28,95 @@ std::span<const int64_t> prompt_of(const Example& example) {
   return std::span(example.tokens).first(prompt_length(example));
 }
 
-/// A batch that grows by sequences.
-struct GrowingBatch {
+/// Lays examples down as a prefix tree: a sequence for each stretch of tokens that some of them have alike.
+class PrefixTree {
+ public:
+  explicit PrefixTree(std::span<const Example> examples) : examples_(examples) { batch.offsets.push_back(0); }
+
+  /// Rows `begin` and up of examples whose rows before that lie in the sequence `parent` and those that it
+  /// continues.
+  void add(std::span<const int64_t> members, int64_t begin, int64_t parent) {
+    const int64_t end = common_length(members, begin);
+    if (end > begin) {
+      add_sequence(members, begin, end, parent);
+      parent = batch.sequences() - 1;
+    }
+    for (const std::vector<int64_t>& branch : branches(members, end)) add(branch, end, parent);
+  }
+
+  void add_alone(int64_t member) {
+    add_sequence(std::span(&member, 1), 0, needed_length(examples_[member]), no_parent);
+  }
+
   Batch batch;
 
-  /// Tokens [begin, end) of an example as a sequence that follows the sequence `prompt` (or none).
-  void add_sequence(const Example& example, int64_t index, int64_t begin, int64_t end, int64_t prompt) {
+ private:
+  int64_t common_length(std::span<const int64_t> members, int64_t length) const {
+    const std::vector<int64_t>& first = examples_[members.front()].tokens;
+    for (;; ++length) {
+      for (const int64_t member : members) {
+        const Example& example = examples_[member];
+        if (length >= needed_length(example) || example.tokens[length] != first[length]) return length;
+      }
+    }
+  }
+
+  /// Those that go on behind row `begin`, by their token there, in the order of their first.
+  std::vector<std::vector<int64_t>> branches(std::span<const int64_t> members, int64_t begin) const {
+    std::vector<std::vector<int64_t>> found;
+    for (const int64_t member : members) {
+      const Example& example = examples_[member];
+      if (needed_length(example) <= begin) continue;
+      const auto same = std::ranges::find_if(found, [&](const std::vector<int64_t>& branch) {
+        return examples_[branch.front()].tokens[begin] == example.tokens[begin];
+      });
+      if (same == found.end()) {
+        found.push_back({member});
+      } else {
+        same->push_back(member);
+      }
+    }
+    return found;
+  }
+
+  /// Tokens [begin, end), which the members have alike, as a sequence, and the targets that its rows predict.
+  void add_sequence(std::span<const int64_t> members, int64_t begin, int64_t end, int64_t parent) {
+    const int64_t first_row = batch.rows();
+    const Example& first = examples_[members.front()];
     for (int64_t i = begin; i < end; ++i) {
-      batch.tokens.push_back(example.tokens[i]);
+      batch.tokens.push_back(first.tokens[i]);
       batch.positions.push_back(i);
     }
     batch.offsets.push_back(batch.rows());
-    batch.examples.push_back(index);
-    batch.prompt_rows.push_back(std::clamp<int64_t>(prompt_length(example) - begin, 0, end - begin));
-    batch.first_labels.push_back(begin == 0 ? example.labels.front() : no_target);
-    batch.prompt_of.push_back(prompt);
-  }
-
-  /// Targets of the tokens after the example's first; token i lies in row rows + i, the last one of a prompt
-  /// that is shared in `prompt_row`.
-  void add_targets(const Example& example, int64_t rows, int64_t prompt, int64_t prompt_row) {
-    for (int64_t i = 1; i < std::ssize(example.labels); ++i) {
-      if (example.labels[i] == no_target) continue;
-      batch.targets.rows.push_back(i == prompt ? prompt_row : rows + i - 1);
-      batch.targets.tokens.push_back(example.labels[i]);
-      batch.targets.weights.push_back(1);
+    batch.examples.push_back(members.front());
+    batch.prompt_rows.push_back(std::clamp<int64_t>(prompt_length(first) - begin, 0, end - begin));
+    batch.first_labels.push_back(begin == 0 ? first.labels.front() : no_target);
+    batch.parents.push_back(parent);
+    for (const int64_t member : members) {
+      const Example& example = examples_[member];
+      for (int64_t i = begin; i < end; ++i) {
+        if (example.labels[i + 1] == no_target) continue;
+        batch.targets.rows.push_back(first_row + i - begin);
+        batch.targets.tokens.push_back(example.labels[i + 1]);
+        batch.targets.weights.push_back(1);
+      }
     }
   }
 
-  void add_alone(const Example& example, int64_t index) {
-    const int64_t first = batch.rows();
-    add_sequence(example, index, 0, needed_length(example), no_prompt);
-    add_targets(example, first, -1, -1);
-  }
-
-  void add_group(std::span<const Example> examples, std::span<const int64_t> indices) {
-    const int64_t prompt = prompt_length(examples[indices.front()]);
-    add_sequence(examples[indices.front()], indices.front(), 0, prompt, no_prompt);
-    const int64_t sequence = batch.sequences() - 1;
-    const int64_t last = batch.rows() - 1;
-    for (const int64_t index : indices) {
-      const Example& example = examples[index];
-      const int64_t first = batch.rows();
-      // A completion of one token is predicted by the prompt alone.
-      if (needed_length(example) > prompt)
-        add_sequence(example, index, prompt, needed_length(example), sequence);
-      add_targets(example, first - prompt, prompt, last);
-    }
-  }
+  std::span<const Example> examples_;
 };
 
 }  // namespace
 
 Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
                           bool share_prompts) {
-  GrowingBatch laid;
-  laid.batch.offsets.push_back(0);
-  std::vector<bool> done(indices.size());
-  for (size_t i = 0; i < indices.size(); ++i) {
-    if (done[i]) continue;
-    const Example& example = examples[indices[i]];
-    std::vector<int64_t> group;
-    for (size_t j = i; share_prompts && prompt_length(example) > 0 && j < indices.size(); ++j) {
-      if (done[j] || !std::ranges::equal(prompt_of(example), prompt_of(examples[indices[j]]))) continue;
-      group.push_back(indices[j]);
-      done[j] = true;
-    }
-    if (group.size() > 1) {
-      laid.add_group(examples, group);
-    } else {
-      laid.add_alone(example, indices[i]);
-    }
+  PrefixTree tree(examples);
+  if (share_prompts) {
+    tree.add(indices, 0, no_parent);
+  } else {
+    for (const int64_t index : indices) tree.add_alone(index);
   }
-  return std::move(laid.batch);
+  return std::move(tree.batch);
 }
 
 std::vector<int64_t> prompt_groups(std::span<const Example> examples) {

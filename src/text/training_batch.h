@@ -9,10 +9,11 @@
 namespace lowrank {
 
 /// The examples laid end to end for a causal language model whose loss alone is wanted: rows after the last
-/// one that predicts a target are left out, since no other row sees them. With `share_prompts`, what comes
-/// before the first target is laid down once for all examples that have the same, as a sequence of its own
-/// that their sequences follow (`Batch::prompt_of`); targets then stand in no order. Equal in loss and
-/// gradient to `make_batch`, as long as a row's result depends on the rows before it alone.
+/// one that predicts a target are left out, since no other row sees them. With `share_prompts`, tokens that
+/// some of the examples begin with alike (a prompt, an instruction, a few words) are laid down once, as a
+/// sequence of its own that theirs continue (`Batch::parents`): the batch is the examples' prefix tree, and
+/// targets then stand in no order. Equal in loss and gradient to `make_batch`, as long as a row's result
+/// depends on the rows before it alone.
 Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
                           bool share_prompts);
 

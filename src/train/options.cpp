@@ -21,7 +21,7 @@ std::vector<Field> TrainOptions::fields() {
       limited(field("seed", seed, "of initialisation, order and dropout"), 0, most),
       field("shuffle", shuffle, "new order of rows in every epoch (--no-shuffle: the file's)"),
       field("share_prompts", share_prompts,
-            "compute a prompt that rows of a micro-batch have in common once; equal in loss and gradient"),
+            "compute once what rows of a micro-batch begin with alike; equal in loss and gradient"),
       field("group_prompts", group_prompts, "put rows with the same prompt next to each other"),
       field("gradient_checkpointing", gradient_checkpointing,
             "keep only each layer's input and compute the layer again for the gradient: less memory, about a "

@@ -24,7 +24,7 @@ struct TrainOptions {
   bool shuffle = true;
   int64_t eval_every = 0;               ///< steps; 0: at the end of each epoch
   int64_t save_every = 0;               ///< steps; 0: only the result
-  bool share_prompts = true;            ///< rows of a micro-batch with the same prompt compute it once
+  bool share_prompts = true;            ///< what rows of a micro-batch begin with alike is computed once
   bool group_prompts = false;           ///< rows with the same prompt come one after the other
   bool gradient_checkpointing = false;  ///< layers are computed again for the gradient instead of kept
   bool profile = false;                 ///< time each operation of the steps after the first

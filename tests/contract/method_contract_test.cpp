@@ -160,6 +160,25 @@ TEST_P(MethodContract, LayersComputedAgainGiveTheSameGradient) {
   EXPECT_LT(difference(slope, gradient), 1e-12);
 }
 
+TEST_P(MethodContract, RowsReadAloneAreThoseOfAll) {
+  const Adapter adapter = stirred(at::kDouble);
+  adapter.method->begin_step({});
+  const auto adapted = model(adapter, at::kDouble);
+  const at::NoGradGuard no_grad;
+  Batch laid_out = batch;
+  adapter.method->layout(laid_out);
+  Context context{&laid_out};
+  const Packed all = adapted->forward(context, *adapter.method, nullptr);
+  for (int64_t row = 1; row < laid_out.rows(); row += 3) context.read.push_back(row);
+  const Packed alone = adapted->forward(context, *adapter.method, nullptr);
+  ASSERT_EQ(alone.stream.size(0), std::ssize(context.read));
+  ASSERT_EQ(alone.geometry.rows(), std::ssize(context.read));
+  for (const int64_t row : context.read) {
+    const int64_t from = all.geometry.batch_rows.empty() ? row : all.geometry.batch_rows[row];
+    EXPECT_LT(difference(alone.stream[alone.geometry.batch_rows[row]], all.stream[from]), 1e-12) << row;
+  }
+}
+
 TEST_P(MethodContract, SharedPromptsGiveTheSameGradient) {
   Adapter adapter = stirred(at::kDouble);
   if (checkpoint->spec().labels) GTEST_SKIP() << "an encoder's rows see what follows them";

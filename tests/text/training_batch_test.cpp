@@ -23,20 +23,36 @@ TEST(TrainingBatch, LeavesOutWhatNoTargetNeeds) {
   EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{3}));
 }
 
-TEST(TrainingBatch, SharedPromptIsLaidDownOnce) {
+TEST(TrainingBatch, WhatExamplesBeginWithAlikeIsLaidDownOnce) {
   const Batch batch = make_training_batch(rows(), std::vector<int64_t>{0, 1, 2, 3}, true);
   EXPECT_EQ(batch.tokens, (std::vector<int64_t>{1, 2, 3, 7, 6}));
   EXPECT_EQ(batch.positions, (std::vector<int64_t>{0, 1, 2, 0, 0}));
   EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 2, 3, 4, 5}));
-  EXPECT_EQ(batch.prompt_of, (std::vector<int64_t>{no_prompt, 0, no_prompt, no_prompt}));
-  EXPECT_EQ(batch.targets.rows, (std::vector<int64_t>{1, 2, 1, 3, 4}));
-  EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{3, 4, 5, 8, 6}));
+  EXPECT_EQ(batch.parents, (std::vector<int64_t>{no_parent, 0, no_parent, no_parent}));
+  EXPECT_EQ(batch.targets.rows, (std::vector<int64_t>{1, 1, 2, 3, 4}));
+  EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{3, 5, 4, 8, 6}));
 }
 
-TEST(TrainingBatch, RowsWithoutPromptShareNothing) {
+TEST(TrainingBatch, StretchesThatFewerShareContinueThoseThatMoreShare) {
+  const std::vector<Example> examples = {{{1, 2, 3, 4}, {none, none, none, 4}, 1},
+                                         {{1, 5, 6}, {none, none, 6}, 2},
+                                         {{1, 2, 3, 7, 8}, {none, none, none, 7, 8}, 3},
+                                         {{1, 2, 9}, {none, 2, 9}, 4}};
+  const Batch batch = make_training_batch(examples, std::vector<int64_t>{0, 1, 2, 3}, true);
+  EXPECT_EQ(batch.tokens, (std::vector<int64_t>{1, 2, 3, 7, 5}));
+  EXPECT_EQ(batch.positions, (std::vector<int64_t>{0, 1, 2, 3, 1}));
+  EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(batch.parents, (std::vector<int64_t>{no_parent, 0, 1, 2, 0}));
+  EXPECT_EQ(batch.targets.rows, (std::vector<int64_t>{0, 1, 2, 2, 3, 4}));
+  EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{2, 9, 4, 7, 8, 6}));
+}
+
+TEST(TrainingBatch, TargetsAreSharedAsPromptsAre) {
   const Batch batch = make_training_batch(rows(), std::vector<int64_t>{3, 3}, true);
-  EXPECT_EQ(batch.tokens, (std::vector<int64_t>{6, 6}));
-  EXPECT_EQ(batch.prompt_of, (std::vector<int64_t>{no_prompt, no_prompt}));
+  EXPECT_EQ(batch.tokens, (std::vector<int64_t>{6}));
+  EXPECT_EQ(batch.parents, (std::vector<int64_t>{no_parent}));
+  EXPECT_EQ(batch.targets.rows, (std::vector<int64_t>{0, 0}));
+  EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{6, 6}));
 }
 
 TEST(TrainingBatch, GroupsStandTogetherInEveryEpoch) {

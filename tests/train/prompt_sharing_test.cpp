@@ -1,4 +1,5 @@
-// A prompt that several rows share is computed once; loss and gradient are those of the rows laid out apart.
+// What rows of a micro-batch begin with alike is computed once; loss and gradient are those of the rows laid
+// out apart.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
@@ -15,11 +16,14 @@
 namespace lowrank {
 namespace {
 
-/// Ten rows of three prompts (of 9, 1 and 4 tokens), one completion of a single token, and a row that is all
-/// target.
+/// Ten rows of three prompts of 9, 1 and 4 tokens, the last of which is the beginning of the first; two
+/// completions begin alike, one has a single token, and a row is all target.
 std::vector<Example> rows_with_shared_prompts() {
-  const std::vector<Example> prompts = test::random_examples({9, 1, 4}, 64, 11);
+  std::vector<Example> prompts = test::random_examples({9, 1, 4}, 64, 11);
+  std::copy_n(prompts[0].tokens.begin(), 4, prompts[2].tokens.begin());
   std::vector<Example> rows = test::random_examples({5, 1, 7, 3, 2, 6, 4, 8, 3, 6}, 64, 12);
+  std::copy_n(rows[0].tokens.begin(), 2, rows[3].tokens.begin());
+  std::copy_n(rows[0].labels.begin(), 2, rows[3].labels.begin());
   for (size_t i = 0; i + 1 < rows.size(); ++i) {
     const std::vector<int64_t>& prompt = prompts[i % 3].tokens;
     rows[i].tokens.insert(rows[i].tokens.begin(), prompt.begin(), prompt.end());

@@ -160,7 +160,8 @@ void tell_prompts(const Trainer& trainer, std::span<const Example> examples, con
     else if (repeated && options.share_prompts)
       info("prompts are not shared: {}", trainer.why_prompts_differ());
   } else if (repeated) {
-    info("{} rows have {} prompts; those of one micro-batch compute it once{}", groups.size(), prompts,
+    info("{} rows have {} prompts; what rows of one micro-batch begin with alike is computed once{}",
+         groups.size(), prompts,
          options.group_prompts ? "" : " (--group-prompts brings more of them together)");
   }
 }

@@ -125,16 +125,18 @@ class Gemma3 final : public Model {
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const int64_t rows = hidden.geometry.rows();
-      Packed next = run_layer(context, hidden, [this, context, &hooks, tables, cache, i](const Packed& in) {
-        return layer({context, hooks, tables, cache}, i, in);
-      });
+      const bool last = i + 1 == config_.layers;
+      Packed next =
+          run_layer(context, hidden, last, [this, context, &hooks, tables, cache, i](const Packed& in) {
+            return layer({context, hooks, tables, cache}, i, in);
+          });
       hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
-      if (hidden.geometry.rows() != rows) tables = tables_at(hidden.geometry);
+      if (hidden.geometry.rows() != rows && !last) tables = tables_at(hidden.geometry);
     }
     if (cache) cache->advance(*context.batch);
-    const AddNorm last = add_rms_norm(hidden.stream, hidden.branch, weight_of(final_norm_, context, hooks),
-                                      config_.epsilon, compute_);
-    return {last.normed, {}, std::move(hidden.geometry)};
+    const AddNorm end = add_rms_norm(hidden.stream, hidden.branch, weight_of(final_norm_, context, hooks),
+                                     config_.epsilon, compute_);
+    return {end.normed, {}, std::move(hidden.geometry)};
   }
 
  private:
@@ -189,9 +191,10 @@ class Gemma3 final : public Model {
                      config_.epsilon, compute_);
     at::Tensor branch =
         normed(pass, l.after_attention, attention_branch(pass, number, first.normed, hidden.geometry));
-    branch = hooks.branch_end(context, {number, Role::attention_out, nullptr}, first.stream, branch);
-    const AddNorm second = add_rms_norm(first.stream, branch, weight_of(l.before_mlp, context, hooks),
-                                        config_.epsilon, compute_);
+    const at::Tensor stream = leaving_rows(first.stream, hidden.geometry);
+    branch = hooks.branch_end(context, {number, Role::attention_out, nullptr}, stream, branch);
+    const AddNorm second =
+        add_rms_norm(stream, branch, weight_of(l.before_mlp, context, hooks), config_.epsilon, compute_);
     const at::Tensor gate_up = apply(l.gate_up, context, hooks, second.normed);
     branch = normed(pass, l.after_mlp, apply(l.down, context, hooks, glu(gate_up, Gate::gelu_tanh)));
     branch = hooks.branch_end(context, {number, Role::down, nullptr}, second.stream, branch);
@@ -207,7 +210,8 @@ class Gemma3 final : public Model {
     at::Tensor qkv = head_norm(apply(l.qkv, context, hooks, x), weight_of(l.query, context, hooks),
                                weight_of(l.key, context, hooks), c.heads, c.kv_heads, c.epsilon);
     qkv = rope(qkv, shape.window > 0 ? tables.local : tables.global, c.heads, c.kv_heads, c.head_dim);
-    return apply(l.out, context, hooks, attend(context, hooks, number, qkv, geometry, shape, cache));
+    const at::Tensor attended = attend(context, hooks, number, qkv, geometry, shape, cache);
+    return apply(l.out, context, hooks, leaving_rows(attended, geometry));
   }
 
   std::shared_ptr<const Checkpoint> checkpoint_;

@@ -158,14 +158,15 @@ class Gpt2 final : public Model {
     hidden.stream = hidden.stream + position_rows(context, hooks, hidden.geometry);
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
-      Packed next = run_layer(context, hidden, [this, context, &hooks, cache, i](const Packed& in) {
+      const bool last = i + 1 == config_.layers;
+      Packed next = run_layer(context, hidden, last, [this, context, &hooks, cache, i](const Packed& in) {
         return layer(context, hooks, cache, i, in);
       });
       hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
     }
     if (cache) cache->advance(*context.batch);
-    const AddNorm last = normed(hidden.stream, hidden.branch, final_norm_, context, hooks);
-    return {last.normed, {}, std::move(hidden.geometry)};
+    const AddNorm end = normed(hidden.stream, hidden.branch, final_norm_, context, hooks);
+    return {end.normed, {}, std::move(hidden.geometry)};
   }
 
  private:
@@ -200,10 +201,11 @@ class Gpt2 final : public Model {
         config_.heads, config_.heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), true, 0};
     const AddNorm first = normed(hidden.stream, hidden.branch, l.attention_norm, context, hooks);
     const at::Tensor qkv = apply(l.qkv, context, hooks, first.normed);
-    at::Tensor branch =
-        apply(l.out, context, hooks, attend(context, hooks, number, qkv, hidden.geometry, shape, cache));
-    branch = hooks.branch_end(context, {number, Role::attention_out, nullptr}, first.stream, branch);
-    const AddNorm second = normed(first.stream, branch, l.mlp_norm, context, hooks);
+    const at::Tensor attended = attend(context, hooks, number, qkv, hidden.geometry, shape, cache);
+    const at::Tensor stream = leaving_rows(first.stream, hidden.geometry);
+    at::Tensor branch = apply(l.out, context, hooks, leaving_rows(attended, hidden.geometry));
+    branch = hooks.branch_end(context, {number, Role::attention_out, nullptr}, stream, branch);
+    const AddNorm second = normed(stream, branch, l.mlp_norm, context, hooks);
     branch = apply(l.down, context, hooks, activated(apply(l.up, context, hooks, second.normed)));
     branch = hooks.branch_end(context, {number, Role::down, nullptr}, second.stream, branch);
     return {second.stream, branch, hidden.geometry};
