@@ -89,6 +89,30 @@ void add_sources(std::vector<Case>& cases) {
   cases.push_back(overlap);
 }
 
+/// A prefix tree: the sequences continue others, with keys of all that come before; the deepest chain has
+/// more keys than one block takes.
+void add_tree(std::vector<Case>& cases) {
+  const std::vector<int64_t> counts{3, 1, 40, 17, 70, 5, 33}, parents{-1, 0, 1, 2, 2, 0, 4};
+  for (const int64_t window : {0, 30}) {
+    Case c{"prefix tree, window " + std::to_string(window), shape_of(6, 2, 24), 0, {}, {}, {}};
+    c.shape.window = window;
+    std::vector<KeyRun> own;
+    for (size_t s = 0; s < counts.size(); ++s) {
+      const auto first_key_run = static_cast<int64_t>(c.plan.keys.size());
+      int64_t position = 0;
+      std::vector<KeyRun> chain;
+      for (int64_t at = parents[s]; at >= 0; at = parents[at]) chain.insert(chain.begin(), own[at]);
+      for (const KeyRun& run : chain) position += run.count;
+      own.push_back({0, c.rows, counts[s], position});
+      chain.push_back(own.back());
+      c.plan.keys.insert(c.plan.keys.end(), chain.begin(), chain.end());
+      c.plan.queries.push_back({c.rows, counts[s], position, first_key_run, std::ssize(chain)});
+      c.rows += counts[s];
+    }
+    cases.push_back(c);
+  }
+}
+
 at::Tensor leaf(const at::Tensor& t, bool grad) {
   return t.detach().set_requires_grad(grad);
 }
@@ -101,6 +125,7 @@ std::vector<Case> all_cases() {
   add_masks(cases);
   add_long(cases);
   add_sources(cases);
+  add_tree(cases);
   return cases;
 }
 

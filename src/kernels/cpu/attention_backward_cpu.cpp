@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include <hwy/aligned_allocator.h>
 
@@ -15,7 +16,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t key_block = 96;
 constexpr float ln2 = 0.69314718f;
 
 struct BackwardTask {
@@ -29,8 +29,8 @@ struct BackwardTask {
 };
 
 /// Parts of one task's scratch: q (times scale/ln 2), dout, dq [rows, dp]; p, ds [rows, key_block]; lse, dot
-/// [rows]; of the key block k [key_block, dp], kt, vt [head_dim, key_block]; dk, dv [chunk.sum_rows, dp] sums
-/// of the whole chunk.
+/// [rows]; of the key block k [key_block, dp], kt, vt [head_dim, key_columns]; dk, dv [chunk.sum_rows, dp]
+/// sums of the whole chunk.
 struct BackwardScratch {
   int64_t dp, g, rows;
   float *q, *dout, *dq, *p, *ds, *lse, *dot, *k, *kt, *vt, *dk, *dv;
@@ -46,8 +46,8 @@ HWY_INLINE BackwardScratch backward_parts(const BackwardTask& task, const QueryB
   s.dv = s.dk + task.chunk.sum_rows * s.dp;
   s.k = s.dv + task.chunk.sum_rows * s.dp;
   s.kt = s.k + key_block * s.dp;
-  s.vt = s.kt + shape.head_dim * key_block;
-  s.q = s.vt + shape.head_dim * key_block;
+  s.vt = s.kt + shape.head_dim * key_columns;
+  s.q = s.vt + shape.head_dim * key_columns;
   s.dout = s.q + s.rows * s.dp;
   s.dq = s.dout + s.rows * s.dp;
   s.p = s.dq + s.rows * s.dp;
@@ -59,7 +59,7 @@ HWY_INLINE BackwardScratch backward_parts(const BackwardTask& task, const QueryB
 
 int64_t backward_scratch(const AttentionShape& shape, int64_t count, int64_t sum_rows) {
   const int64_t dp = round_up(shape.head_dim), rows = count * (shape.heads / shape.kv_heads);
-  return 2 * sum_rows * dp + key_block * dp + 2 * shape.head_dim * key_block +
+  return 2 * sum_rows * dp + key_block * dp + 2 * shape.head_dim * key_columns +
          rows * (3 * dp + 2 * key_block + 2);
 }
 
@@ -128,9 +128,9 @@ void add_query_gradients(const BackwardTask& task, const QueryBlock& block, cons
                         seen.size() == 0 ? seen.begin / lanes * lanes : round_up(seen.end)};
     float* p = s.p + r * key_block;
     float* ds = s.ds + r * key_block;
-    product(m, columns.size(), shape.head_dim, s.q + r * s.dp, s.dp, 1, s.kt + columns.begin, key_block,
+    product(m, columns.size(), shape.head_dim, s.q + r * s.dp, s.dp, 1, s.kt + columns.begin, key_columns,
             p + columns.begin, key_block, false);
-    product(m, columns.size(), shape.head_dim, s.dout + r * s.dp, s.dp, 1, s.vt + columns.begin, key_block,
+    product(m, columns.size(), shape.head_dim, s.dout + r * s.dp, s.dp, 1, s.vt + columns.begin, key_columns,
             ds + columns.begin, key_block, false);
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = block.position + (r + i) / s.g;
@@ -143,18 +143,25 @@ void add_query_gradients(const BackwardTask& task, const QueryBlock& block, cons
   }
 }
 
-/// dk += dSᵀ q, dv += Pᵀ dout for n keys at positions from `position` on, summed in rows `at` … of the chunk.
+/// Keys [first, first + count) of those that are packed, and the rows of the chunk's sums that take their
+/// gradients (-1: none).
+struct PackedPart {
+  int64_t first = 0, count = 0, at = -1;
+};
+
+/// dk += dSᵀ q, dv += Pᵀ dout for a part of the keys that are packed, whose first is at `position`.
 void add_key_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
-                       int64_t position, int64_t n, int64_t at) {
-  for (int64_t j = 0; j < n; j += tile_rows) {
-    const int64_t m = std::min<int64_t>(tile_rows, n - j);
+                       int64_t position, const PackedPart& part) {
+  const int64_t end = part.first + part.count;
+  for (int64_t j = part.first, at = part.at; j < end; j += tile_rows, at += tile_rows) {
+    const int64_t m = std::min<int64_t>(tile_rows, end - j);
     const Range queries =
         seeing_queries(task.operands.shape, position + j, position + j + m - 1, block.position, block.count);
     const int64_t row = queries.begin * s.g, rows = queries.size() * s.g;
-    product(m, s.dp, rows, s.ds + row * key_block + j, 1, key_block, s.q + row * s.dp, s.dp,
-            s.dk + (at + j) * s.dp, s.dp, true);
+    product(m, s.dp, rows, s.ds + row * key_block + j, 1, key_block, s.q + row * s.dp, s.dp, s.dk + at * s.dp,
+            s.dp, true);
     product(m, s.dp, rows, s.p + row * key_block + j, 1, key_block, s.dout + row * s.dp, s.dp,
-            s.dv + (at + j) * s.dp, s.dp, true);
+            s.dv + at * s.dp, s.dp, true);
   }
 }
 
@@ -165,15 +172,17 @@ HWY_INLINE int64_t sum_row(const QueryChunk& chunk, int32_t source, int64_t row)
   return -1;
 }
 
+/// Packs n keys as those from `to` on.
 template <class T>
-void pack_keys(const BackwardTask& task, const BackwardScratch& s, int32_t source, int64_t row, int64_t n) {
+void pack_keys(const BackwardTask& task, const BackwardScratch& s, int32_t source, int64_t row, int64_t n,
+               int64_t to) {
   const int64_t d = task.operands.shape.head_dim;
   const ConstRows k = task.operands.k[source], v = task.operands.v[source];
   const T* keys = static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d;
-  transpose_rows(keys, k.stride, n, d, s.kt, key_block);
-  transpose_rows(static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d, v.stride, n, d, s.vt,
-                 key_block);
-  for (int64_t j = 0; j < n; ++j) copy_row(keys + j * k.stride, d, 1.0f, s.k + j * s.dp);
+  transpose_rows(keys, k.stride, n, d, s.kt + to, key_columns);
+  transpose_rows(static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d, v.stride, n, d, s.vt + to,
+                 key_columns);
+  for (int64_t j = 0; j < n; ++j) copy_row(keys + j * k.stride, d, 1.0f, s.k + (to + j) * s.dp);
 }
 
 template <class T>
@@ -181,18 +190,32 @@ void backward_block(const BackwardTask& task, const QueryBlock& block) {
   const AttentionShape& shape = task.operands.shape;
   const BackwardScratch s = backward_parts(task, block);
   begin_block<T>(task, block, s);
+  // As in the forward pass, runs that continue each other are one block of keys.
+  std::vector<PackedPart> parts;
+  int64_t packed = 0, position = 0;
+  const auto add_packed = [&] {
+    if (packed > 0) add_query_gradients(task, block, s, position, packed);
+    for (const PackedPart& part : parts) {
+      if (part.at >= 0) add_key_gradients(task, block, s, position, part);
+    }
+    parts.clear();
+    packed = 0;
+  };
   for (int64_t i = 0; i < block.key_runs; ++i) {
     const KeyRun& run = task.operands.plan->keys[block.first_key_run + i];
     const Range seen =
         visible_keys(shape, block.position, block.position + block.count - 1, run.first_position, run.count);
-    for (int64_t first = seen.begin; first < seen.end; first += key_block) {
-      const int64_t n = std::min(key_block, seen.end - first), row = run.begin + first;
-      const int64_t position = run.first_position + first, at = sum_row(task.chunk, run.source, row);
-      pack_keys<T>(task, s, run.source, row, n);
-      add_query_gradients(task, block, s, position, n);
-      if (at >= 0) add_key_gradients(task, block, s, position, n, at);
+    for (int64_t first = seen.begin, n = 0; first < seen.end; first += n) {
+      const bool follows = run.first_position + first == position + packed;
+      if (packed == key_block || !follows) add_packed();
+      if (packed == 0) position = run.first_position + first;
+      n = std::min(key_block - packed, seen.end - first);
+      pack_keys<T>(task, s, run.source, run.begin + first, n, packed);
+      parts.push_back({packed, n, sum_row(task.chunk, run.source, run.begin + first)});
+      packed += n;
     }
   }
+  add_packed();
   const MutableRows dq = task.gradients.dq;
   if (!dq.data) return;
   for (int64_t r = 0; r < s.rows; ++r)

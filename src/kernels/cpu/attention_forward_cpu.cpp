@@ -18,7 +18,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t key_block = 96;
 constexpr int64_t block_rows = 192;
 
 struct ForwardTask {
@@ -30,7 +29,7 @@ struct ForwardTask {
   float* scratch;
 };
 
-/// Parts of one task's scratch: q, o [rows, dp]; k [head_dim, key_block], v [key_block, dp]; s [tile_rows,
+/// Parts of one task's scratch: q, o [rows, dp]; k [head_dim, key_columns], v [key_block, dp]; s [tile_rows,
 /// key_block]; m, l [rows] running maximum and sum of each row. dp = round_up(head_dim), g = heads/kv_heads,
 /// row = g * query + head.
 struct ForwardScratch {
@@ -47,7 +46,7 @@ HWY_INLINE ForwardScratch forward_parts(const ForwardTask& task) {
   p.q = task.scratch;
   p.o = p.q + p.rows * p.dp;
   p.k = p.o + p.rows * p.dp;
-  p.v = p.k + shape.head_dim * key_block;
+  p.v = p.k + shape.head_dim * key_columns;
   p.s = p.v + key_block * p.dp;
   p.m = p.s + tile_rows * key_block;
   p.l = p.m + p.rows;
@@ -113,7 +112,7 @@ void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position
     const Range seen = visible_keys(shape, first, last, position, n);
     if (seen.size() == 0) continue;
     const Range columns{seen.begin / lanes * lanes, round_up(seen.end)};
-    product(m, columns.size(), shape.head_dim, p.q + r * p.dp, p.dp, 1, p.k + columns.begin, key_block,
+    product(m, columns.size(), shape.head_dim, p.q + r * p.dp, p.dp, 1, p.k + columns.begin, key_columns,
             p.s + columns.begin, key_block, false);
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = task.block.position + (r + i) / p.g;
@@ -192,33 +191,43 @@ void forward_task(const ForwardTask& task) {
   const int64_t d = operands.shape.head_dim;
   const ForwardScratch p = forward_parts(task);
   begin_rows<T>(task, p);
+  // Runs that continue each other (a shared beginning and what follows it) are one block of keys.
+  int64_t packed = 0, first = 0;
+  const auto add_packed = [&] {
+    if (packed > 0) add_keys(task, p, first, packed);
+    packed = 0;
+  };
   for (int64_t i = 0; i < task.block.key_runs; ++i) {
     const KeyRun& run = operands.plan->keys[task.block.first_key_run + i];
     const Range seen =
         visible_keys(operands.shape, task.block.position, task.block.position + task.block.count - 1,
                      run.first_position, run.count);
     const ConstRows k = operands.k[run.source], v = operands.v[run.source];
-    for (int64_t at = seen.begin; at < seen.end; at += key_block) {
-      const int64_t n = std::min(key_block, seen.end - at), row = run.begin + at,
-                    position = run.first_position + at;
+    for (int64_t at = seen.begin, n = 0; at < seen.end; at += n) {
+      const int64_t row = run.begin + at, position = run.first_position + at;
       const T* keys = static_cast<const T*>(k.data) + row * k.stride + task.kv_head * d;
       const T* values = static_cast<const T*>(v.data) + row * v.stride + task.kv_head * d;
       if (p.rows <= tile_rows && d == p.dp) {
+        n = std::min(key_block, seen.end - at);
         add_keys_to_few(task, p, keys, k.stride, values, v.stride, position, n);
         continue;
       }
-      transpose_rows(keys, k.stride, n, d, p.k, key_block);
-      for (int64_t j = 0; j < n; ++j) copy_row(values + j * v.stride, d, 1.0f, p.v + j * p.dp);
-      add_keys(task, p, position, n);
+      if (packed == key_block || (packed > 0 && position != first + packed)) add_packed();
+      if (packed == 0) first = position;
+      n = std::min(key_block - packed, seen.end - at);
+      transpose_rows(keys, k.stride, n, d, p.k + packed, key_columns);
+      for (int64_t j = 0; j < n; ++j) copy_row(values + j * v.stride, d, 1.0f, p.v + (packed + j) * p.dp);
+      packed += n;
     }
   }
+  add_packed();
   end_rows<T>(task, p);
 }
 
 /// Floats of scratch for a block of `count` queries.
 int64_t forward_scratch(const AttentionShape& shape, int64_t count) {
   const int64_t dp = round_up(shape.head_dim), rows = count * (shape.heads / shape.kv_heads);
-  return 2 * rows * dp + shape.head_dim * key_block + key_block * dp + tile_rows * key_block + 2 * rows;
+  return 2 * rows * dp + shape.head_dim * key_columns + key_block * dp + tile_rows * key_block + 2 * rows;
 }
 
 void forward(const AttentionOperands& operands, MutableRows out, float* lse) {

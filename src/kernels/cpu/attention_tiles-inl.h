@@ -26,6 +26,11 @@ constexpr int64_t lanes = hn::MaxLanes(F32());
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 4 : 2;
 
+/// Keys that are packed for a product with a block of queries, and the columns that they may take as long as
+/// only parts of them are written at a time.
+constexpr int64_t key_block = 96;
+constexpr int64_t key_columns = key_block + lanes;
+
 constexpr int64_t round_up(int64_t n) {
   return (n + lanes - 1) / lanes * lanes;
 }
@@ -37,6 +42,10 @@ HWY_INLINE Vector load(const T* p) {
 template <class T>
 HWY_INLINE void store(Vector v, T* p) {
   store(v, F32(), p);
+}
+
+HWY_INLINE Vector exp2_negative(Vector x) {
+  return exp2_negative(F32(), x);
 }
 
 HWY_INLINE float to_float(float x) {
@@ -148,25 +157,6 @@ HWY_INLINE void transpose_rows(const T* from, int64_t stride, int64_t n, int64_t
 #endif
   for (const int64_t end = round_up(n); i < end; ++i)
     for (int64_t j = 0; j < d; ++j) to[j * ld + i] = i < n ? to_float(from[i * stride + j]) : 0;
-}
-
-/// 2^x for x <= 0, 0 below -126; relative error below 2e-7: nearest integer and a polynomial of the rest.
-HWY_INLINE Vector exp2_negative(Vector x) {
-  const F32 f;
-  const hn::RebindToSigned<F32> i32;
-  const Vector bounded = hn::Max(x, hn::Set(f, -126.0f));
-  const Vector whole = hn::Round(bounded);
-  const Vector r = hn::Sub(bounded, whole);
-  Vector y = hn::Set(f, 1.54614475e-4f);
-  y = hn::MulAdd(y, r, hn::Set(f, 1.33908674e-3f));
-  y = hn::MulAdd(y, r, hn::Set(f, 9.61805667e-3f));
-  y = hn::MulAdd(y, r, hn::Set(f, 5.5503571e-2f));
-  y = hn::MulAdd(y, r, hn::Set(f, 2.40226509e-1f));
-  y = hn::MulAdd(y, r, hn::Set(f, 6.93147188e-1f));
-  y = hn::MulAdd(y, r, hn::Set(f, 1.0f));
-  const auto power = hn::ShiftLeft<23>(hn::ConvertTo(i32, whole));
-  const Vector scaled = hn::BitCast(f, hn::Add(hn::BitCast(i32, y), power));
-  return hn::IfThenElseZero(hn::Ge(x, hn::Set(f, -126.0f)), scaled);
 }
 
 /// Lanes whose index from `first` on lies in [range.begin, range.end).

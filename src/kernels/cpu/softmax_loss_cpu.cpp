@@ -42,7 +42,7 @@ float exponentials(const T* row, float shift, float* exps, int64_t width) {
   const auto by = hn::Set(d, shift);
   int64_t i = 0;
   for (; i + lanes <= width; i += lanes) {
-    const auto e = hn::Exp(d, hn::Sub(load(d, row + i), by));
+    const auto e = exp_negative(d, hn::Sub(load(d, row + i), by));
     hn::StoreU(e, d, exps + i);
     sum = hn::Add(sum, e);
   }

@@ -1,4 +1,5 @@
-// Loads and stores of f32 and bf16 as f32 vectors; included once per Highway target.
+// Loads and stores of f32 and bf16 as f32 vectors, and the exponential function; included once per Highway
+// target.
 #if defined(LOWRANK_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOWRANK_VECTORS_INL_H
 #undef LOWRANK_VECTORS_INL_H
@@ -8,8 +9,7 @@
 
 #include <cstdint>
 
-// For exp; it includes highway.h for the target at hand.
-#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {
@@ -56,6 +56,40 @@ HWY_INLINE void for_each_vector(int64_t count, Step step) {
   for (; i + lanes <= count; i += lanes) step(full, i);
   const hn::CappedTag<float, 1> single;
   for (; i < count; ++i) step(single, i);
+}
+
+/// 2^(whole + rest) for an integer `whole` in [-126, 0] and |rest| <= 1/2: a polynomial of the rest, relative
+/// error below 2e-7.
+template <class D>
+HWY_INLINE hn::Vec<D> exp2_of(D d, hn::Vec<D> whole, hn::Vec<D> rest) {
+  const hn::RebindToSigned<D> i32;
+  auto y = hn::Set(d, 1.54614475e-4f);
+  y = hn::MulAdd(y, rest, hn::Set(d, 1.33908674e-3f));
+  y = hn::MulAdd(y, rest, hn::Set(d, 9.61805667e-3f));
+  y = hn::MulAdd(y, rest, hn::Set(d, 5.5503571e-2f));
+  y = hn::MulAdd(y, rest, hn::Set(d, 2.40226509e-1f));
+  y = hn::MulAdd(y, rest, hn::Set(d, 6.93147188e-1f));
+  y = hn::MulAdd(y, rest, hn::Set(d, 1.0f));
+  return hn::BitCast(d, hn::Add(hn::BitCast(i32, y), hn::ShiftLeft<23>(hn::ConvertTo(i32, whole))));
+}
+
+/// 2^x for x <= 0, 0 below -126, NaN of NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> exp2_negative(D d, hn::Vec<D> x) {
+  const auto whole = hn::Round(x);
+  const auto y = exp2_of(d, whole, hn::Sub(x, whole));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), y);
+}
+
+/// e^x for x <= 0, 0 below -126 ln 2, NaN of NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> exp_negative(D d, hn::Vec<D> x) {
+  // log2(e) in two parts, so that the rest is as exact as x.
+  const auto high = hn::Set(d, 1.44269502f), low = hn::Set(d, 1.92596303e-8f);
+  const auto power = hn::Mul(x, high);
+  const auto whole = hn::Round(power);
+  const auto y = exp2_of(d, whole, hn::MulAdd(x, low, hn::MulSub(x, high, whole)));
+  return hn::IfThenZeroElse(hn::Lt(power, hn::Set(d, -126.0f)), y);
 }
 
 }  // namespace HWY_NAMESPACE
