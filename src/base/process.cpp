@@ -1,5 +1,9 @@
 #include "base/process.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -39,6 +43,17 @@ void set_library_defaults() {
   setenv("LRU_CACHE_CAPACITY", "64", keep);
   for (const auto& [name, value] : library_limits(detect_cpu(), cpu_level()))
     setenv(name.c_str(), value.c_str(), keep);
+#ifdef __GLIBC__
+  constexpr int largest = 1 << 30, never = -1;
+  if (!getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, largest);
+  if (!getenv("MALLOC_TRIM_THRESHOLD_")) mallopt(M_TRIM_THRESHOLD, never);
+#endif
+}
+
+void return_freed_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace lowrank

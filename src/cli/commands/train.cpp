@@ -171,6 +171,8 @@ int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> 
                  const Options& options) {
   int64_t steps = 0;
   BatchSize batch;
+  // What the weights' way into memory took is no part of the run.
+  return_freed_memory();
   {
     // Its moments must not be counted, nor kept beside those of the run.
     const Trainer planned(model, adapter, examples, options.train);
