@@ -2,7 +2,8 @@
 """Training speed and memory of lowrank and PEFT, measured in turn (A B A B) on the same rows in the same order.
 
     train_against_peft.py LOWRANK MODEL.gguf [--data meaning-text.txt] [--rounds 3] [--steps 20] [--targets all-linear]
-                          [--cpu avx2|avx512] [--output results.json] [--compare results.json]
+                          [--cpu avx2|avx512] [--base-memory auto|fast|one|small] [--output results.json]
+                          [--compare results.json]
 
 `--data`: a file of `meaning||text` lines (the E2E set's form), or JSON lines of prompt and completion or of question and
 answer; without it rows of similar length are made up. Figures: non-padding tokens a second over the steps after the third
@@ -77,7 +78,7 @@ def run_lowrank(args, dtype, rows, folder):
     subprocess.run([args.lowrank, "train", "--model", args.model, "--data", rows, "--method", "lora", "--rank", "8",
                     "--alpha", "16", "--target-modules", args.targets, "--output", out, "--steps",
                     str(args.steps), "--batch-size", "8", "--lr", "1e-4", "--schedule", "constant", "--dtype", dtype,
-                    "--no-shuffle", "--seed", "0"], check=True, stderr=subprocess.DEVNULL,
+                    "--no-shuffle", "--seed", "0", "--base-memory", args.base_memory], check=True, stderr=subprocess.DEVNULL,
                    env=environment(args.cpu, {"LOWRANK_CPU": args.cpu}))
     return figures(os.path.join(out, "metrics.jsonl"), time.perf_counter() - started)
 
@@ -118,6 +119,7 @@ def main():
     parser.add_argument("--types", default="f32,bf16")
     parser.add_argument("--targets", default="q_proj,k_proj,v_proj,o_proj")
     parser.add_argument("--cpu", choices=LIMITS)
+    parser.add_argument("--base-memory", choices=("auto", "fast", "one", "small"), default="auto", help="of lowrank")
     parser.add_argument("--output")
     parser.add_argument("--compare")
     args = parser.parse_args()
@@ -137,7 +139,8 @@ def main():
             ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(runs["lowrank"], runs["peft"])]
             row["speed_ratio"] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
             row["memory_ratio"] = row["lowrank"]["peak_bytes"] / row["peft"]["peak_bytes"]
-            name = f"{dtype} {args.cpu}" if args.cpu else dtype  # never compared with runs of another level
+            # Never compared with runs of another level or another form of the base.
+            name = " ".join([dtype] + [args.cpu] * bool(args.cpu) + [args.base_memory] * (args.base_memory != "auto"))
             results[name] = row
             print(f"{name:5s} lowrank {row['lowrank']['tokens_per_second']:7.1f} tokens/s {row['lowrank']['peak_bytes'] / 1e9:5.2f} GB"
                   f" | PEFT {row['peft']['tokens_per_second']:7.1f} tokens/s {row['peft']['peak_bytes'] / 1e9:5.2f} GB"

@@ -50,16 +50,39 @@ struct GeluTanh {
   }
 };
 
+template <class Function, class D>
+HWY_INLINE hn::Vec<D> gated(D d, hn::Vec<D> gate, hn::Vec<D> up) {
+  return hn::Mul(Function::of(d, gate).value, up);
+}
+
 template <class Function, typename T>
 void forward_rows(const T* gate_up, T* out, int64_t width, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const T* gate = gate_up + row * 2 * width;
     const T* up = gate + width;
     T* to = out + row * width;
-    for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
-      store(hn::Mul(Function::of(d, load(d, gate + i)).value, load(d, up + i)), d, to + i);
-    });
+    for_each_two_vectors(
+        width,
+        [&](auto d, int64_t i) HWY_ATTR {
+          const auto g = load_two(d, gate + i), u = load_two(d, up + i);
+          store_two({gated<Function>(d, g.first, u.first), gated<Function>(d, g.second, u.second)}, d,
+                    to + i);
+        },
+        [&](auto d, int64_t i)
+            HWY_ATTR { store(gated<Function>(d, load(d, gate + i), load(d, up + i)), d, to + i); });
   }
+}
+
+/// Gradients of gate and up.
+template <class D>
+struct GateGradient {
+  hn::Vec<D> gate, up;
+};
+
+template <class Function, class D>
+HWY_INLINE GateGradient<D> gradient(D d, hn::Vec<D> gate, hn::Vec<D> up, hn::Vec<D> dout) {
+  const auto [value, slope] = Function::of(d, gate);
+  return {hn::Mul(hn::Mul(dout, up), slope), hn::Mul(dout, value)};
 }
 
 template <class Function, typename T>
@@ -71,12 +94,20 @@ void backward_rows(const T* gate_up, const T* d_out, T* d_gate_up, int64_t width
     const T* dy = d_out + row * width;
     T* d_gate = d_gate_up + row * 2 * width;
     T* d_up = d_gate + width;
-    for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
-      const auto dout = load(d, dy + i);
-      const auto [value, slope] = Function::of(d, load(d, gate + i));
-      store(hn::Mul(hn::Mul(dout, load(d, up + i)), slope), d, d_gate + i);
-      store(hn::Mul(dout, value), d, d_up + i);
-    });
+    for_each_two_vectors(
+        width,
+        [&](auto d, int64_t i) HWY_ATTR {
+          const auto g = load_two(d, gate + i), u = load_two(d, up + i), dout = load_two(d, dy + i);
+          const auto first = gradient<Function>(d, g.first, u.first, dout.first);
+          const auto second = gradient<Function>(d, g.second, u.second, dout.second);
+          store_two({first.gate, second.gate}, d, d_gate + i);
+          store_two({first.up, second.up}, d, d_up + i);
+        },
+        [&](auto d, int64_t i) HWY_ATTR {
+          const auto both = gradient<Function>(d, load(d, gate + i), load(d, up + i), load(d, dy + i));
+          store(both.gate, d, d_gate + i);
+          store(both.up, d, d_up + i);
+        });
   }
 }
 

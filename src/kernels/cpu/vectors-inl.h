@@ -33,18 +33,63 @@ HWY_INLINE void store(hn::Vec<D> v, D d, float* p) {
   hn::StoreU(v, d, p);
 }
 
-/// bf16, rounded to nearest even; NaN stays NaN.
+/// The bits of v with those of its bf16 in the upper half: rounded to nearest even; NaN stays NaN.
 template <class D>
-HWY_INLINE void store(hn::Vec<D> v, D, uint16_t* p) {
+HWY_INLINE hn::Vec<hn::Rebind<uint32_t, D>> bf16_bits(D, hn::Vec<D> v) {
   const hn::Rebind<uint32_t, D> wide;
-  const hn::Rebind<uint16_t, D> narrow;
   const auto bits = hn::BitCast(wide, v);
-  const auto high = hn::ShiftRight<16>(bits);
-  const auto even = hn::And(high, hn::Set(wide, 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(wide, 0x7FFF)), even));
-  const auto quiet = hn::Or(high, hn::Set(wide, 0x40));
-  hn::StoreU(hn::TruncateTo(narrow, hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), quiet, rounded)),
-             narrow, p);
+  const auto even = hn::And(hn::ShiftRight<16>(bits), hn::Set(wide, 1));
+  const auto rounded = hn::Add(hn::Add(bits, hn::Set(wide, 0x7FFF)), even);
+  const auto quiet = hn::Or(bits, hn::Set(wide, 0x400000));
+  return hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), quiet, rounded);
+}
+
+template <class D>
+HWY_INLINE void store(hn::Vec<D> v, D d, uint16_t* p) {
+  const hn::Rebind<uint16_t, D> narrow;
+  hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(bf16_bits(d, v))), narrow, p);
+}
+
+/// Two vectors of values that lie together in memory, in whatever order is quickest: of bf16 every other one.
+template <class D>
+struct TwoVectors {
+  hn::Vec<D> first, second;
+};
+
+template <class D>
+HWY_INLINE TwoVectors<D> load_two(D d, const float* p) {
+  return {hn::LoadU(d, p), hn::LoadU(d, p + hn::Lanes(d))};
+}
+
+template <class D>
+HWY_INLINE TwoVectors<D> load_two(D d, const uint16_t* p) {
+#if HWY_TARGET == HWY_SCALAR
+  return {load(d, p), load(d, p + 1)};
+#else
+  const hn::Rebind<uint32_t, D> wide;
+  const hn::Repartition<uint16_t, D> narrow;
+  const auto bits = hn::BitCast(wide, hn::LoadU(narrow, p));
+  return {hn::BitCast(d, hn::ShiftLeft<16>(bits)), hn::BitCast(d, hn::And(bits, hn::Set(wide, 0xFFFF0000)))};
+#endif
+}
+
+template <class D>
+HWY_INLINE void store_two(TwoVectors<D> v, D d, float* p) {
+  hn::StoreU(v.first, d, p);
+  hn::StoreU(v.second, d, p + hn::Lanes(d));
+}
+
+template <class D>
+HWY_INLINE void store_two(TwoVectors<D> v, D d, uint16_t* p) {
+#if HWY_TARGET == HWY_SCALAR
+  store(v.first, d, p);
+  store(v.second, d, p + 1);
+#else
+  const hn::Rebind<uint32_t, D> wide;
+  const hn::Repartition<uint16_t, D> narrow;
+  const auto second = hn::And(bf16_bits(d, v.second), hn::Set(wide, 0xFFFF0000));
+  hn::StoreU(hn::BitCast(narrow, hn::Or(hn::ShiftRight<16>(bf16_bits(d, v.first)), second)), narrow, p);
+#endif
 }
 
 /// Calls step(d, i) for all i in [0, count): whole vectors first, then one value at a time.
@@ -90,6 +135,17 @@ HWY_INLINE hn::Vec<D> exp_negative(D d, hn::Vec<D> x) {
   const auto whole = hn::Round(power);
   const auto y = exp2_of(d, whole, hn::MulAdd(x, low, hn::MulSub(x, high, whole)));
   return hn::IfThenZeroElse(hn::Lt(power, hn::Set(d, -126.0f)), y);
+}
+
+/// Calls two(d, i) for values [i, i + 2 lanes) of [0, count), then one(d, i) for what is left, one at a time.
+template <class Two, class One>
+HWY_INLINE void for_each_two_vectors(int64_t count, Two two, One one) {
+  const hn::ScalableTag<float> full;
+  const auto values = 2 * static_cast<int64_t>(hn::Lanes(full));
+  int64_t i = 0;
+  for (; i + values <= count; i += values) two(full, i);
+  const hn::CappedTag<float, 1> single;
+  for (; i < count; ++i) one(single, i);
 }
 
 }  // namespace HWY_NAMESPACE
