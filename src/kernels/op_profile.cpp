@@ -24,7 +24,8 @@ struct ProductForm {
 };
 
 std::optional<ProductForm> product_form(std::string_view name) {
-  if (name == "mkldnn::_linear_pointwise" || name == "bf16_product") return ProductForm{0, 1, true};
+  if (name == "mkldnn::_linear_pointwise" || name == "bf16_product" || name == "f32_product")
+    return ProductForm{0, 1, true};
   if (name == "aten::mm") return ProductForm{0, 1, false};
   if (name == "aten::addmm" || name == "aten::addmm_") return ProductForm{1, 2, false};
   return std::nullopt;

@@ -7,6 +7,7 @@
 
 #include "base/cpu_features.h"
 #include "kernels/bf16_product.h"
+#include "kernels/f32_product.h"
 
 namespace lowrank {
 namespace {
@@ -84,6 +85,7 @@ at::Tensor packed_for_products(const at::Tensor& w) {
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
   if (has_bf16_product(x, w)) return bf16_product(x, w, bias);
+  if (has_f32_product(x, w)) return f32_product(x, w, bias);
   if (x.scalar_type() == at::kBFloat16 && !bf16_is_fast()) return widened_product(x, w, bias);
   if (x.size(0) > 0 && can_pack(x.scalar_type())) return pointwise(x, w, bias);
   return bias ? at::addmm(*bias, x, w.t()) : at::mm(x, w.t());

@@ -6,11 +6,12 @@
 
 namespace lowrank {
 
-/// x [T, k] times w [n, k] transposed, plus bias [n]: [T, n], in x's type, without gradient. bf16 through a
-/// kernel of ours where has_bf16_product (kernels/bf16_product.h); else f32 and bf16 through oneDNN, whose
-/// kernels keep their speed on w as it lies in memory, a transposed view included (MKL's do not on every
-/// processor); other types through libtorch. Where !bf16_is_fast() products of bf16 are computed in f32, some
-/// rows of w at a time, and rounded once, as the others are. w may be packed (see packed_for_products).
+/// x [T, k] times w [n, k] transposed, plus bias [n]: [T, n], in x's type, without gradient. f32 and bf16
+/// through kernels of ours where has_f32_product (kernels/f32_product.h) or has_bf16_product
+/// (kernels/bf16_product.h); else through oneDNN, whose kernels keep their speed on w as it lies in memory, a
+/// transposed view included (MKL's do not on every processor); other types through libtorch. Where
+/// !bf16_is_fast() products of bf16 are computed in f32, some rows of w at a time, and rounded once, as the
+/// others are. w may be packed (see packed_for_products).
 at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                    const std::optional<at::Tensor>& bias = std::nullopt);
 

@@ -2,24 +2,12 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/matrix_product.h"
+
 namespace lowrank {
 
-/// y = x w^T + bias of bf16 matrices (bit patterns), summed in f32 in the order of the inner index and
-/// rounded once. Values that stand beside each other in a row of memory are adjacent; strides are those of
-/// rows.
-struct Bf16Product {
-  const uint16_t* x = nullptr;  ///< [rows, inner]
-  int64_t x_stride = 0;
-  const uint16_t* w = nullptr;  ///< [outputs, inner], or [inner, outputs] where `transposed`
-  int64_t w_stride = 0;
-  bool transposed = false;
-  const float* bias = nullptr;  ///< [outputs], or null
-  uint16_t* y = nullptr;        ///< [rows, outputs]
-  int64_t y_stride = 0;
-  int64_t rows = 0;
-  int64_t inner = 0;  ///< even
-  int64_t outputs = 0;
-};
+/// Of bf16 as bit patterns, in the order of the inner index, rounded once. The inner size is even.
+using Bf16Product = MatrixProduct<uint16_t>;
 
 /// Columns of y that are computed together.
 inline constexpr int64_t bf16_panel_columns = 32;

@@ -1,0 +1,154 @@
+// Parts of an f32 weight laid out as a product reads them; included once per Highway target.
+#if defined(LOWRANK_F32_PANELS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef LOWRANK_F32_PANELS_INL_H
+#undef LOWRANK_F32_PANELS_INL_H
+#else
+#define LOWRANK_F32_PANELS_INL_H
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace lowrank {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+constexpr int lanes = HWY_LANES(float);
+/// Vectors of a row of a panel: with 8 rows of x (4 where there are 16 registers) their sums fill 24 (12).
+constexpr int panel_vectors = 3;
+constexpr int64_t panel_columns = panel_vectors * lanes;
+constexpr int64_t values_per_line = 16;
+
+/// A part of a weight: `columns` of its outputs, `inner` values of each.
+struct WeightPart {
+  const float* values = nullptr;
+  int64_t stride = 0;       ///< of rows in memory
+  bool transposed = false;  ///< rows are inner values rather than outputs
+  int64_t columns = 0, inner = 0;
+};
+
+/// Fetches a part into the second-level cache, a few of its lines at a time, so that arithmetic goes on.
+class Fetcher {
+ public:
+  Fetcher() = default;
+  explicit Fetcher(const WeightPart& part)
+      : row_(part.values),
+        stride_(part.stride),
+        row_lines_(((part.transposed ? part.columns : part.inner) + values_per_line - 1) / values_per_line),
+        left_(row_lines_ * (part.transposed ? part.inner : part.columns)) {}
+
+  int64_t left() const { return left_; }
+
+  HWY_INLINE void fetch(int64_t lines) {
+    constexpr int read = 0, second_level = 2;
+    for (int64_t i = std::min(lines, left_); i > 0; --i, --left_) {
+      __builtin_prefetch(row_ + line_ * values_per_line, read, second_level);
+      if (++line_ < row_lines_) continue;
+      line_ = 0;
+      row_ += stride_;
+    }
+  }
+
+ private:
+  const float* row_ = nullptr;
+  int64_t stride_ = 0, row_lines_ = 0, left_ = 0, line_ = 0;
+};
+
+#if HWY_TARGET != HWY_SCALAR
+
+/// A square matrix, transposed in registers.
+HWY_INLINE void transpose(Vector (&r)[lanes]) {
+  const Floats d;
+  const hn::Repartition<double, Floats> pairs;
+  Vector t[lanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; i += 2) {
+    t[i] = hn::InterleaveLower(d, r[i], r[i + 1]);
+    t[i + 1] = hn::InterleaveUpper(d, r[i], r[i + 1]);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; i += 4) {
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const auto a = hn::BitCast(pairs, t[i + j]), b = hn::BitCast(pairs, t[i + j + 2]);
+      r[i + 2 * j] = hn::BitCast(d, hn::InterleaveLower(pairs, a, b));
+      r[i + 2 * j + 1] = hn::BitCast(d, hn::InterleaveUpper(pairs, a, b));
+    }
+  }
+  // Now 4 x 4 squares are transposed within blocks of 128 bits.
+#if HWY_MAX_BYTES >= 32
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes / 2; ++i) {
+    t[i] = hn::ConcatLowerLower(d, r[i + lanes / 2], r[i]);
+    t[i + lanes / 2] = hn::ConcatUpperUpper(d, r[i + lanes / 2], r[i]);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; ++i) {
+    if constexpr (lanes == 8) {
+      r[i] = t[i];
+    } else if (i % 8 < 4) {
+      r[i] = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(t[i + 4]), t[i]);
+    } else {
+      r[i] = hn::OddEvenBlocks(t[i], hn::SwapAdjacentBlocks(t[i - 4]));
+    }
+  }
+#endif
+}
+
+#endif
+
+/// Rows are outputs: columns must come together, a square at a time; what is not of a whole square by itself.
+HWY_INLINE void lay_out_outputs(const WeightPart& part, float* to) {
+  for (int64_t column = 0; column < panel_columns; column += lanes) {
+    int64_t k = 0;
+#if HWY_TARGET != HWY_SCALAR
+    for (; column + lanes <= part.columns && k + lanes <= part.inner; k += lanes) {
+      const Floats d;
+      Vector square[lanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) square[i] = hn::LoadU(d, part.values + (column + i) * part.stride + k);
+      transpose(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) hn::Store(square[i], d, to + (k + i) * panel_columns + column);
+    }
+#endif
+    for (; k < part.inner; ++k) {
+      for (int64_t i = column; i < column + lanes; ++i)
+        to[k * panel_columns + i] = i < part.columns ? part.values[i * part.stride + k] : 0;
+    }
+  }
+}
+
+/// Rows are inner values: copied.
+HWY_INLINE void lay_out_inner(const WeightPart& part, float* to) {
+  const Floats d;
+  for (int64_t k = 0; k < part.inner; ++k, to += panel_columns) {
+    const float* row = part.values + k * part.stride;
+    if (part.columns == panel_columns) {
+#pragma GCC unroll 4
+      for (int v = 0; v < panel_vectors; ++v) hn::Store(hn::LoadU(d, row + v * lanes), d, to + v * lanes);
+    } else {
+      std::fill(std::copy_n(row, part.columns, to), to + panel_columns, 0.0F);
+    }
+  }
+}
+
+/// Writes a part of no more than panel_columns as to[inner][panel_columns], zeros where there are no columns.
+HWY_INLINE void lay_out_panel(const WeightPart& part, float* to) {
+  if (part.transposed) {
+    lay_out_inner(part, to);
+  } else {
+    lay_out_outputs(part, to);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowrank
+HWY_AFTER_NAMESPACE();
+
+#endif
