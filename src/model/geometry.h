@@ -20,7 +20,7 @@ struct Geometry {
   std::shared_ptr<const AttentionPlan> plan;
   std::vector<int64_t> batch_rows;  ///< row that holds each row of the batch, -1: none does; empty: row i
                                     ///< holds row i
-  std::vector<int64_t> leaving;  ///< rows that leave the layer, ascending; empty: all of them
+  std::vector<int64_t> leaving;     ///< rows that leave the layer, ascending; empty: all of them
 
   int64_t rows() const { return offsets.back(); }
 };

@@ -81,19 +81,6 @@ LOWRANK_AVX512_BF16 void lay_out_inner(const WeightPart& part, uint16_t* to) {
 
 }  // namespace
 
-int64_t WeightPart::lines() const {
-  if (transposed) return inner;
-  return columns * ((inner + values_per_line - 1) / values_per_line);
-}
-
-void fetch(const WeightPart& part, int64_t begin, int64_t end) {
-  const int64_t row_lines = part.transposed ? 1 : (part.inner + values_per_line - 1) / values_per_line;
-  for (int64_t line = begin; line < end; ++line)
-    _mm_prefetch(reinterpret_cast<const char*>(part.values + line / row_lines * part.stride +
-                                               line % row_lines * values_per_line),
-                 _MM_HINT_T1);
-}
-
 void lay_out_panel(const WeightPart& part, uint16_t* to) {
   if (part.transposed) {
     lay_out_inner(part, to);

@@ -14,13 +14,7 @@ struct WeightPart {
   int64_t stride = 0;       ///< of rows in memory
   bool transposed = false;  ///< rows are inner values rather than outputs
   int64_t columns = 0, inner = 0;
-
-  /// Cache lines that it lies in, about.
-  int64_t lines() const;
 };
-
-/// Fetches the lines [begin, end) of it into the second-level cache.
-void fetch(const WeightPart& part, int64_t begin, int64_t end);
 
 /// Writes the part as pairs: to[k / 2][column][k % 2] for 32 columns, zeros where there are none, inner
 /// values filled up to a multiple of 32.

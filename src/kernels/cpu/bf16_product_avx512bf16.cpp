@@ -16,6 +16,7 @@
 #include <hwy/aligned_allocator.h>
 
 #include "kernels/cpu/bf16_panel_avx512bf16.h"
+#include "kernels/cpu/line_fetcher.h"
 
 namespace lowrank {
 namespace {
@@ -24,6 +25,8 @@ namespace {
 constexpr int block_rows = 12;
 /// Inner values of a panel: its 64 kB and the rows that pass over it stay in the second-level cache.
 constexpr int64_t chunk = 1024;
+/// Inner values between two fetches from the next panel.
+constexpr int64_t fetch_inner = 32;
 /// Sums of panels that wait for their next inner values.
 constexpr int64_t most_sums = 1 << 17;
 
@@ -38,7 +41,9 @@ struct Block {
   const float* bias = nullptr;  ///< of 32 columns
   uint16_t* y = nullptr;
   int64_t y_stride = 0;
-  uint32_t columns = 0;  ///< a bit for each that exists
+  uint32_t columns = 0;         ///< a bit for each that exists
+  LineFetcher* next = nullptr;  ///< the panel that follows
+  int64_t next_lines = 0;       ///< of it for each fetch_inner inner values
 };
 
 /// Adds the dot products of one pair of x with 32 pairs of the panel.
@@ -79,6 +84,7 @@ LOWRANK_AVX512_BF16 void multiply(const Block& block, std::integer_sequence<int,
   const uint16_t* panel = block.panel;
   const int64_t x_stride = block.x_stride;
   for (int64_t k = 0; k < block.inner; k += 2, x += 2, panel += 2 * bf16_panel_columns) {
+    if (k % fetch_inner == 0) block.next->fetch(block.next_lines);
     const __m512i left = _mm512_load_si512(panel), right = _mm512_load_si512(panel + bf16_panel_columns);
     (add_pair(x + row * x_stride, left, right, low[row], high[row]), ...);
   }
@@ -99,6 +105,13 @@ constexpr std::array<Multiply, sizeof...(row)> table_of(std::integer_sequence<in
 
 constexpr auto multiply_table = table_of(std::make_integer_sequence<int, block_rows>{});
 
+/// Of a part, to be fetched while another is multiplied.
+LineFetcher fetcher_of(const WeightPart& part) {
+  constexpr auto bytes = static_cast<int64_t>(sizeof(uint16_t));
+  return {part.values, part.stride * bytes, (part.transposed ? part.columns : part.inner) * bytes,
+          part.transposed ? part.inner : part.columns};
+}
+
 /// What one thread keeps.
 class Worker {
  public:
@@ -118,10 +131,10 @@ class Worker {
         for (int64_t panel = begin; panel < end; ++panel) {
           const bool more = panel + 1 < end;
           const bool deeper = k + chunk < product_.inner;
-          next_ = more         ? part_of(panel + 1, k)
-                  : deeper     ? part_of(begin, k + chunk)
-                  : end < last ? part_of(end, 0)
-                               : WeightPart{};
+          next_ = fetcher_of(more         ? part_of(panel + 1, k)
+                             : deeper     ? part_of(begin, k + chunk)
+                             : end < last ? part_of(end, 0)
+                                          : WeightPart{});
           one_panel(panel, k, panel - begin);
         }
       }
@@ -153,9 +166,13 @@ class Worker {
     block.y_stride = product_.y_stride;
     block.columns = static_cast<uint32_t>((uint64_t{1} << part.columns) - 1);
     const int64_t rows = last_row_ - first_row_;
+    // Evenly over the inner values of all blocks.
+    const int64_t steps =
+        (rows + block_rows - 1) / block_rows * ((part.inner + fetch_inner - 1) / fetch_inner);
+    block.next = &next_;
+    block.next_lines = (next_.left() + steps - 1) / steps;
     for (int64_t row = 0; row < rows; row += block_rows) {
       const int64_t end = std::min<int64_t>(rows, row + block_rows);
-      fetch(next_, next_.lines() * row / rows, next_.lines() * end / rows);
       block.x = product_.x + (first_row_ + row) * product_.x_stride + k;
       block.y = product_.y + (first_row_ + row) * product_.y_stride + column;
       if (sums_) block.sums = sums_.get() + (place * rows + row) * bf16_panel_columns;
@@ -166,7 +183,7 @@ class Worker {
   const Bf16Product& product_;
   int64_t first_row_, last_row_;
   int64_t group_ = 1;
-  WeightPart next_;
+  LineFetcher next_;
   hwy::AlignedFreeUniquePtr<uint16_t[]> panel_;
   hwy::AlignedFreeUniquePtr<float[]> sums_;
 };

@@ -11,6 +11,8 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/line_fetcher.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
@@ -22,7 +24,6 @@ constexpr int lanes = HWY_LANES(float);
 /// Vectors of a row of a panel: with 8 rows of x (4 where there are 16 registers) their sums fill 24 (12).
 constexpr int panel_vectors = 3;
 constexpr int64_t panel_columns = panel_vectors * lanes;
-constexpr int64_t values_per_line = 16;
 
 /// A part of a weight: `columns` of its outputs, `inner` values of each.
 struct WeightPart {
@@ -32,32 +33,12 @@ struct WeightPart {
   int64_t columns = 0, inner = 0;
 };
 
-/// Fetches a part into the second-level cache, a few of its lines at a time, so that arithmetic goes on.
-class Fetcher {
- public:
-  Fetcher() = default;
-  explicit Fetcher(const WeightPart& part)
-      : row_(part.values),
-        stride_(part.stride),
-        row_lines_(((part.transposed ? part.columns : part.inner) + values_per_line - 1) / values_per_line),
-        left_(row_lines_ * (part.transposed ? part.inner : part.columns)) {}
-
-  int64_t left() const { return left_; }
-
-  HWY_INLINE void fetch(int64_t lines) {
-    constexpr int read = 0, second_level = 2;
-    for (int64_t i = std::min(lines, left_); i > 0; --i, --left_) {
-      __builtin_prefetch(row_ + line_ * values_per_line, read, second_level);
-      if (++line_ < row_lines_) continue;
-      line_ = 0;
-      row_ += stride_;
-    }
-  }
-
- private:
-  const float* row_ = nullptr;
-  int64_t stride_ = 0, row_lines_ = 0, left_ = 0, line_ = 0;
-};
+/// Of a part, to be fetched while another is multiplied.
+inline LineFetcher fetcher_of(const WeightPart& part) {
+  constexpr auto bytes = static_cast<int64_t>(sizeof(float));
+  return {part.values, part.stride * bytes, (part.transposed ? part.columns : part.inner) * bytes,
+          part.transposed ? part.inner : part.columns};
+}
 
 #if HWY_TARGET != HWY_SCALAR
 

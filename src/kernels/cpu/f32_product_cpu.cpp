@@ -42,8 +42,8 @@ struct Tile {
   int64_t from_stride = 0;
   float* y = nullptr;
   int64_t y_stride = 0;
-  Fetcher* next = nullptr;  ///< the block that follows
-  int64_t next_lines = 0;   ///< of it for each fetch_inner inner values
+  LineFetcher* next = nullptr;  ///< the block that follows
+  int64_t next_lines = 0;       ///< of it for each fetch_inner inner values
 };
 
 /// sum[rows] += x[rows, inner] panel[inner].
@@ -134,7 +134,7 @@ class Worker {
         const WeightPart next = more ? part_of(column + block_columns, k, block_columns)
                                 : k + chunk_ < product_.inner ? part_of(first_, k + chunk_, block_columns)
                                                               : WeightPart{};
-        next_ = Fetcher(next);
+        next_ = fetcher_of(next);
         one_block(column, k);
       }
     }
@@ -191,7 +191,7 @@ class Worker {
 
   const F32Product& product_;
   int64_t first_row_, last_row_, first_, last_, chunk_, next_lines_ = 0;
-  Fetcher next_;
+  LineFetcher next_;
   hwy::AlignedFreeUniquePtr<float[]> block_;
 };
 
