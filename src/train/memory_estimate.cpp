@@ -12,7 +12,7 @@ constexpr int64_t f32_size = sizeof(float);
 constexpr int64_t most_logit_bytes = 32 << 20;
 
 /// What the libraries' kernels and scratch memory come to, and pages that the allocator keeps; measured.
-constexpr int64_t library_bytes = 105'000'000;
+constexpr int64_t library_bytes = 90'000'000;
 
 /// Bytes of one value beside what a norm gives: RMS norms keep nothing else, those with a bias the f32
 /// stream.
