@@ -9,7 +9,7 @@
 
 namespace lowrank {
 
-/// A key source beside qkv (prefix, shared prompt, cache): k, v [rows, kv_heads*head_dim] of qkv's type, any
+/// A key source beside qkv (prefix, cache): k, v [rows, kv_heads*head_dim] of qkv's type, any
 /// row stride, keys already rotated. A gradient is computed for those that require one, and only then.
 struct KeyValue {
   at::Tensor k, v;

@@ -1,7 +1,5 @@
 #include "kernels/bf16_product.h"
 
-#include <ATen/ops/empty.h>
-
 #include "base/cpu_features.h"
 #include "kernels/cpu/bf16_product_avx512bf16.h"
 #include "kernels/node.h"
@@ -18,14 +16,8 @@ bool has_bf16_product(const at::Tensor& x, const at::Tensor& w) {
 
 at::Tensor bf16_product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
   const OpScope scope("bf16_product", x, w);
-  at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
   const at::Tensor offsets = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
-  const auto product = matrix_product<uint16_t>(x, w, offsets, y);
-  const int64_t panels = (product.outputs + bf16_panel_columns - 1) / bf16_panel_columns;
-  for_each_panel_task(product.rows, panels, [&](int64_t row, int64_t last_row, int64_t panel, int64_t last) {
-    bf16_product_avx512bf16(product, row, last_row, panel, last);
-  });
-  return y;
+  return panel_product<uint16_t>(x, w, offsets, bf16_panel_columns, bf16_product_avx512bf16);
 }
 
 }  // namespace lowrank

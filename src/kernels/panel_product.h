@@ -44,4 +44,18 @@ using PanelTask =
 /// equally many or there are many, else parts of the rows, too.
 void for_each_panel_task(int64_t rows, int64_t panels, const PanelTask& task);
 
+/// x [T, k] times w [n, k] transposed, plus the f32 `bias` [n] where it is defined, of x's type [T, n]: calls
+/// kernel(product, first_row, last_row, first_panel, last_panel) for panels of `panel_columns` outputs.
+template <class T, class Kernel>
+at::Tensor panel_product(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
+                         int64_t panel_columns, const Kernel& kernel) {
+  at::Tensor y = x.new_empty({x.size(0), w.size(0)});
+  const auto product = matrix_product<T>(x, w, bias, y);
+  const int64_t panels = (product.outputs + panel_columns - 1) / panel_columns;
+  for_each_panel_task(product.rows, panels, [&](int64_t row, int64_t last_row, int64_t panel, int64_t last) {
+    kernel(product, row, last_row, panel, last);
+  });
+  return y;
+}
+
 }  // namespace lowrank

@@ -102,8 +102,8 @@ struct Method : Hooks {
   /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
-  /// Why rows with the same prompt may not share its pass, for people; empty: they may, as long as the plan
-  /// puts no virtual tokens in front of them.
+  /// Why rows may not share the pass over what they begin with alike, for people; empty: they may, as long as
+  /// the plan puts no virtual tokens in front of them.
   virtual std::string why_prompts_differ() const { return {}; }
 
   /// True when the model with the values of `initialise` computes what the base computes.

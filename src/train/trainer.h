@@ -44,7 +44,7 @@ class Trainer {
   /// step.
   StepResult step();
 
-  /// Why rows with the same prompt do not share its pass, for people; empty: they do.
+  /// Why rows do not share the pass over what they begin with alike, for people; empty: they do.
   const std::string& why_prompts_differ() const { return why_prompts_differ_; }
 
   /// The micro-batch with the most rows, of those of the first epoch (its first thousand steps).

@@ -1,12 +1,14 @@
 // Each fused kernel against its plain reference on every Highway target that this machine has: result and
 // gradient, f32 and bf16, sizes below, at and beside whole vectors, one row and no rows at all. The reference
 // is computed in f64 from the same, rounded, operands.
+#include <limits>
 #include <string>
 #include <tuple>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cos.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
@@ -157,6 +159,24 @@ TEST_P(Fused, TargetLoss) {
     (expected.loss * 0.25).backward();
     EXPECT_LT(relative(a.grad() + 1, b.grad() + 1), close);
   });
+}
+
+/// Training must see it and stop.
+TEST_P(Fused, NaNStaysNaN) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const int64_t column : {0, 20, 64}) {
+    SCOPED_TRACE(column);
+    for (const Gate gate : {Gate::silu, Gate::gelu_tanh}) {
+      at::Tensor values = random(3, 130);
+      values.select(1, column).fill_(nan);
+      EXPECT_TRUE(glu(values, gate).isnan().select(1, column).all().item<bool>());
+    }
+    at::Tensor head = random(65, 16);
+    head.select(0, column).fill_(nan);
+    const at::Tensor rows = at::arange(4, at::kLong), targets = at::full({4}, 7, at::kLong);
+    const TargetLoss found = target_loss(random(4, 16), rows, targets, at::rand({4}), head, {});
+    EXPECT_TRUE(found.nll.isnan().all().item<bool>());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTarget, Fused,

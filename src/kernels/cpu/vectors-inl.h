@@ -115,7 +115,9 @@ HWY_INLINE hn::Vec<D> exp2_of(D d, hn::Vec<D> whole, hn::Vec<D> rest) {
   y = hn::MulAdd(y, rest, hn::Set(d, 2.40226509e-1f));
   y = hn::MulAdd(y, rest, hn::Set(d, 6.93147188e-1f));
   y = hn::MulAdd(y, rest, hn::Set(d, 1.0f));
-  return hn::BitCast(d, hn::Add(hn::BitCast(i32, y), hn::ShiftLeft<23>(hn::ConvertTo(i32, whole))));
+  // As a product, so that NaN stays NaN, whatever integer becomes of it.
+  const auto exponent = hn::Add(hn::ConvertTo(i32, whole), hn::Set(i32, 127));
+  return hn::Mul(y, hn::BitCast(d, hn::ShiftLeft<23>(exponent)));
 }
 
 /// 2^x for x <= 0, 0 below -126, NaN of NaN.
