@@ -175,7 +175,7 @@ int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> 
   return_freed_memory();
   {
     // Its moments must not be counted, nor kept beside those of the run.
-    const Trainer planned(model, adapter, examples, options.train);
+    Trainer planned(model, adapter, examples, options.train);
     steps = planned.total_steps();
     batch = planned.largest_batch();
     tell_prompts(planned, examples, options.train);
