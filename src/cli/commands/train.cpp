@@ -112,8 +112,8 @@ void write_model(const Options& options, const Checkpoint& checkpoint, const Ada
     std::filesystem::remove(path);
     // What whole weights learn is often smaller than the steps of a block format.
     const bool whole = adapter.method->output() != Output::adapter;
-    const MergeResult result =
-        merge_to_gguf(checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path);
+    const MergeResult result = merge_to_gguf(
+        checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path, enough_kept);
     info("{}: merged model of {} bytes{}", path.string(), result.bytes,
          whole ? ", trained matrices in F16" : "");
     return;
