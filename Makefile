@@ -1,10 +1,11 @@
 # Front door of the build. `make help` lists the targets; the work is done by CMake and by the scripts under tools/.
 BUILD ?= build
 JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
 LIBTORCH = $(shell tools/setup path libtorch)
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps configure demo test check asan bench package format clean
+.PHONY: all help deps configure demo test check asan fuzz bench package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -34,8 +35,18 @@ test: deps configure  ## all tests
 check:  ## format, tidy on changed files, layers, sizes, docs; warnings are errors
 	@tools/check
 
+# Without the long suites: what every method promises (contract), the same tests for older processors, the package.
 asan:  ## unit tests under the address and undefined-behaviour sanitizers
-	$(MAKE) test BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
+	@$(MAKE) --no-print-directory configure BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
+	cmake --build build-asan -j $(JOBS)
+	ctest --test-dir build-asan --output-on-failure -R '^(base|formats|kernels|text|model|peft|train|infer|seam|report|cli|fuzz)$$'
+
+fuzz: deps  ## every fuzzer of tests/fuzz (or FUZZERS="rows yaml") for FUZZ_SECONDS=60, built with clang and sanitizers
+	@tools/setup clang
+	@$(MAKE) --no-print-directory configure BUILD=build-fuzz \
+	  CMAKE_FLAGS="-DLOWRANK_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)"
+	cmake --build build-fuzz --target lowrank fuzzers -j $(JOBS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run build-fuzz $(FUZZERS)
 
 bench: all  ## each kernel against its reference, then the measurements of README in turn with PEFT, and how they changed
 	cmake --build $(BUILD) --target kernel_bench -j $(JOBS)
@@ -49,4 +60,4 @@ format:  ## clang-format over all sources
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i
 
 clean:  ## remove the build folders
-	rm -rf build build-asan build-check dist
+	rm -rf build build-asan build-check build-fuzz dist

@@ -7,9 +7,13 @@ target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${CMAKE_S
 target_compile_features(lowrank_options INTERFACE cxx_std_20)
 target_compile_options(lowrank_options INTERFACE $<BUILD_INTERFACE:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wpedantic>
   $<BUILD_INTERFACE:$<$<BOOL:${LOWRANK_WERROR}>:-Werror>>)
-if(LOWRANK_SANITIZE)
-  target_compile_options(lowrank_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
-  target_link_options(lowrank_options INTERFACE -fsanitize=address,undefined)
+if(LOWRANK_SANITIZE OR LOWRANK_FUZZ)
+  # vptr and function compare type information across libraries, and libtorch hides its own.
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize=vptr $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>
+      -fno-sanitize-recover=all $<$<BOOL:${LOWRANK_FUZZ}>:-fsanitize=fuzzer-no-link>)
+  target_compile_options(lowrank_options INTERFACE ${sanitizers} -fno-omit-frame-pointer)
+  target_compile_definitions(lowrank_options INTERFACE _GLIBCXX_ASSERTIONS)
+  target_link_options(lowrank_options INTERFACE ${sanitizers})
 endif()
 
 function(lowrank_precompile target kind)
@@ -62,11 +66,11 @@ endfunction()
 function(lowrank_source_flags source)
   if(source MATCHES "_avx512bf16\\.cpp$")
     # GCC warns of the undefined registers in its own intrinsics.
-    set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized")
+    set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   elseif(source MATCHES "(block_formats|block_decode|k_quants|iq4_quants|quantise)\\.cpp$")
     # GCC would contract d*q+m into one rounding where the reference rounds twice.
     set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-ffp-contract=off;-O3")
-  elseif(source MATCHES "/parallel\\.cpp$")
+  elseif(source MATCHES "/(parallel|thread_waits)\\.cpp$")
     # at::parallel_for is silently serial in a file compiled without OpenMP.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}" SKIP_PRECOMPILE_HEADERS ON)
   elseif(source MATCHES "/cpu/")

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/argument_scan.h"
 #include "text/data_files.h"
 #include "text/dataset.h"
 #include "text/rows.h"
@@ -12,7 +13,7 @@
 namespace lowrank {
 
 std::vector<Field> TextRowOptions::fields() {
-  return {field("text", text, "one text"),
+  return {any_text(field("text", text, "one text")),
           field("data", data,
                 "rows with texts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
           field("columns", columns, columns_help),

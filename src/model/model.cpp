@@ -49,8 +49,7 @@ std::vector<int64_t> last_rows(const Batch& batch) {
 Packed hidden_state(const Model& model, Context context, const Hooks& hooks, std::vector<int64_t> rows,
                     KvCache* cache) {
   std::ranges::sort(rows);
-  const auto repeated = std::ranges::unique(rows);
-  rows.erase(repeated.begin(), repeated.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   context.read = std::move(rows);
   return model.forward(context, hooks, cache);
 }

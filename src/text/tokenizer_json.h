@@ -16,7 +16,7 @@ namespace lowrank {
 TokenizerSpec tokenizer_spec_from_folder(const std::filesystem::path& folder);
 
 /// What tokenizer.json says of this tokenizer, and what tokenizer_config.json adds, for a folder that is
-/// written.
+/// written. Errors: unsupported for a token, merge or template that is not UTF-8.
 nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec);
 nlohmann::ordered_json tokenizer_config_json(const TokenizerSpec& spec);
 

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "base/error.h"
+#include "text/byte_level.h"
 #include "text/merges.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_steps.h"
@@ -10,9 +12,26 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json token_name(const TokenizerSpec& spec, const std::optional<int64_t>& id) {
-  if (!id) return nullptr;
+  if (!id || !spec.has_token(*id)) return nullptr;
   const auto added = std::ranges::find(spec.added, *id, &AddedToken::id);
   return added != spec.added.end() ? added->content : spec.vocabulary[*id];
+}
+
+/// JSON is UTF-8; a GGUF file's strings may hold any bytes.
+void check_text(std::string_view text, const std::string& what) {
+  check(!first_malformed(text), ErrorKind::unsupported, "{} is not UTF-8, so tokenizer.json cannot hold it",
+        what);
+}
+
+void check_texts(const TokenizerSpec& spec) {
+  for (size_t id = 0; id < spec.vocabulary.size(); ++id)
+    check_text(spec.vocabulary[id], fmt::format("token {}", id));
+  for (const AddedToken& token : spec.added) check_text(token.content, fmt::format("token {}", token.id));
+  for (size_t i = 0; i < spec.merges.size(); ++i) {
+    check_text(spec.merges[i].first, fmt::format("merge {}", i));
+    check_text(spec.merges[i].second, fmt::format("merge {}", i));
+  }
+  check_text(spec.chat_template, "the chat template");
 }
 
 Json post_processor(const TokenizerSpec& spec) {
@@ -66,6 +85,7 @@ Json model(const TokenizerSpec& spec) {
 }  // namespace
 
 nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
+  check_texts(spec);
   Json added = Json::array();
   for (const AddedToken& token : spec.added) {
     added.push_back({{"id", token.id},
@@ -88,6 +108,7 @@ nlohmann::ordered_json tokenizer_json(const TokenizerSpec& spec) {
 }
 
 nlohmann::ordered_json tokenizer_config_json(const TokenizerSpec& spec) {
+  check_texts(spec);
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                  {"clean_up_tokenization_spaces", false},
                  {"bos_token", token_name(spec, spec.bos)},

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "support/expect_error.h"
 #include "text/fixtures.h"
 #include "text/tokenizer_json.h"
 
@@ -54,6 +55,15 @@ TEST_P(SmallTokenizer, StreamsCompleteCharacters) {
     }
     EXPECT_EQ(compared(text + stream.finish()), expected);
   }
+}
+
+TEST(TokenizerJson, RefusesTextsThatAreNotUtf8) {
+  TokenizerSpec token, template_text;
+  token.vocabulary = {"a", "b\xFF"};
+  template_text.chat_template = "\xC3";
+  expect_error(ErrorKind::unsupported, "token 1", "is not UTF-8", [&] { (void)tokenizer_json(token); });
+  expect_error(ErrorKind::unsupported, "template", "is not UTF-8",
+               [&] { (void)tokenizer_config_json(template_text); });
 }
 
 TEST_P(SmallTokenizer, IsWrittenAsItWasRead) {

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Inputs that the fuzzers start from, made from tests/fixtures and by the program: make_seeds.py OUT LOWRANK.
+
+Each target's seeds stand in OUT/TARGET/. Standard library only."""
+import json
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+OUT = Path(sys.argv[1])
+LOWRANK = Path(sys.argv[2]).resolve()
+
+ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors", "adapters.safetensors", "adapter.safetensors",
+                 "head_config.json", "model_head.safetensors", "adapter_fusion_config.json", "encoder_state.safetensors",
+                 "model_adapter_fusion.safetensors", "labels.json", "adapters.json", "adapter.gguf"]
+ADAPTER_BASES = ["tiny_llama/bf16", "tiny_decoders/gpt2", "tiny_encoders/bert", "tiny_decoders/qwen3.gguf"]
+LARGEST = 160_000
+
+YAML = ["model: x\nlr: 1e-4\nsteps: 5\ntarget_modules: [a, b]\n", "a: &x {k: v}\nb: *x\n", '- 1\n- "2"\n', "? a\n: b\n",
+        "a: |\n  text\n  more\nb: >-\n  x\n", "{a: 1, b: [1,2,{c: d}]}", "a: !!binary aGk=\nb: !x y\nc: ~\nd: 0x1F\ne: .nan\n",
+        "--- \na: 1\n...\n---\nb: 2\n", "base: &b {r: 8}\nlora:\n  <<: *b\n  alpha: 16\n"]
+ROWS = ['{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "\\u00e9"}\n', '{"text": "All"}\n\n{"text":"x"}',
+        '{"instruction": "Name", "input": "", "output": "htop"}', '{"input_ids": [1, 2, 3], "labels": [-100, 2, 3]}',
+        '{"text": "fun", "label": 1}\n{"text": "no", "label": "x"}', '[{"prompt":"a","completion":"b"},{"text":"d"}]',
+        'prompt,completion\n"a ""q"" b",c\nd,"e\nf"\n', "text\tlabel\nx\t1\ny\t2\n", "a,b\n1,2\n", "\ufefftext\nx\n"]
+
+
+def write(target, name, content):
+    if not any(content) or len(content) > LARGEST:
+        return
+    folder = OUT / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
+def packed(parts):
+    return b"".join(struct.pack("<I", len(part)) + part for part in parts)
+
+
+def files(folder, names):
+    return [(folder / name).read_bytes() if (folder / name).exists() else b"" for name in names]
+
+
+def safetensors(tensors):
+    """{name: shape} of f32 ones."""
+    header, data = {}, b""
+    for name, shape in tensors.items():
+        count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * count]}
+        data += struct.pack("<f", 1) * count
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def gguf_text(text):
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def gguf_value(value):
+    """Type number and bytes; lists are of strings, i32 or f32."""
+    if isinstance(value, str):
+        return 8, gguf_text(value)
+    if isinstance(value, bool):
+        return 7, struct.pack("<B", value)
+    if isinstance(value, int):
+        return 4, struct.pack("<I", value)
+    if isinstance(value, float):
+        return 6, struct.pack("<f", value)
+    kind = 8 if not value or isinstance(value[0], str) else 6 if isinstance(value[0], float) else 5
+    body = b"".join(gguf_text(v) if kind == 8 else struct.pack("<f" if kind == 6 else "<i", v) for v in value)
+    return 9, struct.pack("<IQ", kind, len(value)) + body
+
+
+def gguf(keys):
+    """A file of these keys, a Q4_0 matrix and an f32 vector."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, 2, len(keys))
+    for name, value in keys.items():
+        kind, body = gguf_value(value)
+        head += gguf_text(name) + struct.pack("<I", kind) + body
+    head += gguf_text("a") + struct.pack("<IQQIQ", 2, 32, 1, 2, 0)
+    head += gguf_text("b") + struct.pack("<IQIQ", 1, 4, 0, 32)
+    return head + bytes(-len(head) % 32) + b"\1" * 18 + bytes(14) + b"\2" * 16
+
+
+def gguf_tokenizers():
+    byte_level = ["<s>", "H", "e", "l", "o", "\u0120", "He", "ll", "Hell", "w", "r", "d"]
+    pieces = ["<unk>", "<s>", "</s>", "<0x41>", "\u2581", "H", "e", "He", "\u2581He", "l"]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581he", "llo", "\u2581w"]
+    for model, pre, tokens, more in [
+            ("gpt2", "gpt-2", byte_level, {"tokenizer.ggml.merges": ["H e", "l l", "He ll"]}),
+            ("gpt2", "llama-bpe", byte_level, {"tokenizer.ggml.merges": ["H e"]}),
+            ("gpt2", "qwen2", byte_level[:3], {"tokenizer.ggml.merges": []}),
+            ("llama", "default", pieces, {"tokenizer.ggml.scores": [-float(i) for i in range(len(pieces))]}),
+            ("bert", "default", words, {"tokenizer.ggml.unknown_token_id": 1, "tokenizer.ggml.seperator_token_id": 3})]:
+        keys = {"general.architecture": "llama", "tokenizer.ggml.model": model, "tokenizer.ggml.pre": pre,
+                "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [3] + [1] * (len(tokens) - 2) + [4],
+                "tokenizer.ggml.bos_token_id": 0, "tokenizer.ggml.eos_token_id": 1, "tokenizer.ggml.add_bos_token": True,
+                "tokenizer.ggml.add_space_prefix": True, "tokenizer.chat_template": "{{x}}", **more}
+        yield f"{model}-{pre}", gguf(keys)
+
+
+def cut_tokenizer(path, size=60):
+    """A tokenizer.json with the first tokens of its vocabulary only."""
+    tokenizer = json.loads(path.read_text())
+    model = tokenizer["model"]
+    first = sorted(model["vocab"].items(), key=lambda entry: entry[1])[:size]
+    kept = model["vocab"] = {token: i for i, (token, _) in enumerate(first)}
+    if "merges" in model:
+        pairs = [merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"]]
+        known = [m for m, p in zip(model["merges"], pairs) if p[0] in kept and p[1] in kept and "".join(p) in kept]
+        model["merges"] = known[:20]
+    tokenizer["added_tokens"] = tokenizer["added_tokens"][:3]
+    for added in tokenizer["added_tokens"]:
+        added["id"] = min(added["id"], size)
+    return json.dumps(tokenizer, ensure_ascii=False).encode()
+
+
+def tokenizer_seeds():
+    text = "He said: it's 123  <s>x\u00e9\u4e2d \u2028 [MASK] <0x0A>".encode()
+    for path in sorted((FIXTURES / "text").glob("*/tokenizer.json")):
+        parts = [b'{"bos_token":"<s>","add_bos_token":true}', b'{"eos_token":{"content":"</s>","lstrip":true}}',
+                 b'{"eos_token_id":[1,2]}', text, cut_tokenizer(path)]
+        write("tokenizer", path.parent.name, packed(parts))
+
+
+def file_seeds():
+    for path in sorted(FIXTURES.rglob("*.gguf")):
+        name = "-".join(path.relative_to(FIXTURES).parts)
+        write("gguf", name, path.read_bytes())
+        write("gguf_model", name, path.read_bytes())
+    for path in sorted(FIXTURES.rglob("*.safetensors")):
+        if path.stat().st_size < 16_000:
+            write("safetensors", "-".join(path.relative_to(FIXTURES).parts), path.read_bytes())
+    write("gguf_split", "three", packed(files(FIXTURES / "formats/split", [f"model-0000{i}-of-00003.gguf" for i in (1, 2, 3)])))
+    write("safetensors_index", "two", packed(files(FIXTURES / "formats/sharded", [
+        "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"])))
+    for name, content in gguf_tokenizers():
+        write("gguf", name, content)
+    for path in sorted(FIXTURES.rglob("model.safetensors")):
+        write("folder_model", "-".join(path.parent.relative_to(FIXTURES).parts),
+              packed(files(path.parent, ["config.json", "model.safetensors"])))
+    for i, text in enumerate(YAML):
+        write("yaml", str(i), text.encode())
+    for i, text in enumerate(ROWS):
+        for kind in range(4):
+            write("rows", f"{i}-{kind}", bytes([kind, 0 if kind < 2 else 128]) + text.encode())
+
+
+def adapter_seed(base, name, folder):
+    write("adapter", f"{base}-{name}", bytes([base]) + packed(files(Path(folder), ADAPTER_FILES)))
+
+
+def methods():
+    return [path.stem for path in sorted((FIXTURES.parent.parent / "src/peft/methods").glob("*.cpp"))]
+
+
+def adapter_seeds():
+    for folder in sorted((FIXTURES / "lora_extras").iterdir()):
+        adapter_seed(0, folder.name, folder)
+    query = {f"model.layers.{layer}.self_attn.q_proj.lora_{ab}": shape for layer in (0, 1)
+             for ab, shape in (("a", [32, 2]), ("b", [2, 32]))}
+    mlx = {"fine_tune_type": "lora", "num_layers": 2,
+           "lora_parameters": {"rank": 2, "scale": 20.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}}
+    parts = dict.fromkeys(ADAPTER_FILES, b"") | {"adapter_config.json": json.dumps(mlx).encode(),
+                                                  "adapters.safetensors": safetensors(query)}
+    write("adapter", "mlx", b"\0" + packed(parts.values()))
+    with tempfile.TemporaryDirectory() as work:
+        rows = Path(work) / "rows.jsonl"
+        rows.write_text('{"input_ids": [1, 2, 3, 4], "labels": [-100, 2, 3, 4]}\n' * 4)
+        for base in (0, 1, 3):
+            for method in methods():
+                out = f"{work}/{base}-{method}"
+                done = subprocess.run([LOWRANK, "train", "--model", FIXTURES / ADAPTER_BASES[base], "--data", rows,
+                                       "--method", method, "--output", out, "--steps", "1"], capture_output=True)
+                if done.returncode == 0:  # some methods cannot train on some bases
+                    adapter_seed(base, method, out)
+        exported = subprocess.run([LOWRANK, "export", "--model", FIXTURES / ADAPTER_BASES[3], "--adapter", f"{work}/3-lora",
+                                   "--output", f"{work}/adapter.gguf"], capture_output=True)
+        if exported.returncode == 0:
+            (Path(work) / "gguf").mkdir()
+            Path(work, "adapter.gguf").rename(Path(work, "gguf/adapter.gguf"))
+            adapter_seed(3, "gguf", Path(work, "gguf"))
+
+
+file_seeds()
+tokenizer_seeds()
+adapter_seeds()
