@@ -13,8 +13,8 @@ namespace lowrank {
 struct EmbeddingForm {
   Pooling pooling = Pooling::mean;
   bool normalised = false;  ///< to length 1
-  std::optional<int64_t>
-      max_tokens;           ///< longer texts are cut, special tokens counted; may exceed the context
+  /// Longer texts are cut, special tokens counted; may exceed the context.
+  std::optional<int64_t> max_tokens = {};
   std::string prompt = {};  ///< in front of every text
   bool lowercase = false;   ///< texts are lower-cased whatever the tokenizer does
 };

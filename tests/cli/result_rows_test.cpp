@@ -1,5 +1,6 @@
 // Rows with results: what a row has stays as it is, and work that was done is not lost.
 #include <cmath>
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
@@ -91,6 +92,24 @@ TEST_F(ResultRows, WhatIsFinishedBeforeAnErrorIsKept) {
   EXPECT_EQ(streamed.code, 1);
   EXPECT_EQ(streamed.out, kept);
   EXPECT_EQ(others(), std::vector<std::string>{"out"});
+}
+
+TEST_F(ResultRows, ASignalEndsTheWorkBetweenTwoTokens) {
+  make_decoder();
+  std::string prompts;
+  for (int i = 0; i < 3000; ++i) prompts += "{\"prompt\":\"a\"}\n";
+  const auto data = write("rows.jsonl", prompts);
+  // The first row on standard output gives the sign.
+  write("rows.sh", "cd " + folder.path().string() + "\nmkfifo out\n" + LOWRANK_PROGRAM + " " +
+                       generate(data, "--batch-size 1") +
+                       " > out 2> stderr &\n"
+                       "{ read line; kill -INT $!; cat > rest; } < out\nwait $!\n");
+  const int status = std::system(("sh " + (folder.path() / "rows.sh").string()).c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  const std::string told = test::content_of(folder.path() / "stderr");
+  const int64_t rows = std::ranges::count(test::content_of(folder.path() / "rest"), '\n') + 1;
+  EXPECT_LT(rows, 3000);
+  EXPECT_NE(told.find("(" + std::to_string(rows) + " of 3000 rows are written)"), std::string::npos) << told;
 }
 
 TEST_F(ResultRows, EmbeddingsFollowTheModelsLongestText) {

@@ -17,7 +17,9 @@ Tokenizer tokenizer_for(const std::string& model, const EmbeddingForm& form) {
   Tokenizer tokenizer = load_tokenizer(model);
   if (!form.lowercase) return tokenizer;
   TokenizerSpec spec = tokenizer.spec();
-  spec.normalizer.insert(spec.normalizer.begin(), TextForm::lowercase);
+  std::vector<NormalizerStep> steps{TextForm::lowercase};
+  for (const NormalizerStep& step : spec.normalizer) steps.push_back(step);
+  spec.normalizer = std::move(steps);
   return {std::move(spec), model};
 }
 
