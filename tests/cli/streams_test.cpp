@@ -100,6 +100,25 @@ TEST_F(Streams, AModelNamedInOtherBytesThanUtf8Works) {
   EXPECT_EQ(card.find("\n- x"), std::string::npos) << card;
 }
 
+TEST_F(Streams, AnAdaptersConfigurationIsNamedWhateverItHolds) {
+  succeeds("train --steps 1 --model " + model() + " --data " + rows() + " --output " + out().string());
+  const nlohmann::json config = read_json_file(out() / "adapter_config.json", 1 << 20);
+  for (const auto& [key, value] : {std::pair<const char*, nlohmann::json>{"use_dora", "yes"},
+                                   {"peft_type", 3},
+                                   {"peft_type", nullptr},
+                                   {"r", "8"},
+                                   {"bias", 5}}) {
+    nlohmann::json changed = config;
+    changed[key] = value;
+    write_file_atomically(out() / "adapter_config.json", changed.dump());
+    const test::Outcome outcome =
+        run("evaluate --model " + model() + " --data " + rows() + " --adapter " + out().string());
+    EXPECT_EQ(outcome.code, 1) << key;
+    EXPECT_NE(outcome.err.find(out().string()), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find("json.exception"), std::string::npos) << outcome.err;
+  }
+}
+
 TEST_F(Streams, ErrorsOfLibrariesAreSentences) {
   const auto words = [](auto&& action) -> std::string {
     try {
