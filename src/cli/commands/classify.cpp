@@ -36,7 +36,7 @@ int run(const std::vector<std::string>& arguments) {
   parser.add({field("adapter", adapter, adapter_help)});
   parser.add(texts.fields());
   if (!parser.parse(arguments)) return 0;
-  require({{"--model", &session_options.model}, {"--text or --data", either(texts.text, texts.data)}});
+  require({{"--model", &session_options.model}});
   const Session session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(

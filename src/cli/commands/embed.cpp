@@ -23,7 +23,7 @@ int run(const std::vector<std::string>& arguments) {
                      {"auto", "mean", "first"}),
               field("normalise", normalise, "vectors of length 1; without it as the model says")});
   if (!parser.parse(arguments)) return 0;
-  require({{"--model", &session_options.model}, {"--text or --data", either(texts.text, texts.data)}});
+  require({{"--model", &session_options.model}});
   const Session session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(spec.task != Task::causal_lm, ErrorKind::unsupported,
