@@ -59,7 +59,7 @@ int run(const std::vector<std::string>& arguments) {
                     "with the post-processor's special tokens (--text and --lines)"),
               field("json", options.json, "an array of ids a line")});
   if (!parser.parse(arguments)) return 0;
-  require({{"--model", &options.model}});
+  require({{"--model", &options.model}, {"--text or --data", either(options.text, options.data)}});
   check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
   const Tokenizer tokenizer = load_tokenizer(options.model);
   if (options.data.empty()) {

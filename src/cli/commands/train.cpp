@@ -265,7 +265,9 @@ nlohmann::json configuration(const Options& options, const MethodInfo& method,
 int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
   for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
-    if (!data.empty()) data_files(data);
+    if (data.empty()) continue;
+    for (const std::filesystem::path& file : data_files(data))
+      check(std::filesystem::exists(file), ErrorKind::not_found, "{}: no such file", file.string());
   }
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
