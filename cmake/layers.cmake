@@ -73,7 +73,7 @@ function(lowrank_source_flags source)
   elseif(source MATCHES "(block_formats|block_decode|k_quants|iq4_quants|quantise)\\.cpp$")
     # GCC would contract d*q+m into one rounding where the reference rounds twice.
     set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-ffp-contract=off;-O3")
-  elseif(source MATCHES "/parallel\\.cpp$")
+  elseif(source MATCHES "/(parallel|thread_waits)\\.cpp$")
     # at::parallel_for is silently serial in a file compiled without OpenMP.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}" SKIP_PRECOMPILE_HEADERS ON)
   elseif(source MATCHES "/cpu/")

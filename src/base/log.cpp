@@ -8,6 +8,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/one_line.h"
+
 namespace lowrank {
 namespace {
 
@@ -22,21 +24,22 @@ spdlog::logger& logger() {
   return *made;
 }
 
-std::string one_line(std::string_view message) {
+/// Without what a terminal obeys: also the two-byte control characters, and bytes that are no UTF-8.
+std::string tame(std::string_view message) {
   std::string line(message);
   std::ranges::replace_if(
       line, [](unsigned char letter) { return letter < 0x20 || letter == 0x7f; }, ' ');
-  return line;
+  return one_line(line, std::string::npos);
 }
 
 }  // namespace
 
 // Handed over as an argument: a brace in the message is no format.
 void log_info(std::string_view message) {
-  logger().info("{}", one_line(message));
+  logger().info("{}", tame(message));
 }
 void log_warning(std::string_view message) {
-  logger().warn("warning: {}", one_line(message));
+  logger().warn("warning: {}", tame(message));
 }
 
 void set_quiet(bool quiet) {

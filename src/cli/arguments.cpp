@@ -2,48 +2,50 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "base/one_line.h"
+#include "cli/peer_names.h"
+#include "cli/places.h"
 #include "cli/yaml.h"
 
 namespace lowrank {
 namespace {
 
-using Texts = std::map<std::string, std::string>;
+constexpr size_t shown_length = 60;
 
-/// `key=value` arguments apart from flags and their values.
-std::pair<std::vector<std::string>, Texts> split_overrides(const std::vector<std::string>& arguments) {
-  std::pair<std::vector<std::string>, Texts> parts;
-  bool value_follows = false;
-  for (const std::string& argument : arguments) {
-    const size_t equals = argument.find('=');
-    const bool is_flag = argument.starts_with("--");
-    if (!is_flag && !value_follows && equals != std::string::npos && equals > 0) {
-      parts.second[argument.substr(0, equals)] = argument.substr(equals + 1);
-    } else {
-      parts.first.push_back(argument);
+/// A file's value in the form that the field takes: one entry where it takes a list is such a list, and text
+/// is split as it is on the command line; names of modules (target_modules, exclude_modules, ...), which are
+/// text with commas, may be a list, as in PEFT's files.
+nlohmann::json fitting(const Field& field, const nlohmann::json& value) {
+  if (field.type_name == "text" && field.name.ends_with("_modules") && value.is_array()) {
+    std::vector<std::string> names;
+    for (const nlohmann::json& name : value) {
+      const bool plain =
+          name.is_string() && name.get<std::string>().find_first_of("\\()[]*+?|^$,") == std::string::npos;
+      if (!plain) return value;
+      names.push_back(name.get<std::string>());
     }
-    value_follows = is_flag && equals == std::string::npos;
+    return fmt::format("{}", fmt::join(names, ","));
   }
-  return parts;
+  if (!field.type_name.starts_with("list of") || value.is_structured() || value.is_null()) return value;
+  return value.is_string() ? field.parse(value.get<std::string>()) : nlohmann::json::array({value});
 }
 
-/// The value of `name` wherever it is given, before the fields that depend on it exist.
-std::string look_ahead(const std::vector<std::string>& arguments, const nlohmann::json& file,
-                       const std::string& name) {
-  const std::string flag = flag_name(name);
-  std::string found = file.contains(name) && file[name].is_string() ? file[name].get<std::string>() : "";
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == flag && i + 1 < arguments.size()) found = arguments[i + 1];
-    for (const std::string& prefix : {flag + "=", name + "="}) {
-      if (arguments[i].starts_with(prefix)) found = arguments[i].substr(prefix.size());
-    }
-  }
-  return found;
+std::string twice(const GivenValue& first, const GivenValue& second) {
+  const Field& field = *second.field;
+  std::string problem = fmt::format("{} is given twice: {} and {}", flag_name(field.name),
+                                    in_quotes(first.text), in_quotes(second.text));
+  if (field.type_name.starts_with("list of")) problem += "; a list is written with commas";
+  if (field.help.find("a pattern with *") != std::string::npos)
+    problem += "; give a folder or a pattern with *";
+  return problem;
 }
 
 }  // namespace
@@ -55,72 +57,127 @@ void Arguments::add(std::vector<Field> fields) {
   for (Field& field : fields) fields_.push_back(std::move(field));
 }
 
-void Arguments::add_later(std::string name, std::function<std::vector<Field>(const std::string&)> known) {
-  later_[std::move(name)] = std::move(known);
+void Arguments::add_later(std::string name, std::function<std::vector<Field>(const std::string&)> known,
+                          std::set<std::string> others) {
+  later_.push_back({std::move(name), std::move(known), std::move(others), {}});
+}
+
+std::string Arguments::look_ahead(const std::vector<std::string>& arguments, const nlohmann::json& file,
+                                  const std::string& name) const {
+  for (const GivenValue& value : scan_arguments(arguments, fields_, !positional_.empty()).values) {
+    if (flag_name(value.name) == flag_name(name)) return value.text;
+  }
+  for (const auto& [key, value] : file.items()) {
+    if (flag_name(key) == flag_name(name) && value.is_string()) return value.get<std::string>();
+  }
+  return "";
+}
+
+std::string Arguments::hint_for(std::string_view name, bool as_flag) const {
+  const auto written = [&](std::string_view own) { return as_flag ? flag_name(own) : std::string(own); };
+  const auto of_other = [&](std::string_view own) -> std::string {
+    for (const Later& later : later_) {
+      const auto same = [&](const std::string& other) { return flag_name(other) == flag_name(own); };
+      const Field* field = find_field(fields_, later.name);
+      if (field && std::ranges::any_of(later.others, same))
+        return fmt::format("; the {} {} has no option {}", later.name,
+                           later.value.empty() ? field->get().get<std::string>() : later.value, written(own));
+    }
+    return "";
+  };
+  if (const std::string words = of_other(name); !words.empty()) return words;
+  const auto known = [&](std::string_view own) { return find_field(fields_, own) != nullptr; };
+  if (const auto own = own_name(name, known)) return fmt::format(" (did you mean {}?)", written(*own));
+  const auto elsewhere = own_name(name, [&](std::string_view own) { return !of_other(own).empty(); });
+  if (elsewhere) return of_other(*elsewhere);
+  std::vector<std::string> names;
+  for (const Field& field : fields_) names.push_back(field.name);
+  const auto near = nearest_name(name, names);
+  return near ? fmt::format(" (did you mean {}?)", written(*near)) : "";
+}
+
+void Arguments::set(const Field& field, const nlohmann::json& value) {
+  given_.insert(field.name);
+  try {
+    field.set(value);
+  } catch (const Error& error) {
+    problems_.emplace_back(error.what());
+  }
+}
+
+void Arguments::take_file(const nlohmann::json& file, const std::string& path) {
+  const size_t before = problems_.size();
+  std::map<std::string, std::string> keys;
+  for (const auto& [key, value] : file.items()) {
+    const Field* field = find_field(fields_, key);
+    if (!field || field->name == "config") {
+      problems_.push_back(fmt::format("unknown key {}{}", in_quotes(key), hint_for(key, false)));
+    } else if (const auto [first, is_new] = keys.emplace(field->name, key); !is_new) {
+      problems_.push_back(fmt::format("{} and {} are the same key", first->second, key));
+    } else {
+      set(*field, fitting(*field, value));
+    }
+  }
+  for (size_t i = before; i < problems_.size(); ++i) problems_[i] = fmt::format("{}: {}", path, problems_[i]);
+}
+
+void Arguments::take_values(const ScannedArguments& scanned) {
+  for (const std::string& problem : scanned.problems) problems_.push_back(problem);
+  std::map<std::string, const GivenValue*> seen;
+  for (const GivenValue& value : scanned.values) {
+    if (!value.field) {
+      problems_.push_back(fmt::format("{} is not known{}", one_line(value.written, shown_length),
+                                      hint_for(value.name, true)));
+    } else if (const auto [first, is_new] = seen.emplace(value.name, &value); !is_new) {
+      problems_.push_back(twice(*first->second, value));
+    } else if (value.name != "config") {
+      set(*value.field, value.field->parse(value.text));
+    }
+  }
+  std::vector<std::string> words = scanned.words;
+  const Field* positional = positional_.empty() ? nullptr : find_field(fields_, positional_);
+  if (positional && !words.empty() && !given_.contains(positional->name)) {
+    set(*positional, words.front());
+    words.erase(words.begin());
+  }
+  for (const std::string& word : words)
+    problems_.push_back(fmt::format("{} belongs to no option", in_quotes(word, shown_length)));
+}
+
+void Arguments::print_help() const {
+  CLI::App app{summary_, "lowrank " + command_};
+  const auto nothing = [](const std::string&) {};
+  for (const Field& field : fields_) {
+    const std::string flag = flag_name(field.name);
+    const nlohmann::json value = field.get();
+    const std::string help =
+        fmt::format("{} [{}]", field.help, value.is_null() || value == "" ? "" : value.dump());
+    if (field.type_name == "true or false")
+      app.add_flag_function(
+          flag + ",!--no-" + flag.substr(2), [](int64_t) {}, help);
+    else
+      app.add_option_function<std::string>(flag, nothing, help)->type_name(field.type_name);
+  }
+  std::cout << app.help();
 }
 
 bool Arguments::parse(const std::vector<std::string>& arguments) {
-  const std::string config_path = look_ahead(arguments, nlohmann::json::object(), "config");
-  const nlohmann::json file = config_path.empty() ? nlohmann::json::object() : read_yaml(config_path);
-  for (const auto& [name, known] : later_) add(known(look_ahead(arguments, file, name)));
-
-  const auto [flags, overrides] = split_overrides(arguments);
-  Texts given;
-  CLI::App app{summary_, "lowrank " + command_};
-  std::string config;
-  app.add_option("--config", config, "YAML file with the same names");
-  for (const Field& field : fields_) {
-    const std::string help =
-        fmt::format("{} [{}]", field.help, field.get().is_null() ? "" : field.get().dump());
-    if (field.type_name == "true or false") {
-      app.add_flag_function(
-          flag_name(field.name) + ",!--no-" + flag_name(field.name).substr(2),
-          [&given, &field](int64_t count) { given[field.name] = count > 0 ? "true" : "false"; }, help);
-    } else {
-      app.add_option_function<std::string>(
-             flag_name(field.name), [&given, &field](const std::string& text) { given[field.name] = text; },
-             help)
-          ->take_last();
-    }
+  fields_.push_back(field("config", config_, "YAML file with the same names"));
+  config_ = look_ahead(arguments, nlohmann::json::object(), "config");
+  const nlohmann::json file = config_.empty() ? nlohmann::json::object() : read_yaml(config_);
+  for (Later& later : later_) {
+    later.value = look_ahead(arguments, file, later.name);
+    add(later.known(later.value));
   }
-  app.allow_extras();
-  try {
-    app.parse(std::vector<std::string>(flags.rbegin(), flags.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
+  const ScannedArguments scanned = scan_arguments(arguments, fields_, !positional_.empty());
+  if (scanned.help) {
+    print_help();
     return false;
-  } catch (const CLI::ParseError& error) {
-    fail(ErrorKind::invalid, "lowrank {}: {}", command_, error.what());
   }
-  std::vector<std::string> problems;
-  std::vector<std::string> known;
-  for (const Field& field : fields_) known.push_back(flag_name(field.name));
-  for (const std::string& extra : app.remaining()) {
-    const auto near = nearest_name(extra, known);
-    problems.push_back(
-        fmt::format("{} is not known{}", extra, near ? fmt::format(" (did you mean {}?)", *near) : ""));
-  }
-  const auto attempt = [&](const auto& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      problems.emplace_back(error.what());
-    }
-  };
-  attempt([&] { apply(fields_, file, config_path); });
-  for (const Texts& texts : {overrides, given}) {
-    for (const auto& option : texts) {
-      attempt([&] {
-        const auto& [name, text] = option;
-        const Field* field = find_field(fields_, name);
-        const auto near = field ? std::nullopt : nearest_name(flag_name(name), known);
-        check(field != nullptr, ErrorKind::invalid, "{} is not known{}", name,
-              near ? fmt::format(" (did you mean {}?)", *near) : "");
-        set_text(*field, text);
-      });
-    }
-  }
-  check(problems.empty(), ErrorKind::invalid, "lowrank {}: {}", command_, fmt::join(problems, "; "));
+  take_file(file, config_);
+  take_values(scanned);
+  std::erase_if(fields_, [](const Field& field) { return field.name == "config"; });
+  check(problems_.empty(), ErrorKind::invalid, "lowrank {}: {}", command_, fmt::join(problems_, "; "));
   return true;
 }
 
@@ -131,6 +188,10 @@ void require(const std::vector<std::pair<std::string_view, const std::string*>>&
   }
   check(missing.empty(), ErrorKind::invalid, "missing {}; --help tells what the command takes",
         fmt::join(missing, ", "));
+  for (const auto& [flag, text] : flags) {
+    if (flag == "--model") check_model_place(*text);
+    if (flag == "--adapter") check_adapter_place(*text);
+  }
 }
 
 }  // namespace lowrank

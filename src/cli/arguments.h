@@ -1,19 +1,19 @@
 #pragma once
 
 #include <functional>
-#include <map>
-#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/fields.h"
+#include "cli/argument_scan.h"
 
 namespace lowrank {
 
-/// The arguments of one command: fields as flags (`--batch-size 8`, `--no-shuffle`), a YAML file with the
-/// same names
-/// (--config), and `key=value`; flags win over key=value, key=value over the file.
+/// The arguments of one command: fields as flags (`--batch-size 8`, `--no-shuffle`) or `key=value`, and a
+/// YAML file with the same names (--config), over which they win.
 class Arguments {
  public:
   Arguments(std::string_view command, std::string_view summary);
@@ -21,23 +21,49 @@ class Arguments {
   /// Adds fields; they must outlive the parse.
   void add(std::vector<Field> fields);
 
+  /// The field that a word without a flag sets; it is one of those added.
+  void add_positional(std::string name) { positional_ = std::move(name); }
+
   /// What to add once the value of a field is known (the options of the chosen method). `known` gets the text
-  /// that the arguments or the file give to `name`, or an empty one.
-  void add_later(std::string name, std::function<std::vector<Field>(const std::string& known)> known);
+  /// that the arguments or the file give to `name`, or an empty one; called in the order of adding. `others`
+  /// are the names of the fields that other values have, for errors.
+  void add_later(std::string name, std::function<std::vector<Field>(const std::string& known)> known,
+                 std::set<std::string> others = {});
 
   /// Sets all fields. Returns false when help was asked for and printed. Errors: invalid, everything wrong at
-  /// once.
+  /// once: among it options that are not known, or given twice.
   bool parse(const std::vector<std::string>& arguments);
 
   const std::vector<Field>& fields() const { return fields_; }
 
+  /// Names of the fields that the arguments or the file set.
+  const std::set<std::string>& given() const { return given_; }
+
  private:
-  std::string command_, summary_;
+  struct Later {
+    std::string name;
+    std::function<std::vector<Field>(const std::string&)> known;
+    std::set<std::string> others;
+    std::string value;  ///< what the arguments or the file give to `name`; may be empty
+  };
+
+  std::string look_ahead(const std::vector<std::string>& arguments, const nlohmann::json& file,
+                         const std::string& name) const;
+  std::string hint_for(std::string_view name, bool as_flag) const;
+  void take_file(const nlohmann::json& file, const std::string& path);
+  void take_values(const ScannedArguments& scanned);
+  void set(const Field& field, const nlohmann::json& value);
+  void print_help() const;
+
+  std::string command_, summary_, positional_, config_;
   std::vector<Field> fields_;
-  std::map<std::string, std::function<std::vector<Field>(const std::string&)>> later_;
+  std::vector<Later> later_;
+  std::set<std::string> given_;
+  std::vector<std::string> problems_;
 };
 
-/// Fails with the flags' names when one of these texts is empty.
+/// Fails with the flags' names when one of these texts is empty; with not_found when nothing is at the path
+/// that --model or --adapter names.
 void require(const std::vector<std::pair<std::string_view, const std::string*>>& flags);
 
 }  // namespace lowrank

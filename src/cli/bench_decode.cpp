@@ -26,7 +26,7 @@ struct Options {
   std::vector<Field> fields() {
     return {field("adapters", adapters, "adapter folders, each measured on the model"),
             field("models", models, "further models to measure, such as a merged one"),
-            field("prompt", prompt, "text that the tokens follow"),
+            any_text(field("prompt", prompt, "text that the tokens follow")),
             limited(field("tokens", tokens, "tokens a measurement"), 2, 1 << 16),
             limited(field("rounds", rounds, "measurements of each, in turn"), 1, 1000),
             field("json", json, "the result as JSON")};
@@ -106,7 +106,8 @@ int bench_decode(const std::vector<std::string>& arguments) {
     }
   }
   const nlohmann::ordered_json results = results_of(all);
-  if (options.json) std::cout << results.dump(2) << '\n';
+  if (options.json)
+    std::cout << results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   for (const auto& row : results) {
     info("{:8.2f} ms a token, {:.2f} of the base's ({:.2f} to {:.2f})  {}",
          row["milliseconds_per_token"].get<double>(), row["ratio"].get<double>(),

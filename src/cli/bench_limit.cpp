@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/benchmarks.h"
+#include "cli/method_options.h"
 #include "cli/session.h"
 #include "kernels/op_profile.h"
 #include "peft/side_by_side.h"
@@ -70,7 +71,7 @@ void tell(const Measured& measured, bool json) {
                                          {"share", median(measured.shares)},
                                          {"products_per_step", measured.products},
                                          {"product_gflops", 1e-9 * measured.flops / alone}};
-  if (json) std::cout << result.dump(2) << '\n';
+  if (json) std::cout << result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   info("a step takes {:.1f} ms, its {} matrix products alone {:.1f} ms ({:.0f} GFLOP/s): {:.1f} % of it",
        1e3 * median(measured.step_seconds), measured.products, 1e3 * median(measured.product_seconds),
        1e-9 * measured.flops / alone, 100 * median(measured.shares));
@@ -85,12 +86,15 @@ int bench_limit(const std::vector<std::string>& arguments) {
   parser.add(options.session.fields());
   parser.add(options.own_fields());
   parser.add(options.train.fields());
-  parser.add_later("method", [&](const std::string& name) {
-    chosen = choose_method(name.empty() ? options.method : name);
-    return chosen.method->fields();
-  });
+  parser.add_later(
+      "method",
+      [&](const std::string& name) {
+        chosen = choose_method(name.empty() ? options.method : name);
+        return chosen.method->fields();
+      },
+      all_method_options());
   if (!parser.parse(arguments)) return 0;
-  require({{"--data", &options.data}});
+  require({{"--model", &options.session.model}, {"--data", &options.data}});
   const auto checkpoint = open_model(options.session);
   Adapter adapter = make_adapter(*chosen.info, std::move(chosen.method), *checkpoint);
   const Tokenizer tokenizer = load_tokenizer(options.session.model);

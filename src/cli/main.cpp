@@ -1,17 +1,14 @@
-#include <exception>
 #include <iostream>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "cli/registry.h"
+#include "cli/reported.h"
+#include "cli/standard_streams.h"
 #include "kernels/prepare_kernels.h"
 
 namespace lowrank {
 namespace {
-
-int exit_code(ErrorKind kind) {
-  return kind == ErrorKind::interrupted ? 130 : 1;
-}
 
 void print_usage(std::ostream& out) {
   out << "lowrank fine-tunes language models with few trained parameters.\n\nusage: lowrank COMMAND [--flag "
@@ -47,17 +44,9 @@ int dispatch(const std::vector<std::string>& arguments) {
 }  // namespace lowrank
 
 int main(int count, char** values) {
-  try {
+  lowrank::open_closed_streams();
+  return lowrank::reported([&] {
     lowrank::prepare_kernels();
     return lowrank::dispatch({values + 1, values + count});
-  } catch (const lowrank::Error& error) {
-    std::cerr << "error: " << error.what() << '\n';
-    if (!error.hint().empty()) std::cerr << "hint: " << error.hint() << '\n';
-    return lowrank::exit_code(error.kind());
-  } catch (const std::bad_alloc&) {
-    std::cerr << "error: out of memory\n";
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-  }
-  return 1;
+  });
 }

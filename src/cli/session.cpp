@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/arguments.h"
+#include "cli/places.h"
 #include "kernels/products.h"
 #include "peft/adapter_labels.h"
 
@@ -57,6 +58,7 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
 
 Session open_session(const SessionOptions& options, const std::string& adapter) {
   Session session;
+  if (!adapter.empty()) check_adapter_place(adapter);
   session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
   if (!adapter.empty()) session.adapter = load_adapter(adapter, *session.checkpoint);
   session.model =

@@ -5,13 +5,14 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/argument_scan.h"
 #include "text/dataset.h"
 #include "text/rows.h"
 
 namespace lowrank {
 
 std::vector<Field> TextRowOptions::fields() {
-  return {field("text", text, "one text"),
+  return {any_text(field("text", text, "one text")),
           field("data", data,
                 "rows with texts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
           field("columns", columns, columns_help),

@@ -1,17 +1,21 @@
 #include "cli/yaml.h"
 
 #include <string>
+#include <utility>
 
 #include <yaml-cpp/yaml.h>
 
 #include "base/error.h"
 #include "base/mmap_file.h"
+#include "base/one_line.h"
 
 namespace lowrank {
 namespace {
 
 constexpr int max_depth = 16;
 constexpr size_t max_bytes = 1 << 20;
+constexpr int64_t max_nodes = 100'000;
+constexpr size_t max_text = 16 << 20;
 
 nlohmann::json scalar(const YAML::Node& node) {
   // A quoted scalar has the tag "!": it is text whatever it looks like.
@@ -25,19 +29,50 @@ nlohmann::json scalar(const YAML::Node& node) {
   return node.Scalar();
 }
 
-nlohmann::json to_json(const YAML::Node& node, int depth, const std::string& where) {
-  check(depth <= max_depth, ErrorKind::invalid, "{}: nested deeper than {} levels", where, max_depth);
-  if (node.IsScalar()) return scalar(node);
-  nlohmann::json json;
-  if (node.IsSequence()) {
-    json = nlohmann::json::array();
-    for (const YAML::Node& entry : node) json.push_back(to_json(entry, depth + 1, where));
-  } else if (node.IsMap()) {
-    json = nlohmann::json::object();
-    for (const auto& entry : node) json[entry.first.Scalar()] = to_json(entry.second, depth + 1, where);
+/// Builds the JSON and counts what it builds: an alias is a few bytes in the file, and all that it stands for
+/// here.
+class Converter {
+ public:
+  explicit Converter(std::string where) : where_(std::move(where)) {}
+
+  nlohmann::json convert(const YAML::Node& node, int depth = 0) {
+    check(depth <= max_depth, ErrorKind::invalid, "{}: nested deeper than {} levels", where_, max_depth);
+    check(++nodes_ <= max_nodes, ErrorKind::invalid, "{}: more than {} values, aliases expanded", where_,
+          max_nodes);
+    if (node.IsScalar()) {
+      count_bytes(node.Scalar());
+      return scalar(node);
+    }
+    nlohmann::json json;
+    if (node.IsSequence()) {
+      json = nlohmann::json::array();
+      for (const YAML::Node& entry : node) json.push_back(convert(entry, depth + 1));
+    } else if (node.IsMap()) {
+      json = nlohmann::json::object();
+      for (const auto& entry : node) {
+        check(entry.first.IsScalar(), ErrorKind::invalid, "{}:{}: a key that is no text", where_,
+              entry.first.Mark().line + 1);
+        const std::string& key = entry.first.Scalar();
+        count_bytes(key);
+        check(!json.contains(key), ErrorKind::invalid, "{}:{}: the key {} stands twice", where_,
+              entry.first.Mark().line + 1, in_quotes(key));
+        json[key] = convert(entry.second, depth + 1);
+      }
+    }
+    return json;
   }
-  return json;
-}
+
+ private:
+  void count_bytes(const std::string& text) {
+    bytes_ += text.size();
+    check(bytes_ <= max_text, ErrorKind::invalid, "{}: more than {} bytes of text, aliases expanded", where_,
+          max_text);
+  }
+
+  std::string where_;
+  int64_t nodes_ = 0;
+  size_t bytes_ = 0;
+};
 
 }  // namespace
 
@@ -47,7 +82,7 @@ nlohmann::json read_yaml(const std::filesystem::path& path) {
         max_bytes);
   try {
     const std::string text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    nlohmann::json json = to_json(YAML::Load(text), 0, path.string());
+    nlohmann::json json = Converter(path.string()).convert(YAML::Load(text));
     check(json.is_object(), ErrorKind::invalid, "{}: not a mapping of names to values", path.string());
     return json;
   } catch (const YAML::Exception& error) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/half.h"
 
 namespace lowrank {
@@ -136,16 +137,10 @@ void quantise_q8_0(const float* x, std::byte* out) {
 }
 
 void check_finite(DType dtype, std::span<const float> values) {
-  constexpr uint32_t exponent = 0x7F800000U;
-  uint32_t largest = 0;
-  for (const float value : values) {
-    const uint32_t bits = std::bit_cast<uint32_t>(value) & exponent;
-    largest = bits > largest ? bits : largest;
-  }
-  if (largest < exponent) return;
-  const auto bad = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
-  fail(ErrorKind::invalid, "value {} is {}; {} tensors are written from finite numbers only",
-       bad - values.begin(), *bad, info_of(dtype).name);
+  const std::optional<size_t> bad = first_not_finite(values);
+  if (!bad) return;
+  fail(ErrorKind::invalid, "value {} is {}; {} tensors are written from finite numbers only", *bad,
+       values[*bad], info_of(dtype).name);
 }
 
 /// Values of 16 bits whose exponent's bits are all set where they are infinite.

@@ -7,6 +7,7 @@
 #include <ATen/ops/cat.h>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 
@@ -30,6 +31,15 @@ Batch batch_of(std::span<const std::vector<int64_t>> texts, int64_t first_text, 
   return batch;
 }
 
+/// `results` [texts, values] of the texts from `first_text` on.
+void check_finite(const at::Tensor& results, size_t first_text) {
+  const std::span<const float> values(results.const_data_ptr<float>(), static_cast<size_t>(results.numel()));
+  const std::optional<size_t> bad = first_not_finite(values);
+  if (!bad) return;
+  fail(ErrorKind::invalid, "text {}: value {} of what the model gives is {}",
+       first_text + *bad / results.size(1) + 1, *bad % results.size(1), values[*bad]);
+}
+
 at::Tensor over_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
                       int64_t batch_size, const std::function<at::Tensor(const Context&)>& compute) {
   const at::NoGradGuard no_grad;
@@ -41,7 +51,9 @@ at::Tensor over_texts(const Model& model, const Hooks& hooks, std::span<const st
     Batch batch =
         batch_of(texts.subspan(begin, count), static_cast<int64_t>(begin), model.spec().max_positions);
     hooks.layout(batch);
-    results.push_back(compute({&batch}).to(at::kFloat));
+    const at::Tensor result = compute({&batch}).to(at::kFloat).contiguous();
+    check_finite(result, begin);
+    results.push_back(result);
   }
   return at::cat(results);
 }

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/interrupt.h"
 
 namespace lowrank {
@@ -163,6 +164,10 @@ class Group {
 
   void take(Sequence& sequence, std::span<float> logits) {
     if (hooks_.can_cache()) sequence.cached = sequence.tokens.size();
+    if (const auto bad = first_not_finite(logits)) {
+      fail(ErrorKind::invalid, "prompt {}: after {} tokens the model's logit of token {} is {}",
+           sequence.index + 1, sequence.tokens.size(), *bad, logits[*bad]);
+    }
     const int64_t id = sample(logits, sequence.tokens, options_.sampling, sequence.random);
     if (!options_.ignore_eos && tokenizer_.ends_generation(id)) {
       sequence.ended = sequence.done = true;

@@ -32,7 +32,7 @@ using TextSink = std::function<void(int64_t sequence, const std::string& text)>;
 
 /// Continues each prompt (token ids, not empty) with a key-value cache, several at a time; results do not
 /// depend on the grouping. Random choices derive from (seed, index of the prompt). Errors: invalid for
-/// prompts that leave no room in the model's context; interrupted.
+/// prompts that leave no room in the model's context, and logits that are not finite; interrupted.
 std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
                                  const GenerationOptions& options, const TextSink& sink = nullptr);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/finite.h"
 
 namespace lowrank {
 namespace {
@@ -21,6 +22,15 @@ void penalise(std::span<float> logits, std::span<const int64_t> seen, double pen
   }
 }
 
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+/// No order holds among numbers of which one is NaN.
+void check_comparable(std::span<const float> logits) {
+  const auto bad = std::ranges::find_if(logits, [](float logit) { return !(logit < infinity); });
+  if (bad != logits.end())
+    fail(ErrorKind::invalid, "the model's logit of token {} is {}", bad - logits.begin(), *bad);
+}
+
 struct Candidate {
   float logit;
   int64_t id;
@@ -30,12 +40,13 @@ bool likelier(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-/// exp(logit - highest) of sorted candidates.
-std::vector<double> weights_of(const std::vector<Candidate>& candidates) {
+/// exp((logit - highest) / temperature) of sorted candidates: what a small temperature makes of the others
+/// is 0, never infinite.
+std::vector<double> weights_of(const std::vector<Candidate>& candidates, double temperature) {
   std::vector<double> weights;
   weights.reserve(candidates.size());
   for (const Candidate& candidate : candidates) {
-    weights.push_back(std::exp(double{candidate.logit} - candidates.front().logit));
+    weights.push_back(std::exp((double{candidate.logit} - candidates.front().logit) / temperature));
   }
   return weights;
 }
@@ -43,7 +54,7 @@ std::vector<double> weights_of(const std::vector<Candidate>& candidates) {
 /// Drops candidates by top-p, then by min-p; the likeliest always stays.
 void narrow(std::vector<Candidate>& candidates, const SamplingOptions& options) {
   if (options.top_p < 1) {
-    const std::vector<double> weights = weights_of(candidates);
+    const std::vector<double> weights = weights_of(candidates, options.temperature);
     const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
     double before = 0;
     size_t kept = 0;
@@ -51,7 +62,7 @@ void narrow(std::vector<Candidate>& candidates, const SamplingOptions& options) 
     candidates.resize(std::max<size_t>(1, kept));
   }
   if (options.min_p > 0) {
-    const std::vector<double> weights = weights_of(candidates);
+    const std::vector<double> weights = weights_of(candidates, options.temperature);
     const auto kept = std::ranges::find_if(weights, [&](double weight) { return weight < options.min_p; });
     candidates.resize(std::max<size_t>(1, kept - weights.begin()));
   }
@@ -76,14 +87,12 @@ std::vector<Field> SamplingOptions::fields() {
 int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
                Philox& random) {
   if (options.repetition_penalty != 1) penalise(logits, seen, options.repetition_penalty);
+  if (first_not_finite(logits)) check_comparable(logits);
   const auto best = std::ranges::max_element(logits);
-  check(best != logits.end() && std::isfinite(*best), ErrorKind::invalid,
-        "the model's logits are not finite");
+  check(best != logits.end() && *best > -infinity, ErrorKind::invalid, "no token has a finite logit");
   if (options.temperature == 0 || options.top_k == 1) return best - logits.begin();
-  const auto temperature = static_cast<float>(options.temperature);
   std::vector<Candidate> candidates;
-  for (size_t id = 0; id < logits.size(); ++id)
-    candidates.push_back({logits[id] / temperature, static_cast<int64_t>(id)});
+  for (size_t id = 0; id < logits.size(); ++id) candidates.push_back({logits[id], static_cast<int64_t>(id)});
   const auto kept = static_cast<size_t>(options.top_k);
   if (kept > 0 && kept < candidates.size()) {
     std::ranges::nth_element(candidates, candidates.begin() + options.top_k, likelier);
@@ -91,7 +100,7 @@ int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const Sam
   }
   std::ranges::sort(candidates, likelier);
   narrow(candidates, options);
-  const std::vector<double> weights = weights_of(candidates);
+  const std::vector<double> weights = weights_of(candidates, options.temperature);
   double draw = random.uniform() * std::accumulate(weights.begin(), weights.end(), 0.0);
   for (size_t i = 0; i < weights.size(); ++i) {
     draw -= weights[i];

@@ -24,7 +24,8 @@ struct SamplingOptions {
 };
 
 /// The next token from `logits` [vocabulary], which are changed. `seen`: prompt and generated tokens so far.
-/// Ties go to the lower id. Errors: invalid when no logit is finite.
+/// Ties go to the lower id; a logit of -inf is a token that is out of the question. Errors: invalid when a
+/// logit is NaN or +inf, or all are -inf.
 int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
                Philox& random);
 

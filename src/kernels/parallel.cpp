@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include "base/error.h"
+#include "kernels/thread_waits.h"
 
 #ifndef _OPENMP
 #error "at::parallel_for would be serial: this file must be compiled with OpenMP (cmake/layers.cmake)"
@@ -28,11 +29,13 @@ int thread_index() {
 
 void parallel_for(int64_t begin, int64_t end, int64_t grain,
                   const std::function<void(int64_t, int64_t)>& body) {
+  watch_waits();
   at::parallel_for(begin, end, std::max<int64_t>(1, grain),
                    [&](int64_t first, int64_t last) { body(first, last); });
 }
 
 void parallel_tasks(int64_t count, const std::function<void(int64_t)>& body) {
+  watch_waits();
   std::atomic<int64_t> next{0};
   const int64_t workers = std::min<int64_t>(count, thread_count());
   at::parallel_for(0, workers, 1, [&](int64_t, int64_t) {

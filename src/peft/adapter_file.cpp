@@ -76,7 +76,8 @@ void write_file_tensors(const std::filesystem::path& path, const std::vector<Fil
 void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
                          const nlohmann::json& config, const std::vector<FileTensor>& tensors) {
   write_file_tensors(folder / files.tensors, tensors);
-  write_file_atomically(folder / files.config, config.dump(2) + "\n");
+  write_file_atomically(folder / files.config,
+                        config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {

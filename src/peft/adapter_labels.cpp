@@ -49,7 +49,9 @@ std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
 }
 
 void write_adapter_labels(const std::filesystem::path& folder, const LabelSet& labels) {
-  write_file_atomically(folder / labels_name, label_keys(labels).dump(2) + "\n");
+  write_file_atomically(
+      folder / labels_name,
+      label_keys(labels).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace lowrank

@@ -1,17 +1,13 @@
 #include "peft/merge.h"
 
-#include <cmath>
-#include <functional>
-#include <numeric>
-
 #include <ATen/core/grad_mode.h>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/half.h"
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
 #include "peft/merge_plan.h"
+#include "peft/merge_rounding.h"
 #include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 
@@ -28,22 +24,14 @@ DType output_type(DType stored, std::optional<DType> wanted) {
   return is_block_format(stored) || stored == DType::u8 ? DType::f32 : stored;
 }
 
-void append_as(SafetensorsWriter& writer, const at::Tensor& values, DType type) {
-  const std::span<const float> from(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()));
-  if (type == DType::f32) return writer.append(std::as_bytes(from));
-  if (type == DType::bf16) {
-    std::vector<uint16_t> bits(from.size());
-    for (size_t i = 0; i < from.size(); ++i) bits[i] = bf16_from_float(from[i]);
-    return writer.append(std::as_bytes(std::span(bits)));
-  }
-  check(type == DType::f16, ErrorKind::unsupported, "merged tensors are written as F32, BF16 or F16, not {}",
-        info_of(type).name);
-  const at::Tensor half = values.to(at::kHalf);
-  writer.append({static_cast<const std::byte*>(half.const_data_ptr()), from.size() * 2});
+void check_folder_type(DType type) {
+  check(type == DType::f32 || type == DType::bf16 || type == DType::f16, ErrorKind::unsupported,
+        "merged tensors are written as F32, BF16 or F16, not {}", info_of(type).name);
 }
 
+/// Writes model.safetensors and counts in `result` what becomes of the changed tensors.
 void write_tensors(const Checkpoint& base, const Method& method, const MergePlan& plan,
-                   std::optional<DType> type, const std::filesystem::path& path) {
+                   std::optional<DType> type, const std::filesystem::path& path, MergeResult& result) {
   std::vector<StoredTensor> declared;
   for (const MergeOutput& output : plan.outputs) {
     const StoredTensor* stored = base.find(*output.source);
@@ -58,11 +46,18 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
     const StoredTensor* stored = base.find(*output.source);
     const bool stored_otherwise = base.gguf() && (output.source->gguf_differs() || output.source->transposed);
     if (!output.changed && stored->dtype == declared[i].dtype && !stored_otherwise) {
+      check_finite(*stored);
       writer.append(stored->bytes);
-    } else {
-      append_as(writer, in_folder_layout(merged_values(base, method, output), *output.source),
-                declared[i].dtype);
+      continue;
     }
+    check_folder_type(declared[i].dtype);
+    ChangedTensor values = merged_values(base, method, output);
+    values.merged = in_folder_layout(values.merged, *output.source);
+    const std::vector<std::byte> bytes = rounded(declared[i].name, declared[i].dtype, values.merged);
+    writer.append(bytes);
+    if (!output.changed) continue;
+    values.base = in_folder_layout(values.base, *output.source);
+    result.count(declared[i].dtype, values, bytes);
   }
   writer.commit();
 }
@@ -100,18 +95,24 @@ void write_description(const Checkpoint& base, bool untied, const std::filesyste
 
 }  // namespace
 
+void MergeResult::count(DType type, const ChangedTensor& values, std::span<const std::byte> bytes) {
+  ++types[std::string(info_of(type).name)];
+  requantised += info_of(type).block > 1;
+  add_kept(kept, values, type, bytes);
+}
+
 MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
                             const std::filesystem::path& output) {
   const at::NoGradGuard no_grad;
   check(!std::filesystem::exists(output) || std::filesystem::is_empty(output), ErrorKind::invalid,
         "{}: exists already; merging writes a new folder", output.string());
   const MergePlan plan = merge_plan(base, *adapter.method);
-  MergeResult result{plan.changed, std::ssize(plan.outputs), plan.untied, 0, 0};
+  MergeResult result{.changed = plan.changed, .tensors = std::ssize(plan.outputs), .untied = plan.untied};
   const std::filesystem::path partial = output.string() + ".partial";
   std::filesystem::remove_all(partial);
   try {
     std::filesystem::create_directories(partial);
-    write_tensors(base, *adapter.method, plan, type, partial / "model.safetensors");
+    write_tensors(base, *adapter.method, plan, type, partial / "model.safetensors", result);
     write_description(base, result.untied, partial);
     result.bytes = static_cast<int64_t>(std::filesystem::file_size(partial / "model.safetensors"));
     std::filesystem::remove(output);

@@ -11,23 +11,41 @@
 namespace lowrank {
 namespace {
 
+bool fits(const StoredTensor& stored, DType type) {
+  return stored.shape.back() % info_of(type).block == 0;
+}
+
 /// The type of a changed tensor: the wanted one for matrices, else its own where it can be written, else
 /// Q8_0, or F16 where rows do not fill Q8_0's blocks.
 DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
-  const auto fits = [&](DType type) { return stored.shape.back() % info_of(type).block == 0; };
   if (stored.shape.size() == 1) return stored.dtype;
   if (wanted) {
-    check(fits(*wanted), ErrorKind::unsupported, "{}: rows of {} values do not fill blocks of {}",
+    check(fits(stored, *wanted), ErrorKind::unsupported, "{}: rows of {} values do not fill blocks of {}",
           stored.name, stored.shape.back(), info_of(*wanted).name);
     return *wanted;
   }
   if (can_quantise(stored.dtype)) return stored.dtype;
-  return fits(DType::q8_0) ? DType::q8_0 : DType::f16;
+  return fits(stored, DType::q8_0) ? DType::q8_0 : DType::f16;
 }
 
 /// Values as the file has them: rows in llama.cpp's rotary order, norms with their offset.
 at::Tensor in_file_order(const at::Tensor& values, const TensorRef& tensor) {
   return in_gguf_row_order(tensor.gguf_offset != 0 ? at::add(values, tensor.gguf_offset) : values, tensor);
+}
+
+ChangedTensor in_file_order(const ChangedTensor& values, const TensorRef& tensor) {
+  return {in_file_order(values.base, tensor), in_file_order(values.merged, tensor)};
+}
+
+/// The first type, from `type` on, whose blocks keep enough of the update; F16, which has none, is the last.
+DType type_that_keeps(const StoredTensor& stored, const ChangedTensor& values, DType type, double enough) {
+  for (const DType tried : {type, DType::q8_0}) {
+    if (!fits(stored, tried)) continue;
+    KeptUpdate kept;
+    add_kept(kept, values, tried, rounded(stored.name, tried, values.merged));
+    if (kept.share() >= enough) return tried;
+  }
+  return DType::f16;
 }
 
 struct Planned {
@@ -59,41 +77,50 @@ std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& pl
   return tensors;
 }
 
-void append_values(GgufWriter& writer, const at::Tensor& values, const StoredTensor& declared) {
-  const std::span<const float> from(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()));
-  std::vector<std::byte> bytes(*byte_count(declared.dtype, values.numel()));
-  try {
-    quantise(declared.dtype, from, bytes);
-  } catch (const Error& error) {
-    throw Error(error.kind(), declared.name + ": " + error.what(), error.hint());
+/// Gives the tensors that lose too much in their own blocks another type; returns how many they are.
+int64_t raise_types(const Checkpoint& base, const Method& method, std::vector<Planned>& tensors,
+                    double enough) {
+  int64_t raised = 0;
+  for (Planned& planned : tensors) {
+    StoredTensor& declared = planned.declared;
+    if (!planned.output || !planned.output->changed || info_of(declared.dtype).block == 1) continue;
+    const ChangedTensor values =
+        in_file_order(merged_values(base, method, *planned.output), *planned.output->tensor);
+    const DType type = type_that_keeps(declared, values, declared.dtype, enough);
+    raised += type != declared.dtype ? 1 : 0;
+    declared.dtype = type;
   }
-  writer.append(bytes);
+  return raised;
 }
 
 }  // namespace
 
 MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
-                          const std::filesystem::path& output) {
+                          const std::filesystem::path& output, double least_kept) {
   check(base.gguf() != nullptr, ErrorKind::unsupported,
         "{}: a GGUF file is written from a GGUF base only; merge into a folder and convert that",
         output.string());
   check(!std::filesystem::exists(output), ErrorKind::invalid, "{}: exists already; merging writes a new file",
         output.string());
   const MergePlan plan = merge_plan(base, *adapter.method);
-  const std::vector<Planned> tensors = planned_tensors(base, plan, type);
-  MergeResult result{plan.changed, std::ssize(tensors), plan.untied, 0, 0};
+  std::vector<Planned> tensors = planned_tensors(base, plan, type);
+  MergeResult result{.changed = plan.changed, .tensors = std::ssize(tensors), .untied = plan.untied};
+  if (!type && least_kept > 0) result.raised = raise_types(base, *adapter.method, tensors, least_kept);
   std::vector<StoredTensor> declared;
   declared.reserve(tensors.size());
   for (const Planned& planned : tensors) declared.push_back(planned.declared);
   GgufWriter writer(output, declared, GgufMetadata(*base.gguf()));
-  for (const Planned& planned : tensors) {
-    if (!planned.output) {
-      writer.append(planned.declared.bytes);
+  for (const auto& [tensor, written] : tensors) {
+    if (!written) {
+      check_finite(tensor);
+      writer.append(tensor.bytes);
       continue;
     }
-    result.requantised += info_of(planned.declared.dtype).block > 1;
-    const at::Tensor values = merged_values(base, *adapter.method, *planned.output);
-    append_values(writer, in_file_order(values, *planned.output->tensor), planned.declared);
+    const ChangedTensor values =
+        in_file_order(merged_values(base, *adapter.method, *written), *written->tensor);
+    const std::vector<std::byte> bytes = rounded(tensor.name, tensor.dtype, values.merged);
+    writer.append(bytes);
+    if (written->changed) result.count(tensor.dtype, values, bytes);
   }
   writer.commit();
   result.bytes = static_cast<int64_t>(std::filesystem::file_size(output));

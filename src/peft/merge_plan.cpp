@@ -26,16 +26,19 @@ MergePlan merge_plan(const Checkpoint& base, const Method& method) {
   return plan;
 }
 
-at::Tensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output) {
+ChangedTensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output) {
   const at::NoGradGuard no_grad;
-  at::Tensor values = base.start(*output.source, 0);
-  if (!output.changed) return values;
+  const at::Tensor values = base.start(*output.source, 0);
+  check(at::isfinite(values).all().item<bool>(), ErrorKind::invalid,
+        "the base's {} holds values that are not finite; nothing is merged into a broken model",
+        output.source->name);
+  if (!output.changed) return {values, values};
   const std::optional<at::Tensor> merged = method.merged(*output.changed, values);
   check(merged.has_value(), ErrorKind::unsupported, "this adapter's method cannot be merged into {}",
         output.tensor->name);
   check(at::isfinite(*merged).all().item<bool>(), ErrorKind::invalid,
         "merging gives values that are not finite in {}", output.tensor->name);
-  return merged->contiguous();
+  return {values, merged->to(at::kFloat).contiguous()};
 }
 
 }  // namespace lowrank

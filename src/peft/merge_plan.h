@@ -1,12 +1,10 @@
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 #include "model/checkpoint.h"
+#include "peft/merge_rounding.h"
 #include "peft/method.h"
 
 namespace lowrank {
@@ -28,8 +26,9 @@ struct MergePlan {
 /// Errors: unsupported when the method changes no weight.
 MergePlan merge_plan(const Checkpoint& base, const Method& method);
 
-/// The output's values, f32 in Hugging Face's order, with the adapter in them. Errors: unsupported when the
-/// method cannot be merged into it; invalid when a value is not finite.
-at::Tensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output);
+/// The output's values in Hugging Face's order: the base's, which are the merged ones, too, where the adapter
+/// changes nothing. Errors: unsupported when the method cannot be merged into it; invalid when a value is not
+/// finite.
+ChangedTensor merged_values(const Checkpoint& base, const Method& method, const MergeOutput& output);
 
 }  // namespace lowrank

@@ -299,6 +299,21 @@ ChosenMethod choose_method(std::string_view name) {
   return {info, std::move(method)};
 }
 
+ChosenMethod method_of_adapter(const std::filesystem::path& path, const ModelSpec& spec) {
+  if (!is_side_by_side(path)) {
+    StoredAdapter stored = open_adapter(path, spec);
+    return {stored.info, std::move(stored.method)};
+  }
+  std::vector<Adapter> parts;
+  for (const std::string& name : names_in(path)) {
+    StoredAdapter stored = open_adapter(path / name, spec);
+    parts.push_back({stored.info, std::move(stored.method), {}, nullptr, {}});
+  }
+  auto method = std::make_unique<SideBySide>(std::move(parts));
+  const MethodInfo* info = &method->info();
+  return {info, std::move(method)};
+}
+
 bool is_side_by_side(const std::filesystem::path& folder) {
   return std::filesystem::exists(folder / order_name);
 }
@@ -310,7 +325,9 @@ std::filesystem::path first_adapter(const std::filesystem::path& folder) {
 void save_side_by_side(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
   for (const Adapter& part : *adapter.method->parts())
     save_adapter(folder / std::string(part.info->name), part, base);
-  write_file_atomically(folder / order_name, adapter.method->config().dump(2) + "\n");
+  write_file_atomically(
+      folder / order_name,
+      adapter.method->config().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 Adapter load_side_by_side(const std::filesystem::path& folder, const Checkpoint& base, at::ScalarType type) {

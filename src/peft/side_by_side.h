@@ -24,6 +24,10 @@ struct ChosenMethod {
 /// add.
 ChosenMethod choose_method(std::string_view name);
 
+/// The method of an adapter with the options that it was made with, not planned yet; several side by side
+/// where it has them. Errors: as load_adapter, but for the values.
+ChosenMethod method_of_adapter(const std::filesystem::path& path, const ModelSpec& spec);
+
 /// True for a folder that holds a folder for each method, and adapters.json with their order.
 bool is_side_by_side(const std::filesystem::path& folder);
 

@@ -45,18 +45,25 @@ bool is_space(UChar32 character) {
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
-  std::ranges::stable_sort(tokens_, std::greater<>(),
-                           [](const AddedToken& token) { return token.content.size(); });
-  for (size_t i = 0; i < tokens_.size(); ++i) {
-    by_first_[static_cast<uint8_t>(tokens_[i].content.front())].push_back(static_cast<int32_t>(i));
-  }
+  std::ranges::stable_sort(tokens_, {}, &AddedToken::content);
 }
 
 const AddedToken* AddedTokens::at(std::string_view source, size_t offset) const {
-  for (const int32_t index : by_first_[static_cast<uint8_t>(source[offset])]) {
-    if (source.substr(offset).starts_with(tokens_[index].content)) return &tokens_[index];
+  const AddedToken* longest = nullptr;
+  auto begin = tokens_.begin();
+  auto end = tokens_.end();
+  // Those that agree with the text in one byte more, until none is left.
+  for (size_t length = 0; begin != end && offset + length < source.size(); ++length) {
+    const auto byte = [&](const AddedToken& token) {
+      return length < token.content.size() ? static_cast<uint8_t>(token.content[length]) : -1;
+    };
+    const auto range = std::ranges::equal_range(begin, end, static_cast<uint8_t>(source[offset + length]),
+                                                std::less<int>(), byte);
+    begin = range.begin();
+    end = range.end();
+    if (begin != end && begin->content.size() == length + 1) longest = &*begin;
   }
-  return nullptr;
+  return longest;
 }
 
 void AddedTokens::split(std::string_view source, const std::function<void(std::string_view)>& text,
@@ -70,6 +77,7 @@ void AddedTokens::split(std::string_view source, const std::function<void(std::s
     }
     size_t begin = i;
     size_t end = i + found->content.size();
+    // What white space a token takes along, another token may still begin or end with.
     i = end;
     size_t length = 0;
     // The reference gives the whole match up here, shorter tokens inside it included.
@@ -79,10 +87,12 @@ void AddedTokens::split(std::string_view source, const std::function<void(std::s
     }
     while (found->lstrip && begin > done && is_space(character_before(source, begin, &length)))
       begin -= length;
+    // Up to there it is the white space behind the token before.
+    if (found->rstrip) end = std::max(end, done);
     while (found->rstrip && is_space(character_at(source, end, &length))) end += length;
     if (begin > done) text(source.substr(done, begin - done));
     token(*found);
-    done = i = end;
+    done = end;
   }
   if (done < source.size()) text(source.substr(done));
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -19,11 +18,14 @@ class AddedTokens {
   void split(std::string_view source, const std::function<void(std::string_view)>& text,
              const std::function<void(const AddedToken&)>& token) const;
 
+  /// Whether a token stands at the front of the text.
+  bool begin(std::string_view source) const { return !tokens_.empty() && at(source, 0) != nullptr; }
+
  private:
+  /// The longest one that stands at `offset`. Time is that length times the logarithm of their number.
   const AddedToken* at(std::string_view source, size_t offset) const;
 
-  std::vector<AddedToken> tokens_;                    ///< longest first
-  std::array<std::vector<int32_t>, 256> by_first_{};  ///< indices into tokens_, by first byte
+  std::vector<AddedToken> tokens_;  ///< in the order of their bytes
 };
 
 }  // namespace lowrank

@@ -12,6 +12,7 @@ struct GgufPreTokenizer {
   std::vector<std::string_view> patterns;  ///< one after the other
   bool then_gpt2 = false;                  ///< and by `gpt2_pattern` at the end
   bool ignore_merges = false;              ///< words that are tokens are taken whole
+  bool adds_bos = false;                   ///< texts begin with BOS unless the file says otherwise
 };
 
 /// The entry with the name; nullptr: not known.

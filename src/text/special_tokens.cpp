@@ -1,6 +1,7 @@
 #include "text/special_tokens.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -21,41 +22,56 @@ json optional_object(const std::filesystem::path& path) {
   return object;
 }
 
-int64_t next_id(const TokenizerSpec& spec) {
-  auto next = static_cast<int64_t>(spec.vocabulary.size());
-  for (const AddedToken& token : spec.added) next = std::max(next, token.id + 1);
-  return next;
-}
+/// Adds special tokens that files name by their text.
+class Names {
+ public:
+  explicit Names(TokenizerSpec& spec) : spec_(spec) {
+    next_ = std::ssize(spec.vocabulary);
+    for (size_t id = 0; id < spec.vocabulary.size(); ++id) plain_.emplace(spec.vocabulary[id], id);
+    for (size_t i = 0; i < spec.added.size(); ++i) {
+      added_.emplace(spec.added[i].content, i);
+      next_ = std::max(next_, spec.added[i].id + 1);
+    }
+  }
 
-/// The token that a file names by its text, alone or in an object with its options; it becomes a special
-/// token.
-std::optional<int64_t> special_token(TokenizerSpec& spec, const json& named) {
-  const json& text = named.is_object() && named.contains("content") ? named["content"] : named;
-  if (!text.is_string() || text.get_ref<const std::string&>().empty()) return std::nullopt;
-  AddedToken token;
-  token.content = text.get<std::string>();
-  token.special = true;
-  const auto added = std::ranges::find(spec.added, token.content, &AddedToken::content);
-  if (added != spec.added.end()) {
-    added->special = true;
-    return added->id;
+  /// The token that a file names by its text, alone or in an object with its options; it becomes a special
+  /// token.
+  std::optional<int64_t> add(const json& named) {
+    const json& text = named.is_object() && named.contains("content") ? named["content"] : named;
+    if (!text.is_string() || text.get_ref<const std::string&>().empty()) return std::nullopt;
+    AddedToken token;
+    token.content = text.get<std::string>();
+    token.special = true;
+    if (const auto added = added_.find(token.content); added != added_.end()) {
+      spec_.added[added->second].special = true;
+      return spec_.added[added->second].id;
+    }
+    const auto plain = plain_.find(token.content);
+    token.id = plain != plain_.end() ? static_cast<int64_t>(plain->second) : next_;
+    next_ = std::max(next_, token.id + 1);
+    if (named.is_object()) {
+      token.lstrip = named.value("lstrip", false);
+      token.rstrip = named.value("rstrip", false);
+      token.single_word = named.value("single_word", false);
+      token.normalized = named.value("normalized", false);
+    }
+    added_.emplace(token.content, spec_.added.size());
+    spec_.added.push_back(std::move(token));
+    return spec_.added.back().id;
   }
-  const auto plain = std::ranges::find(spec.vocabulary, token.content);
-  token.id = plain != spec.vocabulary.end() ? plain - spec.vocabulary.begin() : next_id(spec);
-  if (named.is_object()) {
-    token.lstrip = named.value("lstrip", false);
-    token.rstrip = named.value("rstrip", false);
-    token.single_word = named.value("single_word", false);
-    token.normalized = named.value("normalized", false);
-  }
-  spec.added.push_back(token);
-  return token.id;
-}
+
+ private:
+  TokenizerSpec& spec_;
+  std::unordered_map<std::string_view, size_t> plain_;  ///< ids
+  std::unordered_map<std::string, size_t> added_;       ///< indices
+  int64_t next_;
+};
 
 void read_names(TokenizerSpec& spec, const json& config, const json& map) {
+  Names names(spec);
   const auto named = [&](const char* key) {
     const json value = config.value(key, json());
-    return special_token(spec, value.is_null() ? map.value(key, json()) : value);
+    return names.add(value.is_null() ? map.value(key, json()) : value);
   };
   spec.bos = named("bos_token");
   spec.eos = named("eos_token");
@@ -63,12 +79,12 @@ void read_names(TokenizerSpec& spec, const json& config, const json& map) {
   spec.pad = named("pad_token");
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
     const json more = config.value(key, json());
-    for (const json& token : more.is_array() ? more : json::array()) special_token(spec, token);
+    for (const json& token : more.is_array() ? more : json::array()) names.add(token);
   }
 }
 
-/// `eos_token_id` of a file: a number or a list of them.
-std::vector<int64_t> end_ids(const std::filesystem::path& path) {
+/// `eos_token_id` of a file: a number or a list of them. Those that are no tokens are left out.
+std::vector<int64_t> end_ids(TokenizerSpec& spec, const std::filesystem::path& path) {
   json ids = optional_object(path).value("eos_token_id", json());
   if (ids.is_null()) return {};
   if (!ids.is_array()) ids = json::array({ids});
@@ -76,7 +92,13 @@ std::vector<int64_t> end_ids(const std::filesystem::path& path) {
   for (const json& id : ids) {
     check(id.is_number_integer() && id >= 0 && id < (int64_t{1} << 31), ErrorKind::invalid,
           "{}: eos_token_id must be token ids, not {}", path.string(), id.dump().substr(0, 100));
-    ends.push_back(id.get<int64_t>());
+    if (spec.has_token(id.get<int64_t>())) {
+      ends.push_back(id.get<int64_t>());
+    } else {
+      spec.notes.push_back(
+          fmt::format("{}: eos_token_id {} is left out, since the tokenizer has no such token", path.string(),
+                      id.dump()));
+    }
   }
   return ends;
 }
@@ -101,8 +123,8 @@ void read_special_tokens(TokenizerSpec& spec, const std::filesystem::path& folde
     fail(ErrorKind::corrupt, "{}: a special token is not laid out as one ({})", path.string(), error.what());
   }
   read_chat_template(spec, config, folder);
-  spec.end_tokens = end_ids(folder / "generation_config.json");
-  if (spec.end_tokens.empty()) spec.end_tokens = end_ids(folder / "config.json");
+  spec.end_tokens = end_ids(spec, folder / "generation_config.json");
+  if (spec.end_tokens.empty()) spec.end_tokens = end_ids(spec, folder / "config.json");
   if (!spec.eos && !spec.end_tokens.empty()) spec.eos = spec.end_tokens.front();
   const auto known = spec.eos ? std::ranges::find(spec.end_tokens, *spec.eos) : spec.end_tokens.end();
   if (spec.eos && known == spec.end_tokens.end()) spec.end_tokens.push_back(*spec.eos);

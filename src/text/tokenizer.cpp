@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "formats/gguf.h"
 #include "text/byte_level.h"
 #include "text/tokenizer_gguf.h"
@@ -20,7 +21,7 @@ AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized) {
   std::vector<AddedToken> chosen;
   for (AddedToken token : spec.added) {
     if (token.normalized != normalized) continue;
-    if (normalized) token.content = normalizer.apply(token.content, true);
+    if (normalized) token.content = normalizer.apply(token.content, false);
     chosen.push_back(std::move(token));
   }
   return AddedTokens(std::move(chosen));
@@ -77,7 +78,11 @@ void Tokenizer::encode_text(std::string_view text, bool continues, std::vector<i
       text,
       [&](std::string_view plain) {
         if (normalizer_.changes_nothing()) return added_normalized_.split(plain, encode_rest, take);
-        added_normalized_.split(normalizer_.apply(plain, continues && first), encode_rest, take);
+        std::string normalised = normalizer_.apply(plain, false);
+        // A token that is written with what the normaliser puts in front is met in a continuation, too.
+        if (continues && first && !added_normalized_.begin(normalised))
+          normalised = normalizer_.apply(plain, true);
+        added_normalized_.split(normalised, encode_rest, take);
       },
       take);
 }
@@ -99,10 +104,11 @@ std::string StreamDecoder::finish() {
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& model) {
-  if (std::filesystem::is_directory(model)) {
-    return Tokenizer(tokenizer_spec_from_folder(model), (model / "tokenizer.json").string());
-  }
-  return Tokenizer(tokenizer_spec_from_gguf(GgufFile::open(model)), model.string());
+  const bool folder = std::filesystem::is_directory(model);
+  TokenizerSpec spec =
+      folder ? tokenizer_spec_from_folder(model) : tokenizer_spec_from_gguf(GgufFile::open(model));
+  for (const std::string& note : spec.notes) warn("{}", note);
+  return Tokenizer(std::move(spec), (folder ? model / "tokenizer.json" : model).string());
 }
 
 std::optional<Tokenizer> find_tokenizer(const std::filesystem::path& model) {

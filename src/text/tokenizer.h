@@ -77,8 +77,8 @@ class StreamDecoder {
   std::string pending_;
 };
 
-/// The tokenizer of a Hugging Face folder or a GGUF file. Errors: not_found, corrupt, unsupported, the key
-/// named.
+/// The tokenizer of a Hugging Face folder or a GGUF file. Warns of what is left out of it. Errors: not_found,
+/// corrupt, unsupported, the key named.
 Tokenizer load_tokenizer(const std::filesystem::path& model);
 
 /// The same, or nothing where the model comes without a tokenizer (rows that are tokenised already need

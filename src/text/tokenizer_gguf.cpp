@@ -13,6 +13,14 @@ namespace {
 /// `tokenizer.ggml.token_type` values (llama.cpp).
 enum TokenType : int64_t { unknown = 2, control = 3, user_defined = 4 };
 
+/// What a tokenizer has where the file does not say it (llama.cpp's src/llama-vocab.cpp).
+struct Defaults {
+  bool adds_bos = false;
+  std::optional<int64_t> bos = {}, eos = {}, unknown = {}, padding = {}, separator = {};
+};
+constexpr Defaults sentence_piece_defaults{.adds_bos = true, .bos = 1, .eos = 2, .unknown = 0};
+constexpr Defaults bert_defaults{.bos = 101, .unknown = 100, .padding = 0, .separator = 102};
+
 template <typename T>
 T need(const GgufFile& file, const char* key) {
   std::optional<T> value = file.find<T>(key);
@@ -20,12 +28,19 @@ T need(const GgufFile& file, const char* key) {
   return std::move(*value);
 }
 
-std::optional<int64_t> token_id(const GgufFile& file, const std::string& name, size_t vocabulary) {
+/// The token that a key names, else the default one, where the vocabulary has it. Files that mean "none" hold
+/// -1, 4294967295 or the size of the vocabulary.
+std::optional<int64_t> token_id(TokenizerSpec& spec, const GgufFile& file, const std::string& name,
+                                std::optional<int64_t> otherwise = std::nullopt) {
+  const auto exists = [&](int64_t id) { return id >= 0 && id < std::ssize(spec.vocabulary); };
   const std::string key = "tokenizer.ggml." + name + "_token_id";
   const std::optional<int64_t> id = file.find<int64_t>(key);
-  check(!id || (*id >= 0 && *id < static_cast<int64_t>(vocabulary)), ErrorKind::invalid,
-        "{}: {} {} is outside the vocabulary of {}", file.path().string(), key, id.value_or(0), vocabulary);
-  return id;
+  if (id && exists(*id)) return id;
+  if (id) {
+    spec.notes.push_back(fmt::format("{}: {} {} is outside the vocabulary of {}, so there is no such token",
+                                     file.path().string(), key, *id, spec.vocabulary.size()));
+  }
+  return otherwise && exists(*otherwise) ? otherwise : std::nullopt;
 }
 
 void read_merges(TokenizerSpec& spec, const GgufFile& file) {
@@ -38,9 +53,11 @@ void read_merges(TokenizerSpec& spec, const GgufFile& file) {
   }
 }
 
-void read_byte_level(TokenizerSpec& spec, const GgufFile& file) {
+/// Returns whether such texts begin with BOS where the file does not say it.
+bool read_byte_level(TokenizerSpec& spec, const GgufFile& file) {
   read_merges(spec, file);
-  const std::string name = file.find<std::string>("tokenizer.ggml.pre").value_or("default");
+  std::string name = file.find<std::string>("tokenizer.ggml.pre").value_or("");
+  if (name.empty()) name = "default";
   const GgufPreTokenizer* known = gguf_pre_tokenizer(name);
   check(known != nullptr, ErrorKind::unsupported, "{}: tokenizer.ggml.pre '{}' is not known; known are {}",
         file.path().string(), name, gguf_pre_tokenizer_names());
@@ -50,6 +67,7 @@ void read_byte_level(TokenizerSpec& spec, const GgufFile& file) {
   spec.pre_tokenizer.emplace_back(ByteLevel{space, known->then_gpt2});
   spec.ignore_merges = known->ignore_merges;
   spec.decoder.byte_level = true;
+  return known->adds_bos;
 }
 
 bool is_spaces(const std::string& token) {
@@ -111,14 +129,18 @@ void read_word_piece(TokenizerSpec& spec, const GgufFile& file) {
     }
   }
   spec.model = TokenModel::word_piece;
-  spec.normalizer.emplace_back(BertNormalizer{});
+  BertNormalizer normalizer;
+  normalizer.lowercase = file.find<bool>("tokenizer.ggml.normalizer.lowercase").value_or(true);
+  normalizer.strip_accents =
+      file.find<bool>("tokenizer.ggml.normalizer.strip_accents").value_or(normalizer.lowercase);
+  spec.normalizer.emplace_back(normalizer);
   spec.pre_tokenizer.emplace_back(BertPreTokenizer{});
   spec.decoder.word_piece = spec.decoder.cleanup = true;
-  const size_t tokens = spec.vocabulary.size();
-  for (const char* name : {"bos", "cls"}) {
-    if (const auto first = token_id(file, name, tokens)) spec.prefix = {*first};
-  }
-  if (const auto last = token_id(file, "seperator", tokens)) spec.suffix = {*last};
+  spec.prefix.clear();
+  spec.suffix.clear();
+  const auto first = token_id(spec, file, "cls", spec.bos);
+  if (first) spec.prefix = {*first};
+  if (const auto last = token_id(spec, file, "seperator", bert_defaults.separator)) spec.suffix = {*last};
 }
 
 /// Special and user-defined tokens, found before the text is cut.
@@ -134,17 +156,16 @@ void read_added(TokenizerSpec& spec, const GgufFile& file) {
   }
 }
 
-void read_special(TokenizerSpec& spec, const GgufFile& file, bool adds_bos) {
-  const size_t tokens = spec.vocabulary.size();
-  spec.bos = token_id(file, "bos", tokens);
-  spec.eos = token_id(file, "eos", tokens);
-  spec.pad = token_id(file, "padding", tokens);
-  for (const char* name : {"eos", "eot", "eom"}) {
-    const auto id = token_id(file, name, tokens);
+void read_special(TokenizerSpec& spec, const GgufFile& file, const Defaults& defaults) {
+  spec.bos = token_id(spec, file, "bos", defaults.bos);
+  spec.eos = token_id(spec, file, "eos", defaults.eos);
+  spec.pad = token_id(spec, file, "padding", defaults.padding);
+  if (defaults.unknown) spec.unknown = token_id(spec, file, "unknown", defaults.unknown);
+  for (const auto& id : {spec.eos, token_id(spec, file, "eot"), token_id(spec, file, "eom")}) {
     if (id && std::ranges::find(spec.end_tokens, *id) == spec.end_tokens.end())
       spec.end_tokens.push_back(*id);
   }
-  if (spec.bos && file.find<bool>("tokenizer.ggml.add_bos_token").value_or(adds_bos))
+  if (spec.bos && file.find<bool>("tokenizer.ggml.add_bos_token").value_or(defaults.adds_bos))
     spec.prefix = {*spec.bos};
   if (spec.eos && file.find<bool>("tokenizer.ggml.add_eos_token").value_or(false)) spec.suffix = {*spec.eos};
   spec.chat_template = file.find<std::string>("tokenizer.chat_template").value_or("");
@@ -159,15 +180,13 @@ TokenizerSpec tokenizer_spec_from_gguf(const GgufFile& file) {
   spec.vocabulary.assign(tokens.begin(), tokens.end());
   read_added(spec, file);
   if (model == "gpt2") {
-    read_byte_level(spec, file);
-    read_special(spec, file, false);
+    const bool adds_bos = read_byte_level(spec, file);
+    read_special(spec, file, {.adds_bos = adds_bos});
   } else if (model == "llama") {
     read_sentence_piece(spec, file);
-    spec.unknown = token_id(file, "unknown", tokens.size());
-    read_special(spec, file, true);
+    read_special(spec, file, sentence_piece_defaults);
   } else if (model == "bert") {
-    read_special(spec, file, false);
-    spec.unknown = token_id(file, "unknown", tokens.size());
+    read_special(spec, file, bert_defaults);
     read_word_piece(spec, file);
   } else {
     fail(ErrorKind::unsupported,

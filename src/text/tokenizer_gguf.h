@@ -5,8 +5,9 @@
 
 namespace lowrank {
 
-/// The tokenizer in the `tokenizer.ggml.*` keys: model `gpt2` (byte-level BPE) with the pre-tokenizers gpt-2,
-/// default and smollm. Errors: invalid or unsupported, the key named.
+/// The tokenizer in the `tokenizer.ggml.*` keys: model `gpt2` (byte-level BPE) with the pre-tokenizers of
+/// gguf_pre_tokenizers.h, `llama` or `bert`. What the file leaves out is as in llama.cpp; special tokens
+/// outside the vocabulary are left out, with a note. Errors: invalid or unsupported, the key named.
 TokenizerSpec tokenizer_spec_from_gguf(const GgufFile& file);
 
 }  // namespace lowrank

@@ -1,6 +1,7 @@
 #include "text/tokenizer_json.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -117,24 +118,56 @@ void read_post_processor(TokenizerSpec& spec, const json& part, const std::strin
   }
 }
 
-void read_added(TokenizerSpec& spec, const json& tokens, const std::string& where) {
+/// Ids as the reference gives them: the model's where it has the text, else counted up behind the model's;
+/// the file's own are not looked at. A text that stands twice has the later one's options.
+void read_added(TokenizerSpec& spec, const json& tokens, int64_t next, const std::string& where) {
+  std::unordered_map<std::string_view, int64_t> plain;
+  for (size_t id = 0; id < spec.vocabulary.size(); ++id)
+    plain.emplace(spec.vocabulary[id], static_cast<int64_t>(id));
+  std::unordered_map<std::string, size_t> known;
   for (const json& token : tokens) {
     const auto content = token.at("content").get<std::string>();
-    const int64_t id = read_id(token.at("id"), spec.vocabulary.size() + tokens.size(), content, where);
+    read_id(token.at("id"), spec.vocabulary.size() + tokens.size(), content, where);
+    if (content.empty()) continue;
     const bool special = token.value("special", false);
-    spec.added.push_back({content, id, special, token.value("single_word", false),
-                          token.value("lstrip", false), token.value("rstrip", false),
-                          token.value("normalized", !special)});
+    AddedToken added{content,
+                     0,
+                     special,
+                     token.value("single_word", false),
+                     token.value("lstrip", false),
+                     token.value("rstrip", false),
+                     token.value("normalized", !special)};
+    const auto [place, is_new] = known.try_emplace(content, spec.added.size());
+    const auto found = plain.find(content);
+    if (is_new) {
+      added.id = found != plain.end() ? found->second : next++;
+      spec.added.push_back(std::move(added));
+    } else {
+      added.id = spec.added[place->second].id;
+      spec.added[place->second] = std::move(added);
+    }
+  }
+}
+
+/// Ids around every text that are no tokens would only be noticed by the model, or not at all.
+void check_template(const TokenizerSpec& spec, const std::string& where) {
+  for (const std::vector<int64_t>* side : {&spec.prefix, &spec.suffix}) {
+    for (const int64_t id : *side) {
+      check(spec.has_token(id), ErrorKind::corrupt,
+            "{}: the post-processor puts {} around texts, which is the id of no token", where, id);
+    }
   }
 }
 
 void read_tokenizer(TokenizerSpec& spec, const json& file, const std::string& where) {
   read_model(spec, file.at("model"), where);
-  read_added(spec, file.value("added_tokens", json::array()), where);
+  read_added(spec, file.value("added_tokens", json::array()),
+             static_cast<int64_t>(file.at("model").at("vocab").size()), where);
   spec.normalizer = read_normalizer(file.value("normalizer", json()), where);
   spec.pre_tokenizer = read_pre_tokenizer(file.value("pre_tokenizer", json()), where);
   read_post_processor(spec, file.value("post_processor", json()), where);
   spec.decoder = read_decoder(file.value("decoder", json()), where);
+  check_template(spec, where);
 }
 
 }  // namespace

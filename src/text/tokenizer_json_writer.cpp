@@ -12,7 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json token_name(const TokenizerSpec& spec, const std::optional<int64_t>& id) {
-  if (!id) return nullptr;
+  if (!id || !spec.has_token(*id)) return nullptr;
   const auto added = std::ranges::find(spec.added, *id, &AddedToken::id);
   return added != spec.added.end() ? added->content : spec.vocabulary[*id];
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -100,6 +101,13 @@ struct TokenizerSpec {
   std::optional<int64_t> unknown;   ///< for characters that have no token
   std::vector<int64_t> end_tokens;  ///< those that end a generation
   std::string chat_template;
+  std::vector<std::string> notes;  ///< what of the file was left out, for the user
+
+  /// Whether a token has the id.
+  bool has_token(int64_t id) const {
+    return (id >= 0 && id < static_cast<int64_t>(vocabulary.size()) && !vocabulary[id].empty()) ||
+           std::any_of(added.begin(), added.end(), [&](const AddedToken& token) { return token.id == id; });
+  }
 
   /// True where pieces go into the byte alphabet before the model sees them.
   bool byte_level() const {

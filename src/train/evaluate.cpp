@@ -50,7 +50,10 @@ double Evaluation::perplexity() const {
 nlohmann::ordered_json Evaluation::figures() const {
   if (accuracy) return {{"loss", loss}, {"accuracy", *accuracy}};
   if (correlation) return {{"loss", loss}, {"correlation", *correlation}};
-  return {{"loss", loss}, {"perplexity", perplexity()}, {"target_tokens", target_tokens}};
+  nlohmann::ordered_json figures = {{"loss", loss}};
+  if (std::isfinite(perplexity())) figures["perplexity"] = perplexity();
+  figures["target_tokens"] = target_tokens;
+  return figures;
 }
 
 std::string Evaluation::summary() const {
@@ -86,8 +89,8 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     for (size_t s = 0; s < indices.size(); ++s) {
       const int64_t targets = counts[s];
       const double row = std::accumulate(next, next + targets, 0.0);
-      check(std::isfinite(row), ErrorKind::invalid, "the loss of row {} (line {}) is not finite", indices[s],
-            examples[indices[s]].line);
+      check(std::isfinite(row), ErrorKind::invalid, "the loss of the row at line {} is {}",
+            examples[indices[s]].line, row);
       next += targets;
       sum += row;
       result.target_tokens += targets;

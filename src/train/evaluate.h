@@ -19,9 +19,9 @@ struct Evaluation {
   std::optional<double> accuracy;     ///< of classes: share of rows whose highest score is the label's
   std::optional<double> correlation;  ///< of values: Pearson's, of scores and labels
 
-  double perplexity() const;
-  /// The figures that the task has, by name: loss, then perplexity and target_tokens, accuracy or
-  /// correlation.
+  double perplexity() const;  ///< e^loss: infinite for a loss above 709
+  /// The figures that the task has, by name: loss, then perplexity (where it is finite) and
+  /// target_tokens, accuracy or correlation.
   nlohmann::ordered_json figures() const;
   /// The same for people: "loss 2.9470, perplexity 19.05, target_tokens 812".
   std::string summary() const;

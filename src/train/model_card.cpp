@@ -1,8 +1,12 @@
 #include "train/model_card.h"
 
+#include <filesystem>
+
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/one_line.h"
 
 namespace lowrank {
 namespace {
@@ -20,23 +24,46 @@ std::string other_use(std::string_view library, bool several) {
   return "";
 }
 
+/// The last part of a path, also of one that ends in a slash or in a dot.
+std::string name_of(const std::string& path) {
+  std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();
+  return whole.filename().string();
+}
+
+/// A text as YAML in double quotes, which JSON's escapes are as well.
+std::string in_yaml(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// A name in Markdown: on one line, and no end of a table's cell.
+std::string in_markdown(const std::string& text) {
+  std::string shown;
+  for (const char letter : one_line(text)) {
+    if (letter == '|') shown += '\\';
+    shown += letter;
+  }
+  return shown;
+}
+
 }  // namespace
 
 void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
                       const std::string& data, const TrainOptions& options, const RunResult& result) {
-  const std::string base_name = std::filesystem::path(base).filename().string();
-  const std::string data_name = std::filesystem::path(data).filename().string();
+  const std::string base_name = in_markdown(name_of(base));
+  const std::string data_name = in_markdown(name_of(data));
   const std::string_view library = adapter.method->files().library;
   const std::vector<std::string>& targets = adapter.plan.targets;
   std::string card = fmt::format(
-      "---\nbase_model: {0}\nlibrary_name: {1}\npipeline_tag: {2}\ntags:\n- {3}\n- lowrank\n---\n\n"
+      "---\nbase_model: {7}\nlibrary_name: {1}\npipeline_tag: {2}\ntags:\n- {3}\n- lowrank\n---\n\n"
       "# {3} adapter for {0}\n\n"
       "Trained with lowrank: {4} parameters{5}, {6}.\n\n",
       base_name, library.empty() ? "lowrank" : library,
       adapter.labels ? "text-classification" : "text-generation", adapter.info->name,
       adapter.parameters->count(),
       adapter.info->paper.empty() ? "" : fmt::format(" ({})", adapter.info->paper),
-      targets.size() == 1 ? targets.front() : fmt::format("{} parts of the base model", targets.size()));
+      targets.size() == 1 ? targets.front() : fmt::format("{} parts of the base model", targets.size()),
+      in_yaml(name_of(base)));
   card += fmt::format(
       "| | |\n|---|---|\n| data | {} |\n| steps | {} |\n| rows a step | {} |\n| peak learning rate | {} |\n"
       "| schedule | {}, warm-up {} steps |\n| seed | {} |\n| targets seen | {} |\n"

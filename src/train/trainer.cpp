@@ -69,10 +69,13 @@ Batch Trainer::batch_of(std::span<const int64_t> rows) const {
              : make_batch(examples_, rows);
 }
 
-std::vector<int64_t> Trainer::order_of(int64_t epoch) const {
+const std::vector<int64_t>& Trainer::order_of(int64_t epoch) {
+  if (epoch == order_epoch_) return order_;
   const auto seed = static_cast<uint64_t>(options_.seed);
-  return groups_.empty() ? epoch_order(std::ssize(examples_), seed, epoch, options_.shuffle)
-                         : grouped_epoch_order(groups_, seed, epoch, options_.shuffle);
+  order_ = groups_.empty() ? epoch_order(std::ssize(examples_), seed, epoch, options_.shuffle)
+                           : grouped_epoch_order(groups_, seed, epoch, options_.shuffle);
+  order_epoch_ = epoch;
+  return order_;
 }
 
 std::vector<int64_t> Trainer::rows_of(int64_t step, std::span<const int64_t> order) const {
@@ -81,10 +84,10 @@ std::vector<int64_t> Trainer::rows_of(int64_t step, std::span<const int64_t> ord
   return {order.begin() + begin, order.begin() + std::min(std::ssize(order), begin + rows_a_step)};
 }
 
-BatchSize Trainer::largest_batch() const {
+BatchSize Trainer::largest_batch() {
   constexpr int64_t steps_looked_at = 1000;
   BatchSize largest;
-  const std::vector<int64_t> order = order_of(0);
+  const std::vector<int64_t>& order = order_of(0);
   for (int64_t step = 0; step < std::min({total_steps(), steps_per_epoch_, steps_looked_at}); ++step) {
     const std::vector<int64_t> rows = rows_of(step, order);
     for (size_t begin = 0; begin < rows.size(); begin += options_.batch_size) {

@@ -48,14 +48,15 @@ class Trainer {
   const std::string& why_prompts_differ() const { return why_prompts_differ_; }
 
   /// The micro-batch with the most rows, of those of the first epoch (its first thousand steps).
-  BatchSize largest_batch() const;
+  BatchSize largest_batch();
 
   const TrainState& state() const { return state_; }
   TrainState& state() { return state_; }
 
  private:
   std::string find_why_prompts_differ() const;
-  std::vector<int64_t> order_of(int64_t epoch) const;
+  /// The rows of an epoch in their order, drawn once an epoch.
+  const std::vector<int64_t>& order_of(int64_t epoch);
   std::vector<int64_t> rows_of(int64_t step, std::span<const int64_t> order) const;
   Batch batch_of(std::span<const int64_t> rows) const;
   double accumulate(std::span<const Batch> batches, int64_t target_tokens);
@@ -69,6 +70,8 @@ class Trainer {
   int64_t steps_per_epoch_;
   std::string why_prompts_differ_;
   std::vector<int64_t> groups_;  ///< of the examples by prompt; empty: rows come in any order
+  std::vector<int64_t> order_;   ///< of `order_epoch_`
+  int64_t order_epoch_ = -1;
   double learning_rate_;
   TrainState state_;
 };

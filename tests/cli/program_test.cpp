@@ -136,7 +136,7 @@ TEST_F(Program, AWrongProcessorLevelIsOneError) {
 TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {
   const auto config = write("c.yaml", "rank: 4\nalpha: 3\nbatch_size: 5\n");
   const test::Outcome outcome =
-      run("train --dry-run --model " + model() + " --config " + config.string() + " rank=6 alpha=5 --rank 2");
+      run("train --dry-run --model " + model() + " --config " + config.string() + " alpha=5 --rank 2");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const nlohmann::json resolved = nlohmann::json::parse(outcome.out)["configuration"];
   EXPECT_EQ(resolved["rank"], 2);

@@ -1,6 +1,9 @@
 // Greedy text equals transformers'; grouping, caching and stop texts do not change it.
 #include "infer/generate.h"
 
+#include <cmath>
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -8,6 +11,7 @@
 #include "model/registry.h"
 #include "peft/adapter_file.h"
 #include "peft/registry.h"
+#include "support/expect_error.h"
 #include "support/places.h"
 
 namespace lowrank {
@@ -143,6 +147,45 @@ TEST(Sampler, CutsFollowTheirDefinitions) {
   options.top_p = 1;
   options.min_p = 0.1;
   EXPECT_EQ(kept(options), 3);
+}
+
+TEST(Sampler, ALogitThatIsNoNumberIsRefusedWhereverItStands) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::nanf(""), infinity}) {
+    for (size_t place = 0; place < 5; ++place) {
+      std::vector<float> logits{2.0F, 1.0F, 0.0F, -1.0F, -20.0F};
+      logits[place] = bad;
+      for (const int64_t top_k : {0, 1, 3}) {
+        SamplingOptions options;
+        options.temperature = top_k == 1 ? 0 : 1;
+        options.top_k = top_k;
+        Philox random(1);
+        std::vector<float> copy = logits;
+        test::expect_error(ErrorKind::invalid, "", "logit of token " + std::to_string(place),
+                           [&] { sample(copy, {}, options, random); });
+      }
+    }
+  }
+}
+
+TEST(Sampler, NoTokenButTheOnesLeftIsTaken) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> logits{-infinity, 1.0F, -infinity};
+  SamplingOptions options;
+  options.temperature = 1;
+  Philox random(1);
+  EXPECT_EQ(sample(logits, {}, options, random), 1);
+  std::vector<float> none{-infinity, -infinity};
+  test::expect_error(ErrorKind::invalid, "", "no token has a finite logit",
+                     [&] { sample(none, {}, options, random); });
+}
+
+TEST(Sampler, ATinyTemperatureIsGreedy) {
+  std::vector<float> logits{-3.0F, 2.0F, 1.5F};
+  SamplingOptions options;
+  options.temperature = 1e-40;
+  Philox random(1);
+  EXPECT_EQ(sample(logits, {}, options, random), 1);
 }
 
 TEST(Sampler, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogits) {

@@ -10,6 +10,7 @@
 #include "model/registry.h"
 #include "peft/merge.h"
 #include "peft/registry.h"
+#include "support/adapters.h"
 #include "support/expect_error.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
@@ -102,6 +103,54 @@ INSTANTIATE_TEST_SUITE_P(Files, MergeGguf,
                          testing::Values("tiny_gguf/mixed.gguf", "tiny_decoders/llama31.gguf",
                                          "tiny_decoders/qwen3.gguf"),
                          [](const auto& info) { return "file" + std::to_string(info.index); });
+
+TEST(MergeGgufTypes, AMatrixWhoseBlocksLoseTheUpdateBecomesQ8) {
+  const test::TemporaryFolder folder;
+  const auto base = Checkpoint::open(test::fixture("tiny_gguf/mixed.gguf"));
+  const Adapter adapter = test::random_adapter(*base, {{"target_modules", "q_proj,v_proj"}, {"rank", 4}});
+  const at::Tensor wanted = test::logits_of(base, *adapter.method);
+  const auto merged = [&](double scale, double least_kept, const std::string& name) {
+    const at::NoGradGuard no_grad;
+    adapter.parameters->values().mul_(scale);
+    MergeResult result = merge_to_gguf(*base, adapter, std::nullopt, folder.path() / name, least_kept);
+    adapter.parameters->values().mul_(1 / scale);
+    return result;
+  };
+  // 4 bits take steps far larger than this update; F16 does not.
+  const MergeResult own = merged(0.2, 0, "own.gguf");
+  const MergeResult raised = merged(0.2, enough_kept, "auto.gguf");
+  EXPECT_EQ(own.types, (std::map<std::string, int64_t>{{"F16", 2}, {"Q4_0", 2}}));
+  EXPECT_EQ(own.raised, 0);
+  EXPECT_LT(own.kept.share(), 0.8);
+  EXPECT_EQ(raised.types, (std::map<std::string, int64_t>{{"F16", 2}, {"Q8_0", 2}}));
+  EXPECT_EQ(raised.raised, 2);
+  EXPECT_GT(raised.kept.share(), 0.95);
+  // An update as large as the weights survives in 4 bits, too.
+  const MergeResult large = merged(4, enough_kept, "large.gguf");
+  EXPECT_EQ(large.raised, 0);
+  EXPECT_GT(large.kept.share(), enough_kept);
+}
+
+TEST(MergeGgufErrors, NothingIsMergedIntoABrokenModel) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path broken = folder.path() / "broken.gguf";
+  std::string bytes = test::content_of(test::fixture("tiny_gguf/mixed.gguf"));
+  {
+    const auto base = Checkpoint::open(test::fixture("tiny_gguf/mixed.gguf"));
+    const StoredTensor* norm = base->gguf()->find_tensor("output_norm.weight");
+    ASSERT_EQ(norm->dtype, DType::f32);
+    const size_t place =
+        bytes.find(std::string_view(reinterpret_cast<const char*>(norm->bytes.data()), norm->bytes.size()));
+    ASSERT_NE(place, std::string::npos);
+    bytes.replace(place + 4, 4, std::string("\x00\x00\x80\x7F", 4));
+  }
+  folder.write("broken.gguf", bytes);
+  const auto base = Checkpoint::open(broken);
+  const Adapter adapter = make_adapter(method_named("lora"), method_named("lora").make(), *base);
+  test::expect_error(ErrorKind::invalid, "output_norm.weight", "inf at value 1",
+                     [&] { merge_to_gguf(*base, adapter, std::nullopt, folder.path() / "x.gguf"); });
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "x.gguf"));
+}
 
 TEST(MergeGgufErrors, AFolderIsNoGgufBase) {
   const test::TemporaryFolder folder;

@@ -1,6 +1,7 @@
 // lowrank evaluate: loss and perplexity on a data set, with or without an adapter.
 #include "train/evaluate.h"
 
+#include <cmath>
 #include <iostream>
 
 #include "base/error.h"
@@ -46,6 +47,9 @@ int run(const std::vector<std::string>& arguments) {
     warn("{} rows are cut to {} tokens", dataset.truncated, dataset_options.max_length);
   if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
   const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
+  check(spec.labels || std::isfinite(result.perplexity()), ErrorKind::invalid,
+        "the loss of {:.6g} has no finite perplexity: the model gives these rows no chance at all",
+        result.loss);
   if (json) {
     nlohmann::ordered_json out = result.figures();
     out["rows"] = result.rows;

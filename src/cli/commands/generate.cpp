@@ -58,7 +58,8 @@ int run(const std::vector<std::string>& arguments) {
   parser.add(options.generation.sampling.fields());
   parser.add(
       {field("adapter", options.adapter, adapter_help),
-       field("prompt", options.prompt, "a text to continue; the result is streamed to standard output"),
+       any_text(
+           field("prompt", options.prompt, "a text to continue; the result is streamed to standard output")),
        field("data", options.data,
              "rows with prompts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
        field("format", options.format, row_format_help), field("columns", options.columns, columns_help),

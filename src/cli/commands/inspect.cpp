@@ -1,5 +1,8 @@
 // lowrank inspect: what a model, an adapter or a tensor file holds.
+#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 
@@ -7,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "formats/gguf.h"
@@ -63,6 +67,12 @@ void describe_folder(const std::filesystem::path& path, Contents& contents) {
   contents.tensors = SafetensorsIndex::open(path).tensors();
 }
 
+bool begins_as_gguf(const std::filesystem::path& path) {
+  std::array<char, 4> magic{};
+  std::ifstream(path, std::ios::binary).read(magic.data(), magic.size());
+  return std::string_view(magic.data(), magic.size()) == "GGUF";
+}
+
 Contents describe(const std::filesystem::path& path) {
   check(std::filesystem::exists(path), ErrorKind::not_found, "{}: no such file or folder", path.string());
   Contents contents;
@@ -73,6 +83,9 @@ Contents describe(const std::filesystem::path& path) {
     for (const auto& [key, value] : file.metadata()) contents.about[key] = value;
     contents.tensors = file.tensors();
   } else {
+    check(path.extension() == ".gguf" || begins_as_gguf(path), ErrorKind::unsupported,
+          "{}: inspect reads folders of models and adapters, .safetensors and GGUF files; this is none",
+          path.string());
     describe_gguf(path, contents);
   }
   return contents;
@@ -91,10 +104,10 @@ Json to_json(const Contents& contents) {
 
 void print(const Contents& contents, bool all) {
   for (const auto& [key, value] : contents.about.items()) {
-    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (text.size() > 80) text = text.substr(0, 77) + "...";
-    for (char& c : text) c = c == '\n' ? ' ' : c;
-    std::cout << fmt::format("{:<44} {}\n", key, text);
+    std::string text = value.is_string() ? value.get<std::string>()
+                                         : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::ranges::replace(text, '\n', ' ');
+    std::cout << fmt::format("{:<44} {}\n", one_line(key), one_line(text, 77));
   }
   std::map<std::string_view, std::pair<int64_t, int64_t>> by_type;
   for (const StoredTensor& tensor : contents.tensors) {
@@ -102,7 +115,7 @@ void print(const Contents& contents, bool all) {
     ++count;
     bytes += static_cast<int64_t>(tensor.bytes.size());
     if (all)
-      std::cout << fmt::format("{:<64} {:<6} [{}]\n", tensor.name, info_of(tensor.dtype).name,
+      std::cout << fmt::format("{:<64} {:<6} [{}]\n", one_line(tensor.name), info_of(tensor.dtype).name,
                                fmt::join(tensor.shape, ", "));
   }
   for (const auto& [type, total] : by_type) {
@@ -114,16 +127,12 @@ int run(const std::vector<std::string>& arguments) {
   bool json = false;
   bool tensors = false;
   std::string path;
-  std::vector<std::string> rest = arguments;
-  if (!rest.empty() && !rest.front().starts_with("--") && rest.front().find('=') == std::string::npos) {
-    path = rest.front();
-    rest.erase(rest.begin());
-  }
   Arguments parser("inspect", "lowrank inspect PATH: what a model, an adapter or a tensor file holds");
   parser.add({field("path", path, "folder, .gguf or .safetensors file"),
               field("tensors", tensors, "list every tensor"),
               field("json", json, "everything as JSON on standard output")});
-  if (!parser.parse(rest)) return 0;
+  parser.add_positional("path");
+  if (!parser.parse(arguments)) return 0;
   require({{"the path", &path}});
   const Contents contents = describe(path);
   if (json) {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/input_dimension.h"
+#include "cli/method_options.h"
 #include "cli/registry.h"
 #include "cli/weight_dimension.h"
 
@@ -29,11 +30,13 @@ int run(const std::vector<std::string>& arguments) {
                      {"weights", "inputs"}),
               field("json", json, "the report as JSON on standard output, too")});
   std::string method;
-  parser.add_later("method", [&](const std::string& name) {
-    method = name;
-    return std::vector<Field>();
-  });
-  // After `method`: in the order of the names.
+  parser.add_later(
+      "method",
+      [&](const std::string& name) {
+        method = name;
+        return std::vector<Field>();
+      },
+      all_method_options());
   parser.add_later("project", [&](const std::string& name) {
     if (name == "inputs") return inputs.fields();
     chosen = choose_method(method.empty() ? weights.method : method);
@@ -53,7 +56,8 @@ int run(const std::vector<std::string>& arguments) {
                                                      : weight_dimension(question, weights, chosen, settings);
   std::cerr << '\n' << markdown_of(report);
   info("{}: intrinsic.json, intrinsic.md, intrinsic.svg", question.output);
-  if (json) std::cout << json_of(report).dump(2) << '\n';
+  if (json)
+    std::cout << json_of(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/mmap_file.h"
+#include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "text/dataset.h"
@@ -16,13 +17,19 @@ struct Options {
   bool json = false, lines = false, special = false;
 };
 
+/// A token's text in quotes, with nothing in it that a terminal obeys.
+std::string shown(const std::string& text) {
+  return one_line(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                  std::string::npos);
+}
+
 void print(const Tokenizer& tokenizer, const std::vector<int64_t>& ids, const Options& options) {
   if (options.json) {
     std::cout << nlohmann::json(ids).dump() << '\n';
     return;
   }
   for (const int64_t id : ids)
-    std::cout << fmt::format("{:>8}  {}\n", id, nlohmann::json(tokenizer.decode({&id, 1}, false)).dump());
+    std::cout << fmt::format("{:>8}  {}\n", id, shown(tokenizer.decode({&id, 1}, false)));
 }
 
 void print_lines(const Tokenizer& tokenizer, const Options& options) {
@@ -39,7 +46,7 @@ int run(const std::vector<std::string>& arguments) {
   Options options;
   Arguments parser("tokenize", "prints token ids: of a text, or of a data set's rows as training sees them");
   parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-              field("text", options.text, "a text"),
+              any_text(field("text", options.text, "a text")),
               field("data", options.data,
                     "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
               field("format", options.format, row_format_help),

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include <ATen/Parallel.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "base/process.h"
 #include "base/progress.h"
 #include "cli/arguments.h"
+#include "cli/method_options.h"
 #include "cli/registry.h"
 #include "cli/session.h"
 #include "cli/task.h"
@@ -19,6 +21,7 @@
 #include "peft/gguf_lora.h"
 #include "peft/merge.h"
 #include "peft/side_by_side.h"
+#include "text/data_files.h"
 #include "text/training_batch.h"
 #include "train/model_card.h"
 #include "train/run.h"
@@ -112,8 +115,8 @@ void write_model(const Options& options, const Checkpoint& checkpoint, const Ada
     std::filesystem::remove(path);
     // What whole weights learn is often smaller than the steps of a block format.
     const bool whole = adapter.method->output() != Output::adapter;
-    const MergeResult result =
-        merge_to_gguf(checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path);
+    const MergeResult result = merge_to_gguf(
+        checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path, enough_kept);
     info("{}: merged model of {} bytes{}", path.string(), result.bytes,
          whole ? ", trained matrices in F16" : "");
     return;
@@ -175,7 +178,7 @@ int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> 
   return_freed_memory();
   {
     // Its moments must not be counted, nor kept beside those of the run.
-    const Trainer planned(model, adapter, examples, options.train);
+    Trainer planned(model, adapter, examples, options.train);
     steps = planned.total_steps();
     batch = planned.largest_batch();
     tell_prompts(planned, examples, options.train);
@@ -203,7 +206,8 @@ RunPlaces places_of(const Options& options, Progress& progress) {
 }
 
 int train(Options& options, ChosenMethod chosen) {
-  require({{"--data", &options.rows.data}, {"--output", &options.output}});
+  require(
+      {{"--model", &options.session.model}, {"--data", &options.rows.data}, {"--output", &options.output}});
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const auto checkpoint = open_model(options.session, labels);
@@ -242,15 +246,28 @@ int train(Options& options, ChosenMethod chosen) {
   return 0;
 }
 
+/// The values of all options, with what `auto`, 0 and null stand for in this run.
+nlohmann::json configuration(const Options& options, const MethodInfo& method,
+                             const std::vector<Field>& fields) {
+  nlohmann::json values = resolved(fields);
+  values["lr"] = options.train.lr.value_or(method.default_learning_rate);
+  values["dtype"] = compute_type(options.session) == at::kBFloat16 ? "bf16" : "f32";
+  values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
+  return values;
+}
+
 int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
+  for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
+    if (!data.empty()) data_files(data);
+  }
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const ModelSpec spec = read_spec(options.session.model, labels);
   tell_labels(spec);
   const Adapter adapter = plan_adapter(*chosen.info, std::move(chosen.method), spec);
   check_export(options, spec, adapter);
-  nlohmann::ordered_json out = {{"configuration", resolved(fields)},
+  nlohmann::ordered_json out = {{"configuration", configuration(options, *adapter.info, fields)},
                                 {"trained_parameters", parameter_count(adapter.plan)},
                                 {"head_parameters", head_count(adapter.plan, spec)},
                                 {"model_parameters", spec.parameters()},
@@ -260,7 +277,7 @@ int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fie
                                 {"context", spec.max_positions},
                                 {"state_bytes", state_bytes(parameter_count(adapter.plan))},
                                 {"targets", adapter.plan.targets}};
-  std::cout << out.dump(2) << '\n';
+  std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   tell_plan(adapter, spec);
   return 0;
 }
@@ -273,11 +290,28 @@ int run(const std::vector<std::string>& arguments) {
   parser.add(options.rows.fields("rows that are evaluated during training; the best adapter is kept"));
   parser.add(options.fields());
   parser.add(options.train.fields());
-  parser.add_later("method", [&](const std::string& name) {
-    chosen = choose_method(name.empty() ? options.method : name);
-    return chosen.method->fields();
-  });
+  std::string init_adapter, model;
+  std::optional<StartingAdapter> start;
+  const auto keep = [](std::string& text) {
+    return [&text](const std::string& known) {
+      text = known;
+      return std::vector<Field>();
+    };
+  };
+  parser.add_later("init_adapter", keep(init_adapter));
+  parser.add_later("model", keep(model));
+  parser.add_later(
+      "method",
+      [&](const std::string& name) {
+        if (!init_adapter.empty() && !model.empty()) start = read_starting_adapter(init_adapter, model);
+        if (start) options.method = start->method;
+        const bool own = start && (name.empty() || name == start->method);
+        chosen = own ? std::move(start->chosen) : choose_method(name.empty() ? options.method : name);
+        return chosen.method->fields();
+      },
+      all_method_options());
   if (!parser.parse(arguments)) return 0;
+  if (start) check_starting_options(*start, parser.fields(), parser.given());
   return options.dry_run ? dry_run(options, std::move(chosen), parser.fields())
                          : train(options, std::move(chosen));
 }

@@ -1,0 +1,127 @@
+#include "cli/peer_names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lowrank {
+namespace {
+
+/// Theirs, ours. A name may stand several times: commands differ in their options.
+constexpr std::pair<std::string_view, std::string_view> names[] = {
+    {"adapter_model_path", "adapter"},
+    {"adapter_name_or_path", "adapter"},
+    {"adapter_name_or_path", "init_adapter"},
+    {"adapter_path", "adapter"},
+    {"adapter_path", "output"},
+    {"base_model", "model"},
+    {"batch", "batch_size"},
+    {"block_size", "max_length"},
+    {"c", "config"},
+    {"ctx_size", "max_length"},
+    {"cutoff_len", "max_length"},
+    {"dataset", "data"},
+    {"dataset_name", "data"},
+    {"dataset_path", "data"},
+    {"eval_dataset", "eval_data"},
+    {"eval_file", "eval_data"},
+    {"eval_steps", "eval_every"},
+    {"f", "data"},
+    {"file", "data"},
+    {"fine_tune_type", "method"},
+    {"finetuning_type", "method"},
+    {"grad_accumulation_steps", "grad_accum"},
+    {"grad_checkpoint", "gradient_checkpointing"},
+    {"gradient_accumulation", "grad_accum"},
+    {"gradient_accumulation_steps", "grad_accum"},
+    {"input", "data"},
+    {"input_file", "data"},
+    {"iters", "steps"},
+    {"learning_rate", "lr"},
+    {"lora", "adapter"},
+    {"lora_adapter", "adapter"},
+    {"lora_alpha", "alpha"},
+    {"lora_dropout", "dropout"},
+    {"lora_modules_to_save", "modules_to_save"},
+    {"lora_path", "adapter"},
+    {"lora_r", "rank"},
+    {"lora_rank", "rank"},
+    {"lora_target", "target_modules"},
+    {"lora_target_modules", "target_modules"},
+    {"lora_weights", "init_adapter"},
+    {"lr_schedule", "schedule"},
+    {"lr_scheduler", "schedule"},
+    {"lr_scheduler_type", "schedule"},
+    {"m", "model"},
+    {"max_grad_clip", "max_grad_norm"},
+    {"max_len", "max_length"},
+    {"max_seq_len", "max_length"},
+    {"max_seq_length", "max_length"},
+    {"max_steps", "steps"},
+    {"max_tokens", "max_new_tokens"},
+    {"micro_batch_size", "batch_size"},
+    {"model_max_length", "max_length"},
+    {"model_name", "model"},
+    {"model_name_or_path", "model"},
+    {"model_path", "model"},
+    {"n", "max_new_tokens"},
+    {"n_predict", "max_new_tokens"},
+    {"n_threads", "threads"},
+    {"num_epochs", "epochs"},
+    {"num_iters", "steps"},
+    {"num_predict", "max_new_tokens"},
+    {"num_train_epochs", "epochs"},
+    {"num_threads", "threads"},
+    {"o", "output"},
+    {"out", "output"},
+    {"outfile", "output"},
+    {"output_dir", "output"},
+    {"output_path", "output"},
+    {"outtype", "merged_type"},
+    {"p", "prompt"},
+    {"peft_method", "method"},
+    {"peft_type", "method"},
+    {"per_device_eval_batch_size", "batch_size"},
+    {"per_device_train_batch_size", "batch_size"},
+    {"predict", "max_new_tokens"},
+    {"r", "rank"},
+    {"random_seed", "seed"},
+    {"repeat_penalty", "repetition_penalty"},
+    {"rng_seed", "seed"},
+    {"s", "seed"},
+    {"save_dir", "output"},
+    {"save_path", "output"},
+    {"save_steps", "save_every"},
+    {"sequence_len", "max_length"},
+    {"sequence_length", "max_length"},
+    {"steps_per_eval", "eval_every"},
+    {"t", "threads"},
+    {"temp", "temperature"},
+    {"torch_dtype", "dtype"},
+    {"train_batch_size", "batch_size"},
+    {"train_data", "data"},
+    {"train_file", "data"},
+    {"train_files", "data"},
+    {"val_data", "eval_data"},
+    {"val_set_size", "eval_split"},
+    {"val_size", "eval_split"},
+    {"valid_data", "eval_data"},
+    {"validation_file", "eval_data"},
+    {"validation_split", "eval_split"},
+    {"warmup_ratio", "warmup"},
+    {"warmup_steps", "warmup"},
+    {"wd", "weight_decay"},
+};
+
+}  // namespace
+
+std::optional<std::string> own_name(std::string_view name,
+                                    const std::function<bool(std::string_view)>& known) {
+  std::string theirs(name);
+  std::ranges::replace(theirs, '-', '_');
+  for (const auto& [peer, own] : names) {
+    if (peer == theirs && known(own)) return std::string(own);
+  }
+  return std::nullopt;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,109 @@
+#include "cli/reported.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <new>
+#include <stdexcept>
+#include <string_view>
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/one_line.h"
+
+namespace lowrank {
+namespace {
+
+constexpr size_t whole = std::string::npos;
+
+void tell(std::string_view sentence, std::string_view hint = {}) {
+  std::cerr << "error: " << one_line(sentence, whole) << '\n';
+  if (!hint.empty()) std::cerr << "hint: " << one_line(hint, whole) << '\n';
+}
+
+/// The first line, without a tag in brackets before it.
+std::string_view first_words(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  const size_t end = text.starts_with('[') ? text.find("] ") : std::string_view::npos;
+  return end == std::string_view::npos ? text : text.substr(end + 2);
+}
+
+std::string sentence_of(const std::filesystem::filesystem_error& error) {
+  // "filesystem error: cannot remove: Permission denied [a] [b]"
+  std::string_view doing = error.what();
+  constexpr std::string_view tag = "filesystem error: ";
+  if (doing.starts_with(tag)) doing.remove_prefix(tag.size());
+  const std::string reason = error.code().message();
+  doing = doing.substr(0, doing.find(": " + reason));
+  const std::string& place = error.path1().native();
+  const std::string& other = error.path2().native();
+  return fmt::format("{}{}{}: {}: {}", place, other.empty() ? "" : ", ", other, doing, reason);
+}
+
+std::string sentence_of(const c10::Error& error) {
+  const std::string_view words = first_words(error.what_without_backtrace());
+  constexpr std::string_view tried = "you tried to allocate ";
+  const size_t found = words.find(tried);
+  if (found == std::string_view::npos) return fmt::format("the computation failed: {}", words);
+  const std::string_view amount = words.substr(found + tried.size());
+  return fmt::format("out of memory: {} at once are not to be had", amount.substr(0, amount.find('.')));
+}
+
+/// While one lives, the first piece of standard output that is lost ends a long output by an exception.
+struct OutputWatch {
+  OutputWatch() { std::cout.exceptions(std::ios::badbit); }
+  // Standard error and the end of the program flush standard output once more.
+  ~OutputWatch() { std::cout.exceptions(std::ios::goodbit); }
+  OutputWatch(const OutputWatch&) = delete;
+  OutputWatch& operator=(const OutputWatch&) = delete;
+};
+
+int output_lost(int reason) {
+  if (reason == EPIPE) return 128 + SIGPIPE;
+  tell(fmt::format("cannot write standard output{}{}", reason == 0 ? "" : ": ",
+                   reason == 0 ? "" : std::strerror(reason)));
+  return 1;
+}
+
+}  // namespace
+
+std::string sentence_of(const std::exception& error) {
+  if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
+    return sentence_of(*file);
+  if (const auto* tensor = dynamic_cast<const c10::Error*>(&error)) return sentence_of(*tensor);
+  if (dynamic_cast<const nlohmann::json::exception*>(&error))
+    return fmt::format("a value in a JSON file is not of the kind that it must be: {}",
+                       first_words(error.what()));
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return "out of memory";
+  if (dynamic_cast<const std::length_error*>(&error))
+    return "out of memory: a size that the input or the options give is too large";
+  return fmt::format("an unexpected failure: {}", first_words(error.what()));
+}
+
+int reported(const std::function<int()>& work) {
+  try {
+    const OutputWatch watch;
+    const int code = work();
+    std::cout.flush();
+    return code;
+  } catch (const Error& error) {
+    tell(error.what(), error.hint());
+    return error.kind() == ErrorKind::interrupted ? 130 : 1;
+  } catch (const std::ios_base::failure& error) {
+    const int reason = errno;
+    if (std::cout.bad()) return output_lost(reason);
+    tell(sentence_of(error));
+  } catch (const std::exception& error) {
+    tell(sentence_of(error));
+  } catch (...) {
+    tell("an unexpected failure without a reason");
+  }
+  return 1;
+}
+
+}  // namespace lowrank
