@@ -7,6 +7,9 @@ target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${CMAKE_S
 target_compile_features(lowrank_options INTERFACE cxx_std_20)
 target_compile_options(lowrank_options INTERFACE $<BUILD_INTERFACE:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wpedantic>
   $<BUILD_INTERFACE:$<$<BOOL:${LOWRANK_WERROR}>:-Werror>>)
+if(LOWRANK_FUZZ AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  message(FATAL_ERROR "LOWRANK_FUZZ needs clang: -DCMAKE_CXX_COMPILER=clang++, or `make fuzz`.")
+endif()
 if(LOWRANK_SANITIZE OR LOWRANK_FUZZ)
   # vptr and function compare type information across libraries, and libtorch hides its own.
   set(sanitizers -fsanitize=address,undefined -fno-sanitize=vptr $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>

@@ -50,15 +50,14 @@ std::string BadRows::message() const {
     std::string others;
     if (reason.rows > 1) {
       const bool more = reason.rows - 1 > std::ssize(reason.lines);
-      others = fmt::format(" (so {} more: {}{})",
-                           reason.rows == 2 ? "is 1" : fmt::format("are {}", reason.rows - 1),
-                           fmt::join(reason.lines, ", "), more ? ", …" : "");
+      others = fmt::format(" (and {} more: {}{})", reason.rows - 1, fmt::join(reason.lines, ", "),
+                           more ? ", …" : "");
     }
     parts.push_back(
         fmt::format("{}{}{}{}", reason.where, reason.where.empty() ? "" : ": ", reason.what, others));
     told += reason.rows;
   }
-  if (rows_ > told) parts.push_back(fmt::format("and {} more bad rows", rows_ - told));
+  if (rows_ > told) parts.push_back(fmt::format("bad rows besides: {}", rows_ - told));
   if (stopped_) parts.emplace_back("the rest was not read");
   return fmt::format("{}", fmt::join(parts, "; "));
 }

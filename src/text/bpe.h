@@ -46,7 +46,7 @@ class Bpe {
   bool is_whole(std::string_view word, int32_t token) const;
   void find_word_starts();
   size_t next_word(std::string_view piece, size_t begin) const;
-  bool complete() const;
+  bool complete(std::string_view word) const;
 
   Vocabulary vocabulary_;
   Merges merges_;

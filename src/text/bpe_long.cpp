@@ -2,18 +2,19 @@
 //
 // What merging gives on the left of a place that no merge crosses does not depend on the right of it. So the
 // tokens before such a place are final, and the rest can be encoded as a word of its own. In a block that the
-// word goes on behind, a place is proved to be one in two steps. First, some place among the block's last bytes
-// is one, since a token has no more bytes than the longest: the word's encoding up to there is that of the
-// block's front. Second, two encodings side by side are that of the joined text exactly when the two tokens that
-// touch would not merge across if they were alone, because merges elsewhere neither hasten nor delay theirs.
-#include "text/bpe.h"
-
+// word goes on behind, a place is proved to be one in two steps. First, some place among the block's last
+// bytes is one, since a token has no more bytes than the longest: the word's encoding up to there is that of
+// the block's front. Second, two encodings side by side are that of the joined text exactly when the two
+// tokens that touch would not merge across if they were alone, because merges elsewhere neither hasten nor
+// delay theirs.
 #include <algorithm>
+
+#include "text/bpe.h"
 
 namespace lowrank {
 namespace {
 
-constexpr size_t block_bytes = 64 << 10;
+constexpr size_t least_block = 64 << 10;
 
 bool begins_character(char c) {
   return (static_cast<uint8_t>(c) & 0xC0) != 0x80;
@@ -21,11 +22,11 @@ bool begins_character(char c) {
 
 }  // namespace
 
-/// True where every byte of a text is part of some token, which spans no more than a token's text.
-bool Bpe::complete() const {
-  const bool all_bytes = (byte_level_ || byte_fallback_) &&
-                         std::all_of(std::begin(bytes_), std::end(bytes_), [](int32_t id) { return id >= 0; });
-  return all_bytes || (unknown_ >= 0 && !fuse_unknown_);
+/// True where every byte of the word is part of some token, which spans no more than a token's text.
+bool Bpe::complete(std::string_view word) const {
+  if (unknown_ >= 0 && !fuse_unknown_) return true;
+  return (byte_level_ || byte_fallback_) &&
+         std::ranges::all_of(word, [&](char c) { return bytes_[static_cast<uint8_t>(c)] >= 0; });
 }
 
 /// Whether a boundary of the block's own tokens is one wherever the block's last token may end in truth.
@@ -38,8 +39,8 @@ bool Bpe::stays(std::string_view block, const std::vector<Symbol>& symbols, size
     const std::vector<Symbol> after = symbols_of(block.substr(begin, end - begin));
     const std::string pair = std::string(before) + std::string(block.substr(begin, after.front().end));
     const std::vector<Symbol> joined = symbols_of(pair);
-    const bool apart = std::ranges::any_of(
-        joined, [&](const Symbol& symbol) { return symbol.begin == before.size(); });
+    const bool apart =
+        std::ranges::any_of(joined, [&](const Symbol& symbol) { return symbol.begin == before.size(); });
     if (!apart) return false;
   }
   return true;
@@ -48,7 +49,7 @@ bool Bpe::stays(std::string_view block, const std::vector<Symbol>& symbols, size
 /// How many of a block's tokens are the word's, whatever follows the block; 0: not known.
 size_t Bpe::settled(std::string_view block, const std::vector<Symbol>& symbols) const {
   const size_t longest = std::max<size_t>(vocabulary_.longest(), 4);
-  for (size_t tail = 2 * longest; tail < block.size() / 2; tail *= 2) {
+  for (size_t tail = 4 * longest; tail < block.size() / 2; tail *= 2) {
     const auto after = std::ranges::upper_bound(symbols, block.size() - tail, {}, &Symbol::begin);
     const auto at = static_cast<size_t>(after - symbols.begin());
     // The bytes of one character that stands in no token have its place in common.
@@ -59,7 +60,9 @@ size_t Bpe::settled(std::string_view block, const std::vector<Symbol>& symbols) 
 }
 
 void Bpe::encode_long(std::string_view word, TokenSink& ids) const {
-  size_t size = complete() ? block_bytes : word.size();
+  // The proof of a block's end encodes some tokens' length once for each byte of it.
+  const size_t block = std::max(least_block, 4 * vocabulary_.longest() * vocabulary_.longest());
+  size_t size = complete(word) ? block : word.size();
   while (!word.empty()) {
     size = std::min(size, word.size());
     while (size < word.size() && !begins_character(word[size])) ++size;
@@ -68,7 +71,7 @@ void Bpe::encode_long(std::string_view word, TokenSink& ids) const {
     for (size_t i = 0; i < kept; ++i) ids.push(symbols[i].token);
     if (size == word.size()) return;
     if (kept > 0) word.remove_prefix(symbols[kept].begin);
-    size = kept > 0 ? block_bytes : 2 * size;
+    size = kept > 0 ? block : 2 * size;
   }
 }
 

@@ -75,8 +75,9 @@ void check_unread_fields(const Json& row, RowFormat format, const std::string& w
     if (!concerns(field, format) || !has_field(row, field.key)) continue;
     if (stands_in_prompt(row, row[field.key])) continue;
     fail(ErrorKind::invalid,
-         "{}: \"{}\" is not read in such rows, and without it the row means something else; put it into the "
-         "text, or name the fields that count with --columns (as in text=text), which leaves the others out",
+         "{}: \"{}\" is not read in rows of this kind, and without it the row means something else; put it "
+         "into "
+         "the text, or drop it with --columns FIELD=FIELD,..., which reads the named fields alone",
          where, field.key);
   }
 }

@@ -122,7 +122,8 @@ int run(const std::vector<std::string>& arguments) {
        field("stop", options.generation.stop, "texts that end a generation"),
        field("json", options.json, "the result of --prompt as JSON")});
   if (!parser.parse(arguments)) return 0;
-  require({{"--model", &options.session.model}});
+  require(
+      {{"--model", &options.session.model}, {"--prompt or --data", either(options.prompt, options.data)}});
   check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   const InterruptGuard guard;

@@ -16,7 +16,6 @@ namespace HWY_NAMESPACE {
 
 using F32 = hn::ScalableTag<float>;
 using U32 = hn::Rebind<uint32_t, F32>;
-constexpr int64_t lanes = hn::MaxLanes(F32());
 
 /// The 16 values that a block can have, so that each of its values is one lookup.
 template <typename T>
@@ -35,6 +34,8 @@ struct Table {
 };
 
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+
+constexpr int64_t lanes = hn::MaxLanes(F32());
 
 /// Lane i has index i of the bytes in its low 4 bits, and anything above them.
 HWY_INLINE hn::Vec<U32> indices_from(const uint8_t* bytes) {
