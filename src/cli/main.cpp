@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/nearest_name.h"
 #include "cli/registry.h"
 #include "kernels/prepare_kernels.h"
@@ -9,8 +10,10 @@
 namespace lowrank {
 namespace {
 
+/// 130 after SIGINT and 143 after SIGTERM, as shells give it.
 int exit_code(ErrorKind kind) {
-  return kind == ErrorKind::interrupted ? 130 : 1;
+  constexpr int of_signals = 128;
+  return kind == ErrorKind::interrupted ? of_signals + interrupting_signal() : 1;
 }
 
 void print_usage(std::ostream& out) {
@@ -33,7 +36,10 @@ int dispatch(const std::vector<std::string>& arguments) {
   }
   std::vector<std::string> names;
   for (const CommandInfo* command : commands()) {
-    if (command->name == arguments.front()) return command->run({arguments.begin() + 1, arguments.end()});
+    if (command->name == arguments.front()) {
+      const InterruptGuard guard;
+      return command->run({arguments.begin() + 1, arguments.end()});
+    }
     names.emplace_back(command->name);
   }
   const auto near = nearest_name(arguments.front(), names);

@@ -3,6 +3,7 @@
 #include <ATen/ops/add.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "formats/quantise.h"
 #include "peft/merge.h"
@@ -73,20 +74,21 @@ void append_values(GgufWriter& writer, const at::Tensor& values, const StoredTen
 }  // namespace
 
 MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
-                          const std::filesystem::path& output) {
+                          const std::filesystem::path& output, Existing existing) {
   check(base.gguf() != nullptr, ErrorKind::unsupported,
         "{}: a GGUF file is written from a GGUF base only; merge into a folder and convert that",
         output.string());
-  check(!std::filesystem::exists(output), ErrorKind::invalid, "{}: exists already; merging writes a new file",
-        output.string());
+  check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
+        ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());
   const MergePlan plan = merge_plan(base, *adapter.method);
   const std::vector<Planned> tensors = planned_tensors(base, plan, type);
-  MergeResult result{plan.changed, std::ssize(tensors), plan.untied, 0, 0};
+  MergeResult result{plan.changed, std::ssize(tensors), plan.untied, 0, 0, {}};
   std::vector<StoredTensor> declared;
   declared.reserve(tensors.size());
   for (const Planned& planned : tensors) declared.push_back(planned.declared);
-  GgufWriter writer(output, declared, GgufMetadata(*base.gguf()));
+  GgufWriter writer(output, declared, GgufMetadata(*base.gguf()), existing);
   for (const Planned& planned : tensors) {
+    throw_if_interrupted();
     if (!planned.output) {
       writer.append(planned.declared.bytes);
       continue;
@@ -95,6 +97,7 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
     const at::Tensor values = merged_values(base, *adapter.method, *planned.output);
     append_values(writer, in_file_order(values, *planned.output->tensor), planned.declared);
   }
+  base.check_unchanged();
   writer.commit();
   result.bytes = static_cast<int64_t>(std::filesystem::file_size(output));
   return result;

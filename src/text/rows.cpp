@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "text/data_files.h"
 
 namespace lowrank {
@@ -192,6 +193,7 @@ void read_rows(const std::string& pattern, const RowOptions& options,
   for (const std::filesystem::path& file : data_files(pattern)) {
     int64_t rows = 0;
     read_data_file(file, {columns.headerless}, [&](const DataRow& data) {
+      throw_if_interrupted();
       const Json fields = renamed(data.fields, columns, data.where);
       const Layout* found = detect(fields);
       if (!layout) layout = found;

@@ -12,9 +12,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/staged_folder.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "cli/training_results.h"
 #include "peft/adapter_labels.h"
 
 namespace lowrank {
@@ -97,6 +99,7 @@ int run(const std::vector<std::string>& arguments) {
        field("json", options.json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
+  options.output = without_slash(options.output).string();
   const auto checkpoint = Checkpoint::open(options.model, read_adapter_labels(options.adapter));
   const Adapter adapter = load_adapter(options.adapter, *checkpoint);
   const MergeResult result = merge(*checkpoint, adapter, options);
@@ -104,6 +107,7 @@ int run(const std::vector<std::string>& arguments) {
        result.bytes, result.untied ? "; the head is no longer tied to the embedding" : "");
   nlohmann::ordered_json out = {
       {"changed", result.changed}, {"tensors", result.tensors}, {"bytes", result.bytes}};
+  tell_left_out(result, options.model);
   if (options.check) {
     out["largest_logit_difference"] = largest_difference(options);
     info("largest logit difference against the unmerged model (f32): {:.2e}{}",
