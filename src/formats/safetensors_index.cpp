@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/one_line.h"
+#include "formats/model_folder.h"
 
 namespace lowrank {
 namespace {
@@ -48,21 +49,12 @@ Listing read_listing(const fs::path& path) {
   return listing;
 }
 
-bool lies_in(const fs::path& path, const fs::path& folder) {
-  const fs::path relative = path.lexically_relative(folder);
-  return !relative.empty() && *relative.begin() != "..";
-}
-
-/// A shard's path. Links may stay in the folder or, as in the Hugging Face cache (snapshots/<revision>/x ->
-/// ../../blobs/y), lead to the blobs beside it.
+/// A shard's path.
 fs::path shard_path(const fs::path& folder, const std::string& shard, const fs::path& listing) {
   std::error_code failed;
   const fs::path target = fs::canonical(folder / shard, failed);
   check(!failed, ErrorKind::not_found, "{}: the shard {} is missing", listing.string(), in_quotes(shard));
-  const fs::path home = fs::canonical(folder, failed);
-  const bool in_cache = home.parent_path().filename() == "snapshots" &&
-                        lies_in(target, home.parent_path().parent_path() / "blobs");
-  if (!lies_in(target, home) && !in_cache) {
+  if (!file_in_model(folder, shard)) {
     throw Error(ErrorKind::invalid,
                 fmt::format("{}: the shard {} is a link to {}, outside the model's folder", listing.string(),
                             in_quotes(shard), target.string()),

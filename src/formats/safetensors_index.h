@@ -25,6 +25,10 @@ class SafetensorsIndex {
   void forget_pages() const {
     for (const SafetensorsFile& file : files_) file.forget_pages();
   }
+  /// As MmapFile::check_unchanged.
+  void check_unchanged() const {
+    for (const SafetensorsFile& file : files_) file.check_unchanged();
+  }
   const StoredTensor* find(std::string_view name) const;
 
  private:

@@ -251,6 +251,11 @@ void Checkpoint::forget_pages() const {
   if (safetensors_) safetensors_->forget_pages();
 }
 
+void Checkpoint::check_unchanged() const {
+  if (gguf_) gguf_->check_unchanged();
+  if (safetensors_) safetensors_->check_unchanged();
+}
+
 at::Tensor Checkpoint::start(const TensorRef& tensor, uint64_t seed) const {
   const TensorRef& from = source(tensor);
   if (find(from) || !from.start_deviation) return read(from, at::kFloat);

@@ -60,6 +60,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// Gives back the memory of the file's pages that were read; for the end of loading, when the weights are
   /// packed.
   void forget_pages() const;
+  /// For the end of work with the files: errors (io) when one was written to since it was opened.
+  void check_unchanged() const;
 
  private:
   Checkpoint() = default;

@@ -6,6 +6,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "formats/safetensors_writer.h"
+#include "peft/adapter_folder.h"
 #include "peft/adapter_labels.h"
 #include "peft/adapter_reader.h"
 #include "peft/encoder_state.h"
@@ -40,7 +41,8 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
   return adapter;
 }
 
-Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, at::ScalarType type) {
+Adapter load_adapter(const std::filesystem::path& given, const Checkpoint& base, at::ScalarType type) {
+  const std::filesystem::path path = adapter_place(given);
   if (is_side_by_side(path)) return load_side_by_side(path, base, type);
   StoredAdapter stored = open_adapter(path, base.spec());
   Adapter adapter = make_adapter(*stored.info, std::move(stored.method), base, type);
@@ -80,8 +82,8 @@ void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles
                         config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
-void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
-  if (adapter.method->parts()) return save_side_by_side(folder, adapter, base);
+void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+  if (adapter.method->parts()) return write_side_by_side(folder, adapter, base);
   const AdapterFiles files = adapter.method->files();
   nlohmann::json config = adapter.method->config();
   config[std::string(files.base_key)] = base;
@@ -93,9 +95,13 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
     config["auto_mapping"] = nullptr;
   }
   adapter.method->save_beside(folder, base);
-  save_encoder_state(folder, adapter);
+  write_encoder_state(folder, adapter);
   write_adapter_files(folder, files, config, file_tensors(adapter));
   if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
+}
+
+void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+  replace_adapter(folder, [&](const std::filesystem::path& fresh) { write_adapter(fresh, adapter, base); });
 }
 
 int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter) {

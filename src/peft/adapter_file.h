@@ -48,13 +48,17 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter);
 /// Writes tensors in f32 as a safetensors file. Errors: io; invalid when a value is not finite.
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
 
-/// Writes an adapter's two files; each appears when it is complete. Errors: as write_file_tensors.
+/// Writes an adapter's two files to a new folder. Errors: as write_file_tensors.
 void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
                          const nlohmann::json& config, const std::vector<FileTensor>& tensors);
 
 /// The same for an adapter with all that belongs to it: labels.json for a label head, the parameters of an
 /// encoder where the method has one (peft/encoder_state.h), what `Method::save_beside` writes. `base`: what
 /// the configuration will call the base model.
+void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
+
+/// The same in place of an adapter that `folder` may hold: what is read there is the old one or the new one
+/// at any time (peft/adapter_folder.h). Errors: as write_adapter; the old one is then untouched.
 void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The bytes of the tensors' file (or files) that was written for `adapter`, for sizes that are told to

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "formats/safetensors.h"
 #include "model/label_config.h"
+#include "peft/adapter_folder.h"
 #include "peft/side_by_side.h"
 
 namespace lowrank {
@@ -33,7 +34,7 @@ LabelSet unnamed_labels(int64_t outputs) {
 }  // namespace
 
 std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
-  const std::filesystem::path folder = first_adapter(path);
+  const std::filesystem::path folder = first_adapter(adapter_place(path));
   const std::filesystem::path own = folder / labels_name;
   if (std::filesystem::exists(own)) return labels_from_keys(read_json_file(own, max_config_bytes));
   const std::filesystem::path config = folder / "adapter_config.json";

@@ -79,7 +79,7 @@ void check_gguf_lora(const ModelSpec& spec, const Method& method, const std::str
 }
 
 GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
-                               const std::filesystem::path& path) {
+                               const std::filesystem::path& path, Existing existing) {
   const at::NoGradGuard no_grad;
   check_gguf_lora(base.spec(), *adapter.method, path.string());
   const std::vector<LowRankUpdate> updates = adapter.method->low_rank_form().updates;
@@ -92,7 +92,7 @@ GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
     tensors.push_back(stored(weight.gguf_name + ".lora_a", pair.a, path));
     tensors.push_back(stored(weight.gguf_name + ".lora_b", pair.b, path));
   }
-  write_gguf(path, tensors, metadata_of(base.spec(), path, alpha));
+  write_gguf(path, tensors, metadata_of(base.spec(), path, alpha), existing);
   return {std::ssize(updates), static_cast<int64_t>(std::filesystem::file_size(path))};
 }
 

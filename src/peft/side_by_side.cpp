@@ -322,9 +322,10 @@ std::filesystem::path first_adapter(const std::filesystem::path& folder) {
   return is_side_by_side(folder) ? folder / names_in(folder).front() : folder;
 }
 
-void save_side_by_side(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+void write_side_by_side(const std::filesystem::path& folder, const Adapter& adapter,
+                        const std::string& base) {
   for (const Adapter& part : *adapter.method->parts())
-    save_adapter(folder / std::string(part.info->name), part, base);
+    write_adapter(folder / std::string(part.info->name), part, base);
   write_file_atomically(
       folder / order_name,
       adapter.method->config().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
