@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "peft/gguf_lora.h"
 
@@ -87,6 +88,7 @@ GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
   std::vector<StoredFactors> factors;
   std::vector<StoredTensor> tensors;
   for (const LowRankUpdate& update : updates) {
+    throw_if_interrupted();
     const TensorRef& weight = weight_of(base.spec(), *update.module);
     const StoredFactors& pair = factors.emplace_back(stored_factors(update, weight, alpha));
     tensors.push_back(stored(weight.gguf_name + ".lora_a", pair.a, path));

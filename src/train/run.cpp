@@ -145,6 +145,7 @@ class Run {
       write_adapter(folder.path(), adapter_, places_.base);
       write_state(folder.path() / "trainer_state.safetensors", trainer_.state());
       folder.commit();
+      saved_step_ = trainer_.state().step;
     } catch (const Error& error) {
       throw Error(error.kind(),
                   fmt::format("the state after step {} cannot be saved as {}: {}", trainer_.state().step,
@@ -155,7 +156,7 @@ class Run {
 
   [[noreturn]] void stop() {
     if (trainer_.state().step == 0) fail(ErrorKind::interrupted, "interrupted before the first step");
-    save_checkpoint();
+    if (saved_step_ != trainer_.state().step) save_checkpoint();
     fail(ErrorKind::interrupted, "interrupted after step {}; the state is in {}", trainer_.state().step,
          checkpoint_path().string());
   }
@@ -169,6 +170,7 @@ class Run {
   MetricsFile metrics_;
   RunResult result_;
   OpProfile profile_;
+  int64_t saved_step_ = 0;
   int64_t profiled_steps_ = 0;
   double profiled_seconds_ = 0;
 };

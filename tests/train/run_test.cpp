@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include "base/interrupt.h"
@@ -57,6 +58,16 @@ TEST(Run, ASignalBeforeAnEvaluationSavesTheState) {
   EXPECT_EQ(read_state(saved / "trainer_state.safetensors").step, 2);
   EXPECT_NO_THROW(load_adapter(saved, *tiny.checkpoint));
   EXPECT_NO_THROW(load_adapter(tiny.places.output, *tiny.checkpoint));
+}
+
+TEST(Run, ASignalAfterACheckpointNamesThatOne) {
+  const InterruptGuard guard;
+  Tiny tiny;
+  tiny.options.save_every = 1;
+  tiny.places.after_evaluation = [](int64_t step, const Evaluation&) {
+    if (step == 2) std::raise(SIGINT);
+  };
+  test::expect_error(ErrorKind::interrupted, "checkpoint-2", "interrupted after step 2", [&] { tiny.run(); });
 }
 
 TEST(Run, ACheckpointsFolderThatHoldsSomethingIsKept) {

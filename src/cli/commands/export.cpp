@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/staged_folder.h"
 #include "cli/arguments.h"
@@ -33,6 +34,7 @@ ExportResult write(const Options& options, const Checkpoint& checkpoint, const A
         options.adapter, adapter.info->name);
   StagedFolder folder(options.output);
   write_adapter(folder.path(), adapter, options.model);
+  throw_if_interrupted();
   folder.commit();
   return {std::ssize(adapter.plan.targets), adapter_file_size(options.output, adapter)};
 }
