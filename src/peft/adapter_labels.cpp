@@ -6,6 +6,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/one_line.h"
 #include "formats/safetensors.h"
 #include "model/label_config.h"
 #include "peft/adapter_folder.h"
@@ -46,6 +47,9 @@ std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
   const auto head = std::ranges::find_if(file.tensors(), is_head_weight);
   check(head != file.tensors().end(), ErrorKind::invalid, "{}: no classifier.weight for task_type SEQ_CLS",
         tensors.string());
+  // Each class has a row of values: without them the shape alone may name any number.
+  check(head->shape[0] > 0 && head->shape[1] > 0, ErrorKind::corrupt, "{}: {} has the shape [{}, {}]",
+        tensors.string(), in_quotes(head->name), head->shape[0], head->shape[1]);
   return unnamed_labels(head->shape[0]);
 }
 

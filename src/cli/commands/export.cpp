@@ -56,8 +56,8 @@ int run(const std::vector<std::string>& arguments) {
   check(writes_file ? !std::filesystem::exists(std::filesystem::symlink_status(options.output))
                     : is_free(options.output),
         ErrorKind::invalid, "{}: exists already; exporting writes a new file or folder", options.output);
-  const auto checkpoint = Checkpoint::open(options.model, read_adapter_labels(options.adapter));
-  const Adapter adapter = load_adapter(options.adapter, *checkpoint);
+  const auto checkpoint = open_told(options.model, read_adapter_labels(options.adapter));
+  const Adapter adapter = load_told_adapter(options.adapter, *checkpoint);
   const ExportResult result = write(options, *checkpoint, adapter);
   info("{}: {} of {} modules, {} bytes", options.output, options.format, result.modules, result.bytes);
   const nlohmann::ordered_json out = {{"modules", result.modules}, {"bytes", result.bytes}};

@@ -151,8 +151,8 @@ int run(const std::vector<std::string>& arguments) {
   check(files.probe_data.empty() || options.check, ErrorKind::invalid, "--probe-data is for --check");
   if (!files.probe_data.empty()) data_files(files.probe_data);
   const bool empty_folder = std::filesystem::exists(files.merged);
-  const auto checkpoint = Checkpoint::open(files.model, read_adapter_labels(files.adapter));
-  const Adapter adapter = load_adapter(files.adapter, *checkpoint);
+  const auto checkpoint = open_told(files.model, read_adapter_labels(files.adapter));
+  const Adapter adapter = load_told_adapter(files.adapter, *checkpoint);
   const MergeResult result = merge(*checkpoint, adapter, options);
   nlohmann::ordered_json out = figures(result);
   std::optional<MergeComparison> comparison;

@@ -185,7 +185,7 @@ int train(Options& options, ChosenMethod chosen) {
   tell_labels(spec);
   Adapter adapter = options.init_adapter.empty()
                         ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
-                        : load_adapter(options.init_adapter, *checkpoint);
+                        : load_told_adapter(options.init_adapter, *checkpoint);
   check_export(options, spec, adapter);
   check_results(*checkpoint, adapter, options.exported);
   tell_plan(adapter, spec);
