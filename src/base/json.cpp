@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,12 @@ class Builder {
   bool boolean(bool value) { return place(value); }
   bool number_integer(int64_t value) { return place(value); }
   bool number_unsigned(uint64_t value) { return place(value); }
-  bool number_float(double value, const std::string&) { return place(value); }
+  bool number_float(double value, const std::string& text) {
+    if constexpr (std::is_same_v<Json, nlohmann::ordered_json>) {
+      if (Json(value).dump() != text) return place(Json::binary({text.begin(), text.end()}));
+    }
+    return place(value);
+  }
   bool string(std::string& value) { return place(std::move(value)); }
   bool binary(typename Json::binary_t&) { return false; }
 

@@ -21,8 +21,9 @@ struct JsonLimits {
 /// column or the key.
 nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits = {});
 
-/// The same with the keys in the order of the text. Looking a key up takes time linear in the object's size,
-/// so `limits.keys` should be small.
+/// The same with the keys in the order of the text, and numbers that a double or a 64-bit integer would write
+/// otherwise (1.10, 1e3, very large ones) kept as binary values that hold their text. Looking a key up takes
+/// time linear in the object's size, so `limits.keys` should be small.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where,
                                           JsonLimits limits = {});
 

@@ -62,6 +62,11 @@ class Arguments {
   std::vector<std::string> problems_;
 };
 
+/// The text that is given of two, one of which must be, for `require`.
+inline const std::string* either(const std::string& one, const std::string& other) {
+  return one.empty() ? &other : &one;
+}
+
 /// Fails with the flags' names when one of these texts is empty; with not_found when nothing is at the path
 /// that --model or --adapter names.
 void require(const std::vector<std::pair<std::string_view, const std::string*>>& flags);

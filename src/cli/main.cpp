@@ -18,7 +18,8 @@ void print_usage(std::ostream& out) {
   out << "\nlowrank COMMAND --help tells what a command takes.\n";
 }
 
-int dispatch(const std::vector<std::string>& arguments) {
+int dispatch(std::vector<std::string> arguments) {
+  if (arguments.size() == 2 && arguments.front() == "help") arguments = {arguments.back(), "--help"};
   if (arguments.empty() || arguments.front() == "--help" || arguments.front() == "-h" ||
       arguments.front() == "help") {
     print_usage(arguments.empty() ? std::cerr : std::cout);

@@ -20,7 +20,7 @@ bool is_hub_name(std::string_view path) {
          !path.ends_with(".gguf") && !std::filesystem::exists(path.substr(0, path.find('/')));
 }
 
-void check_place(const std::string& path, std::string_view kinds, std::string_view flag) {
+void check_place(const std::string& path, std::string_view kinds) {
   std::error_code code;
   if (std::filesystem::exists(path, code)) return;
   const bool missing =
@@ -32,18 +32,18 @@ void check_place(const std::string& path, std::string_view kinds, std::string_vi
   throw Error(
       ErrorKind::not_found, sentence,
       fmt::format("`hf download {0} --local-dir {1}` (before 2025 `huggingface-cli download`) fetches it "
-                  "from the Hugging Face hub; then give {2} {1}",
-                  path, folder, flag));
+                  "from the Hugging Face hub into the folder {1}",
+                  path, folder));
 }
 
 }  // namespace
 
 void check_model_place(const std::string& path) {
-  check_place(path, "a model is a local Hugging Face folder or a GGUF file", "--model");
+  check_place(path, "a model is a local Hugging Face folder or a GGUF file");
 }
 
 void check_adapter_place(const std::string& path) {
-  check_place(path, "an adapter is a local folder or a GGUF LoRA (.gguf)", "--adapter");
+  check_place(path, "an adapter is a local folder or a GGUF LoRA (.gguf)");
 }
 
 }  // namespace lowrank

@@ -1,11 +1,12 @@
 #include "cli/text_rows.h"
 
+#include <algorithm>
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/argument_scan.h"
+#include "text/data_files.h"
 #include "text/dataset.h"
 #include "text/rows.h"
 
@@ -20,17 +21,22 @@ std::vector<Field> TextRowOptions::fields() {
           limited(field("batch_size", batch_size, "texts computed together"), 1, 1 << 16)};
 }
 
-TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length) {
+bool any_has(const std::vector<nlohmann::ordered_json>& rows, const std::string& key) {
+  return std::ranges::any_of(rows, [&](const nlohmann::ordered_json& row) { return row.contains(key); });
+}
+
+TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length,
+                        const std::string& prompt) {
   check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
   TextRows result;
   int64_t cut = 0;
-  const auto take = [&](const std::string& text, const nlohmann::ordered_json& row) {
-    std::vector<int64_t> ids = tokenizer.encode(text, true);
+  const auto take = [&](const std::string& text, const nlohmann::ordered_json& json) {
+    std::vector<int64_t> ids = tokenizer.encode(prompt + text, true);
     if (std::ssize(ids) > max_length) {
       cut_text(ids, max_length, tokenizer);
       ++cut;
     }
-    result.rows.push_back(row);
+    result.rows.push_back(json);
     result.ids.push_back(std::move(ids));
   };
   if (options.data.empty()) {
@@ -39,19 +45,33 @@ TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenize
     read_rows(options.data, {"label", options.columns, false},
               [&](const Row& row, const nlohmann::ordered_json& json) { take(row.completion, json); });
   }
-  if (cut > 0) warn("{} texts are longer than the model's context of {} tokens and are cut", cut, max_length);
+  if (cut > 0)
+    warn("{} texts are longer than the {} tokens that the model takes and are cut", cut, max_length);
   return result;
 }
 
-void write_rows(const std::vector<nlohmann::ordered_json>& rows, const std::string& path) {
-  std::string text;
-  for (const nlohmann::ordered_json& row : rows)
-    text += row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
-  if (path.empty()) {
-    std::cout << text;
-  } else {
-    write_file_atomically(path, text);
+RowWriter::RowWriter(const std::string& path, const std::string& data) {
+  if (path.empty()) return;
+  if (!data.empty()) {
+    for (const std::filesystem::path& file : data_files(data)) {
+      std::error_code ignored;
+      check(!std::filesystem::equivalent(file, path, ignored), ErrorKind::invalid,
+            "{}: --output is a file that --data reads", path);
+    }
   }
+  file_.emplace(path);
+}
+
+void RowWriter::write(const nlohmann::ordered_json& row) {
+  ++rows_;
+  const std::string line = row_text(row) + '\n';
+  if (file_) return file_->write(line);
+  std::cout << line << std::flush;
+  check(std::cout.good(), ErrorKind::io, "cannot write standard output");
+}
+
+void RowWriter::commit() {
+  if (file_) file_->commit();
 }
 
 }  // namespace lowrank

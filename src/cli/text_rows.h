@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "base/atomic_file.h"
 #include "base/fields.h"
 #include "text/tokenizer.h"
 
@@ -19,17 +21,36 @@ struct TextRowOptions {
   std::vector<Field> fields();
 };
 
+/// True when a row has this key.
+bool any_has(const std::vector<nlohmann::ordered_json>& rows, const std::string& key);
+
 /// Rows of a file, with the ids of their texts.
 struct TextRows {
   std::vector<nlohmann::ordered_json> rows;
   std::vector<std::vector<int64_t>> ids;
 };
 
-/// The rows of `data`, or one of `text`. Texts longer than `max_length` tokens are cut, which is told.
-/// Errors: as read_rows; invalid unless one of the two is given.
-TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length);
+/// The rows of `data`, or one of `text`, each text behind `prompt`. Those longer than `max_length` tokens are
+/// cut, which is told. Errors: as read_rows; invalid unless one of the two is given.
+TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length,
+                        const std::string& prompt = {});
 
-/// Writes JSON lines to a file, complete or not there, or to standard output where `path` is empty.
-void write_rows(const std::vector<nlohmann::ordered_json>& rows, const std::string& path);
+/// JSON lines for standard output (where `path` is empty), or for a file that appears when they are finished.
+class RowWriter {
+ public:
+  /// Opens the file at once, so that what cannot be written is known before the work. Errors: as AtomicFile;
+  /// invalid when it is one of the files of `data`.
+  RowWriter(const std::string& path, const std::string& data);
+
+  /// The row with its numbers as they stood (text/data_files.h). Errors: io.
+  void write(const nlohmann::ordered_json& row);
+  /// Ends the file. Errors: io.
+  void commit();
+  int64_t rows() const { return rows_; }
+
+ private:
+  std::optional<AtomicFile> file_;
+  int64_t rows_ = 0;
+};
 
 }  // namespace lowrank

@@ -1,5 +1,6 @@
 #include "cli/training_data.h"
 
+#include <filesystem>
 #include <optional>
 #include <tuple>
 
@@ -8,15 +9,31 @@
 #include "text/tokenizer.h"
 
 namespace lowrank {
-namespace {
 
-void tell(const char* what, const Dataset& dataset) {
-  info("{}: {} rows, {} tokens{}{}", what, dataset.examples.size(), dataset.tokens(),
-       dataset.truncated > 0 ? fmt::format(", {} cut to --max-length", dataset.truncated) : "",
-       dataset.skipped > 0 ? fmt::format(", {} left out for want of a target", dataset.skipped) : "");
+void check_apart(const std::string& data, const std::string& output) {
+  namespace fs = std::filesystem;
+  const bool names_folder = fs::is_directory(data);
+  const bool pattern = !fs::exists(data) && data.find_first_of("*?[") != std::string::npos;
+  if (!names_folder && !pattern) return;
+  const fs::path folder = names_folder ? fs::path(data) : fs::path(data).parent_path();
+  std::error_code error;
+  check(
+      !fs::equivalent(folder.empty() ? "." : folder, output, error), ErrorKind::invalid,
+      "--output {} is the folder that --data {} reads, so the next run would take this one's files for rows; "
+      "give it a folder of its own",
+      output, data);
 }
 
-}  // namespace
+void tell_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
+               const std::string& limit) {
+  info("{}: {} rows, {} tokens{}", what, dataset.examples.size(), dataset.tokens(),
+       dataset.skipped > 0 ? fmt::format("; {} rows left out for want of a target", dataset.skipped) : "");
+  if (dataset.truncated > 0) {
+    warn("{}: {} rows are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used", what,
+         dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
+  }
+  for (const std::string& warning : dataset.notes.warnings()) warn("{}: {}", what, warning);
+}
 
 std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
   return {
@@ -41,16 +58,22 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   const int64_t room = spec.max_positions - context_rows;
   check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
         context_rows, spec.max_positions);
-  if (dataset.max_length == 0 || (context_rows > 0 && dataset.max_length > room)) dataset.max_length = room;
+  std::string limit = "--max-length";
+  if (dataset.max_length == 0 || (context_rows > 0 && dataset.max_length > room)) {
+    dataset.max_length = room;
+    limit = context_rows > 0 ? "the model's context less the method's virtual tokens" : "the model's context";
+  }
   TrainingData data;
   data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
+  tell_rows(options.eval_split > 0 ? "rows" : "training", data.train, dataset.max_length, limit);
   if (!options.eval_data.empty()) {
     data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
+    tell_rows("evaluation", data.evaluation, dataset.max_length, limit);
   } else if (options.eval_split > 0) {
     std::tie(data.train, data.evaluation) = split_dataset(std::move(data.train), options.eval_split, seed);
+    info("of these, {} rows for training and {} for evaluation", data.train.examples.size(),
+         data.evaluation.examples.size());
   }
-  tell("training", data.train);
-  if (!data.evaluation.examples.empty()) tell("evaluation", data.evaluation);
   return data;
 }
 

@@ -9,12 +9,9 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/interrupt.h"
-#include "base/json.h"
 
 namespace lowrank {
 namespace {
-
-constexpr int64_t max_config_bytes = 1 << 20;
 
 Batch batch_of(std::span<const std::vector<int64_t>> texts, int64_t first_text, int64_t max_positions) {
   Batch batch;
@@ -58,44 +55,7 @@ at::Tensor over_texts(const Model& model, const Hooks& hooks, std::span<const st
   return at::cat(results);
 }
 
-bool is_set(const nlohmann::json& config, const char* key) {
-  const auto found = config.find(key);
-  return found != config.end() && found->is_boolean() && found->get<bool>();
-}
-
-Pooling pooling_of(const std::filesystem::path& file) {
-  const nlohmann::json config = read_json_file(file, max_config_bytes);
-  const bool mean = is_set(config, "pooling_mode_mean_tokens");
-  const bool first = is_set(config, "pooling_mode_cls_token");
-  bool others = false;
-  for (const char* mode : {"pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens",
-                           "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"})
-    others |= is_set(config, mode);
-  check(mean != first && !others, ErrorKind::unsupported,
-        "{}: of the poolings, the mean of the tokens or the first token alone is supported", file.string());
-  return mean ? Pooling::mean : Pooling::first;
-}
-
 }  // namespace
-
-EmbeddingForm embedding_form(const std::filesystem::path& model) {
-  EmbeddingForm form;
-  const std::filesystem::path modules = model / "modules.json";
-  if (!std::filesystem::exists(modules)) return form;
-  for (const nlohmann::json& module : read_json_file(modules, max_config_bytes)) {
-    const std::string type = module.is_object() ? module.value("type", "") : "";
-    const std::string kind = type.substr(type.rfind('.') + 1);
-    if (kind == "Pooling") {
-      form.pooling = pooling_of(model / module.value("path", "") / "config.json");
-    } else if (kind == "Normalize") {
-      form.normalised = true;
-    } else {
-      check(kind == "Transformer", ErrorKind::unsupported, "{}: the module '{}' is not supported",
-            modules.string(), type.substr(0, 60));
-    }
-  }
-  return form;
-}
 
 at::Tensor score_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
                        int64_t batch_size) {

@@ -77,6 +77,26 @@ struct Sequence {
   bool ended = false, done = false;
 };
 
+/// What a method puts in front of each sequence.
+struct Place {
+  int64_t virtual_positions = 0, virtual_rows = 0;
+};
+
+/// Errors: invalid when the prompt has no tokens or leaves no room in the context.
+Place place_of(const Model& model, const Hooks& hooks, int64_t index, const std::vector<int64_t>& prompt) {
+  check(!prompt.empty(), ErrorKind::invalid, "prompt {} has no tokens", index + 1);
+  const int64_t context = model.spec().max_positions;
+  const int64_t length = std::ssize(prompt);
+  Batch alone{prompt, {}, {0, length}, {}, {0}, {}, {}};
+  for (int64_t i = 0; i < length; ++i) alone.positions.push_back(i);
+  hooks.layout(alone);
+  const int64_t positions = alone.positions.back() + 1 - length;
+  const std::string behind = positions > 0 ? fmt::format(" behind {} virtual ones", positions) : "";
+  check(positions + length < context, ErrorKind::invalid, "prompt {} has {} tokens{}, the model's context {}",
+        index + 1, length, behind, context);
+  return {positions, alone.rows() - length};
+}
+
 class Group {
  public:
   Group(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer, const GenerationOptions& options,
@@ -84,19 +104,9 @@ class Group {
       : model_(model), hooks_(hooks), tokenizer_(tokenizer), options_(options), sink_(sink) {}
 
   void add(int64_t index, const std::vector<int64_t>& prompt) {
-    check(!prompt.empty(), ErrorKind::invalid, "prompt {} has no tokens", index + 1);
-    const int64_t context = model_.spec().max_positions;
-    const int64_t length = std::ssize(prompt);
-    Batch alone{prompt, {}, {0, length}, {}, {0}, {}, {}};
-    for (int64_t i = 0; i < length; ++i) alone.positions.push_back(i);
-    hooks_.layout(alone);
-    virtual_positions_ = alone.positions.back() + 1 - length;
-    virtual_rows_ = alone.rows() - length;
-    const std::string behind =
-        virtual_positions_ > 0 ? fmt::format(" behind {} virtual ones", virtual_positions_) : "";
-    const bool fits = virtual_positions_ + length < context;
-    check(fits, ErrorKind::invalid, "prompt {} has {} tokens{}, the model's context {}", index + 1, length,
-          behind, context);
+    const Place place = place_of(model_, hooks_, index, prompt);
+    virtual_positions_ = place.virtual_positions;
+    virtual_rows_ = place.virtual_rows;
     sequences_.push_back({index, prompt, prompt.size(), 0,
                           Philox(static_cast<uint64_t>(options_.sampling.seed), static_cast<uint64_t>(index)),
                           StoppableText(tokenizer_, options_.stop)});
@@ -195,14 +205,17 @@ class Group {
 
 std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
-                                 const GenerationOptions& options, const TextSink& sink) {
+                                 const GenerationOptions& options, const TextSink& sink,
+                                 const GenerationSink& finished) {
   const at::NoGradGuard no_grad;
   std::vector<Generation> results(prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i) place_of(model, hooks, static_cast<int64_t>(i), prompts[i]);
   for (size_t begin = 0; begin < prompts.size(); begin += options.batch_size) {
     Group group(model, hooks, tokenizer, options, sink);
     const size_t end = std::min(prompts.size(), begin + options.batch_size);
     for (size_t i = begin; i < end; ++i) group.add(static_cast<int64_t>(i), prompts[i]);
     group.run(results);
+    for (size_t i = begin; finished && i < end; ++i) finished(static_cast<int64_t>(i), results[i]);
   }
   return results;
 }

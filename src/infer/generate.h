@@ -30,11 +30,16 @@ struct Generation {
 /// stop text.
 using TextSink = std::function<void(int64_t sequence, const std::string& text)>;
 
+/// Called with each generation when it is finished, in the prompts' order, several at a time.
+using GenerationSink = std::function<void(int64_t sequence, const Generation& made)>;
+
 /// Continues each prompt (token ids, not empty) with a key-value cache, several at a time; results do not
-/// depend on the grouping. Random choices derive from (seed, index of the prompt). Errors: invalid for
-/// prompts that leave no room in the model's context, and logits that are not finite; interrupted.
+/// depend on the grouping. All prompts are looked at before the first token. Random choices derive from
+/// (seed, index of the prompt). Errors: invalid for prompts that leave no room in the model's context, and
+/// logits that are not finite; interrupted.
 std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
-                                 const GenerationOptions& options, const TextSink& sink = nullptr);
+                                 const GenerationOptions& options, const TextSink& sink = nullptr,
+                                 const GenerationSink& finished = nullptr);
 
 }  // namespace lowrank

@@ -128,7 +128,7 @@ void check_base_copies(const AdapterContents& contents, const Checkpoint& base) 
 
 }  // namespace
 
-StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& spec) {
+StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& spec) try {
   StoredAdapter stored;
   stored.contents = read_adapter(path, spec);
   stored.info = &method_of_config(stored.contents.config, stored.contents.config_name);
@@ -137,6 +137,11 @@ StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& s
   stored.where = stored.contents.tensors_name;
   stored.encoded = read_encoder_state(path, *stored.method, stored.contents);
   return stored;
+} catch (const nlohmann::json::exception& error) {
+  const std::string_view reason = error.what();
+  fail(ErrorKind::corrupt,
+       "{}: a value of the adapter's configuration is of another kind than it must be: {}", path.string(),
+       reason.substr(reason.find("] ") + 2));
 }
 
 void load_parameters(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec,

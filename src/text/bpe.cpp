@@ -12,6 +12,8 @@ namespace {
 
 /// Up to so many tokens a scan for the best pair is faster than a heap.
 constexpr size_t short_word = 48;
+/// Bytes of a word above which it is encoded block by block.
+constexpr size_t long_word = 256 << 10;
 /// Stands for a space in SentencePiece's vocabularies.
 constexpr std::string_view metaspace = "\u2581";
 
@@ -186,18 +188,16 @@ bool Bpe::is_whole(std::string_view word, int32_t token) const {
   return state == 1;
 }
 
-void Bpe::encode_word(std::string_view word, std::vector<int64_t>& ids) const {
+void Bpe::encode_word(std::string_view word, TokenSink& ids) const {
   if (word.size() <= vocabulary_.longest()) {
     const int32_t token = vocabulary_.find(word);
-    if (token >= 0 && is_whole(word, token)) {
-      ids.push_back(token);
-      return;
-    }
+    if (token >= 0 && is_whole(word, token)) return ids.push(token);
   }
-  for (const Symbol& symbol : symbols_of(word)) ids.push_back(symbol.token);
+  if (word.size() > long_word) return encode_long(word, ids);
+  for (const Symbol& symbol : symbols_of(word)) ids.push(symbol.token);
 }
 
-void Bpe::encode(std::string_view piece, std::vector<int64_t>& ids) const {
+void Bpe::encode(std::string_view piece, TokenSink& ids) const {
   if (!cuts_words_) return encode_word(piece, ids);
   for (size_t begin = 0; begin < piece.size();) {
     const size_t end = next_word(piece, begin);

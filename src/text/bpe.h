@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "text/merges.h"
+#include "text/token_sink.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
@@ -21,8 +22,9 @@ class Bpe {
   /// token, or nothing where there is none. Errors: as Merges; `where` names the file.
   Bpe(const TokenizerSpec& spec, const std::string& where);
 
-  /// Appends the ids of one piece. Time n log n in its length.
-  void encode(std::string_view piece, std::vector<int64_t>& ids) const;
+  /// Appends the ids of one piece. Time n log n in its length; memory beside the ids is bounded where each
+  /// character has a token of its own, in the end (`encode_long`).
+  void encode(std::string_view piece, TokenSink& ids) const;
 
  private:
   struct Symbol {
@@ -31,7 +33,10 @@ class Bpe {
     bool joins;           ///< false for bytes and unknown ones
   };
 
-  void encode_word(std::string_view word, std::vector<int64_t>& ids) const;
+  void encode_word(std::string_view word, TokenSink& ids) const;
+  void encode_long(std::string_view word, TokenSink& ids) const;
+  size_t settled(std::string_view block, const std::vector<Symbol>& symbols) const;
+  bool stays(std::string_view block, const std::vector<Symbol>& symbols, size_t at) const;
   void split_bytes(std::string_view word, std::vector<Symbol>& symbols) const;
   void split_characters(std::string_view word, std::vector<Symbol>& symbols) const;
   void merge_short(std::string_view word, std::vector<Symbol>& symbols) const;
@@ -41,6 +46,7 @@ class Bpe {
   bool is_whole(std::string_view word, int32_t token) const;
   void find_word_starts();
   size_t next_word(std::string_view piece, size_t begin) const;
+  bool complete(std::string_view word) const;
 
   Vocabulary vocabulary_;
   Merges merges_;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mmap_file.h"
+#include "text/bad_rows.h"
 #include "text/byte_level.h"
 #include "text/table_reader.h"
 
@@ -28,29 +29,77 @@ void check_row(std::string_view text, const std::string& where) {
   check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {} of the line", where, malformed.value_or(0));
 }
 
-void read_lines(std::string_view rest, const std::string& file, const std::function<void(DataRow)>& take) {
+using Take = std::function<void(DataRow)>;
+
+void read_lines(std::string_view rest, const std::string& file, BadRows& bad, const Take& take) {
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    DataRow row{fmt::format("{}:{}", file, number), number, {}};
-    check_row(line, row.where);
-    row.fields = parse_ordered_json(line, row.where, row_limits);
-    check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", row.where);
-    take(std::move(row));
+    const std::string where = fmt::format("{}:{}", file, number);
+    bad.attempt(where, number, [&] {
+      check_row(line, where);
+      DataRow row{where, number, parse_ordered_json(line, where, row_limits)};
+      check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
+      take(std::move(row));
+    });
   }
 }
 
-void read_array(std::string_view text, const std::string& file, const std::function<void(DataRow)>& take) {
+void read_array(std::string_view text, const std::string& file, BadRows& bad, const Take& take) {
   const std::optional<size_t> malformed = first_malformed(text);
   check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {}", file, malformed.value_or(0));
   int64_t number = 0;
   parse_json_elements(text, file, array_limits, [&](Json element) {
-    DataRow row{fmt::format("{}: row {}", file, ++number), number, std::move(element)};
-    check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", row.where);
+    const std::string where = fmt::format("{}: row {}", file, ++number);
+    bad.attempt(where, number, [&] {
+      check(element.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
+      take({where, number, std::move(element)});
+    });
+  });
+}
+
+void read_columns(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
+                  const Take& take) {
+  read_table(text, file, format, bad, [&](DataRow row) {
+    for (const auto& [name, value] : row.fields.items())
+      check_row(value.get_ref<const std::string&>(), row.where);
     take(std::move(row));
   });
+}
+
+/// Kinds of files by their first bytes.
+struct Kind {
+  std::string_view start, name, remedy;
+};
+constexpr std::string_view unpack = "unpack it first";
+constexpr std::string_view convert_table = "convert it to JSON lines or CSV first";
+constexpr std::string_view as_utf8 = "convert it first: iconv -f UTF-16 -t UTF-8 FILE";
+constexpr std::array<Kind, 16> kinds{{
+    {"\x1F\x8B", "compressed with gzip", unpack},
+    {"\x28\xB5\x2F\xFD", "compressed with zstd", unpack},
+    {{"\xFD\x37zXZ\0", 6}, "compressed with xz", unpack},
+    {"BZh", "compressed with bzip2", unpack},
+    {"\x04\x22\x4D\x18", "compressed with lz4", unpack},
+    {"PK\x03\x04", "a ZIP archive (or an Excel table)", unpack},
+    {"7z\xBC\xAF\x27\x1C", "a 7z archive", unpack},
+    {"PAR1", "a Parquet table", convert_table},
+    {"ARROW1", "an Arrow table", convert_table},
+    {"SQLite format 3", "an SQLite database", convert_table},
+    {"\x89HDF", "an HDF5 file", convert_table},
+    {"\x93NUMPY", "a NumPy array", convert_table},
+    {{"\xFF\xFE\0\0", 4}, "UTF-32", "convert it first: iconv -f UTF-32 -t UTF-8 FILE"},
+    {"\xFF\xFE", "UTF-16", as_utf8},
+    {"\xFE\xFF", "UTF-16", as_utf8},
+    {"GGUF", "a GGUF model", "--data takes rows of text"},
+}};
+
+void refuse_other_kinds(std::string_view text, const std::string& file) {
+  for (const Kind& kind : kinds) {
+    check(!text.starts_with(kind.start), ErrorKind::unsupported, "{}: the file is {}; {}", file, kind.name,
+          kind.remedy);
+  }
 }
 
 std::string ending_of(const std::filesystem::path& path) {
@@ -90,29 +139,43 @@ std::vector<std::filesystem::path> data_files(const std::string& pattern) {
   return files;
 }
 
-void read_data_file(const std::filesystem::path& path, const DataFileOptions& options,
-                    const std::function<void(DataRow)>& take) {
-  const MmapFile file = MmapFile::open(path);
-  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+std::string row_text(const Json& value) {
+  constexpr auto replace = Json::error_handler_t::replace;
+  if (value.is_binary()) return {value.get_binary().begin(), value.get_binary().end()};
+  if (!value.is_structured()) return value.dump(-1, ' ', false, replace);
+  std::string text(1, value.is_object() ? '{' : '[');
+  for (const auto& [key, member] : value.items()) {
+    if (text.size() > 1) text += ',';
+    if (value.is_object()) text += Json(key).dump(-1, ' ', false, replace) + ':';
+    text += row_text(member);
+  }
+  return text + (value.is_object() ? '}' : ']');
+}
+
+void read_data_file(const std::filesystem::path& path, const DataFileOptions& options, const Take& take) {
+  const MmapFile mapped = MmapFile::open(path);
+  const std::string file = path.string();
+  std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   const std::string ending = ending_of(path);
   const bool is_table = ending == ".csv" || ending == ".tsv";
   check(is_table || options.headerless_columns.empty(), ErrorKind::invalid,
-        "{}: columns by number are for .csv and .tsv files", path.string());
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (is_table) {
-    const char separator = ending == ".csv" ? ',' : '\t';
-    read_table(text, path.string(), {separator, separator == ',', options.headerless_columns},
-               [&](DataRow row) {
-                 for (const auto& [name, value] : row.fields.items())
-                   check_row(value.get_ref<const std::string&>(), row.where);
-                 take(std::move(row));
-               });
-  } else if (first != std::string_view::npos && text[first] == '[' && ending == ".json") {
-    read_array(text, path.string(), take);
-  } else {
-    read_lines(text, path.string(), take);
-  }
+        "{}: columns by number are for .csv and .tsv files", file);
+  refuse_other_kinds(text, file);
+  BadRows bad;
+  // What ends the reading comes behind what was wrong before.
+  bad.attempt(file, 0, [&] {
+    const size_t first = text.find_first_not_of(" \t\r\n");
+    if (is_table) {
+      const char separator = ending == ".csv" ? ',' : '\t';
+      read_columns(text, file, {separator, separator == ',', options.headerless_columns}, bad, take);
+    } else if (first != std::string_view::npos && text[first] == '[') {
+      read_array(text, file, bad, take);
+    } else {
+      read_lines(text, file, bad, take);
+    }
+  });
+  bad.finish();
 }
 
 }  // namespace lowrank

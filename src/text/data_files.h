@@ -28,10 +28,15 @@ struct DataFileOptions {
 /// is none.
 std::vector<std::filesystem::path> data_files(const std::string& pattern);
 
+/// A row, or a part of it, as JSON on one line, with its numbers as they stand in the file; malformed UTF-8
+/// as U+FFFD.
+std::string row_text(const nlohmann::ordered_json& value);
+
 /// Calls `take` with every row of a file, in order: of .csv and .tsv tables, of a JSON array, else of JSON
 /// lines. Blank lines are skipped; CRLF and a byte order mark are accepted. Errors, with file and line:
-/// not_found; invalid for pipes and empty files; corrupt for what is no row of the kind, no UTF-8, or longer
-/// than 64 MB.
+/// not_found; invalid for pipes and empty files; unsupported for compressed files and other kinds; corrupt
+/// for what is no row of the kind, no UTF-8, or longer than 64 MB. What is wrong with single rows (`take`'s
+/// errors, too) is told for several of them at the end of the file, as BadRows does.
 void read_data_file(const std::filesystem::path& path, const DataFileOptions& options,
                     const std::function<void(DataRow)>& take);
 

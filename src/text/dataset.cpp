@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
@@ -24,16 +25,42 @@ void check_ids(const Example& example, int64_t vocabulary, const std::string& wh
   }
 }
 
-/// True when the row had to be cut to `max_length` tokens (0: none).
-bool cut(Example& example, int64_t max_length, const Tokenizer* tokenizer) {
-  if (max_length == 0 || static_cast<int64_t>(example.tokens.size()) <= max_length) return false;
-  if (example.label) {
-    cut_text(example.tokens, max_length, *tokenizer);
-  } else {
-    example.tokens.resize(max_length);
-    example.labels.resize(max_length);
-  }
-  return true;
+bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
+  return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
+}
+
+/// A row that is tokenised already.
+Example tokenised_example(const Row& row, int64_t max_length) {
+  Example example{row.input_ids, row.labels, row.line};
+  if (max_length == 0 || std::ssize(example.tokens) <= max_length) return example;
+  example.length = std::ssize(example.tokens);
+  example.tokens.resize(max_length);
+  example.labels.resize(max_length);
+  return example;
+}
+
+Example labelled_example(const Row& row, const Tokenizer& tokenizer, const DatasetOptions& options) {
+  check(options.labels.has_value(), ErrorKind::invalid, "{}: labelled rows are for models with a label head",
+        row.where);
+  const TokenizerSpec& spec = tokenizer.spec();
+  const int64_t most = options.max_length > 0 ? options.max_length : std::numeric_limits<int64_t>::max();
+  TokenSink text(most);
+  tokenizer.encode(row.completion, false, text);
+  const int64_t length = text.count() + std::ssize(spec.prefix) + std::ssize(spec.suffix);
+  text.ids.insert(text.ids.begin(), spec.prefix.begin(), spec.prefix.end());
+  text.ids.insert(text.ids.end(), spec.suffix.begin(), spec.suffix.end());
+  cut_text(text.ids, most, tokenizer);
+  Example example{std::move(text.ids), {}, row.line, options.labels->value_of(row.label, row.where)};
+  if (length > most) example.length = length;
+  return example;
+}
+
+/// `tokenizer` may be null for rows that are tokenised already.
+Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options,
+                   RowNotes& notes) {
+  if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
+  if (row.format == RowFormat::labelled) return labelled_example(row, *tokenizer, options);
+  return encode_row(*tokenizer, row, options.max_length, notes);
 }
 
 }  // namespace
@@ -57,30 +84,53 @@ int64_t Dataset::tokens() const {
       [](int64_t sum, const Example& example) { return sum + static_cast<int64_t>(example.tokens.size()); });
 }
 
-std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt) {
-  std::vector<int64_t> ids = tokenizer.spec().prefix;
-  const std::vector<int64_t> text = tokenizer.encode(prompt, false);
-  ids.insert(ids.end(), text.begin(), text.end());
-  return ids;
+std::vector<std::string> RowNotes::warnings() const {
+  std::vector<std::string> sentences;
+  const auto add = [&](int64_t count, std::string_view what) {
+    if (count > 0) sentences.push_back(fmt::format("{} of {} rows {}", count, rows, what));
+  };
+  add(begun, "begin with the beginning token already; no second one is put in front");
+  add(closed, "end with an end token already; no second one is put behind");
+  add(empty, "have an empty completion and teach the end token alone");
+  return sentences;
 }
 
-Example encode_row(const Tokenizer& tokenizer, const Row& row) {
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt) {
+  std::vector<int64_t> text = tokenizer.encode(prompt, false);
+  const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
+  if (!begins_with(text, prefix)) text.insert(text.begin(), prefix.begin(), prefix.end());
+  return text;
+}
+
+Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_length, RowNotes& notes) {
+  const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
+  const bool all = row.format == RowFormat::text;
+  const int64_t most = max_length > 0 ? max_length : std::numeric_limits<int64_t>::max() / 2;
+  TokenSink text(most + std::ssize(prefix));  // whose own prefix may be one too many
+  tokenizer.encode(row.prompt, false, text);
+  int64_t prompt = text.count();
+  tokenizer.encode(row.completion, !all, text);
+  ++notes.rows;
+  if (row.completion.empty() && !all) ++notes.empty;
+  const bool closed = tokenizer.ends_closed(row.completion);
+  const std::optional<int64_t>& eos = tokenizer.spec().eos;
+  if (closed && eos) ++notes.closed;
+  if (eos && !closed) text.push(*eos);
+  int64_t length = text.count();
+  const bool begun = !prefix.empty() && begins_with(text.ids, prefix);
+  if (begun) ++notes.begun;
   Example example;
   example.line = row.line;
-  if (row.format == RowFormat::tokenised) {
-    example.tokens = row.input_ids;
-    example.labels = row.labels;
-    return example;
+  example.tokens = std::move(text.ids);
+  if (!begun) {
+    example.tokens.insert(example.tokens.begin(), prefix.begin(), prefix.end());
+    length += std::ssize(prefix);
+    prompt += std::ssize(prefix);
   }
-  example.tokens = encode_prompt(tokenizer, row.prompt);
-  const bool all = row.format == RowFormat::text;
-  const size_t prompt = all ? 0 : example.tokens.size();
-  const std::vector<int64_t> completion =
-      all ? tokenizer.encode(row.completion, false) : tokenizer.encode_continuation(row.completion);
-  example.tokens.insert(example.tokens.end(), completion.begin(), completion.end());
-  if (tokenizer.spec().eos) example.tokens.push_back(*tokenizer.spec().eos);
+  if (length > most) example.length = length;
+  if (std::ssize(example.tokens) > most) example.tokens.resize(most);
   example.labels = example.tokens;
-  std::fill_n(example.labels.begin(), prompt, no_target);
+  if (!all) std::fill_n(example.labels.begin(), std::min(prompt, std::ssize(example.labels)), no_target);
   return example;
 }
 
@@ -91,21 +141,13 @@ Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int
             [&](const Row& row, const nlohmann::ordered_json&) {
               check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
                     "{}: text rows need a tokenizer", row.where);
-              Example example;
-              if (row.format == RowFormat::tokenised) {
-                example = {row.input_ids, row.labels, row.line};
-              } else if (row.format == RowFormat::labelled) {
-                check(options.labels.has_value(), ErrorKind::invalid,
-                      "{}: labelled rows are for models with a label head", row.where);
-                example = {tokenizer->encode(row.completion, true),
-                           {},
-                           row.line,
-                           options.labels->value_of(row.label, row.where)};
-              } else {
-                example = encode_row(*tokenizer, row);
-              }
+              Example example = example_of(row, tokenizer, options, dataset.notes);
               check_ids(example, vocabulary, row.where);
-              if (cut(example, options.max_length, tokenizer)) ++dataset.truncated;
+              if (example.length > 0) {
+                ++dataset.truncated;
+                dataset.cut_tokens += example.length;
+                dataset.lost_tokens += example.length - std::ssize(example.tokens);
+              }
               if (example.targets() == 0) {
                 ++dataset.skipped;
               } else {
@@ -174,8 +216,8 @@ std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_sha
     if (chosen) ++next;
     (chosen ? parts.second : parts.first).examples.push_back(std::move(dataset.examples[i]));
   }
-  parts.first.truncated = dataset.truncated;
-  parts.first.skipped = dataset.skipped;
+  dataset.examples = std::move(parts.first.examples);
+  parts.first = std::move(dataset);
   return parts;
 }
 

@@ -28,8 +28,9 @@ PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps, const std
   }
 }
 
-void PreTokenizer::split(std::string_view text, bool first, bool continues, const Piece& piece) const {
-  run(0, text, {first, continues, {}, piece});
+void PreTokenizer::split(std::string_view text, bool first, bool continues, const Splitter::Scratch& scratch,
+                         const Piece& piece) const {
+  run(0, text, {first, continues, scratch, piece});
 }
 
 void PreTokenizer::run(size_t index, std::string_view text, const Call& call) const {

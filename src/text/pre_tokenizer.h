@@ -19,9 +19,10 @@ class PreTokenizer {
   PreTokenizer(const std::vector<PreTokenizerStep>& steps, const std::string& where);
 
   /// Calls `piece` for each piece, in order. `first`: the text is the beginning of what is encoded;
-  /// `continues`: it follows another text, so that `Metaspace` puts nothing in front of it. Errors: as
-  /// Splitter.
-  void split(std::string_view text, bool first, bool continues, const Piece& piece) const;
+  /// `continues`: it follows another text, so that `Metaspace` puts nothing in front of it. One `scratch`
+  /// serves all parts of a text, whose work it bounds. Errors: as Splitter.
+  void split(std::string_view text, bool first, bool continues, const Splitter::Scratch& scratch,
+             const Piece& piece) const;
 
  private:
   struct Step {
@@ -30,7 +31,7 @@ class PreTokenizer {
   };
   struct Call {
     bool first, continues;
-    Splitter::Scratch scratch;
+    const Splitter::Scratch& scratch;
     const Piece& piece;
   };
   void run(size_t index, std::string_view text, const Call& call) const;

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "text/data_files.h"
+#include "text/row_fields.h"
+#include "text/tokenised_row.h"
 
 namespace lowrank {
 namespace {
@@ -52,40 +54,56 @@ class RowReader {
   RowReader(const Json& row, std::string where) : row_(row), where_(std::move(where)) {}
 
   std::string text(const char* key, bool required = true) const {
-    const auto found = row_.find(key);
-    if (found == row_.end() && !required) return {};
-    check(found != row_.end(), ErrorKind::invalid, "{}: the row has no \"{}\"", where_, key);
-    check(found->is_string(), ErrorKind::invalid, "{}: \"{}\" must be a string, not {}", where_, key,
-          found->type_name());
+    const auto found = field(key, required);
+    if (found == row_.end()) return {};
+    check(found->is_string(), ErrorKind::invalid, "{}: \"{}\" must be a string, not {}{}", where_, key,
+          found->is_binary() ? "number" : found->type_name(),
+          found->is_array() ? " (chat rows are not supported yet: render them with the model's chat template)"
+                            : "");
     return found->get<std::string>();
   }
 
   /// A string, number or boolean as text.
   std::string scalar(const char* key, bool required) const {
-    const auto found = row_.find(key);
-    if (found == row_.end() && !required) return {};
-    check(found != row_.end(), ErrorKind::invalid, "{}: the row has no \"{}\"", where_, key);
-    check(found->is_string() || found->is_number() || found->is_boolean(), ErrorKind::invalid,
+    const auto found = field(key, required);
+    if (found == row_.end()) return {};
+    const bool number = found->is_number() || found->is_binary();
+    check(found->is_string() || number || found->is_boolean(), ErrorKind::invalid,
           "{}: \"{}\" must be a string or a number, not {}", where_, key, found->type_name());
-    std::string text = found->is_string() ? found->get<std::string>() : found->dump();
+    std::string text = found->is_string() ? found->get<std::string>() : row_text(*found);
+    if (number && text.find_first_of(".eE") != std::string::npos)
+      text = fmt::format("{}", Json::parse(text).get<double>());
     if (text.size() > 2 && text.ends_with(".0")) text.resize(text.size() - 2);
     return text;
   }
 
-  std::vector<int64_t> ids(const char* key) const {
+ private:
+  /// The field; the end where it is missing, which only one that is not required may be.
+  Json::const_iterator field(const char* key, bool required) const {
     const auto found = row_.find(key);
-    check(found != row_.end() && found->is_array(), ErrorKind::invalid, "{}: \"{}\" must be an array of ids",
-          where_, key);
-    std::vector<int64_t> ids;
-    for (const Json& id : *found) {
-      check(id.is_number_integer() && id >= -100 && id < (int64_t{1} << 31), ErrorKind::invalid,
-            "{}: \"{}\" holds {}, which is no token id", where_, key, id.dump());
-      ids.push_back(id.get<int64_t>());
-    }
-    return ids;
+    if (!required && found != row_.end() && found->is_null()) return row_.end();
+    if (found == row_.end() && required)
+      fail(ErrorKind::invalid, "{}: the row has no \"{}\"{}", where_, key, hint(key));
+    return found;
   }
 
- private:
+  /// What is likely meant by a row without the field.
+  std::string hint(const std::string& key) const {
+    if (key == "completion" && row_.contains("instruction") && row_.contains("output"))
+      return "; it has \"instruction\" and \"output\", which --format alpaca reads";
+    for (const char* other : {"messages", "conversations", "conversation", "chosen"}) {
+      if (row_.contains(other)) return "; " + advice_for(row_);
+    }
+    for (const char* other : {"response", "answer", "output", "target"}) {
+      if (key == "completion" && row_.contains(other))
+        return fmt::format("; --columns prompt=prompt,completion={} takes it from \"{}\"", other, other);
+    }
+    if (key == "text" || key == "label")
+      return "; --columns text=NAME,label=NAME gives other names, text=1,label=2 those of a table without "
+             "header";
+    return {};
+  }
+
   const Json& row_;
   std::string where_;
 };
@@ -124,11 +142,9 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
       row.completion = read.text("output", need_completion);
       break;
     case RowFormat::tokenised:
-      row.input_ids = read.ids("input_ids");
-      row.labels = json.contains("labels") ? read.ids("labels") : row.input_ids;
-      check(row.labels.size() == row.input_ids.size(), ErrorKind::invalid, "{}: {} labels for {} input_ids",
-            where, row.labels.size(), row.input_ids.size());
+      read_tokenised(json, where, row);
   }
+  check_unread_fields(json, format, where);
   return row;
 }
 
@@ -138,8 +154,9 @@ struct Columns {
   std::vector<std::string> headerless;          ///< by position
 };
 
-constexpr std::array<std::string_view, 9> known_fields{
-    "prompt", "completion", "text", "instruction", "input", "output", "input_ids", "labels", "label"};
+constexpr std::array<std::string_view, 10> known_fields{"prompt", "completion",    "text",      "instruction",
+                                                        "input",  "output",        "input_ids", "labels",
+                                                        "label",  "attention_mask"};
 
 std::optional<size_t> position(const std::string& text) {
   size_t number = 0;
@@ -150,6 +167,7 @@ std::optional<size_t> position(const std::string& text) {
 
 Columns read_columns(const std::vector<std::string>& entries) {
   Columns columns;
+  std::vector<std::string> fields;
   for (const std::string& entry : entries) {
     const size_t equals = std::min(entry.find('='), entry.size());
     const std::string field = entry.substr(0, equals);
@@ -161,6 +179,8 @@ Columns read_columns(const std::vector<std::string>& entries) {
     if (place) columns.headerless.resize(std::max(columns.headerless.size(), *place));
     std::string& slot = place ? columns.headerless[*place - 1] : columns.field_of[column];
     check(slot.empty(), ErrorKind::invalid, "--columns: {} is used twice", column);
+    check(std::ranges::count(fields, field) == 0, ErrorKind::invalid, "--columns: {} is given twice", field);
+    fields.push_back(field);
     slot = field;
   }
   check(columns.headerless.empty() || columns.field_of.empty(), ErrorKind::invalid,
@@ -170,7 +190,6 @@ Columns read_columns(const std::vector<std::string>& entries) {
 
 /// The row with the file's names replaced; other keys that would take a field's name are left out.
 Json renamed(const Json& row, const Columns& columns, const std::string& where) {
-  if (columns.field_of.empty()) return row;
   Json result = Json::object();
   for (const auto& [name, value] : row.items()) {
     const auto found = columns.field_of.find(name);
@@ -192,18 +211,16 @@ void read_rows(const std::string& pattern, const RowOptions& options,
   for (const std::filesystem::path& file : data_files(pattern)) {
     int64_t rows = 0;
     read_data_file(file, {columns.headerless}, [&](const DataRow& data) {
-      const Json fields = renamed(data.fields, columns, data.where);
+      ++rows;
+      const Json other = columns.field_of.empty() ? Json() : renamed(data.fields, columns, data.where);
+      const Json& fields = columns.field_of.empty() ? data.fields : other;
       const Layout* found = detect(fields);
       if (!layout) layout = found;
-      check(layout != nullptr, ErrorKind::invalid,
-            "{}: no known fields; rows have prompt and completion, text, instruction and output, or "
-            "input_ids; --columns prompt=NAME,completion=NAME gives them other names",
-            data.where);
+      check(layout != nullptr, ErrorKind::invalid, "{}: {}", data.where, advice_for(fields));
       check(fields.contains(layout->key) || !found, ErrorKind::invalid,
             "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
             layout->name);
       take(make_row(fields, layout->format, options.need_completion, data.line, data.where), data.fields);
-      ++rows;
     });
     check(rows > 0, ErrorKind::invalid, "{}: no rows", file.string());
   }

@@ -44,8 +44,10 @@ struct RowOptions {
 
 /// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows have the
 /// first row's format, or the named one. In `columns` a whole number names a column of a table without header
-/// by its position, from 1. Errors: as read_data_file; invalid for missing or non-string fields, mixed
-/// formats, `columns` that name no field, and files without rows.
+/// by its position, from 1. The JSON is the file's own row (`row_text` writes it back). Rows behind a bad one
+/// are still handed over, so that all that is wrong is found. Errors: as read_data_file; invalid for missing
+/// or non-string fields, fields that would be dropped though they matter (row_fields.h), mixed formats,
+/// `columns` that name no field, and files without rows.
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take);
 

@@ -1,22 +1,44 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/splitter.h"
 
-#include <algorithm>
+#include <optional>
 #include <pcre2.h>
 
 #include "base/error.h"
 #include "text/oniguruma.h"
 
 namespace lowrank {
+namespace {
+
+// Steps as PCRE2's compiler counts them, some nanoseconds each. Ordinary patterns take a few at most places,
+// and about one a byte of a long run of blanks or capitals.
+constexpr uint32_t easy_limit = 1000;
+constexpr uint32_t hardest_limit = 1'000'000'000;
+constexpr uint64_t free_steps = 200'000'000;
+constexpr uint64_t steps_a_byte = 100;
+/// Room for repeated groups in long runs, taken only when it is needed.
+constexpr size_t stack_bytes = size_t{32} << 20;
+
+}  // namespace
 
 struct Splitter::Code {
   explicit Code(pcre2_code* compiled) : code(compiled, pcre2_code_free) {}
   std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> code;
 };
 
-Splitter::Scratch::Scratch()
-    : data_(pcre2_match_data_create(1, nullptr),
-            [](void* data) { pcre2_match_data_free(static_cast<pcre2_match_data*>(data)); }) {}
+struct Splitter::Scratch::Work {
+  template <typename T>
+  using Handle = std::unique_ptr<T, void (*)(T*)>;
+
+  Handle<pcre2_match_data> match{pcre2_match_data_create(1, nullptr), pcre2_match_data_free};
+  Handle<pcre2_match_context> context{pcre2_match_context_create(nullptr), pcre2_match_context_free};
+  Handle<pcre2_jit_stack> stack{nullptr, pcre2_jit_stack_free};
+  uint64_t steps = 0;  ///< that hard matches may still take
+};
+
+Splitter::Scratch::Scratch(size_t bytes) : work_(std::make_shared<Work>()) {
+  work_->steps = free_steps + steps_a_byte * bytes;
+}
 
 Splitter::Splitter(const Split& split, const std::string& where)
     : behavior_(split.behavior), invert_(split.invert) {
@@ -31,19 +53,55 @@ Splitter::Splitter(const Split& split, const std::string& where)
   code_ = std::make_shared<const Code>(code);
 }
 
+/// PCRE2's result of a match at `at` or, unless anchored, behind it; no place may take more than `limit`
+/// steps.
+int Splitter::match(std::string_view text, size_t at, uint32_t options, uint32_t limit,
+                    Scratch::Work& work) const {
+  pcre2_set_match_limit(work.context.get(), limit);
+  const auto run = [&] {
+    return pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                       PCRE2_NO_UTF_CHECK | options, work.match.get(), work.context.get());
+  };
+  int found = run();
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT && !work.stack) {
+    work.stack.reset(pcre2_jit_stack_create(32 << 10, stack_bytes, nullptr));
+    pcre2_jit_stack_assign(work.context.get(), nullptr, work.stack.get());
+    found = run();
+  }
+  check(found >= 0 || found == PCRE2_ERROR_NOMATCH || found == PCRE2_ERROR_MATCHLIMIT, ErrorKind::invalid,
+        "the text cannot be split into words at byte {} (PCRE2 error {})", at, found);
+  return found;
+}
+
+/// Whether there is a match from `at` on. Where a place is hard, places are tried one by one, each with more
+/// and more steps, which the text's share pays for.
+bool Splitter::search(std::string_view text, size_t at, Scratch::Work& work) const {
+  int found = match(text, at, 0, easy_limit, work);
+  if (found != PCRE2_ERROR_MATCHLIMIT) return found >= 0;
+  for (; at < text.size(); ++at) {
+    if ((static_cast<uint8_t>(text[at]) & 0xC0) == 0x80) continue;
+    found = match(text, at, PCRE2_ANCHORED, easy_limit, work);
+    for (uint32_t limit = easy_limit; found == PCRE2_ERROR_MATCHLIMIT;) {
+      check(
+          limit < hardest_limit && work.steps >= uint64_t{10} * limit, ErrorKind::invalid,
+          "the pre-tokenizer's regular expression takes too long on the text at byte {} (nested repetitions, "
+          "as in (a+)+, do that)",
+          at);
+      limit *= 10;
+      work.steps -= limit;
+      found = match(text, at, PCRE2_ANCHORED, limit, work);
+    }
+    if (found >= 0) return true;
+  }
+  return false;
+}
+
 void Splitter::each_range(std::string_view text, const Scratch& scratch, const Visit& visit) const {
-  auto* match = static_cast<pcre2_match_data*>(scratch.data_.get());
   size_t done = 0;
-  while (done < text.size()) {
-    const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                  done, PCRE2_NO_UTF_CHECK, match, nullptr);
-    if (found == PCRE2_ERROR_NOMATCH) break;
-    // 0: there were more groups than the one range of the whole match has room for.
-    check(found >= 0, ErrorKind::invalid, "the text cannot be split into words at byte {} (PCRE2 error {})",
-          done, found);
+  while (done < text.size() && search(text, done, *scratch.work_)) {
     // The visitor may search again with the same scratch.
-    const size_t begin = pcre2_get_ovector_pointer(match)[0];
-    const size_t end = pcre2_get_ovector_pointer(match)[1];
+    const size_t begin = pcre2_get_ovector_pointer(scratch.work_->match.get())[0];
+    const size_t end = pcre2_get_ovector_pointer(scratch.work_->match.get())[1];
     if (end == begin) break;
     if (begin > done) visit({done, begin, invert_});
     visit({begin, end, !invert_});
@@ -60,25 +118,22 @@ void Splitter::split(std::string_view text, const Scratch& scratch, const Piece&
       if (!range.match) give(range);
     });
   }
-  std::vector<Range> ranges;
-  each_range(text, scratch, [&](const Range& range) { ranges.push_back(range); });
-  std::vector<Range> joined;
+  std::optional<Range> open;  // may still be joined with the next one
   bool previous = false;
-  const bool backwards = behavior_ == SplitBehavior::merged_with_next;
-  if (backwards) std::ranges::reverse(ranges);
-  for (const Range& range : ranges) {
-    const bool contiguous = behavior_ == SplitBehavior::contiguous;
-    const bool joins = !joined.empty() && (contiguous ? range.match == previous : range.match && !previous);
-    if (joins) {
-      joined.back().begin = std::min(joined.back().begin, range.begin);
-      joined.back().end = std::max(joined.back().end, range.end);
+  const auto joins = [&](bool match) {
+    if (behavior_ == SplitBehavior::contiguous) return match == previous;
+    return behavior_ == SplitBehavior::merged_with_previous ? match && !previous : previous && !match;
+  };
+  each_range(text, scratch, [&](const Range& range) {
+    if (open && joins(range.match)) {
+      open->end = range.end;
     } else {
-      joined.push_back(range);
+      if (open) give(*open);
+      open = range;
     }
     previous = range.match;
-  }
-  if (backwards) std::ranges::reverse(joined);
-  for (const Range& range : joined) give(range);
+  });
+  if (open) give(*open);
 }
 
 }  // namespace lowrank

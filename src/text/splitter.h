@@ -15,22 +15,24 @@ class Splitter {
  public:
   using Piece = std::function<void(std::string_view)>;
 
-  /// Room for one match, shared by the splitters of one text.
+  /// Room for one match, and what is left of the work that may be done, shared by the splitters of one text.
   class Scratch {
    public:
-    Scratch();
+    /// `bytes`: of the text.
+    explicit Scratch(size_t bytes);
 
    private:
     friend class Splitter;
-    std::shared_ptr<void> data_;
+    struct Work;
+    std::shared_ptr<Work> work_;
   };
 
   /// Errors: invalid for a pattern that does not compile, unsupported as from_oniguruma; `where` names the
   /// file.
   Splitter(const Split& split, const std::string& where);
 
-  /// Calls `piece` for each non-empty piece, in order. `text` must be valid UTF-8. Errors: invalid when a
-  /// match runs into PCRE2's limits.
+  /// Calls `piece` for each non-empty piece, in order. `text` must be valid UTF-8. Errors: invalid when the
+  /// matches take more steps than a text of this size may cost.
   void split(std::string_view text, const Scratch& scratch, const Piece& piece) const;
 
  private:
@@ -41,6 +43,8 @@ class Splitter {
   };
   using Visit = std::function<void(const Range&)>;
   void each_range(std::string_view text, const Scratch& scratch, const Visit& visit) const;
+  int match(std::string_view text, size_t at, uint32_t options, uint32_t limit, Scratch::Work& work) const;
+  bool search(std::string_view text, size_t at, Scratch::Work& work) const;
 
   std::shared_ptr<const Code> code_;
   SplitBehavior behavior_;

@@ -13,8 +13,9 @@ constexpr size_t max_columns = 1000;
 /// libcsv's state with our callbacks.
 class Reader {
  public:
-  Reader(const std::string& file, const TableFormat& format, const std::function<void(DataRow)>& take)
-      : file_(file), columns_(format.columns), needs_header_(format.columns.empty()), take_(take) {
+  Reader(const std::string& file, const TableFormat& format, BadRows& bad,
+         const std::function<void(DataRow)>& take)
+      : file_(file), columns_(format.columns), needs_header_(format.columns.empty()), bad_(bad), take_(take) {
     csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);
     csv_set_delim(&parser_, static_cast<unsigned char>(format.separator));
     // Spaces around a field belong to it; a zero byte never stands in a text.
@@ -35,8 +36,11 @@ class Reader {
       in_row_ = true;
       const size_t parsed = csv_parse(&parser_, text.data(), end, on_field, on_row, this);
       rethrow();
-      check(parsed == end, ErrorKind::corrupt, "{}:{}: {} (at character {})", file_, line_,
-            csv_strerror(csv_error(&parser_)), parsed + 1);
+      check(
+          parsed == end, ErrorKind::corrupt,
+          "{}:{}: a quotation mark within a field (at byte {}); write the whole field in quotation marks and "
+          "those within it twice (\"5\"\" disk\"), or save the table as .tsv, where they are plain text",
+          file_, line_, parsed + 1);
       text.remove_prefix(end);
     }
     const int result = csv_fini(&parser_, on_field, on_row, this);
@@ -69,13 +73,17 @@ class Reader {
     std::vector<std::string> fields = std::move(fields_);
     fields_.clear();
     if (needs_header_) return take_header(std::move(fields), row.where);
-    check(fields.size() == columns_.size() || (!named_by_header_ && fields.size() > columns_.size()),
-          ErrorKind::corrupt, "{}: {} fields where {} are expected", row.where, fields.size(),
-          columns_.size());
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      if (!columns_[i].empty()) row.fields[columns_[i]] = std::move(fields[i]);
-    }
-    take_(std::move(row));
+    const std::string where = row.where;
+    bad_.attempt(where, row.line, [&] {
+      check(fields.size() == columns_.size() || (!named_by_header_ && fields.size() > columns_.size()),
+            ErrorKind::corrupt, "{}: {} fields where {} are expected", where, fields.size(), columns_.size());
+      auto& members = row.fields.get_ref<nlohmann::ordered_json::object_t&>();
+      for (size_t i = 0; i < columns_.size(); ++i) {
+        // Looking for the name first would take time quadratic in the columns; no two have the same.
+        if (!columns_[i].empty()) members.emplace_back(columns_[i], std::move(fields[i]));
+      }
+      take_(std::move(row));
+    });
   }
 
   void take_header(std::vector<std::string> names, const std::string& where) {
@@ -97,6 +105,7 @@ class Reader {
   std::vector<std::string> columns_;
   bool needs_header_;
   bool named_by_header_ = false;
+  BadRows& bad_;
   const std::function<void(DataRow)>& take_;
   std::vector<std::string> fields_;
   int64_t line_ = 0, first_line_ = 0;
@@ -106,9 +115,9 @@ class Reader {
 
 }  // namespace
 
-void read_table(std::string_view text, const std::string& file, const TableFormat& format,
+void read_table(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
                 const std::function<void(DataRow)>& take) {
-  Reader(file, format, take).read(text);
+  Reader(file, format, bad, take).read(text);
 }
 
 }  // namespace lowrank

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/bad_rows.h"
 #include "text/data_files.h"
 
 namespace lowrank {
@@ -17,9 +18,10 @@ struct TableFormat {
 };
 
 /// Calls `take` with every row of a table, the fields as strings in the order of the columns. Columns with an
-/// empty name are left out. Errors: corrupt, with the line, for rows of another number of fields and for
-/// quotation marks that do not close; invalid for columns that stand twice.
-void read_table(std::string_view text, const std::string& file, const TableFormat& format,
+/// empty name are left out. Rows of another number of fields, and those that `take` refuses, go to `bad`.
+/// Errors: corrupt, with the line, for quotation marks that do not close or stand within a field; invalid for
+/// columns that stand twice.
+void read_table(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
                 const std::function<void(DataRow)>& take);
 
 }  // namespace lowrank

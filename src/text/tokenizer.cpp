@@ -1,6 +1,7 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -14,6 +15,12 @@ namespace {
 
 /// ICU and the merge links count in 32 bits.
 constexpr size_t max_text_bytes = size_t{1} << 30;
+
+/// Tokens that end a text or a turn wherever they are special (llama.cpp's list, src/llama-vocab.cpp).
+constexpr std::array<std::string_view, 12> end_texts{
+    "<|eot_id|>",      "<|im_end|>",         "<|end|>", "<|return|>",
+    "<end_of_turn>",   "<|endoftext|>",      "</s>",    "<|eom_id|>",
+    "<|end_of_text|>", "<end_of_utterance>", "<eos>",   "<|END_OF_TURN_TOKEN|>"};
 
 /// The added tokens that are looked for before (`normalized` false) or after normalisation.
 AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized) {
@@ -41,23 +48,28 @@ Tokenizer::Tokenizer(TokenizerSpec spec, const std::string& where)
       normalizer_(spec_.normalizer),
       pre_tokenizer_(spec_.pre_tokenizer, where),
       model_(model_of(spec_, where)),
-      decoder_(spec_) {}
+      decoder_(spec_) {
+  for (const AddedToken& token : spec_.added) {
+    const bool known = std::ranges::find(end_texts, token.content) != end_texts.end();
+    if (!token.content.empty() && (known || ends_generation(token.id))) ends_.push_back(token.content);
+  }
+}
 
 std::vector<int64_t> Tokenizer::encode(std::string_view text, bool special_tokens) const {
-  std::vector<int64_t> ids;
-  if (special_tokens) ids = spec_.prefix;
-  encode_text(text, false, ids);
-  if (special_tokens) ids.insert(ids.end(), spec_.suffix.begin(), spec_.suffix.end());
-  return ids;
+  TokenSink sink;
+  if (special_tokens) sink.ids = spec_.prefix;
+  encode(text, false, sink);
+  if (special_tokens) sink.ids.insert(sink.ids.end(), spec_.suffix.begin(), spec_.suffix.end());
+  return std::move(sink.ids);
 }
 
 std::vector<int64_t> Tokenizer::encode_continuation(std::string_view text) const {
-  std::vector<int64_t> ids;
-  encode_text(text, true, ids);
-  return ids;
+  TokenSink sink;
+  encode(text, true, sink);
+  return std::move(sink.ids);
 }
 
-void Tokenizer::encode_text(std::string_view text, bool continues, std::vector<int64_t>& ids) const {
+void Tokenizer::encode(std::string_view text, bool continues, TokenSink& ids) const {
   const std::optional<size_t> malformed = first_malformed(text);
   check(!malformed, ErrorKind::invalid, "the text is not UTF-8 at byte {}", malformed.value_or(0));
   check(text.size() <= max_text_bytes, ErrorKind::invalid,
@@ -65,13 +77,14 @@ void Tokenizer::encode_text(std::string_view text, bool continues, std::vector<i
   const PreTokenizer::Piece encode_piece = [&](std::string_view piece) {
     std::visit([&](const auto& model) { model.encode(piece, ids); }, model_);
   };
+  const Splitter::Scratch scratch(text.size());
   bool first = true;  // nothing stands before
   const auto take = [&](const AddedToken& token) {
-    ids.push_back(token.id);
+    ids.push(token.id);
     first = false;
   };
   const auto encode_rest = [&](std::string_view rest) {
-    pre_tokenizer_.split(rest, first, continues && first, encode_piece);
+    pre_tokenizer_.split(rest, first, continues && first, scratch, encode_piece);
     first = false;
   };
   added_.split(
@@ -89,6 +102,11 @@ void Tokenizer::encode_text(std::string_view text, bool continues, std::vector<i
 
 bool Tokenizer::ends_generation(int64_t id) const {
   return std::ranges::find(spec_.end_tokens, id) != spec_.end_tokens.end();
+}
+
+bool Tokenizer::ends_closed(std::string_view text) const {
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  return std::ranges::any_of(ends_, [&](const std::string& end) { return text.ends_with(end); });
 }
 
 std::string StreamDecoder::next(int64_t id) {

@@ -14,6 +14,7 @@
 #include "text/decoder.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
+#include "text/token_sink.h"
 #include "text/tokenizer_spec.h"
 #include "text/word_piece.h"
 
@@ -27,12 +28,17 @@ class Tokenizer {
   Tokenizer(TokenizerSpec spec, const std::string& where);
 
   /// Ids of a text. `special_tokens`: put the post-processor's tokens (BOS, say) around it. Added tokens that
-  /// stand in the text become their ids. Errors: invalid, with the offset, when the text is not UTF-8.
+  /// stand in the text become their ids. Errors: invalid, with the offset, when the text is not UTF-8 or the
+  /// pre-tokenizer's regular expression takes too long on it.
   std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
 
   /// Ids of a text that follows another one: without special tokens and without the space that
   /// SentencePiece's tokenizers put in front of a text. Errors: as encode.
   std::vector<int64_t> encode_continuation(std::string_view text) const;
+
+  /// Appends the ids of a text without special tokens; `continues`: as encode_continuation. A sink that keeps
+  /// a few ids bounds the memory that a long text takes. Errors: as encode.
+  void encode(std::string_view text, bool continues, TokenSink& ids) const;
 
   /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing. The space that
   /// encoding put in front of the text goes. Added tokens give
@@ -51,15 +57,17 @@ class Tokenizer {
   int64_t vocabulary_size() const { return decoder_.size(); }
   bool ends_generation(int64_t id) const;
 
- private:
-  void encode_text(std::string_view text, bool continues, std::vector<int64_t>& ids) const;
+  /// Whether a text ends with a token that ends a text or a turn of a chat (and white space behind it).
+  bool ends_closed(std::string_view text) const;
 
+ private:
   TokenizerSpec spec_;
   AddedTokens added_, added_normalized_;
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
   std::variant<Bpe, WordPiece> model_;
   Decoder decoder_;
+  std::vector<std::string> ends_;  ///< texts of the tokens that end a text or a turn
 };
 
 /// Decodes a token at a time and gives out only complete characters.

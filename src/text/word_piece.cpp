@@ -22,13 +22,9 @@ WordPiece::WordPiece(const TokenizerSpec& spec, const std::string& where)
         where);
 }
 
-void WordPiece::encode(std::string_view word, std::vector<int64_t>& ids) const {
-  const size_t count = ids.size();
-  const auto give_up = [&] {
-    ids.resize(count);
-    ids.push_back(unknown_);
-  };
-  if (std::ranges::count_if(word, begins_character) > max_characters_) return give_up();
+void WordPiece::encode(std::string_view word, TokenSink& ids) const {
+  if (std::ranges::count_if(word, begins_character) > max_characters_) return ids.push(unknown_);
+  std::vector<int64_t> tokens;
   std::string candidate;
   for (size_t begin = 0; begin < word.size();) {
     candidate = begin > 0 ? prefix_ : "";
@@ -41,10 +37,11 @@ void WordPiece::encode(std::string_view word, std::vector<int64_t>& ids) const {
       token = vocabulary_.find(candidate);
       if (token >= 0) break;
     }
-    if (token < 0) return give_up();
-    ids.push_back(token);
+    if (token < 0) return ids.push(unknown_);
+    tokens.push_back(token);
     begin += candidate.size() - marked;
   }
+  for (const int64_t token : tokens) ids.push(token);
 }
 
 }  // namespace lowrank

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/token_sink.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
@@ -18,7 +19,7 @@ class WordPiece {
   WordPiece(const TokenizerSpec& spec, const std::string& where);
 
   /// Appends the ids of one word. Time is its length times the longest token's.
-  void encode(std::string_view word, std::vector<int64_t>& ids) const;
+  void encode(std::string_view word, TokenSink& ids) const;
 
  private:
   Vocabulary vocabulary_;

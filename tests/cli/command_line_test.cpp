@@ -84,8 +84,9 @@ TEST_F(CommandLine, PeersNamesAreRecognised) {
   // The values behind them are no errors of their own.
   for (const char* value : {"1e-4", "\"8\"", "512", "\"7\""})
     EXPECT_EQ(message.find(value), std::string::npos) << value << '\n' << message;
-  refused("generate --n-predict 3 --temp 0", "--n-predict is not known (did you mean --max-new-tokens?)");
-  refused("generate --n-predict 3 --temp 0", "--temp is not known (did you mean --temperature?)");
+  refused("generate --n-predict 3 --temp 0",
+          "--n-predict is not known (did you mean --max-new-tokens?); --temp is not known (did you mean "
+          "--temperature?)");
   refused(plan(config("learning_rate: 1e-4")), "unknown key \"learning_rate\" (did you mean lr?)");
 }
 
@@ -128,9 +129,11 @@ TEST_F(CommandLine, AFileThatGrowsByAliasesIsRefused) {
 TEST_F(CommandLine, WhatIsMissingIsToldAtOnce) {
   refused("train", "missing --model, --data, --output");
   refused("train --dry-run", "missing --model");
+  refused("generate", "missing --model, --prompt or --data");
+  refused("tokenize --model " + tokenizer(), "missing --text or --data");
+  refused(plan("--data nowhere.jsonl"), "nowhere.jsonl: no such file");
   for (const char* command :
-       {"evaluate", "generate --prompt a", "embed --text a", "classify --text a", "merge", "export",
-        "tokenize --text a", "bench decode", "bench limit", "intrinsic"})
+       {"evaluate", "embed", "classify", "merge", "export", "bench decode", "bench limit", "intrinsic"})
     refused(command, "missing --model");
   refused("inspect", "missing the path");
 }
@@ -139,11 +142,11 @@ TEST_F(CommandLine, AHubNameIsNoPath) {
   for (const std::string& command :
        {std::string("evaluate --data d"), std::string("train --dry-run"), std::string("tokenize --text a"),
         "train --data d --output " + out().string()}) {
-    refused(command + " --model HuggingFaceTB/SmolLM2-135M",
-            "a model is a local Hugging Face folder or a GGUF file");
-    EXPECT_NE(error_of(command + " --model HuggingFaceTB/SmolLM2-135M")
-                  .find("hf download HuggingFaceTB/SmolLM2-135M --local-dir SmolLM2-135M"),
-              std::string::npos);
+    const std::string message = error_of(command + " --model HuggingFaceTB/SmolLM2-135M");
+    for (const char* part : {"error: HuggingFaceTB/SmolLM2-135M: no such file or folder",
+                             "a model is a local Hugging Face folder or a GGUF file",
+                             "hf download HuggingFaceTB/SmolLM2-135M --local-dir SmolLM2-135M"})
+      EXPECT_NE(message.find(part), std::string::npos) << command << message;
   }
   const std::string adapter = error_of("evaluate --data d --model " + model() + " --adapter me/my-lora");
   EXPECT_NE(adapter.find("hf download me/my-lora"), std::string::npos) << adapter;
@@ -192,12 +195,19 @@ TEST_F(CommandLine, ARunGoesOnWithMethodsSideBySide) {
 }
 
 TEST_F(CommandLine, HelpIsNoError) {
-  for (const char* command :
-       {"--help", "help", "train --help", "train -h", "methods --help", "inspect --help"})
+  for (const char* command : {"--help", "help", "train -h", "inspect --help"})
     EXPECT_NE(succeeds(command).out.find("lowrank"), std::string::npos) << command;
-  EXPECT_NE(succeeds("train --help").out.find("constant|linear|cosine"), std::string::npos);
+  for (const char* command : {"train --help", "help train"})
+    EXPECT_NE(succeeds(command).out.find("constant|linear|cosine"), std::string::npos) << command;
   EXPECT_EQ(run("").code, 2);
   EXPECT_EQ(run("trian").code, 1);
+}
+
+TEST_F(CommandLine, OneMethodIsListedByName) {
+  const std::string listed = succeeds("methods dora").out;
+  EXPECT_TRUE(listed.starts_with("dora: ")) << listed;
+  EXPECT_EQ(listed.find("lora: low"), std::string::npos) << listed;
+  refused("methods lore", "did you mean lora?");
 }
 
 }  // namespace

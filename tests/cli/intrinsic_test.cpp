@@ -28,9 +28,10 @@ class IntrinsicProgram : public test::ProgramTest {
     return "intrinsic --model " + encoder().string() + " --data " + labelled + " --eval-data " + labelled +
            " --columns text=1,label=2 --dtype f32 --output " + out().string() + " " + more;
   }
-  std::string language(const std::string& more) const {
+  std::string language(const std::string& more,
+                       const std::string& rates = "--steps 20 --full-lr 1e-3") const {
     return "intrinsic --model " + decoder() + " --data " + tokens + " --eval-data " + tokens +
-           " --dtype f32 --steps 20 --batch-size 3 --full-lr 1e-3 --output " + out().string() + " " + more;
+           " --dtype f32 --batch-size 3 --output " + out().string() + " " + rates + " " + more;
   }
   nlohmann::json report() const { return read_json_file(out() / "intrinsic.json", 1 << 20); }
   void expect_files() const {
@@ -127,7 +128,7 @@ TEST_F(IntrinsicProgram, RefusesWhatHasNoAnswer) {
   refused(without, "give --eval-data or --eval-split");
   refused(language("--reference prompt_tuning"), "it does not start from the base");
   // A rate at which full fine-tuning only does harm.
-  refused(language("--steps 1 --full-lr 10"), "full does not improve on the base");
+  refused(language("", "--steps 1 --full-lr 10"), "full does not improve on the base");
 }
 
 }  // namespace

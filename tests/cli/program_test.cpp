@@ -119,7 +119,7 @@ TEST_F(Program, WrongNamesAreReportedAtOnceWithTheNearest) {
   refused(train(data, "--method lore"), "did you mean lora?");
   refused(train(data, "--target-modules q_prj,v_proj"), "q_proj");
   refused(train(data, "--rank 0"), "rank");
-  refused(train(data, "--batch-size 0"), "batch_size");
+  refused(train(data, "--grad-accum 0"), "grad_accum");
   refused(train(data, "--lr -1"), "lr");
   refused("evaluate", "--model, --data");
   refused(train(data, "--config " + write("c.yaml", "rank: 4\nalhpa: 3\n").string()), "alpha");
@@ -176,8 +176,9 @@ TEST_F(Program, BadModelsAreRefused) {
 
 TEST_F(Program, ALossThatIsNotFiniteStopsTheRun) {
   const auto data = write("rows.jsonl", rows);
-  const test::Outcome outcome =
-      run(train(data, "--lr 1000 --steps 200 --max-grad-norm 0 --schedule constant --rank 2"));
+  const test::Outcome outcome = run("train --model " + model() + " --data " + data.string() + " --output " +
+                                    out().string() + " --lr 1000 --steps 200 --batch-size 2 --dtype f32" +
+                                    " --max-grad-norm 0 --schedule constant --rank 2");
   EXPECT_EQ(outcome.code, 1) << outcome.err;
   EXPECT_NE(outcome.err.find("--lr"), std::string::npos) << outcome.err;
   EXPECT_FALSE(std::filesystem::exists(out() / "adapter_model.safetensors"));

@@ -28,18 +28,16 @@ class Streams : public test::ProgramTest {
 
 TEST_F(Streams, OutputThatCannotBeWrittenIsAnError) {
   const std::string evaluate = "evaluate --model " + model() + " --data " + rows();
-  for (const std::string& command :
-       {std::string("methods"), std::string("methods --json"), std::string("--help"),
-        std::string("train --help"), std::string("--version"), evaluate, evaluate + " --json",
-        "train --dry-run --model " + model(), "inspect " + model(),
-        "tokenize --text hello --model " + test::fixture("text/smollm_small.gguf").string()}) {
-    for (const char* lost : {" >/dev/full", " >&-"}) {
-      const test::Outcome outcome = run(command + lost);
-      EXPECT_EQ(outcome.code, 1) << command << lost;
-      EXPECT_NE(outcome.err.find("error: cannot write standard output"), std::string::npos)
-          << command << lost << '\n'
-          << outcome.err;
-    }
+  for (const std::string& lost :
+       {evaluate + " >/dev/full", evaluate + " --json >/dev/full",
+        "train --dry-run --model " + model() + " >/dev/full", "inspect " + model() + " >&-",
+        "tokenize --text hello --model " + test::fixture("text/smollm_small.gguf").string() + " >&-",
+        std::string("methods --json >/dev/full"), std::string("--version >/dev/full"),
+        std::string("train --help >&-")}) {
+    const test::Outcome outcome = run(lost);
+    EXPECT_EQ(outcome.code, 1) << lost;
+    EXPECT_NE(outcome.err.find("error: cannot write standard output"), std::string::npos) << lost << '\n'
+                                                                                          << outcome.err;
   }
 }
 
@@ -98,6 +96,25 @@ TEST_F(Streams, AModelNamedInOtherBytesThanUtf8Works) {
   const std::string card = test::content_of(out() / "README.md");
   EXPECT_TRUE(card.starts_with("---\nbase_model: \"mod\uFFFDle\\n- x\"\nlibrary_name: ")) << card;
   EXPECT_EQ(card.find("\n- x"), std::string::npos) << card;
+}
+
+TEST_F(Streams, AnAdaptersConfigurationIsNamedWhateverItHolds) {
+  succeeds("train --steps 1 --model " + model() + " --data " + rows() + " --output " + out().string());
+  const nlohmann::json config = read_json_file(out() / "adapter_config.json", 1 << 20);
+  for (const auto& [key, value] : {std::pair<const char*, nlohmann::json>{"use_dora", "yes"},
+                                   {"peft_type", 3},
+                                   {"peft_type", nullptr},
+                                   {"r", "8"},
+                                   {"bias", 5}}) {
+    nlohmann::json changed = config;
+    changed[key] = value;
+    write_file_atomically(out() / "adapter_config.json", changed.dump());
+    const test::Outcome outcome =
+        run("evaluate --model " + model() + " --data " + rows() + " --adapter " + out().string());
+    EXPECT_EQ(outcome.code, 1) << key;
+    EXPECT_NE(outcome.err.find(out().string()), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find("json.exception"), std::string::npos) << outcome.err;
+  }
 }
 
 TEST_F(Streams, ErrorsOfLibrariesAreSentences) {

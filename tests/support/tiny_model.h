@@ -101,16 +101,16 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
   write_file_atomically(folder / "config.json", config.dump());
 }
 
-/// Gives values of a tensor of the folder's model.safetensors (f32), from the first on, this value.
+/// Gives `count` values of a tensor of the folder's model.safetensors (f32), from `first` on, this value.
 inline void overwrite_values(const std::filesystem::path& folder, const std::string& tensor, float value,
-                             int64_t count = 1) {
+                             int64_t count = 1, int64_t first = 0) {
   std::fstream file(folder / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
   uint64_t length = 0;
   file.read(reinterpret_cast<char*>(&length), sizeof length);
   std::string header(length, ' ');
   file.read(header.data(), static_cast<std::streamsize>(length));
   const auto begin = nlohmann::json::parse(header)[tensor]["data_offsets"][0].get<uint64_t>();
-  file.seekp(static_cast<std::streamoff>(sizeof length + length + begin));
+  file.seekp(static_cast<std::streamoff>(sizeof length + length + begin + first * sizeof value));
   for (int64_t i = 0; i < count; ++i) file.write(reinterpret_cast<const char*>(&value), sizeof value);
 }
 

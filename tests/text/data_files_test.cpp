@@ -67,6 +67,31 @@ TEST(DataFiles, JsonArrays) {
   EXPECT_EQ(rows_of_text("a.json", "{\"text\":\"a\"}\n{\"text\":\"b\"}").size(), 2U);
 }
 
+TEST(DataFiles, AnArrayIsReadWhateverTheFileIsCalled) {
+  EXPECT_EQ(rows_of_text("a.jsonl", R"([{"text":"a"},{"text":"b"}])").size(), 2U);
+}
+
+TEST(DataFiles, OtherKindsOfFilesAreNamed) {
+  for (const auto& [start, part] : std::vector<std::pair<std::string, const char*>>{
+           {"\x1F\x8B\x08", "gzip; unpack it first"},
+           {"\x28\xB5\x2F\xFD", "zstd"},
+           {"PK\x03\x04", "ZIP"},
+           {"PAR1", "Parquet table; convert it"},
+           {std::string("\xFF\xFE{\0", 4), "UTF-16; convert it first: iconv"},
+           {"\xFE\xFF", "UTF-16"}}) {
+    expect_failure(ErrorKind::unsupported, part, [&] { rows_of_text("a.jsonl", start + "rest"); });
+    expect_failure(ErrorKind::unsupported, part, [&] { rows_of_text("a.csv", start + "rest"); });
+  }
+}
+
+TEST(DataFiles, ATableOfManyColumnsTakesNoQuadraticTime) {
+  std::string line = "text";
+  for (int i = 1; i < 999; ++i) line += fmt::format(",column{}", i);
+  std::string table = line + "\n";
+  for (int i = 0; i < 300; ++i) table += line + "\n";
+  EXPECT_EQ(rows_of_text("a.csv", table).size(), 300U);
+}
+
 TEST(DataFiles, FoldersAndPatterns) {
   const Scratch scratch;
   const std::filesystem::path folder = scratch.write("b.jsonl", R"({"text":"b"})").parent_path();
@@ -91,7 +116,10 @@ TEST(DataFiles, BadTablesAreNamedWithTheirLine) {
   };
   fails(ErrorKind::corrupt, "a.csv:3: 1 fields where 2 are expected", "a.csv", "text,b\n1,2\n3\n");
   fails(ErrorKind::corrupt, "a.csv:2: a quotation mark that does not close", "a.csv", "text\n\"a\nb\n");
-  fails(ErrorKind::corrupt, "a.csv:2: ", "a.csv", "text\n\"a\"b\n");
+  fails(ErrorKind::corrupt, "a.csv:2: a quotation mark within a field", "a.csv", "text\n\"a\"b\n");
+  fails(ErrorKind::corrupt, "a.csv:2: a quotation mark within a field", "a.csv", "text,b\na 5\" disk,1\n");
+  fails(ErrorKind::corrupt, "expected (and 1 more: 5)", "a.csv", "text,b\n1,2\n3\n1,2\n3\n");
+  fails(ErrorKind::invalid, "text is given twice", "a.csv", "x,y\n1,2\n", {"text=x", "text=y"});
   fails(ErrorKind::invalid, "two columns are called 'text'", "a.csv", "text,text\n1,2\n");
   fails(ErrorKind::corrupt, "zero byte", "a.csv", std::string_view("text\n\0\n", 7));
   fails(ErrorKind::corrupt, "a.csv:2: not UTF-8", "a.csv", "text\n\xFF\n");

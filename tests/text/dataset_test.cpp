@@ -25,6 +25,18 @@ Row prompt_row(const std::string& prompt, const std::string& completion) {
   return row;
 }
 
+Row text_row(const std::string& text) {
+  Row row;
+  row.format = RowFormat::text;
+  row.completion = text;
+  return row;
+}
+
+Example encoded(const Tokenizer& tokenizer, const Row& row, int64_t max_length = 0) {
+  RowNotes notes;
+  return encode_row(tokenizer, row, max_length, notes);
+}
+
 Dataset dataset_of(std::string_view text, const Tokenizer* tokenizer, int64_t max_length = 0,
                    int64_t vocabulary = 1000) {
   const Scratch scratch;
@@ -36,7 +48,7 @@ TEST(EncodeRow, PromptAndCompletionAreTokenisedApart) {
   const Ids prompt = tokenizer.encode("The rest", false);
   const Ids completion = tokenizer.encode("aurant", false);
   ASSERT_NE(joined({prompt, completion}), tokenizer.encode("The restaurant", false));
-  const Example example = encode_row(tokenizer, prompt_row("The rest", "aurant"));
+  const Example example = encoded(tokenizer, prompt_row("The rest", "aurant"));
   EXPECT_EQ(example.tokens, joined({prompt, completion, {0}}));
   EXPECT_EQ(example.labels, joined({Ids(prompt.size(), no_target), completion, {0}}));
   EXPECT_EQ(example.targets(), static_cast<int64_t>(completion.size()) + 1);
@@ -47,7 +59,7 @@ TEST(EncodeRow, BosStandsInFrontWhereThePostProcessorPutsOne) {
   const int64_t bos = tokenizer.spec().bos.value();
   const int64_t eos = tokenizer.spec().eos.value();
   ASSERT_EQ(tokenizer.encode("", true), (Ids{bos, eos}));
-  const Example example = encode_row(tokenizer, prompt_row("food", "good"));
+  const Example example = encoded(tokenizer, prompt_row("food", "good"));
   EXPECT_EQ(example.tokens.front(), bos);
   EXPECT_EQ(std::ranges::count(example.tokens, bos), 1);
   EXPECT_EQ(std::ranges::count(example.tokens, eos), 1);
@@ -57,10 +69,7 @@ TEST(EncodeRow, BosStandsInFrontWhereThePostProcessorPutsOne) {
 
 TEST(EncodeRow, TextIsAllTarget) {
   const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
-  Row row;
-  row.format = RowFormat::text;
-  row.completion = "good food";
-  const Example example = encode_row(tokenizer, row);
+  const Example example = encoded(tokenizer, text_row("good food"));
   EXPECT_EQ(example.tokens, joined({tokenizer.encode("good food", false), {0}}));
   EXPECT_EQ(example.labels, example.tokens);
   // Nothing predicts the first token.
@@ -69,7 +78,64 @@ TEST(EncodeRow, TextIsAllTarget) {
 
 TEST(EncodeRow, AnEmptyCompletionTeachesTheEnd) {
   const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
-  EXPECT_EQ(encode_row(tokenizer, prompt_row("a", "")).targets(), 1);
+  EXPECT_EQ(encoded(tokenizer, prompt_row("a", "")).targets(), 1);
+}
+
+TEST(EncodeRow, NoBeginningAndNoEndStandsTwice) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("options_small"));
+  const int64_t bos = tokenizer.spec().bos.value();
+  const int64_t eos = tokenizer.spec().eos.value();
+  const std::string first = tokenizer.decode({&bos, 1}, false);
+  const std::string last = tokenizer.decode({&eos, 1}, false);
+  const Ids plain = encoded(tokenizer, text_row("good")).tokens;
+  RowNotes notes;
+  for (const std::string& text : {first + "good", "good" + last, first + "good" + last})
+    EXPECT_EQ(encode_row(tokenizer, text_row(text), 0, notes).tokens, plain) << text;
+  EXPECT_EQ(encode_row(tokenizer, text_row("good"), 0, notes).tokens, plain);
+  EXPECT_EQ(notes.begun, 2);
+  EXPECT_EQ(notes.closed, 2);
+  EXPECT_EQ(notes.warnings().size(), 2U);
+  const Ids prompt = encode_prompt(tokenizer, "food");
+  EXPECT_EQ(encode_prompt(tokenizer, first + "food"), prompt);
+  const Example row = encode_row(tokenizer, prompt_row(first + "food", "good" + last), 0, notes);
+  EXPECT_EQ(std::ranges::count(row.tokens, bos), 1);
+  EXPECT_EQ(std::ranges::count(row.tokens, eos), 1);
+}
+
+TEST(EncodeRow, ATurnsEndIsAnEnd) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("smollm_small.gguf"));  // its eos is <|im_end|>
+  const int64_t text_end = tokenizer.encode("<|endoftext|>", false).front();
+  ASSERT_NE(text_end, tokenizer.spec().eos);
+  EXPECT_EQ(encoded(tokenizer, prompt_row("a", "b<|endoftext|>")).tokens.back(), text_end);
+  const Ids with_line = encoded(tokenizer, prompt_row("a", "b<|im_end|>\n")).tokens;
+  EXPECT_EQ(std::ranges::count(with_line, *tokenizer.spec().eos), 1);
+}
+
+TEST(EncodeRow, EmptyCompletionsAreCounted) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  RowNotes notes;
+  encode_row(tokenizer, prompt_row("a", ""), 0, notes);
+  encode_row(tokenizer, prompt_row("a", "b"), 0, notes);
+  EXPECT_EQ(notes.empty, 1);
+  ASSERT_EQ(notes.warnings().size(), 1U);
+  EXPECT_NE(notes.warnings()[0].find("1 of 2 rows have an empty completion"), std::string::npos);
+}
+
+TEST(EncodeRow, ALimitKeepsTheFirstTokens) {
+  const std::string text = "The rest of the food <x> was good and cheap\n" + std::string(400'000, ' ') + "x";
+  for (const char* name : {"gpt2_small", "llama2_small", "options_small", "bert_small"}) {
+    const Tokenizer tokenizer = load_tokenizer(text_fixture(name));
+    for (const Row& row : {text_row(text), prompt_row("The rest", text)}) {
+      const Example all = encoded(tokenizer, row);
+      EXPECT_EQ(all.length, 0);
+      for (const int64_t limit : {1, 2, 5, 13}) {
+        const Example cut = encoded(tokenizer, row, limit);
+        EXPECT_EQ(cut.tokens, Ids(all.tokens.begin(), all.tokens.begin() + limit)) << name;
+        EXPECT_EQ(cut.labels, Ids(all.labels.begin(), all.labels.begin() + limit)) << name;
+        EXPECT_EQ(cut.length, std::ssize(all.tokens)) << name;
+      }
+    }
+  }
 }
 
 TEST(LoadDataset, CutsLongRowsAndCountsWhatIsLost) {
@@ -93,6 +159,8 @@ TEST(LoadDataset, CutsLongRowsAndCountsWhatIsLost) {
   const Dataset cut = dataset_of(text, nullptr, 2);
   EXPECT_EQ(cut.truncated, 3);
   EXPECT_EQ(cut.skipped, 5);
+  EXPECT_EQ(cut.cut_tokens, 10);
+  EXPECT_EQ(cut.lost_tokens, 4);
   ASSERT_EQ(cut.examples.size(), 1U);
   EXPECT_EQ(cut.examples[0].tokens, (Ids{1, 2}));
   EXPECT_EQ(cut.examples[0].line, 2);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <thread>
 
+#include "text/data_files.h"
 #include "text/fixtures.h"
 
 namespace lowrank::test {
@@ -135,6 +136,7 @@ TEST(Rows, BadFieldsAreNamed) {
       {R"({"prompt":"a","completion":"b"})", R"({"prompt":["a"],"completion":"b"})",
        "\"prompt\" must be a string, not array"},
       {R"({"prompt":"a","completion":"b"})", R"({"prompt":"a"})", "no \"completion\""},
+      {R"({"prompt":"a","completion":"b"})", R"({"prompt":"a","answer":"b"})", "completion=answer"},
       {R"({"prompt":"a","completion":"b"})", R"({"completion":"a"})", "no \"prompt\""},
       {R"({"prompt":"a","completion":"b"})", R"({"text":"a"})", "format text among rows of format prompt"},
       {R"({"text":"a"})", R"({"instruction":"a","output":"b"})", "format alpaca among rows of format text"},
@@ -151,7 +153,75 @@ TEST(Rows, BadFieldsAreNamed) {
   for (const auto& [first, second, part] : cases) {
     expect_line_error(fmt::format("{}\n{}\n", first, second), ErrorKind::invalid, 2, part);
   }
-  expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1, "no known fields");
+  expect_line_error(R"({"one":[]})", ErrorKind::invalid, 1, "no known fields (\"one\")");
+  expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1,
+                    "chat rows (\"messages\") are not supported");
+  expect_line_error(R"({"prompt":[{"role":"user"}],"completion":"a"})", ErrorKind::invalid, 1, "chat rows");
+  expect_line_error(R"({"prompt":"a","chosen":"b","rejected":"c"})", ErrorKind::invalid, 1,
+                    "--columns prompt=prompt,completion=chosen");
+  expect_line_error(R"({"instruction":"a","output":"b","prompt":"c"})", ErrorKind::invalid, 1,
+                    "--format alpaca");
+}
+
+TEST(Rows, NothingThatMattersIsDropped) {
+  for (const char* field : {R"("system":"Be brief.")", R"("history":[["a","b"]])", R"("context":"c")",
+                            R"("messages":[{"role":"user"}])", R"("chosen":"x")"}) {
+    for (const char* row : {R"({"prompt":"p","completion":"c",)", R"({"instruction":"i","output":"o",)"}) {
+      const std::string name = std::string(field).substr(0, std::string(field).find(':'));
+      expect_line_error(fmt::format("{}{}}}", row, field), ErrorKind::invalid, 1, name + " is not read");
+    }
+  }
+  for (const char* row :
+       {R"({"prompt":"p","completion":"c","system":"","history":[],"context":null,"id":7,"source":"s"})",
+        R"({"instruction":"i","input":null,"output":"o","system":"","history":[]})",
+        R"({"prompt":"Given: c. p","completion":"c","context":"Given: c"})"}) {
+    EXPECT_EQ(rows_of_text(row).size(), 1U) << row;
+  }
+}
+
+TEST(Rows, MasksOfTokenisedRowsAreHonoured) {
+  const auto row = [](std::string_view fields) {
+    return rows_of_text(fmt::format("{{{}}}", fields)).front();
+  };
+  using Ids = std::vector<int64_t>;
+  EXPECT_EQ(row(R"("input_ids":[5,6,0,0],"attention_mask":[1,1,0,0])").input_ids, (Ids{5, 6}));
+  const Row left = row(R"("input_ids":[0,0,5,6],"attention_mask":[0,0,1,1],"labels":[-100,-100,-100,6],)"
+                       R"("position_ids":[1,1,0,1],"token_type_ids":[0,0,0,0])");
+  EXPECT_EQ(left.input_ids, (Ids{5, 6}));
+  EXPECT_EQ(left.labels, (Ids{-100, 6}));
+  EXPECT_EQ(row(R"("input_ids":[5,6],"completion_mask":[0,1])").labels, (Ids{-100, 6}));
+  for (const auto& [fields, part] : std::vector<std::pair<const char*, const char*>>{
+           {R"("input_ids":[5,6,7],"attention_mask":[1,0,1])", "has a hole"},
+           {R"("input_ids":[5,6,7],"attention_mask":[1,1])", "2 attention_mask for 3 input_ids"},
+           {R"("input_ids":[5,6],"attention_mask":[1,2])", "0 and 1 alone"},
+           {R"("input_ids":[5,6],"token_type_ids":[0,1])", "\"token_type_ids\" other than 0"},
+           {R"("input_ids":[5,6],"position_ids":[0,0])", "\"position_ids\" must count up"}}) {
+    expect_line_error(fmt::format("{{{}}}", fields), ErrorKind::invalid, 1, part);
+  }
+}
+
+TEST(Rows, SeveralBadRowsAreToldAtOnce) {
+  const std::string bad = "{\"prompt\":\"a\"}\n";
+  const std::string good = "{\"prompt\":\"a\",\"completion\":\"b\"}\n";
+  expect_line_error(good + bad + "nonsense\n" + bad + good + bad, ErrorKind::invalid, 2,
+                    "no \"completion\" (and 2 more: 4, 6); ");
+  expect_line_error(good + bad + "nonsense\n" + bad + good + bad, ErrorKind::invalid, 3, "parse error");
+  std::string many;
+  for (int i = 0; i < 3000; ++i) many += bad;
+  expect_line_error(many, ErrorKind::invalid, 1, "(and 999 more: 2, 3, 4, 5, 6, …); the rest was not read");
+}
+
+TEST(Rows, NumbersKeepTheirText) {
+  const std::string text =
+      R"({"prompt":"p","completion":"c","id":12345678901234567890123456789,"n":-9223372036854775809,"x":[1.10,1e5,2.5,7]})";
+  const Scratch scratch;
+  std::string written;
+  read_rows(scratch.write("rows.jsonl", text), {"", {}, true},
+            [&](const Row&, const nlohmann::ordered_json& json) { written = row_text(json); });
+  EXPECT_EQ(written, text);
+  const auto rows = rows_of_text("{\"text\":\"a\",\"label\":1e1}\n{\"text\":\"a\",\"label\":2.0}", "label");
+  EXPECT_EQ(rows[0].label, "10");
+  EXPECT_EQ(rows[1].label, "2");
 }
 
 TEST(Rows, EmptyFilesHaveNoRows) {

@@ -3,6 +3,7 @@
 #include <ATen/ops/softmax.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
@@ -12,31 +13,36 @@
 namespace lowrank {
 namespace {
 
-/// Adds the result to each row: `label` and `probability` of a class, or the value as `label`.
-void label_rows(std::vector<nlohmann::ordered_json>& rows, const at::Tensor& scores, const LabelSet& labels) {
+/// Writes each row with its result: label and probability of a class, or the value as label.
+void write_labels(TextRows& texts, const at::Tensor& scores, const LabelSet& labels, RowWriter& writer) {
   const at::Tensor shares = labels.has_classes() ? at::softmax(scores, 1) : scores;
-  for (size_t i = 0; i < rows.size(); ++i) {
+  // The label that a row comes with stays beside the model's.
+  const char* key = any_has(texts.rows, "label") ? "predicted_label" : "label";
+  for (size_t i = 0; i < texts.rows.size(); ++i) {
     const at::Tensor row = shares[static_cast<int64_t>(i)];
-    if (!labels.has_classes()) {
-      rows[i]["label"] = row.item<float>();
-      continue;
+    if (labels.has_classes()) {
+      const auto best = at::argmax(row).item<int64_t>();
+      texts.rows[i][key] = labels.names[best];
+      texts.rows[i]["probability"] = row[best].item<float>();
+    } else {
+      texts.rows[i][key] = row.item<float>();
     }
-    const auto best = at::argmax(row).item<int64_t>();
-    rows[i]["label"] = labels.names[best];
-    rows[i]["probability"] = row[best].item<float>();
+    writer.write(texts.rows[i]);
   }
+  writer.commit();
 }
 
 int run(const std::vector<std::string>& arguments) {
   SessionOptions session_options;
-  TextRowOptions texts;
+  TextRowOptions options;
   std::string adapter;
   Arguments parser("classify", "labels texts with a model that has a label head, or an adapter with one");
   parser.add(session_options.fields());
   parser.add({field("adapter", adapter, adapter_help)});
-  parser.add(texts.fields());
+  parser.add(options.fields());
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &session_options.model}});
+  const InterruptGuard guard;
   const Session session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(
@@ -44,10 +50,10 @@ int run(const std::vector<std::string>& arguments) {
       "{}: the model has no label head; give --adapter with one that `lowrank train` made from labelled rows",
       session_options.model);
   const Tokenizer tokenizer = load_tokenizer(session_options.model);
-  TextRows rows = read_text_rows(texts, tokenizer, session.room());
-  label_rows(rows.rows, score_texts(*session.model, session.hooks(), rows.ids, texts.batch_size),
-             *spec.labels);
-  write_rows(rows.rows, texts.output);
+  TextRows texts = read_text_rows(options, tokenizer, session.room());
+  RowWriter writer(options.output, options.data);
+  write_labels(texts, score_texts(*session.model, session.hooks(), texts.ids, options.batch_size),
+               *spec.labels, writer);
   return 0;
 }
 

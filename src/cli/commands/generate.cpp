@@ -3,7 +3,11 @@
 
 #include <iostream>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
@@ -21,6 +25,9 @@ struct Options {
   bool json = false;
 };
 
+/// The key of the model's text in a row, whose own completion stays.
+constexpr const char* result_key = "generated";
+
 void generate_one(const Session& session, const Tokenizer& tokenizer, const Options& options) {
   const std::vector<std::vector<int64_t>> prompts{encode_prompt(tokenizer, options.prompt)};
   const TextSink stream = [](int64_t, const std::string& text) { std::cout << text << std::flush; };
@@ -36,19 +43,63 @@ void generate_one(const Session& session, const Tokenizer& tokenizer, const Opti
   std::cout << '\n';
 }
 
-void generate_rows(const Session& session, const Tokenizer& tokenizer, const Options& options) {
+struct PromptRows {
   std::vector<nlohmann::ordered_json> rows;
-  std::vector<std::vector<int64_t>> prompts;
+  std::vector<std::vector<int64_t>> ids;
+  std::vector<std::string> where;
+};
+
+PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
+  PromptRows prompts;
   read_rows(options.data, {options.format, options.columns, false},
             [&](const Row& row, const nlohmann::ordered_json& json) {
               check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca,
                     ErrorKind::invalid, "{}: the row has no prompt", row.where);
-              rows.push_back(json);
-              prompts.push_back(encode_prompt(tokenizer, row.prompt));
+              prompts.rows.push_back(json);
+              prompts.ids.push_back(encode_prompt(tokenizer, row.prompt));
+              prompts.where.push_back(row.where);
             });
-  const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation);
-  for (size_t i = 0; i < rows.size(); ++i) rows[i]["completion"] = results[i].text;
-  write_rows(rows, options.output);
+  if (any_has(prompts.rows, result_key)) warn("\"{}\" of the rows is replaced", result_key);
+  return prompts;
+}
+
+/// All prompts that leave no room for a token, at once.
+void check_lengths(const PromptRows& prompts, int64_t room) {
+  constexpr size_t shown = 5;
+  std::vector<std::string> problems;
+  for (size_t i = 0; i < prompts.ids.size(); ++i) {
+    const int64_t length = std::ssize(prompts.ids[i]);
+    if (length == 0) problems.push_back(fmt::format("{}: the prompt has no tokens", prompts.where[i]));
+    if (length >= room)
+      problems.push_back(fmt::format("{}: the prompt has {} tokens, the model's context {}", prompts.where[i],
+                                     length, room));
+  }
+  if (problems.empty()) return;
+  const std::string more =
+      problems.size() > shown ? fmt::format("; and {} more", problems.size() - shown) : "";
+  problems.resize(std::min(problems.size(), shown));
+  fail(ErrorKind::invalid, "{}{}", fmt::join(problems, "; "), more);
+}
+
+/// Writes the rows as they are finished: what a signal or an error leaves of them is kept.
+void generate_rows(const Session& session, const Tokenizer& tokenizer, PromptRows& prompts, RowWriter& writer,
+                   const Options& options) {
+  check_lengths(prompts, session.room());
+  const auto finished = [&](int64_t index, const Generation& made) {
+    prompts.rows[index][result_key] = made.text;
+    writer.write(prompts.rows[index]);
+  };
+  try {
+    generate(*session.model, session.hooks(), tokenizer, prompts.ids, options.generation, nullptr, finished);
+  } catch (const Error& error) {
+    if (writer.rows() == 0) throw;
+    writer.commit();
+    throw Error(error.kind(),
+                fmt::format("{} ({} of {} rows are {})", error.what(), writer.rows(), prompts.rows.size(),
+                            options.output.empty() ? "written" : "in " + options.output),
+                error.hint());
+  }
+  writer.commit();
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -63,7 +114,7 @@ int run(const std::vector<std::string>& arguments) {
        field("data", options.data,
              "rows with prompts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
        field("format", options.format, row_format_help), field("columns", options.columns, columns_help),
-       field("output", options.output, "file for the rows with their completions; empty: standard output"),
+       field("output", options.output, "file for the rows with what is generated; empty: standard output"),
        limited(field("max_new_tokens", options.generation.max_new_tokens, "tokens to generate at most"), 0,
                1 << 20),
        limited(field("batch_size", options.generation.batch_size, "sequences decoded together"), 1, 4096),
@@ -71,15 +122,23 @@ int run(const std::vector<std::string>& arguments) {
        field("stop", options.generation.stop, "texts that end a generation"),
        field("json", options.json, "the result of --prompt as JSON")});
   if (!parser.parse(arguments)) return 0;
-  require({{"--model", &options.session.model}});
+  require(
+      {{"--model", &options.session.model}, {"--prompt or --data", either(options.prompt, options.data)}});
   check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
+  const InterruptGuard guard;
+  std::optional<PromptRows> prompts;
+  std::optional<RowWriter> writer;
+  if (!options.data.empty()) {
+    prompts = read_prompts(tokenizer, options);
+    writer.emplace(options.output, options.data);
+  }
   const Session session = open_session(options.session, options.adapter);
   check(session.checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,
         "{}: an encoder generates no text; `lowrank classify` and `lowrank embed` are for it",
         options.session.model);
-  options.data.empty() ? generate_one(session, tokenizer, options)
-                       : generate_rows(session, tokenizer, options);
+  prompts ? generate_rows(session, tokenizer, *prompts, *writer, options)
+          : generate_one(session, tokenizer, options);
   return 0;
 }
 

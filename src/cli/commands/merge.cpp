@@ -68,8 +68,8 @@ void tell(const MergeResult& result, const std::string& output) {
            : "");
   if (kept >= enough_kept) return;
   const bool blocks = result.requantised > 0;
-  warn("rounding loses {} of what the adapter learned; --merged-type {} keeps more", percent(1 - kept),
-       blocks ? "q8_0" : "f32");
+  warn("rounding loses {} of what the adapter learned; --merged-type {} keeps more",
+       percent(std::clamp(1 - kept, 0.0, 1.0)), blocks ? "q8_0" : "f32");
 }
 
 void tell(const MergeComparison& comparison) {

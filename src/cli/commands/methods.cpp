@@ -11,12 +11,16 @@ namespace lowrank {
 namespace {
 
 int run(const std::vector<std::string>& arguments) {
+  std::string name;
   bool json = false;
-  Arguments parser("methods", "lists the training methods with their options");
-  parser.add({field("json", json, "as JSON on standard output")});
+  Arguments parser("methods", "lowrank methods [NAME]: lists the training methods with their options");
+  parser.add({field("name", name, "only this method"), field("json", json, "as JSON on standard output")});
+  parser.add_positional("name");
   if (!parser.parse(arguments)) return 0;
+  const MethodInfo* only = name.empty() ? nullptr : &method_named(name);
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const MethodInfo* info : methods()) {
+    if (only && info != only) continue;
     const std::unique_ptr<Method> method = info->make();
     nlohmann::ordered_json entry = {{"name", info->name},
                                     {"summary", info->summary},

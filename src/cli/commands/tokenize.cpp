@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/one_line.h"
 #include "cli/arguments.h"
@@ -25,7 +26,9 @@ std::string shown(const std::string& text) {
 
 void print(const Tokenizer& tokenizer, const std::vector<int64_t>& ids, const Options& options) {
   if (options.json) {
-    std::cout << nlohmann::json(ids).dump() << '\n';
+    std::cout << '[';
+    for (size_t i = 0; i < ids.size(); ++i) std::cout << (i > 0 ? "," : "") << ids[i];
+    std::cout << "]\n";
     return;
   }
   for (const int64_t id : ids)
@@ -56,7 +59,7 @@ int run(const std::vector<std::string>& arguments) {
                     "with the post-processor's special tokens (--text and --lines)"),
               field("json", options.json, "an array of ids a line")});
   if (!parser.parse(arguments)) return 0;
-  require({{"--model", &options.model}});
+  require({{"--model", &options.model}, {"--text or --data", either(options.text, options.data)}});
   check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
   const Tokenizer tokenizer = load_tokenizer(options.model);
   if (options.data.empty()) {
@@ -64,10 +67,14 @@ int run(const std::vector<std::string>& arguments) {
   } else if (options.lines) {
     print_lines(tokenizer, options);
   } else {
+    RowNotes notes;
     read_rows(options.data, {options.format, options.columns, true},
               [&](const Row& row, const nlohmann::ordered_json&) {
-                print(tokenizer, encode_row(tokenizer, row).tokens, options);
+                const bool tokenised = row.format == RowFormat::tokenised;
+                print(tokenizer, tokenised ? row.input_ids : encode_row(tokenizer, row, 0, notes).tokens,
+                      options);
               });
+    for (const std::string& warning : notes.warnings()) warn("{}", warning);
   }
   return 0;
 }

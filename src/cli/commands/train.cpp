@@ -156,16 +156,21 @@ void write_results(const Options& options, const Checkpoint& checkpoint, const A
 void tell_prompts(const Trainer& trainer, std::span<const Example> examples, const TrainOptions& options) {
   const std::vector<int64_t> groups = prompt_groups(examples);
   const int64_t prompts = *std::ranges::max_element(groups) + 1;
-  const bool repeated = prompts < std::ssize(groups);
+  // Rows that are text have no prompt.
+  const bool has_prompts = std::ranges::any_of(examples, [](const Example& example) {
+    return !example.labels.empty() && example.labels[0] == no_target;
+  });
+  const bool repeated = has_prompts && prompts < std::ssize(groups);
   if (!trainer.why_prompts_differ().empty()) {
     if (options.group_prompts)
       warn("--group-prompts saves nothing: prompts are not shared: {}", trainer.why_prompts_differ());
     else if (repeated && options.share_prompts)
       info("prompts are not shared: {}", trainer.why_prompts_differ());
   } else if (repeated) {
-    info("{} rows have {} prompts; what rows of one micro-batch begin with alike is computed once{}",
-         groups.size(), prompts,
-         options.group_prompts ? "" : " (--group-prompts brings more of them together)");
+    info(
+        "{} rows have {} different prompts; what rows of one micro-batch begin with alike is computed once{}",
+        groups.size(), prompts,
+        options.group_prompts ? "" : " (--group-prompts brings more of them together)");
   }
 }
 
@@ -185,7 +190,7 @@ int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> 
   }
   const int64_t more = training_bytes(model.spec(), adapter.plan, compute_type(options.session), batch,
                                       options.train.gradient_checkpointing);
-  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} rows",
+  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} tokens",
        static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
   return steps;
 }
@@ -208,6 +213,7 @@ RunPlaces places_of(const Options& options, Progress& progress) {
 int train(Options& options, ChosenMethod chosen) {
   require(
       {{"--model", &options.session.model}, {"--data", &options.rows.data}, {"--output", &options.output}});
+  check_apart(options.rows.data, options.output);
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const auto checkpoint = open_model(options.session, labels);
@@ -259,7 +265,9 @@ nlohmann::json configuration(const Options& options, const MethodInfo& method,
 int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
   require({{"--model", &options.session.model}});
   for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
-    if (!data.empty()) data_files(data);
+    if (data.empty()) continue;
+    for (const std::filesystem::path& file : data_files(data))
+      check(std::filesystem::exists(file), ErrorKind::not_found, "{}: no such file", file.string());
   }
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);

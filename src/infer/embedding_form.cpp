@@ -1,0 +1,219 @@
+#include "infer/embedding_form.h"
+
+#include <array>
+#include <vector>
+
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/one_line.h"
+
+namespace lowrank {
+namespace {
+
+constexpr int64_t max_config_bytes = 1 << 20;
+
+/// A configuration file, empty where there is none, whose members are read by type.
+class Config {
+ public:
+  explicit Config(const std::filesystem::path& file) : where_(file.string()) {
+    if (!std::filesystem::exists(file)) return;
+    json_ = read_json_file(file, max_config_bytes);
+    check(json_.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where_);
+  }
+  Config(nlohmann::json json, std::string where) : json_(std::move(json)), where_(std::move(where)) {}
+
+  const std::string& where() const { return where_; }
+
+  /// The member, or null where it is missing or null.
+  nlohmann::json find(const char* key) const {
+    return json_.is_object() ? json_.value(key, nlohmann::json()) : nlohmann::json();
+  }
+  std::optional<std::string> text(const char* key) const {
+    const nlohmann::json value = find(key);
+    if (value.is_null()) return std::nullopt;
+    require(value.is_string(), key, "a string", value);
+    return value.get<std::string>();
+  }
+  bool flag(const char* key, bool otherwise) const {
+    const nlohmann::json value = find(key);
+    if (value.is_null()) return otherwise;
+    require(value.is_boolean(), key, "true or false", value);
+    return value.get<bool>();
+  }
+  /// A whole number above 0.
+  std::optional<int64_t> count(const char* key) const {
+    const nlohmann::json value = find(key);
+    if (value.is_null()) return std::nullopt;
+    const bool whole = value.is_number() && value.get<double>() >= 1 &&
+                       (value.is_number_integer() || value.get<double>() >= 1e9);
+    require(whole, key, "a whole number above 0", value);
+    constexpr double most = 1 << 30;
+    return static_cast<int64_t>(std::min(value.get<double>(), most));
+  }
+  Config part(const char* key) const {
+    const nlohmann::json value = find(key);
+    require(value.is_null() || value.is_object(), key, "an object", value);
+    return {value, fmt::format("{}: {}", where_, key)};
+  }
+
+  void require(bool holds, const char* key, std::string_view expected, const nlohmann::json& value) const {
+    if (holds) return;
+    fail(ErrorKind::corrupt, "{}: \"{}\" must be {}, not {}", where_, key, expected,
+         one_line(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), 60));
+  }
+
+ private:
+  nlohmann::json json_;
+  std::string where_;
+};
+
+struct NamedPooling {
+  std::string_view name, earlier_flag;
+};
+// In the order in which several are laid end to end.
+constexpr std::array<NamedPooling, 6> poolings{{
+    {"cls", "pooling_mode_cls_token"},
+    {"max", "pooling_mode_max_tokens"},
+    {"mean", "pooling_mode_mean_tokens"},
+    {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"},
+    {"weightedmean", "pooling_mode_weightedmean_tokens"},
+    {"lasttoken", "pooling_mode_lasttoken"},
+}};
+
+/// The names of the poolings: of `pooling_mode`, or earlier a flag each; the mean where neither says one.
+std::vector<std::string> pooling_names(const Config& config) {
+  std::vector<std::string> names;
+  const nlohmann::json mode = config.find("pooling_mode");
+  if (mode.is_array()) {
+    for (const nlohmann::json& name : mode) {
+      config.require(name.is_string(), "pooling_mode", "a name, or several", mode);
+      names.push_back(name.get<std::string>());
+    }
+  } else if (!mode.is_null()) {
+    config.require(mode.is_string(), "pooling_mode", "a name, or several", mode);
+    names.push_back(mode.get<std::string>());
+  } else {
+    for (const NamedPooling& pooling : poolings) {
+      if (config.flag(std::string(pooling.earlier_flag).c_str(), false)) names.emplace_back(pooling.name);
+    }
+  }
+  if (names.empty()) names.emplace_back("mean");
+  return names;
+}
+
+Pooling pooling_of(const Config& config) {
+  const std::vector<std::string> names = pooling_names(config);
+  check(names.size() == 1, ErrorKind::unsupported,
+        "{}: several poolings together ({}) are not supported; one of mean, cls and lasttoken is",
+        config.where(), one_line(fmt::format("{}", fmt::join(names, ", ")), 100));
+  if (names.front() == "mean") return Pooling::mean;
+  if (names.front() == "cls") return Pooling::first;
+  check(names.front() == "lasttoken", ErrorKind::unsupported,
+        "{}: the pooling {} is not supported; mean, cls and lasttoken are", config.where(),
+        in_quotes(names.front()));
+  return Pooling::last;
+}
+
+struct SentenceModule {
+  std::string kind;
+  std::filesystem::path folder;
+};
+
+/// The modules in their order; their folders lie in the model's.
+std::vector<SentenceModule> read_modules(const std::filesystem::path& model) {
+  const std::filesystem::path file = model / "modules.json";
+  const nlohmann::json list = read_json_file(file, max_config_bytes);
+  check(list.is_array(), ErrorKind::corrupt, "{}: not a JSON array of modules", file.string());
+  std::vector<SentenceModule> modules;
+  for (const nlohmann::json& entry : list) {
+    const Config module(entry, fmt::format("{}: module {}", file.string(), modules.size() + 1));
+    const std::string type = module.text("type").value_or("");
+    const std::filesystem::path path = module.text("path").value_or("");
+    const bool inside = path.is_relative() && std::ranges::find(path, "..") == path.end() &&
+                        path.string().find('\0') == std::string::npos;
+    check(inside, ErrorKind::corrupt, "{}: the path {} leads out of the model's folder", module.where(),
+          in_quotes(path.string()));
+    const std::string kind = type.substr(type.rfind('.') + 1);
+    const bool known = kind == "Transformer" || kind == "Pooling" || kind == "Normalize";
+    check(known && type.starts_with("sentence_transformers."), ErrorKind::unsupported,
+          "{}: {} is not supported; Transformer, Pooling and Normalize are", module.where(), in_quotes(type));
+    modules.push_back({kind, model / path});
+  }
+  return modules;
+}
+
+/// Which texts the model takes: sentence-transformers' own files first, then the tokenizer's.
+void read_transformer(const std::filesystem::path& folder, EmbeddingForm& form) {
+  const std::filesystem::path usual = folder / "sentence_bert_config.json";
+  const Config config(std::filesystem::exists(usual) ? usual : folder / "sentence_roberta_config.json");
+  form.lowercase = config.flag("do_lower_case", false);
+  form.max_tokens = config.count("max_seq_length");
+  for (const char* key : {"processor_kwargs", "tokenizer_args"}) {
+    if (!form.max_tokens) form.max_tokens = config.part(key).count("model_max_length");
+  }
+  if (!form.max_tokens) form.max_tokens = Config(folder / "tokenizer_config.json").count("model_max_length");
+}
+
+void read_pooling(const std::filesystem::path& folder, int64_t width, EmbeddingForm& form) {
+  const Config config(folder / "config.json");
+  check(std::filesystem::exists(config.where()), ErrorKind::not_found, "{}: no such file", config.where());
+  form.pooling = pooling_of(config);
+  for (const char* key : {"embedding_dimension", "word_embedding_dimension"}) {
+    const int64_t stated = config.count(key).value_or(width);
+    check(stated == width, ErrorKind::corrupt,
+          "{}: \"{}\" is {}, but the model's hidden states have {} values", config.where(), key, stated,
+          width);
+  }
+  check(
+      config.flag("include_prompt", true) || form.prompt.empty(), ErrorKind::unsupported,
+      "{}: \"include_prompt\": false, which leaves the prompt's tokens out of the pooling, is not supported",
+      config.where());
+}
+
+void read_normalize(const std::filesystem::path& folder) {
+  const Config config(folder / "config.json");
+  for (const char* key : {"module_input_name", "module_output_name"}) {
+    check(config.text(key).value_or("sentence_embedding") == "sentence_embedding", ErrorKind::unsupported,
+          "{}: \"{}\" {} is not supported; \"sentence_embedding\" is", config.where(), key,
+          in_quotes(*config.text(key)));
+  }
+}
+
+/// The prompt that every text gets.
+std::string default_prompt(const std::filesystem::path& model) {
+  const Config config(model / "config_sentence_transformers.json");
+  const std::optional<std::string> name = config.text("default_prompt_name");
+  if (!name) return {};
+  const std::optional<std::string> prompt = config.part("prompts").text(name->c_str());
+  check(prompt.has_value(), ErrorKind::corrupt, "{}: \"default_prompt_name\" is {}, which \"prompts\" lacks",
+        config.where(), in_quotes(*name));
+  return *prompt;
+}
+
+}  // namespace
+
+EmbeddingForm embedding_form(const std::filesystem::path& model, int64_t width) {
+  EmbeddingForm form;
+  if (!std::filesystem::exists(model / "modules.json")) return form;
+  const std::vector<SentenceModule> modules = read_modules(model);
+  std::vector<std::string> kinds;
+  for (const SentenceModule& module : modules) kinds.push_back(module.kind);
+  const std::vector<std::string> order{"Transformer", "Pooling", "Normalize"};
+  const bool in_order =
+      (kinds.size() == 2 || kinds.size() == 3) && std::equal(kinds.begin(), kinds.end(), order.begin());
+  check(in_order, ErrorKind::unsupported,
+        "{}: the modules {} are not supported; Transformer, Pooling and then perhaps Normalize are",
+        (model / "modules.json").string(),
+        kinds.empty() ? "(none)" : fmt::format("{}", fmt::join(kinds, ", ")));
+  form.prompt = default_prompt(model);
+  read_transformer(modules[0].folder, form);
+  read_pooling(modules[1].folder, width, form);
+  form.normalised = kinds.size() == 3;
+  if (form.normalised) read_normalize(modules[2].folder);
+  return form;
+}
+
+}  // namespace lowrank
