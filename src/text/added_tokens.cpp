@@ -57,10 +57,9 @@ const AddedToken* AddedTokens::at(std::string_view source, size_t offset) const 
     const auto byte = [&](const AddedToken& token) {
       return length < token.content.size() ? static_cast<uint8_t>(token.content[length]) : -1;
     };
-    const auto range = std::ranges::equal_range(begin, end, static_cast<uint8_t>(source[offset + length]),
-                                                std::less<int>(), byte);
-    begin = range.begin();
-    end = range.end();
+    const int wanted = static_cast<uint8_t>(source[offset + length]);
+    begin = std::ranges::lower_bound(begin, end, wanted, {}, byte);
+    end = std::ranges::upper_bound(begin, end, wanted, {}, byte);
     if (begin != end && begin->content.size() == length + 1) longest = &*begin;
   }
   return longest;
