@@ -142,6 +142,13 @@ TEST_F(OutputFolders, LinksAreFollowedAndMissingOnesTold) {
   fails(train(data), "is a file");
 }
 
+TEST_F(OutputFolders, AFolderWithoutATokenizerIsRefusedBeforeTheFirstStep) {
+  const std::string more = "--method full --model " + test::fixture("tiny_gguf/mixed.gguf").string();
+  const std::string base = "train --data " + data + " --output " + out().string() + " --steps 1 " + more;
+  refused(base, "tokenizer.ggml.model is missing");
+  succeeds(base + " --export gguf");
+}
+
 TEST_F(OutputFolders, ASecondRunIsToldAtTheStart) {
   fs::create_directory(out());
   const int descriptor = ::open(out().c_str(), O_RDONLY | O_DIRECTORY);

@@ -81,7 +81,7 @@ class Faults : public test::ProgramTest {
     ASSERT_EQ(run(command).code, 0) << name;
     const int64_t calls = std::stoll(test::content_of(counted));
     const char* given = std::getenv("LOWRANK_FAULT_POINTS");
-    const int64_t wanted = given ? std::atoll(given) : 6;
+    const int64_t wanted = given ? std::atoll(given) : 4;
     const int64_t stride = wanted > 0 ? std::max<int64_t>(1, (calls + wanted - 1) / wanted) : 1;
     int64_t shift = 0, tried = 0;
     for (const std::string& kind : kinds) {

@@ -38,6 +38,7 @@ struct Tiny {
 
   RunResult run() { return run_training(*model, adapter, rows, rows, options, places); }
 
+  InterruptGuard guard;  // forgets signals of earlier tests
   test::TemporaryFolder folder;
   std::shared_ptr<const Checkpoint> checkpoint;
   std::vector<Example> rows;
@@ -48,7 +49,6 @@ struct Tiny {
 };
 
 TEST(Run, ASignalBeforeAnEvaluationSavesTheState) {
-  const InterruptGuard guard;
   Tiny tiny;
   tiny.places.after_step = [](const StepResult& step, int64_t) {
     if (step.step == 2) std::raise(SIGTERM);
@@ -61,7 +61,6 @@ TEST(Run, ASignalBeforeAnEvaluationSavesTheState) {
 }
 
 TEST(Run, ASignalAfterACheckpointNamesThatOne) {
-  const InterruptGuard guard;
   Tiny tiny;
   tiny.options.save_every = 1;
   tiny.places.after_evaluation = [](int64_t step, const Evaluation&) {

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/one_line.h"
@@ -39,6 +40,7 @@ void print_lines(const Tokenizer& tokenizer, const Options& options) {
   const MmapFile file = MmapFile::open(options.data);
   std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   while (!rest.empty()) {
+    throw_if_interrupted();
     const size_t end = std::min(rest.find('\n'), rest.size());
     print(tokenizer, tokenizer.encode(rest.substr(0, end), options.special), options);
     rest.remove_prefix(std::min(end + 1, rest.size()));
