@@ -122,7 +122,7 @@ std::optional<NamedNumbers> Conversion<NamedNumbers>::read(const Json& value) {
     }
     return numbers;
   }
-  if (!value.is_array()) return std::nullopt;
+  if (!value.is_array() || value.empty()) return std::nullopt;
   for (const Json& pair : value) {
     const bool is_pair = pair.is_array() && pair.size() == 2 && pair[0].is_string();
     if (!is_pair || !add(pair[0].get<std::string>(), pair[1])) return std::nullopt;
@@ -131,22 +131,26 @@ std::optional<NamedNumbers> Conversion<NamedNumbers>::read(const Json& value) {
 }
 
 Json Conversion<NamedNumbers>::parse(std::string_view text) {
-  Json pairs = Json::array();
+  std::vector<std::pair<std::string, Json>> entries;
   if (text.starts_with('{')) {
     const auto object = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!object.is_object()) return std::string(text);
-    for (const auto& [key, value] : object.items()) pairs.push_back(Json::array({key, Json(value)}));
-    return pairs;
+    for (const auto& [key, value] : object.items()) entries.emplace_back(key, Json(value));
+  } else {
+    for (std::string_view part : split(text)) {
+      const size_t equals = part.rfind('=');
+      if (equals == std::string_view::npos || equals == 0) return std::string(text);
+      entries.emplace_back(part.substr(0, equals), Conversion<double>::parse(part.substr(equals + 1)));
+    }
   }
-  for (std::string_view part : split(text)) {
-    const size_t equals = part.rfind('=');
-    if (equals == std::string_view::npos || equals == 0) return std::string(text);
-    const std::string key(part.substr(0, equals));
-    const bool twice = std::ranges::any_of(pairs, [&](const Json& pair) { return pair[0] == key; });
-    if (twice) return std::string(text);
-    pairs.push_back(Json::array({key, Conversion<double>::parse(part.substr(equals + 1))}));
+  Json object = Json::object(), pairs = Json::array();
+  bool sorted = true;
+  for (const auto& [key, value] : entries) {
+    sorted &= object.empty() || object.rbegin().key() < key;
+    if (!object.emplace(key, value).second) return std::string(text);
+    pairs.push_back(Json::array({key, value}));
   }
-  return pairs;
+  return sorted ? object : pairs;
 }
 
 template struct Conversion<std::vector<std::string>>;

@@ -52,7 +52,10 @@ bool within(const Json& value, double low, double high) {
   const auto inside = [&](const Json& entry) {
     return !entry.is_number() || (entry.get<double>() >= low && entry.get<double>() <= high);
   };
-  return value.is_structured() ? std::ranges::all_of(value, inside) : inside(value);
+  const auto pair_inside = [&](const Json& entry) {
+    return entry.is_array() && entry.size() == 2 ? inside(entry[1]) : inside(entry);
+  };
+  return value.is_structured() ? std::ranges::all_of(value, pair_inside) : inside(value);
 }
 
 std::string range_words(double low, double high) {

@@ -28,8 +28,8 @@ struct Field {
 };
 
 /// A field that reads and writes `value`, which must outlive it. T is bool, int64_t, double, std::string,
-/// std::vector<std::string>, std::vector<int64_t>, std::map<std::string, double>, or std::optional of one of
-/// them.
+/// std::vector<std::string>, std::vector<int64_t>, std::vector<std::pair<std::string, double>> (numbers by
+/// name, in their order), or std::optional of one of the others.
 ///
 /// `set` is strict: 3.0 is an integer and 3 a number, but "3" is neither; numbers must fit and be finite;
 /// null is for optionals only.

@@ -134,7 +134,7 @@ AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const Mod
 
 void check_fits(const std::vector<std::string>& problems, const std::string& where, std::string_view what,
                 const std::string& hint) {
-  constexpr size_t shown = 8;
+  constexpr size_t shown = 4;
   if (problems.empty()) return;
   const std::span<const std::string> first(problems.data(), std::min(problems.size(), shown));
   const size_t more = problems.size() - first.size();

@@ -14,9 +14,10 @@ constexpr int64_t most_logit_bytes = 32 << 20;
 /// What the libraries' kernels and scratch memory come to, and pages that the allocator keeps; measured.
 constexpr int64_t library_bytes = 90'000'000;
 
-/// Share of memory that lies unused between what is kept: blocks of a layer have a few sizes, and those that
-/// are freed within it leave room that the next layer's do not fill. Measured at 200 to 2,600 rows.
-constexpr double unused_share = 0.15;
+/// What lies unused between the pieces that are kept, as a share of these: blocks that a layer frees leave
+/// room which the next layer's do not quite fill. Where layers are recomputed, all but a small piece of each
+/// is freed, and these pieces cut the room up. Measured at 200 to 2,600 rows.
+constexpr double unused_share = 0.15, unused_share_of_inputs = 1;
 
 /// Bytes of one value beside what a norm gives: RMS norms keep nothing else, those with a bias the f32
 /// stream.
@@ -106,9 +107,11 @@ int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarT
   }
   const int64_t whole_weights = plan.uses.empty() || size == f32_size ? 0 : count * size;
   const int64_t logits = std::min(most_logit_bytes, batch.targets * spec.vocabulary_size * size);
-  const auto of_rows = static_cast<double>(batch.rows * (kept + 2 * largest));
+  const double unused = recompute ? unused_share_of_inputs : unused_share;
+  const double a_row =
+      (1 + unused) * static_cast<double>(kept) + (1 + unused_share) * 2 * static_cast<double>(largest);
   return library_bytes + state_bytes_of(plan) + 2 * whole_weights +
-         static_cast<int64_t>((1 + unused_share) * of_rows) + logits;
+         static_cast<int64_t>(a_row * static_cast<double>(batch.rows)) + logits;
 }
 
 }  // namespace lowrank

@@ -15,7 +15,7 @@ struct BatchSize {
 /// Bytes that training needs beside what the process holds once model and parameters are loaded: gradients
 /// and moments (f32), what the forward pass of a micro-batch keeps for the backward pass, and what exists for
 /// a moment (logits of targets, a layer's gradients; the libraries' own). `recompute`: layers keep their
-/// inputs only. Meant to be within 15 % of the whole for low-rank methods; others keep somewhat more.
+/// inputs only. Meant to be no more than 5 % below the whole, and within 20 % of it.
 int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarType compute,
                        const BatchSize& batch, bool recompute);
 

@@ -67,7 +67,7 @@ TEST(Fields, ApplySetsEveryTypeAndRoundTrips) {
   EXPECT_EQ(options.lr, 1.0);
   EXPECT_EQ(options.layers, (std::vector<int64_t>{0, 2}));
   EXPECT_EQ(options.steps, 12);
-  EXPECT_EQ(options.rank_pattern.at("q"), 4);
+  EXPECT_EQ(options.rank_pattern, (std::vector<std::pair<std::string, double>>{{"q", 4}}));
   apply(copy.fields(), resolved(fields), "copy");
   EXPECT_EQ(resolved(copy.fields()), resolved(fields));
   apply(fields, json::parse(R"({"steps":null,"stop":null})"), "x.yaml");

@@ -121,9 +121,9 @@ TEST_F(SafetensorsIndexBadInput, LinksOfALocalFolderIntoTheCacheAreRead) {
 }
 
 TEST_F(SafetensorsIndexBadInput, ShardsAreRightWhereTheIndexSaysOtherwise) {
-  index_["weight_map"]["c"] = first_shard;
-  noted("\"model-00002-of-00002.safetensors\" holds \"c\"");
-  index_["weight_map"]["c"] = second_shard;
+  index_["weight_map"]["a"] = second_shard;
+  noted("\"model-00001-of-00002.safetensors\" holds \"a\"");
+  index_["weight_map"]["a"] = first_shard;
   index_["weight_map"].erase("b");
   noted("holds \"b\", which the index does not place there");
   index_["weight_map"]["b"] = first_shard;
