@@ -21,7 +21,7 @@ class FiniteResults : public test::ProgramTest {
   void make_encoder() const { test::write_tiny_encoder(model()); }
 };
 
-constexpr const char* rows = "{\"input_ids\":[1,2,3,4,5]}\n\n{\"input_ids\":[9,8,7]}\n";
+constexpr const char* two_rows = "{\"input_ids\":[1,2,3,4,5]}\n\n{\"input_ids\":[9,8,7]}\n";
 
 TEST_F(FiniteResults, AnEmbeddingThatIsNoNumberIsAnError) {
   make_encoder();
@@ -31,7 +31,7 @@ TEST_F(FiniteResults, AnEmbeddingThatIsNoNumberIsAnError) {
 
 TEST_F(FiniteResults, ALossWithoutPerplexityIsAnError) {
   test::write_tiny_model(model(), test::tiny_llama_config());
-  const auto data = write("rows.jsonl", rows);
+  const auto data = write("rows.jsonl", two_rows);
   test::overwrite_values(model(), "model.norm.weight", 1e5F, 32);
   refused("evaluate --dtype f32 --json --model " + model() + " --data " + data.string(),
           "has no finite perplexity");
@@ -42,7 +42,7 @@ TEST_F(FiniteResults, ALossWithoutPerplexityIsAnError) {
 
 TEST_F(FiniteResults, MergingChecksTheWrittenModelAndTellsLosses) {
   test::write_tiny_model(model(), test::tiny_llama_config());
-  const auto data = write("rows.jsonl", rows);
+  const auto data = write("rows.jsonl", two_rows);
   const std::string adapter = (folder.path() / "adapter").string();
   succeeds("train --model " + model() + " --data " + data.string() + " --output " + adapter +
            " --steps 4 --batch-size 2 --dtype f32 --lr 0.01");

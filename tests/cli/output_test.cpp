@@ -13,13 +13,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* rows =
+constexpr const char* run_rows =
     "{\"input_ids\":[1,2,3,4,5]}\n{\"input_ids\":[9,8,7]}\n{\"input_ids\":[4,4,4,4]}\n";
 
 class OutputFolders : public test::ProgramTest {
  protected:
   void SetUp() override {
-    data = write("rows.jsonl", rows).string();
+    data = write("rows.jsonl", run_rows).string();
     fs::copy(test::fixture("tiny_llama/linear"), model(), fs::copy_options::recursive);
   }
 
@@ -124,10 +124,10 @@ TEST_F(OutputFolders, FilesOfOthersInACheckpointAndRowsAreKept) {
         "--overwrite would remove it");
   EXPECT_TRUE(fs::exists(out() / "checkpoint-1" / "adapter_config.json"));
   const fs::path own = folder.path() / "own";
-  put(own / "metrics.jsonl", rows);
+  put(own / "metrics.jsonl", run_rows);
   data = (own / "metrics.jsonl").string();
   fails(train(own, "--overwrite"), "a name that the run itself writes");
-  EXPECT_EQ(inside(own / "metrics.jsonl"), rows);
+  EXPECT_EQ(inside(own / "metrics.jsonl"), run_rows);
 }
 
 TEST_F(OutputFolders, LinksAreFollowedAndMissingOnesTold) {

@@ -13,11 +13,11 @@ class TrainingRows : public test::ProgramTest {
   }
 };
 
-constexpr const char* rows =
+constexpr const char* long_rows =
     "{\"input_ids\":[1,2,3,4,5]}\n{\"input_ids\":[9,8,7]}\n{\"input_ids\":[4,4,4,4]}\n";
 
 TEST_F(TrainingRows, SayHowManyTokensALimitLoses) {
-  const std::string data = write("rows.jsonl", rows).string();
+  const std::string data = write("rows.jsonl", long_rows).string();
   EXPECT_NE(
       succeeds(train(data, out().string(), "--max-length 3"))
           .err.find(
@@ -26,7 +26,7 @@ TEST_F(TrainingRows, SayHowManyTokensALimitLoses) {
 }
 
 TEST_F(TrainingRows, DoNotLieBesideWhatTheRunWrites) {
-  const std::string data = write("rows.jsonl", rows).string();
+  const std::string data = write("rows.jsonl", long_rows).string();
   const std::string place = folder.path().string();
   refused(train(place, place), "give it a folder of its own");
   refused(train(place + "/*.jsonl", place), "give it a folder of its own");
@@ -35,7 +35,7 @@ TEST_F(TrainingRows, DoNotLieBesideWhatTheRunWrites) {
 }
 
 TEST_F(TrainingRows, WithoutPromptsAreNotSaidToHaveAny) {
-  const std::string data = write("rows.jsonl", rows).string();
+  const std::string data = write("rows.jsonl", long_rows).string();
   const std::string told = succeeds(train(data, out().string(), "--batch-size 3")).err;
   EXPECT_EQ(told.find("prompts"), std::string::npos) << told;
   EXPECT_NE(told.find("micro-batches of up to 9 tokens"), std::string::npos) << told;
