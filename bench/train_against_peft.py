@@ -78,7 +78,7 @@ def run_lowrank(args, dtype, rows, folder):
     subprocess.run([args.lowrank, "train", "--model", args.model, "--data", rows, "--method", "lora", "--rank", "8",
                     "--alpha", "16", "--target-modules", args.targets, "--output", out, "--steps",
                     str(args.steps), "--batch-size", "8", "--lr", "1e-4", "--schedule", "constant", "--dtype", dtype,
-                    "--no-shuffle", "--seed", "0", "--base-memory", args.base_memory], check=True, stderr=subprocess.DEVNULL,
+                    "--no-shuffle", "--seed", "0", "--overwrite", "--base-memory", args.base_memory], check=True, stderr=subprocess.DEVNULL,
                    env=environment(args.cpu, {"LOWRANK_CPU": args.cpu}))
     return figures(os.path.join(out, "metrics.jsonl"), time.perf_counter() - started)
 

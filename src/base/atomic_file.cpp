@@ -13,7 +13,8 @@ void AtomicFile::fail_io(const char* what) const {
   fail(ErrorKind::io, "{}: cannot {}: {}", path_.string(), what, std::strerror(errno));
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path, Existing existing)
+    : path_(std::move(path)), existing_(existing) {
   std::error_code ignored;
   check(!std::filesystem::is_directory(path_, ignored), ErrorKind::invalid,
         "{}: a folder where a file is to be written", path_.string());
@@ -41,14 +42,25 @@ void AtomicFile::write(std::string_view text) {
   write(std::as_bytes(std::span(text.data(), text.size())));
 }
 
+/// Renames the temporary file; false, with errno, where that is not possible.
+bool AtomicFile::give_name() const {
+  if (existing_ == Existing::replaced) return std::rename(temporary_.c_str(), path_.c_str()) == 0;
+  if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS) return false;
+  // This file system cannot: a second name is refused, too, where the first is taken.
+  return ::link(temporary_.c_str(), path_.c_str()) == 0 && ::unlink(temporary_.c_str()) == 0;
+}
+
 void AtomicFile::commit() {
   if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_io("write");
   std::fclose(file_);
   file_ = nullptr;
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (!give_name()) {
     const int rename_error = errno;
     std::error_code ignored;
     std::filesystem::remove(temporary_, ignored);
+    check(rename_error != EEXIST, ErrorKind::invalid,
+          "{}: exists already (another program made it meanwhile); it stays as it is", path_.string());
     errno = rename_error;
     fail_io("replace");
   }

@@ -8,12 +8,15 @@
 
 namespace lowrank {
 
+/// What a complete file does to one that has come to stand under its name.
+enum class Existing { replaced, kept };
+
 /// A file that appears under its name only when it is complete: bytes go to a temporary file in the same
 /// folder, and `commit` flushes, syncs and renames it. Without commit nothing is left behind.
 class AtomicFile {
  public:
   /// Errors: io when the folder cannot be written; invalid when `path` is a folder.
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(std::filesystem::path path, Existing existing = Existing::replaced);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -21,13 +24,16 @@ class AtomicFile {
   /// Errors: io (a full disk, say).
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Once, at the end. Errors: io; the old file is then untouched.
+  /// Once, at the end. Errors: io; invalid where there is a file that is kept; the old file is then
+  /// untouched.
   void commit();
 
  private:
   [[noreturn]] void fail_io(const char* what) const;
+  bool give_name() const;
 
   std::filesystem::path path_;
+  Existing existing_;
   std::filesystem::path temporary_;
   std::FILE* file_ = nullptr;
 };

@@ -1,5 +1,6 @@
 #include "base/field_conversion.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -9,6 +10,7 @@ namespace lowrank {
 namespace {
 
 using Json = nlohmann::json;
+using NamedNumbers = std::vector<std::pair<std::string, double>>;
 
 std::vector<std::string_view> split(std::string_view text) {
   std::vector<std::string_view> parts;
@@ -107,29 +109,44 @@ Json Conversion<std::vector<Element>>::parse(std::string_view text) {
   return list;
 }
 
-std::optional<std::map<std::string, double>> Conversion<std::map<std::string, double>>::read(
-    const Json& value) {
-  if (!value.is_object()) return std::nullopt;
-  std::map<std::string, double> map;
-  for (const auto& [key, entry] : value.items()) {
+std::optional<NamedNumbers> Conversion<NamedNumbers>::read(const Json& value) {
+  NamedNumbers numbers;
+  const auto add = [&](const std::string& key, const Json& entry) {
     const std::optional<double> number = Conversion<double>::read(entry);
-    if (!number) return std::nullopt;
-    map[key] = *number;
+    if (number) numbers.emplace_back(key, *number);
+    return number.has_value();
+  };
+  if (value.is_object()) {
+    for (const auto& [key, entry] : value.items()) {
+      if (!add(key, entry)) return std::nullopt;
+    }
+    return numbers;
   }
-  return map;
+  if (!value.is_array()) return std::nullopt;
+  for (const Json& pair : value) {
+    const bool is_pair = pair.is_array() && pair.size() == 2 && pair[0].is_string();
+    if (!is_pair || !add(pair[0].get<std::string>(), pair[1])) return std::nullopt;
+  }
+  return numbers;
 }
 
-Json Conversion<std::map<std::string, double>>::parse(std::string_view text) {
-  if (std::optional<Json> json = as_json(text, '{')) return *json;
-  Json map = Json::object();
+Json Conversion<NamedNumbers>::parse(std::string_view text) {
+  Json pairs = Json::array();
+  if (text.starts_with('{')) {
+    const auto object = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object()) return std::string(text);
+    for (const auto& [key, value] : object.items()) pairs.push_back(Json::array({key, Json(value)}));
+    return pairs;
+  }
   for (std::string_view part : split(text)) {
     const size_t equals = part.rfind('=');
     if (equals == std::string_view::npos || equals == 0) return std::string(text);
-    if (!map.emplace(std::string(part.substr(0, equals)), Conversion<double>::parse(part.substr(equals + 1)))
-             .second)
-      return std::string(text);
+    const std::string key(part.substr(0, equals));
+    const bool twice = std::ranges::any_of(pairs, [&](const Json& pair) { return pair[0] == key; });
+    if (twice) return std::string(text);
+    pairs.push_back(Json::array({key, Conversion<double>::parse(part.substr(equals + 1))}));
   }
-  return map;
+  return pairs;
 }
 
 template struct Conversion<std::vector<std::string>>;

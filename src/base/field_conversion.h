@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -55,11 +55,12 @@ struct Conversion<std::vector<Element>> {
   static nlohmann::json parse(std::string_view text);
 };
 
-/// As text: key=number,key=number or a JSON object.
+/// Numbers by name, in their order. As text: key=number,key=number or a JSON object; as JSON an object, or a
+/// list of pairs where the order is not that of the names, which an object would lose.
 template <>
-struct Conversion<std::map<std::string, double>> {
+struct Conversion<std::vector<std::pair<std::string, double>>> {
   static constexpr std::string_view name = "map of name to number";
-  static std::optional<std::map<std::string, double>> read(const nlohmann::json& value);
+  static std::optional<std::vector<std::pair<std::string, double>>> read(const nlohmann::json& value);
   static nlohmann::json parse(std::string_view text);
 };
 

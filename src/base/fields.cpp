@@ -29,6 +29,13 @@ template <class T>
 Json to_json(const T& value) {
   return value;
 }
+/// As an object, unless that would change the order.
+Json to_json(const std::vector<std::pair<std::string, double>>& numbers) {
+  if (!std::ranges::is_sorted(numbers, {}, &std::pair<std::string, double>::first)) return Json(numbers);
+  Json object = Json::object();
+  for (const auto& [name, number] : numbers) object[name] = number;
+  return object;
+}
 template <class T>
 Json to_json(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
@@ -83,14 +90,13 @@ template Field field(std::string, double&, std::string);
 template Field field(std::string, std::string&, std::string);
 template Field field(std::string, std::vector<std::string>&, std::string);
 template Field field(std::string, std::vector<int64_t>&, std::string);
-template Field field(std::string, std::map<std::string, double>&, std::string);
+template Field field(std::string, std::vector<std::pair<std::string, double>>&, std::string);
 template Field field(std::string, std::optional<bool>&, std::string);
 template Field field(std::string, std::optional<int64_t>&, std::string);
 template Field field(std::string, std::optional<double>&, std::string);
 template Field field(std::string, std::optional<std::string>&, std::string);
 template Field field(std::string, std::optional<std::vector<std::string>>&, std::string);
 template Field field(std::string, std::optional<std::vector<int64_t>>&, std::string);
-template Field field(std::string, std::optional<std::map<std::string, double>>&, std::string);
 
 Field limited(Field field, double low, double high) {
   field.set = [inner = std::move(field.set), name = field.name, low, high](const Json& value) {

@@ -9,12 +9,12 @@ namespace lowrank {
 namespace {
 
 // A signal handler has no other way to tell anybody.
-std::atomic<bool> signalled = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
+std::atomic<int> signalled = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
 struct sigaction earlier_int, earlier_term;
 
-extern "C" void on_signal(int) {
-  signalled.store(true);
+extern "C" void on_signal(int signal) {
+  signalled.store(signal);
   struct sigaction plain = {};
   plain.sa_handler = SIG_DFL;
   sigaction(SIGINT, &plain, nullptr);
@@ -24,7 +24,7 @@ extern "C" void on_signal(int) {
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
-  signalled.store(false);
+  signalled.store(0);
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
@@ -38,6 +38,10 @@ InterruptGuard::~InterruptGuard() {
 }
 
 bool interrupted() {
+  return interrupting_signal() != 0;
+}
+
+int interrupting_signal() {
   return signalled.load();
 }
 

@@ -16,6 +16,9 @@ class InterruptGuard {
 /// Whether a signal came since the last guard was made.
 bool interrupted();
 
+/// The signal that came, SIGINT or SIGTERM; 0 where none did.
+int interrupting_signal();
+
 /// Throws an Error of kind `interrupted` if a signal came.
 void throw_if_interrupted();
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <unistd.h>
 
 #include "base/cpu_features.h"
 
@@ -30,6 +31,11 @@ int64_t resident_bytes() {
 }
 int64_t peak_resident_bytes() {
   return status_bytes("VmHWM");
+}
+
+int64_t machine_bytes() {
+  const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+  return pages > 0 && size > 0 ? int64_t{pages} * size : 0;
 }
 
 double monotonic_seconds() {

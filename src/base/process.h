@@ -11,6 +11,9 @@ int64_t resident_bytes();
 /// The largest that resident_bytes() has been since the program started; 0 where it is not known.
 int64_t peak_resident_bytes();
 
+/// Bytes of the machine's memory; 0 where it is not known.
+int64_t machine_bytes();
+
 /// Seconds of a clock that never jumps; only differences mean something.
 double monotonic_seconds();
 

@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/nearest_name.h"
 #include "cli/registry.h"
 #include "cli/reported.h"
@@ -31,7 +32,10 @@ int dispatch(std::vector<std::string> arguments) {
   }
   std::vector<std::string> names;
   for (const CommandInfo* command : commands()) {
-    if (command->name == arguments.front()) return command->run({arguments.begin() + 1, arguments.end()});
+    if (command->name == arguments.front()) {
+      const InterruptGuard guard;
+      return command->run({arguments.begin() + 1, arguments.end()});
+    }
     names.emplace_back(command->name);
   }
   const auto near = nearest_name(arguments.front(), names);

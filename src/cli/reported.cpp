@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/one_line.h"
 
 namespace lowrank {
@@ -93,7 +94,8 @@ int reported(const std::function<int()>& work) {
     return code;
   } catch (const Error& error) {
     tell(error.what(), error.hint());
-    return error.kind() == ErrorKind::interrupted ? 130 : 1;
+    constexpr int of_signals = 128;
+    return error.kind() == ErrorKind::interrupted ? of_signals + interrupting_signal() : 1;
   } catch (const std::ios_base::failure& error) {
     const int reason = errno;
     if (std::cout.bad()) return output_lost(reason);

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/places.h"
 #include "kernels/products.h"
@@ -31,7 +32,13 @@ std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
                                              const std::optional<LabelSet>& labels) {
   require({{"--model", &options.model}});
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
-  return Checkpoint::open(options.model, labels);
+  return open_told(options.model, labels);
+}
+
+std::shared_ptr<const Checkpoint> open_told(const std::string& path, const std::optional<LabelSet>& labels) {
+  auto checkpoint = Checkpoint::open(path, labels);
+  for (const std::string& note : checkpoint->notes()) warn("{}", note);
+  return checkpoint;
 }
 
 at::ScalarType compute_type(const SessionOptions& options) {
@@ -56,11 +63,17 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
   return model;
 }
 
+Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint) {
+  Adapter adapter = load_adapter(path, checkpoint);
+  for (const std::string& note : adapter.notes) warn("{}", note);
+  return adapter;
+}
+
 Session open_session(const SessionOptions& options, const std::string& adapter) {
   Session session;
   if (!adapter.empty()) check_adapter_place(adapter);
   session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
-  if (!adapter.empty()) session.adapter = load_adapter(adapter, *session.checkpoint);
+  if (!adapter.empty()) session.adapter = load_told_adapter(adapter, *session.checkpoint);
   session.model =
       load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);
   if (session.adapter) session.adapter->method->begin_step({});

@@ -31,6 +31,11 @@ struct SessionOptions {
 std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
                                              const std::optional<LabelSet>& labels = std::nullopt);
 
+/// Checkpoint::open and load_adapter, with what they noted told as warnings.
+std::shared_ptr<const Checkpoint> open_told(const std::string& path,
+                                            const std::optional<LabelSet>& labels = std::nullopt);
+Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint);
+
 /// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
                                   const SessionOptions& options, const TrainPlan* plan, bool training);

@@ -1,7 +1,9 @@
 #include "cli/yaml.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <yaml-cpp/yaml.h>
 
@@ -29,6 +31,13 @@ nlohmann::json scalar(const YAML::Node& node) {
   return node.Scalar();
 }
 
+/// Numbers by name (patterns) as a list of pairs: their order counts, and an object would lose it.
+nlohmann::json pairs_in_order(const std::vector<std::string>& keys, const nlohmann::json& numbers) {
+  nlohmann::json pairs = nlohmann::json::array();
+  for (const std::string& key : keys) pairs.push_back(nlohmann::json::array({key, numbers.at(key)}));
+  return pairs;
+}
+
 /// Builds the JSON and counts what it builds: an alias is a few bytes in the file, and all that it stands for
 /// here.
 class Converter {
@@ -49,6 +58,7 @@ class Converter {
       for (const YAML::Node& entry : node) json.push_back(convert(entry, depth + 1));
     } else if (node.IsMap()) {
       json = nlohmann::json::object();
+      std::vector<std::string> keys;
       for (const auto& entry : node) {
         check(entry.first.IsScalar(), ErrorKind::invalid, "{}:{}: a key that is no text", where_,
               entry.first.Mark().line + 1);
@@ -57,7 +67,10 @@ class Converter {
         check(!json.contains(key), ErrorKind::invalid, "{}:{}: the key {} stands twice", where_,
               entry.first.Mark().line + 1, in_quotes(key));
         json[key] = convert(entry.second, depth + 1);
+        keys.push_back(key);
       }
+      const bool numbers = depth > 0 && std::ranges::all_of(json, &nlohmann::json::is_number);
+      if (numbers && !std::ranges::is_sorted(keys)) json = pairs_in_order(keys, json);
     }
     return json;
   }

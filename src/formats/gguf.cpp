@@ -31,6 +31,10 @@ void GgufFile::forget_pages() const {
   for (const GgufPart& part : parts_) part.file.forget_pages();
 }
 
+void GgufFile::check_unchanged() const {
+  for (const GgufPart& part : parts_) part.file.check_unchanged();
+}
+
 const StoredTensor* GgufFile::find_tensor(std::string_view name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &tensors_[found->second];

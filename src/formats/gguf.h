@@ -32,6 +32,8 @@ class GgufFile {
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   /// As MmapFile::forget_pages.
   void forget_pages() const;
+  /// As MmapFile::check_unchanged.
+  void check_unchanged() const;
   const StoredTensor* find_tensor(std::string_view name) const;
 
   /// As GgufPart::find and GgufPart::get. The keys of a split model are those of its first part.

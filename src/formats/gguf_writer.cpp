@@ -62,8 +62,8 @@ void put_entry(std::string& out, const StoredTensor& tensor, uint64_t offset) {
 }  // namespace
 
 GgufWriter::GgufWriter(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
-                       const GgufMetadata& metadata)
-    : file_(path), where_(path.string()) {
+                       const GgufMetadata& metadata, Existing existing)
+    : file_(path, existing), where_(path.string()) {
   const uint64_t alignment = metadata.alignment(where_);
   std::string header;
   put(header, magic);
@@ -111,8 +111,8 @@ void GgufWriter::commit() {
 }
 
 void write_gguf(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
-                const GgufMetadata& metadata) {
-  GgufWriter writer(path, tensors, metadata);
+                const GgufMetadata& metadata, Existing existing) {
+  GgufWriter writer(path, tensors, metadata, existing);
   for (const StoredTensor& tensor : tensors) {
     check(tensor.bytes.size() == bytes_of(tensor, path.string()), ErrorKind::invalid,
           "{}: tensor {} comes with {} bytes, which is not what its type and shape take", path.string(),

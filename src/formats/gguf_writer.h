@@ -19,8 +19,9 @@ class GgufWriter {
   /// `tensors`: their `bytes` are not looked at. Errors: invalid on duplicate names, names of 0 or more than
   /// 63 bytes, types that GGUF lacks, shapes of 0 or more than 4 dimensions or that overflow, dimensions of
   /// 0, rows that do not fill whole blocks, and an alignment as GgufMetadata::alignment refuses it; io.
+  /// `existing`: what becomes of a file of that name, as AtomicFile.
   GgufWriter(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
-             const GgufMetadata& metadata);
+             const GgufMetadata& metadata, Existing existing = Existing::replaced);
 
   /// The next bytes of the tensor whose turn it is; it may come in pieces, none of which reaches into the
   /// next one. Errors: invalid, naming the tensor, when they are more than it lacks; io.
@@ -43,6 +44,6 @@ class GgufWriter {
 
 /// The whole file at once. Errors: as GgufWriter; invalid when a tensor's bytes do not fit its shape.
 void write_gguf(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
-                const GgufMetadata& metadata);
+                const GgufMetadata& metadata, Existing existing = Existing::replaced);
 
 }  // namespace lowrank

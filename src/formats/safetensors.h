@@ -34,6 +34,8 @@ class SafetensorsFile {
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   /// As MmapFile::forget_pages.
   void forget_pages() const { file_->forget_pages(); }
+  /// As MmapFile::check_unchanged.
+  void check_unchanged() const { file_->check_unchanged(); }
   const StoredTensor* find(std::string_view name) const;
   /// The header's `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }

@@ -3,9 +3,12 @@
 #include <map>
 #include <set>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/one_line.h"
+#include "formats/model_folder.h"
 
 namespace lowrank {
 namespace {
@@ -43,33 +46,46 @@ Listing read_listing(const fs::path& path) {
   const auto metadata = json.find("metadata");
   if (metadata == json.end() || !metadata->is_object() || !metadata->contains("total_size")) return listing;
   const nlohmann::json& total = (*metadata)["total_size"];
+  if (total.is_null()) return listing;
   check(total.is_number(), ErrorKind::corrupt, "{}: metadata.total_size must be a number", path.string());
   listing.total_size = total.get<double>();
   return listing;
 }
 
-bool lies_in(const fs::path& path, const fs::path& folder) {
-  const fs::path relative = path.lexically_relative(folder);
-  return !relative.empty() && *relative.begin() != "..";
-}
-
-/// A shard's path. Links may stay in the folder or, as in the Hugging Face cache (snapshots/<revision>/x ->
-/// ../../blobs/y), lead to the blobs beside it.
+/// A shard's path.
 fs::path shard_path(const fs::path& folder, const std::string& shard, const fs::path& listing) {
   std::error_code failed;
   const fs::path target = fs::canonical(folder / shard, failed);
   check(!failed, ErrorKind::not_found, "{}: the shard {} is missing", listing.string(), in_quotes(shard));
-  const fs::path home = fs::canonical(folder, failed);
-  const bool in_cache = home.parent_path().filename() == "snapshots" &&
-                        lies_in(target, home.parent_path().parent_path() / "blobs");
-  if (!lies_in(target, home) && !in_cache) {
+  if (!file_in_model(folder, shard)) {
     throw Error(ErrorKind::invalid,
-                fmt::format("{}: the shard {} is a link to {}, outside the model's folder", listing.string(),
-                            in_quotes(shard), target.string()),
+                fmt::format("{}: the shard {} is a link to {}, outside the model's folder and of no Hugging "
+                            "Face cache (.../blobs/...)",
+                            listing.string(), in_quotes(shard), one_line(target.string())),
                 "give the folder that holds the files themselves, or copy them");
   }
   return folder / shard;
 }
+
+/// Where an index and its shards say different things: the first few, and how many more.
+class Differences {
+ public:
+  void add(std::string problem) {
+    if (++count_ <= shown) first_.push_back(std::move(problem));
+  }
+  /// One sentence; empty where they agree.
+  std::string told(const fs::path& listing) const {
+    if (count_ == 0) return {};
+    return fmt::format("{}: {}{}; the shards are taken as they are", listing.string(),
+                       fmt::join(first_, "; "),
+                       count_ > shown ? fmt::format(" and {} more", count_ - shown) : "");
+  }
+
+ private:
+  static constexpr size_t shown = 3;
+  std::vector<std::string> first_;
+  size_t count_ = 0;
+};
 
 }  // namespace
 
@@ -79,7 +95,8 @@ SafetensorsIndex SafetensorsIndex::open(const fs::path& folder) {
   const fs::path listing = folder / "model.safetensors.index.json";
   std::error_code ignored;
   if (fs::exists(single, ignored)) {
-    index.add(SafetensorsFile::open(single));
+    index.files_.push_back(SafetensorsFile::open(single));
+    for (const StoredTensor& tensor : index.files_.back().tensors()) index.add(tensor);
   } else if (fs::exists(listing, ignored)) {
     index.add_shards(folder, listing);
   } else {
@@ -87,36 +104,53 @@ SafetensorsIndex SafetensorsIndex::open(const fs::path& folder) {
                 folder.string() + ": neither model.safetensors nor model.safetensors.index.json",
                 "pickled checkpoints (.bin, .pt) are never read; convert them to safetensors");
   }
-  for (size_t i = 0; i < index.tensors_.size(); ++i) index.by_name_[index.tensors_[i].name] = i;
   return index;
 }
 
-void SafetensorsIndex::add(SafetensorsFile file) {
-  tensors_.insert(tensors_.end(), file.tensors().begin(), file.tensors().end());
-  files_.push_back(std::move(file));
+void SafetensorsIndex::add(const StoredTensor& tensor) {
+  by_name_[tensor.name] = tensors_.size();
+  tensors_.push_back(tensor);
 }
 
 void SafetensorsIndex::add_shards(const fs::path& folder, const fs::path& path) {
   const Listing listing = read_listing(path);
+  Differences differences;
+  std::vector<const StoredTensor*> elsewhere;  // that the index does not place where they are
   double total = 0;
   for (const auto& [shard, names] : listing.tensors_by_shard) {
-    SafetensorsFile file = SafetensorsFile::open(shard_path(folder, shard, path));
-    for (const std::string& name : names) {
-      check(file.find(name) != nullptr, ErrorKind::corrupt, "{}: no tensor {}, which the index places here",
-            file.path().string(), in_quotes(name));
-    }
-    for (const StoredTensor& tensor : file.tensors()) {
-      check(names.contains(tensor.name), ErrorKind::corrupt, "{}: tensor {} is not placed here by the index",
-            file.path().string(), in_quotes(tensor.name));
+    files_.push_back(SafetensorsFile::open(shard_path(folder, shard, path)));
+    for (const StoredTensor& tensor : files_.back().tensors()) {
       total += static_cast<double>(tensor.bytes.size());
+      if (names.contains(tensor.name)) {
+        add(tensor);
+        continue;
+      }
+      elsewhere.push_back(&tensor);
+      differences.add(fmt::format("{} holds {}, which the index does not place there", in_quotes(shard),
+                                  in_quotes(tensor.name)));
     }
-    add(std::move(file));
   }
-  if (!listing.total_size || *listing.total_size == total) return;
-  throw Error(ErrorKind::corrupt,
-              fmt::format("{}: metadata.total_size is {:.0f}, the shards hold {:.0f} bytes", path.string(),
-                          *listing.total_size, total),
-              "a shard may be from another model; without total_size the index is taken as it is");
+  const size_t placed = tensors_.size();
+  for (const StoredTensor* tensor : elsewhere) {
+    const auto known = by_name_.find(tensor->name);
+    if (known != by_name_.end() && known->second < placed) continue;
+    check(known == by_name_.end(), ErrorKind::corrupt,
+          "{}: two shards hold the tensor {}, which the index places in neither", path.string(),
+          in_quotes(tensor->name));
+    add(*tensor);
+  }
+  for (const auto& [shard, names] : listing.tensors_by_shard) {
+    for (const std::string& name : names) {
+      if (!find(name))
+        differences.add(
+            fmt::format("{} lacks {}, which the index places there", in_quotes(shard), in_quotes(name)));
+    }
+  }
+  if (listing.total_size && *listing.total_size != total) {
+    differences.add(fmt::format("metadata.total_size is {:.0f}, the shards hold {:.0f} bytes",
+                                *listing.total_size, total));
+  }
+  if (std::string told = differences.told(path); !told.empty()) notes_.push_back(std::move(told));
 }
 
 const StoredTensor* SafetensorsIndex::find(std::string_view name) const {

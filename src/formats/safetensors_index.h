@@ -14,10 +14,11 @@ namespace lowrank {
 /// `model.safetensors.index.json` names, as one list.
 class SafetensorsIndex {
  public:
-  /// Where both are there, the single file counts, as in transformers. Errors: not_found when the folder has
-  /// neither or a shard is missing; invalid when a shard is a link out of the folder (into the blobs of a
-  /// Hugging Face cache it may lead); corrupt when the index names a file in another folder, a tensor lies in
-  /// another shard than it says, a shard holds a tensor that it does not name, or its total_size is wrong.
+  /// Where both are there, the single file counts, as in transformers. Where the index and the shards
+  /// disagree on what stands where, the shards are right, and `notes` tells so. Errors: not_found when the
+  /// folder has neither or a shard is missing; invalid when a shard is a link out of the folder (into the
+  /// blobs of a Hugging Face cache it may lead); corrupt when the index names a file in another folder, or
+  /// two shards hold a tensor that it does not place in one of them.
   static SafetensorsIndex open(const std::filesystem::path& folder);
 
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
@@ -25,15 +26,22 @@ class SafetensorsIndex {
   void forget_pages() const {
     for (const SafetensorsFile& file : files_) file.forget_pages();
   }
+  /// As MmapFile::check_unchanged.
+  void check_unchanged() const {
+    for (const SafetensorsFile& file : files_) file.check_unchanged();
+  }
   const StoredTensor* find(std::string_view name) const;
+  /// What was taken otherwise than the index says, for people.
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
-  void add(SafetensorsFile file);
+  void add(const StoredTensor& tensor);
   void add_shards(const std::filesystem::path& folder, const std::filesystem::path& path);
 
   std::vector<SafetensorsFile> files_;
   std::vector<StoredTensor> tensors_;
   std::unordered_map<std::string, size_t> by_name_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace lowrank

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/one_line.h"
 #include "kernels/nf4.h"
 
 namespace lowrank {
@@ -52,8 +53,9 @@ class Parts {
     try {
       out.shape = described.at("shape").get<std::vector<int64_t>>();
       out.block = described.at("blocksize").get<int64_t>();
-      check(described.value("quant_type", "nf4") == "nf4", ErrorKind::unsupported,
-            "{}: {} has the quant_type {}", where_, weight_, described["quant_type"].dump());
+      const std::string type = described.value("quant_type", "nf4");
+      check(type == "nf4", ErrorKind::unsupported, "{}: {} has the quant_type {}", where_, weight_,
+            in_quotes(type));
       const std::optional<int64_t> count = element_count(out.shape);
       check(out.shape.size() == 2 && count && *count > 0 && out.block > 0, ErrorKind::corrupt,
             "{}: {}{} has a shape or blocksize that cannot be", where_, weight_, state_suffix);
@@ -63,8 +65,9 @@ class Parts {
         out.scales = floats(".absmax", scales);
         return out;
       }
-      check(described.value("nested_blocksize", 256) == 256, ErrorKind::unsupported,
-            "{}: {} has a nested_blocksize of {}", where_, weight_, described["nested_blocksize"].dump());
+      const int nested_block = described.value("nested_blocksize", 256);
+      check(nested_block == 256, ErrorKind::unsupported, "{}: {} has a nested_blocksize of {}", where_,
+            weight_, nested_block);
       const Nf4 nested{out.packed, bytes_of(need(".absmax", DType::u8, scales)),
                        floats(".nested_absmax", (scales + 255) / 256),
                        described["nested_offset"].get<double>()};

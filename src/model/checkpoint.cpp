@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/one_line.h"
 #include "base/rng.h"
 #include "formats/block_formats.h"
 #include "kernels/nf4.h"
@@ -27,6 +28,38 @@ struct Opened {
   std::optional<GgufFile> gguf;
 };
 
+/// A folder of GGUF files alone is told apart from one that is no model at all.
+void check_is_model_folder(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / "config.json")) return;
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".gguf") files.push_back(entry.path().string());
+  }
+  std::ranges::sort(files);
+  const std::string hint =
+      files.empty() ? "a model is a Hugging Face folder with config.json and safetensors, or a GGUF file"
+                    : "give the GGUF file itself: " + one_line(files.front());
+  throw Error(
+      ErrorKind::not_found,
+      fmt::format(
+          "{}: the folder has no config.json{}", folder.string(),
+          files.empty() ? "" : fmt::format(", but {} of GGUF", files.size() == 1 ? "a file" : "files")),
+      hint);
+}
+
+/// Sizes are counted in 64 bits from here on.
+void check_size(const ModelSpec& spec) {
+  constexpr double most = 1e15;
+  double values = 0;
+  for (const TensorRef& tensor : spec.tensors) {
+    double product = 1;
+    for (const int64_t extent : tensor.shape) product *= static_cast<double>(extent);
+    values += product;
+  }
+  check(values <= most, ErrorKind::invalid,
+        "config: the model would have {:.3g} parameters; one of the sizes must be wrong", values);
+}
+
 /// Everything but the tensors of a folder.
 Opened open_description(const std::filesystem::path& path, const std::optional<LabelSet>& labels) {
   check(std::filesystem::exists(path), ErrorKind::not_found, "{}: no such file or folder", path.string());
@@ -36,6 +69,7 @@ Opened open_description(const std::filesystem::path& path, const std::optional<L
   if (std::filesystem::is_directory(path)) {
     const std::filesystem::path file = path / "config.json";
     where = file.string();
+    check_is_model_folder(path);
     config = read_json_file(file, max_config_bytes);
     const auto type = config.find("model_type");
     check(type != config.end() && type->is_string(), ErrorKind::invalid, "{}: no model_type", where);
@@ -55,6 +89,7 @@ Opened open_description(const std::filesystem::path& path, const std::optional<L
   }
   try {
     opened.spec = opened.family->spec(config);
+    check_size(opened.spec);
   } catch (const Error& error) {
     throw Error(error.kind(), where + ": " + error.what(), error.hint());
   }
@@ -67,6 +102,34 @@ bool is_recomputed(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
          name.ends_with(".masked_bias") || name.ends_with("embeddings.position_ids") ||
          name == "rope_freqs.weight";
+}
+
+/// The values of a stored matrix, some rows at a time.
+bool same_values(const StoredTensor& a, const StoredTensor& b) {
+  if (a.shape != b.shape || !can_expand(a.dtype) || !can_expand(b.dtype)) return false;
+  if (a.dtype == b.dtype) return std::ranges::equal(a.bytes, b.bytes);
+  const int64_t rows = a.shape.front();
+  const int64_t columns = *element_count(a.shape) / std::max<int64_t>(rows, 1);
+  std::vector<float> left(columns), right(columns);
+  const auto row_of = [&](const StoredTensor& tensor, int64_t row, std::vector<float>& out) {
+    const auto size = static_cast<int64_t>(tensor.bytes.size()) / rows;
+    expand(tensor.dtype, tensor.bytes.subspan(row * size, size), out);
+  };
+  for (int64_t row = 0; row < rows; ++row) {
+    row_of(a, row, left);
+    row_of(b, row, right);
+    if (left != right) return false;
+  }
+  return true;
+}
+
+/// How another tool than bitsandbytes quantised the folder, for people; empty: it did not.
+std::string other_quantisation(const nlohmann::json& config) {
+  const auto given = config.find("quantization_config");
+  if (given == config.end() || !given->is_object()) return {};
+  const auto method = given->find("quant_method");
+  const bool named = method != given->end() && method->is_string();
+  return named ? in_quotes(method->get<std::string>()) : "none that it names";
 }
 
 /// Values [first, first + count) of a stored row, converted to `type`. Block formats: whole blocks only.
@@ -148,8 +211,10 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   checkpoint->gguf_ = std::move(opened.gguf);
   if (!checkpoint->gguf_) {
     checkpoint->safetensors_ = SafetensorsIndex::open(path);
+    checkpoint->notes_ = checkpoint->safetensors_->notes();
     checkpoint->nf4_ = nf4_tensors(*checkpoint->safetensors_, path.string());
   }
+  checkpoint->untie_other_head();
   checkpoint->check_tensors();
   checkpoint->train_new_layers();
   return checkpoint;
@@ -183,8 +248,33 @@ void Checkpoint::check_tensors() const {
   const std::string more =
       problems.size() > shown ? fmt::format(" and {} more", problems.size() - shown) : "";
   problems.resize(shown);
+  if (const std::string method = gguf_ ? "" : other_quantisation(spec_.config); !method.empty()) {
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: the folder is quantised (config.json: quantization_config, quant_method {}), "
+                    "and of its kind only bitsandbytes' nf4 is read: {}{}",
+                    path_.string(), method, problems.front(), problems.size() > 1 ? ", and others" : ""),
+        "give the model that was quantised, or a GGUF file of it; --base-format nf4 rounds it to 4 bits");
+  }
   fail(ErrorKind::invalid, "{}: the tensors do not fit a {} model: {}{}", path_.string(), spec_.family,
        fmt::join(problems, "; "), more);
+}
+
+void Checkpoint::untie_other_head() {
+  if (!spec_.tied_head) return;
+  const TensorRef& embedding = *std::ranges::find(spec_.tensors, Role::embedding, &TensorRef::role);
+  const TensorRef& head = *std::ranges::find(spec_.tensors, Role::head, &TensorRef::role);
+  const StoredTensor* table = find(embedding);
+  const StoredTensor* own = find(head);
+  if (!table || !own || table == own || same_values(*table, *own)) return;
+  notes_.push_back(
+      fmt::format("{}: tie_word_embeddings is true, but {} and {} differ; the head is taken as it is stored",
+                  path_.string(), own->name, table->name));
+  nlohmann::json config = spec_.config;
+  config["tie_word_embeddings"] = false;
+  const std::string architecture = spec_.gguf_architecture;
+  spec_ = family_->spec(config);
+  spec_.gguf_architecture = architecture;
 }
 
 void Checkpoint::train_new_layers() {
@@ -207,7 +297,9 @@ const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
     if (!stored && prefix > 0) stored = safetensors_->find(name.substr(prefix));
     if (stored) return stored;
   }
-  return nullptr;
+  // Of a tied pair, some folders hold the head alone.
+  const bool tied = spec_.tied_head && tensor.role == Role::embedding;
+  return tied ? find(*std::ranges::find(spec_.tensors, Role::head, &TensorRef::role)) : nullptr;
 }
 
 const StoredNf4* Checkpoint::nf4(const TensorRef& tensor) const {
@@ -249,6 +341,11 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
 void Checkpoint::forget_pages() const {
   if (gguf_) gguf_->forget_pages();
   if (safetensors_) safetensors_->forget_pages();
+}
+
+void Checkpoint::check_unchanged() const {
+  if (gguf_) gguf_->check_unchanged();
+  if (safetensors_) safetensors_->check_unchanged();
 }
 
 at::Tensor Checkpoint::start(const TensorRef& tensor, uint64_t seed) const {

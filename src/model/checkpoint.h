@@ -26,12 +26,15 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// for an architecture without a family (the message lists the known ones); invalid when tensors are
   /// missing, unexpected or misshapen (all named at once).
   /// `labels`: of the label head that the model is to have. Errors: also unsupported for a family without
-  /// one.
+  /// one. As in transformers, a head that the configuration ties to the embedding is not tied where the files
+  /// hold another one, and of a tied pair either may be stored.
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path,
                                                 const std::optional<LabelSet>& labels = std::nullopt);
 
   const std::filesystem::path& path() const { return path_; }
   const FamilyInfo& family() const { return *family_; }
+  /// Where the files contradict each other, and what was taken; sentences for people.
+  const std::vector<std::string>& notes() const { return notes_; }
   const ModelSpec& spec() const { return spec_; }
   /// The GGUF file, or nullptr for a folder.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
@@ -60,10 +63,14 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// Gives back the memory of the file's pages that were read; for the end of loading, when the weights are
   /// packed.
   void forget_pages() const;
+  /// For the end of work with the files: errors (io) when one was written to since it was opened.
+  void check_unchanged() const;
 
  private:
   Checkpoint() = default;
   void check_tensors() const;
+  /// The head is a matrix of its own where the files hold one that differs from the embedding.
+  void untie_other_head();
   /// Adds layers of a label head that the folder lacks to those that train whole.
   void train_new_layers();
 
@@ -73,6 +80,7 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   std::optional<GgufFile> gguf_;
   std::optional<SafetensorsIndex> safetensors_;
   std::map<std::string, StoredNf4, std::less<>> nf4_;  ///< by name in the files
+  std::vector<std::string> notes_;
 };
 
 /// The row of a GGUF tensor that holds row `row` of the Hugging Face tensor: llama.cpp interleaves the two

@@ -1,19 +1,28 @@
 #include "model/config_reader.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/error.h"
+#include "base/one_line.h"
 #include "formats/block_formats.h"
 #include "model/rope_frequencies.h"
 
 namespace lowrank {
 namespace {
 
-int64_t whole(const nlohmann::json& value, std::string_view key) {
-  check(value.is_number_integer() && value > 0 && value <= std::numeric_limits<int32_t>::max(),
-        ErrorKind::invalid, "config: {} must be a whole number from 1 to 2^31-1, not {}", key, value.dump());
-  return value.get<int64_t>();
+/// A value as an error shows it.
+std::string shown(const nlohmann::json& value) {
+  if (value.is_structured()) return value.is_array() ? "a list" : "an object";
+  return one_line(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 60);
+}
+
+[[noreturn]] void wrong(std::string_view key, std::string_view must, const nlohmann::json& value) {
+  fail(ErrorKind::invalid, "config: {} must be {}, not {}", key, must, shown(value));
+}
+
+std::string range_words(int64_t most) {
+  return most == most_count ? "a whole number from 1 to 2^31-1"
+                            : fmt::format("a whole number from 1 to {}", most);
 }
 
 }  // namespace
@@ -23,28 +32,39 @@ const nlohmann::json* ConfigReader::find(std::string_view key) const {
   return found == config_.end() || found->is_null() ? nullptr : &*found;
 }
 
-int64_t ConfigReader::count(std::string_view key, std::optional<int64_t> fallback) const {
+int64_t ConfigReader::count(std::string_view key, std::optional<int64_t> fallback, int64_t most) const {
   const nlohmann::json* value = find(key);
-  if (value) return whole(*value, key);
+  if (value) {
+    if (!value->is_number_integer() || *value < 1 || *value > most) wrong(key, range_words(most), *value);
+    return value->get<int64_t>();
+  }
   check(fallback.has_value(), ErrorKind::invalid, "config: {} is missing", key);
+  check(*fallback >= 1 && *fallback <= most, ErrorKind::invalid,
+        "config: {} is missing, and the other keys give {} for it", key, *fallback);
   return *fallback;
 }
 
 double ConfigReader::number(std::string_view key, double fallback) const {
   const nlohmann::json* value = find(key);
-  check(!value || value->is_number(), ErrorKind::invalid, "config: {} must be a number", key);
+  if (value && !value->is_number()) wrong(key, "a number", *value);
   return value ? value->get<double>() : fallback;
+}
+
+double ConfigReader::positive(std::string_view key, double fallback) const {
+  const double value = number(key, fallback);
+  check(value > 0, ErrorKind::invalid, "config: {} must be a number above 0, not {}", key, value);
+  return value;
 }
 
 bool ConfigReader::flag(std::string_view key, bool fallback) const {
   const nlohmann::json* value = find(key);
-  check(!value || value->is_boolean(), ErrorKind::invalid, "config: {} must be true or false", key);
+  if (value && !value->is_boolean()) wrong(key, "true or false", *value);
   return value ? value->get<bool>() : fallback;
 }
 
 std::string ConfigReader::text(std::string_view key, std::string_view fallback) const {
   const nlohmann::json* value = find(key);
-  check(!value || value->is_string(), ErrorKind::invalid, "config: {} must be a string", key);
+  if (value && !value->is_string()) wrong(key, "a string", *value);
   return value ? value->get<std::string>() : std::string(fallback);
 }
 
@@ -60,13 +80,13 @@ void ConfigReader::require(bool holds, std::string_view key, std::string_view mu
   check(holds, ErrorKind::invalid, "config: {} {}", key, must);
 }
 
-int64_t GgufConfigReader::count(std::string_view key, std::optional<int64_t> fallback) const {
+int64_t GgufConfigReader::count(std::string_view key, std::optional<int64_t> fallback, int64_t most) const {
   const std::string name = prefix_ + std::string(key);
   const std::optional<int64_t> value = file_.find<int64_t>(name);
   check(value || fallback, ErrorKind::invalid, "{}: the key {} is missing", file_.path().string(), name);
   const int64_t result = value ? *value : *fallback;
-  check(result > 0 && result <= std::numeric_limits<int32_t>::max(), ErrorKind::invalid,
-        "{}: {} must be from 1 to 2^31-1, not {}", file_.path().string(), name, result);
+  check(result > 0 && result <= most, ErrorKind::invalid, "{}: {} must be {}, not {}", file_.path().string(),
+        name, range_words(most), result);
   return result;
 }
 

@@ -11,15 +11,27 @@
 
 namespace lowrank {
 
+/// More layers than any model has; each costs memory before the file's tensors are looked at.
+inline constexpr int64_t most_layers = 10'000;
+
+/// The same of a head's size.
+inline constexpr int64_t most_head_dim = 1 << 16;
+
+/// The largest count that has no bound of its own.
+inline constexpr int64_t most_count = (int64_t{1} << 31) - 1;
+
 /// Checked access to a model's config.json. Every error is `invalid` and names the key. Keys that are null
 /// count as absent.
 class ConfigReader {
  public:
   explicit ConfigReader(const nlohmann::json& config) : config_(config) {}
 
-  /// A whole number from 1 to 2^31-1.
-  int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
+  /// A whole number from 1 to `most`; the fallback, too, which other keys may have given.
+  int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt,
+                int64_t most = most_count) const;
   double number(std::string_view key, double fallback) const;
+  /// A number above zero.
+  double positive(std::string_view key, double fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
   /// An array of strings; empty when absent.
@@ -39,7 +51,8 @@ class GgufConfigReader {
   GgufConfigReader(const GgufFile& file, std::string architecture)
       : file_(file), prefix_(std::move(architecture) + ".") {}
 
-  int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
+  int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt,
+                int64_t most = most_count) const;
   double number(std::string_view key, double fallback) const;
   /// `rope.scaling.*`, or the factors of the tensor rope_freqs.weight (Llama 3.1), in the form of
   /// config.json's `rope_scaling`; null without scaling. Errors: unsupported types, and factors that are not

@@ -68,13 +68,15 @@ DecoderConfig read_decoder_config(const ConfigReader& read) {
   DecoderConfig c;
   c.hidden = read.count("hidden_size");
   c.ff = read.count("intermediate_size");
-  c.layers = read.count("num_hidden_layers");
+  c.layers = read.count("num_hidden_layers", std::nullopt, most_layers);
   c.heads = read.count("num_attention_heads");
   c.kv_heads = read.count("num_key_value_heads", c.heads);
-  c.head_dim = read.count("head_dim", c.hidden / c.heads);
+  read.require(read.has("head_dim") || c.hidden % c.heads == 0, "num_attention_heads",
+               "must divide hidden_size where head_dim is not given");
+  c.head_dim = read.count("head_dim", c.hidden / c.heads, most_head_dim);
   c.vocabulary = read.count("vocab_size");
   c.max_positions = read.count("max_position_embeddings", 2048);
-  c.epsilon = read.number("rms_norm_eps", 1e-6);
+  c.epsilon = read.positive("rms_norm_eps", 1e-6);
   c.tied = read.flag("tie_word_embeddings", false);
   read.require(c.heads % c.kv_heads == 0, "num_key_value_heads", "must divide num_attention_heads");
   read.require(c.head_dim % 2 == 0, "head_dim", "must be even");
@@ -94,14 +96,15 @@ DecoderConfig read_decoder_config(const ConfigReader& read) {
 nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture) {
   const GgufConfigReader read(file, architecture);
   nlohmann::json config;
-  config["num_hidden_layers"] = read.count("block_count");
+  config["num_hidden_layers"] = read.count("block_count", std::nullopt, most_layers);
   config["hidden_size"] = read.count("embedding_length");
   config["intermediate_size"] = read.count("feed_forward_length");
   config["max_position_embeddings"] = read.count("context_length");
   const int64_t heads = read.count("attention.head_count");
   config["num_attention_heads"] = heads;
   config["num_key_value_heads"] = read.count("attention.head_count_kv", heads);
-  const int64_t head_dim = read.count("attention.key_length", config["hidden_size"].get<int64_t>() / heads);
+  const int64_t head_dim =
+      read.count("attention.key_length", config["hidden_size"].get<int64_t>() / heads, most_head_dim);
   config["head_dim"] = head_dim;
   for (const char* key : {"rope.dimension_count", "attention.value_length"}) {
     check(read.count(key, head_dim) == head_dim, ErrorKind::unsupported,
@@ -128,6 +131,7 @@ ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, co
   spec.vocabulary_size = c.vocabulary;
   spec.max_positions = c.max_positions;
   spec.tied_head = c.tied;
+  spec.optional_prefix = "model.";
   const std::vector<int64_t> table{c.vocabulary, c.hidden};
   spec.modules.push_back({"model.embed_tokens", -1, Role::embedding, c.vocabulary, c.hidden});
   spec.tensors.push_back({"model.embed_tokens.weight", "token_embd.weight", table, -1, Role::embedding});

@@ -1,5 +1,7 @@
 #include "model/embedding.h"
 
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
@@ -16,11 +18,17 @@ namespace {
 /// Rows of the head that one task expands.
 constexpr int64_t rows_per_task = 1024;
 
-void check_ids(std::span<const int64_t> ids, int64_t vocabulary) {
-  for (size_t i = 0; i < ids.size(); ++i) {
-    check(ids[i] == virtual_token || (ids[i] >= 0 && ids[i] < vocabulary), ErrorKind::invalid,
-          "token id {} at row {} is outside the model's vocabulary of {}", ids[i], i, vocabulary);
-  }
+void check_ids(std::span<const int64_t> ids, const TensorRef& table) {
+  const int64_t rows = table.shape[0];
+  const auto outside =
+      std::ranges::find_if(ids, [&](int64_t id) { return id != virtual_token && (id < 0 || id >= rows); });
+  if (outside == ids.end()) return;
+  check(table.role != Role::position, ErrorKind::invalid,
+        "a text reaches position {} (counted from 0), beyond the model's {} positions; shorten it to its "
+        "context",
+        *outside, rows);
+  fail(ErrorKind::invalid, "token id {} at row {} is outside the model's vocabulary of {}", *outside,
+       outside - ids.begin(), rows);
 }
 
 }  // namespace
@@ -34,7 +42,7 @@ Embedding::Embedding(std::shared_ptr<const Checkpoint> checkpoint, const LoadOpt
       scale_(scale) {}
 
 at::Tensor Embedding::look_up(std::span<const int64_t> ids) const {
-  check_ids(ids, tensor_->shape[0]);
+  check_ids(ids, *tensor_);
   at::Tensor rows = at::zeros({static_cast<int64_t>(ids.size()), tensor_->shape[1]}, type_);
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] == virtual_token) continue;
@@ -45,7 +53,7 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids) const {
 }
 
 at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& table) const {
-  check_ids(ids, tensor_->shape[0]);
+  check_ids(ids, *tensor_);
   std::vector<int64_t> known(ids.begin(), ids.end());
   bool has_virtual = false;
   for (int64_t& id : known) {

@@ -53,13 +53,13 @@ EncoderConfig read_encoder_config(const ConfigReader& read, int64_t first_positi
   EncoderConfig c;
   c.hidden = read.count("hidden_size");
   c.ff = read.count("intermediate_size");
-  c.layers = read.count("num_hidden_layers");
+  c.layers = read.count("num_hidden_layers", std::nullopt, most_layers);
   c.heads = read.count("num_attention_heads");
   c.vocabulary = read.count("vocab_size");
   c.first_position = first_position;
   c.positions = read.count("max_position_embeddings", 512) - first_position;
   c.token_types = read.count("type_vocab_size", 2);
-  c.epsilon = read.number("layer_norm_eps", 1e-12);
+  c.epsilon = read.positive("layer_norm_eps", 1e-12);
   c.deviation = read.number("initializer_range", 0.02);
   c.activation = read.text("hidden_act", "gelu");
   read.require(c.hidden % c.heads == 0, "num_attention_heads", "must divide hidden_size");

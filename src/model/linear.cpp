@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "kernels/nf4.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
@@ -127,6 +128,7 @@ int64_t Linear::out() const {
 
 Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
                    const std::vector<std::string>& modules) {
+  throw_if_interrupted();
   Linear linear;
   for (const std::string& name : modules) linear.parts.push_back(load_part(checkpoint, options, name));
   for (size_t begin = 0; begin < linear.parts.size();) {

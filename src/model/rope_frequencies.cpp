@@ -7,6 +7,7 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
+#include "model/config_reader.h"
 
 namespace lowrank {
 namespace {
@@ -48,13 +49,13 @@ const nlohmann::json* scaling_of(const nlohmann::json& config) {
 
 RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_dim) {
   const nlohmann::json* scaling = scaling_of(config);
-  double theta = config.value("rope_theta", 10000.0);
+  double theta = ConfigReader(config).positive("rope_theta", 10000.0);
   std::string type = "default";
   if (scaling) {
-    theta = scaling->value("rope_theta", theta);
-    type = scaling->value("rope_type", scaling->value("type", type));
+    const ConfigReader read(*scaling);
+    theta = read.positive("rope_theta", theta);
+    type = read.text("rope_type", read.text("type", type));
   }
-  check(theta > 0, ErrorKind::invalid, "rope_theta must be positive, not {}", theta);
   RopeFrequencies frequencies;
   for (int64_t i = 0; i < rotary_dim; i += 2) {
     const float exponent = static_cast<float>(i) / static_cast<float>(rotary_dim);

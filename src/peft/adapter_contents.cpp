@@ -1,11 +1,13 @@
 #include "peft/adapter_contents.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/mmap_file.h"
 #include "peft/adapterhub_file.h"
 #include "peft/gguf_lora.h"
 #include "peft/low_rank_config.h"
@@ -15,6 +17,28 @@ namespace lowrank {
 namespace {
 
 constexpr int64_t max_config_bytes = 16 << 20;
+
+/// Patterns as lists of pairs: their order in the file counts, which an object would lose.
+void keep_order_of_patterns(nlohmann::json& config, const std::filesystem::path& path) {
+  constexpr int64_t most_keys = 20'000;  // looked up one after the other
+  if (!config.is_object()) return;
+  std::optional<nlohmann::ordered_json> in_order;
+  for (const char* name : {"rank_pattern", "alpha_pattern"}) {
+    const auto patterns = config.find(name);
+    const bool numbers = patterns != config.end() && patterns->is_object() &&
+                         std::ranges::all_of(*patterns, &nlohmann::json::is_number);
+    if (!numbers || patterns->size() < 2) continue;
+    if (!in_order) {
+      const MmapFile file = MmapFile::open(path);
+      in_order = parse_ordered_json({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
+                                    path.string(), {.keys = most_keys});
+    }
+    nlohmann::json pairs = nlohmann::json::array();
+    for (const auto& [pattern, value] : in_order->at(name).items())
+      pairs.push_back(nlohmann::json::array({pattern, value.get<double>()}));
+    *patterns = std::move(pairs);
+  }
+}
 
 AdapterContents read_peft_folder(const std::filesystem::path& folder) {
   const std::filesystem::path config = folder / "adapter_config.json";
@@ -28,6 +52,7 @@ AdapterContents read_peft_folder(const std::filesystem::path& folder) {
   contents.config_name = config.string();
   contents.tensors_name = tensors.string();
   contents.config = read_json_file(config, max_config_bytes);
+  keep_order_of_patterns(contents.config, config);
   contents.add(tensors);
   return contents;
 }
@@ -52,8 +77,8 @@ LowRankOptions options_of(const std::vector<LowRankUpdate>& updates) {
   options.alpha = most_common(alphas);
   for (const LowRankUpdate& update : updates) {
     if (update.rank != options.rank)
-      options.rank_pattern[update.module->name] = static_cast<double>(update.rank);
-    if (update.alpha != options.alpha) options.alpha_pattern[update.module->name] = update.alpha;
+      options.rank_pattern.emplace_back(update.module->name, static_cast<double>(update.rank));
+    if (update.alpha != options.alpha) options.alpha_pattern.emplace_back(update.module->name, update.alpha);
   }
   options.targets.target_modules = fmt::format("{}", fmt::join(names, ","));
   return options;
@@ -107,13 +132,16 @@ AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const Mod
   return contents;
 }
 
-void check_fits(const std::vector<std::string>& problems, const std::string& where, std::string_view what) {
+void check_fits(const std::vector<std::string>& problems, const std::string& where, std::string_view what,
+                const std::string& hint) {
   constexpr size_t shown = 8;
   if (problems.empty()) return;
   const std::span<const std::string> first(problems.data(), std::min(problems.size(), shown));
   const size_t more = problems.size() - first.size();
-  fail(ErrorKind::invalid, "{}: the tensors do not fit {}: {}{}", where, what, fmt::join(first, "; "),
-       more ? fmt::format("; and {} more", more) : "");
+  throw Error(ErrorKind::invalid,
+              fmt::format("{}: the tensors do not fit {}: {}{}", where, what, fmt::join(first, "; "),
+                          more ? fmt::format("; and {} more", more) : ""),
+              hint);
 }
 
 }  // namespace lowrank

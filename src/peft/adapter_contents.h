@@ -17,7 +17,7 @@ namespace lowrank {
 
 /// What an adapter's two files say, wherever it was read from.
 struct AdapterContents {
-  nlohmann::json config;                                     ///< adapter_config.json
+  nlohmann::json config;  ///< adapter_config.json, but that patterns are lists of pairs, in the file's order
   std::map<std::string, StoredTensor, std::less<>> tensors;  ///< by name
   std::string config_name, tensors_name;                     ///< the files, for errors
 
@@ -44,6 +44,7 @@ AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const Mod
                             double dropout = 0);
 
 /// Throws invalid, with the first problems and the count of the others, unless there are none.
-void check_fits(const std::vector<std::string>& problems, const std::string& where, std::string_view what);
+void check_fits(const std::vector<std::string>& problems, const std::string& where, std::string_view what,
+                const std::string& hint = {});
 
 }  // namespace lowrank

@@ -5,13 +5,38 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/process.h"
 #include "formats/safetensors_writer.h"
+#include "peft/adapter_folder.h"
 #include "peft/adapter_labels.h"
 #include "peft/adapter_reader.h"
 #include "peft/encoder_state.h"
 #include "peft/side_by_side.h"
 
 namespace lowrank {
+namespace {
+
+/// Values, gradients and the optimizer's two moments, f32, against the machine's memory.
+void check_memory(const TrainPlan& plan) {
+  constexpr double bytes_a_value = 16;
+  double bytes = 0;
+  for (const ParameterSpec& spec : plan.parameters) {
+    double values = 1;
+    for (const int64_t extent : spec.shape) values *= static_cast<double>(extent);
+    bytes += values * bytes_a_value;
+  }
+  const auto machine = static_cast<double>(machine_bytes());
+  if (machine == 0 || bytes <= machine) return;
+  throw Error(
+      ErrorKind::invalid,
+      fmt::format("{:.3g} parameters would train, which take {:.0f} GB with their gradients and "
+                  "moments; the machine has {:.1f} GB",
+                  bytes / bytes_a_value, bytes / 1e9, machine / 1e9),
+      "lower the option that sizes them (a rank, a number of virtual tokens), or adapt fewer modules");
+}
+
+}  // namespace
+
 Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec) {
   Adapter adapter{&info, std::move(method), {}, nullptr, spec.labels};
   adapter.plan = adapter.method->plan(spec);
@@ -34,16 +59,24 @@ std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan) {
 Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,
                      at::ScalarType type) {
   Adapter adapter = plan_adapter(info, std::move(method), base.spec());
-  adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
-  adapter.method->bind(*adapter.parameters);
-  adapter.method->attach(base);
+  check_memory(adapter.plan);
+  give_parameters(adapter, base, type);
   return adapter;
 }
 
-Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base, at::ScalarType type) {
+void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type) {
+  adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
+  adapter.method->bind(*adapter.parameters);
+  adapter.method->attach(base);
+}
+
+Adapter load_adapter(const std::filesystem::path& given, const Checkpoint& base, at::ScalarType type) {
+  const std::filesystem::path path = adapter_place(given);
   if (is_side_by_side(path)) return load_side_by_side(path, base, type);
   StoredAdapter stored = open_adapter(path, base.spec());
-  Adapter adapter = make_adapter(*stored.info, std::move(stored.method), base, type);
+  Adapter adapter = plan_adapter(*stored.info, std::move(stored.method), base.spec());
+  adapter.notes = check_tensors(stored, adapter.plan, base.spec());
+  give_parameters(adapter, base, type);
   read_values(stored, adapter, base);
   return adapter;
 }
@@ -80,8 +113,8 @@ void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles
                         config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
-void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
-  if (adapter.method->parts()) return save_side_by_side(folder, adapter, base);
+void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+  if (adapter.method->parts()) return write_side_by_side(folder, adapter, base);
   const AdapterFiles files = adapter.method->files();
   nlohmann::json config = adapter.method->config();
   config[std::string(files.base_key)] = base;
@@ -93,9 +126,13 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
     config["auto_mapping"] = nullptr;
   }
   adapter.method->save_beside(folder, base);
-  save_encoder_state(folder, adapter);
+  write_encoder_state(folder, adapter);
   write_adapter_files(folder, files, config, file_tensors(adapter));
   if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
+}
+
+void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+  replace_adapter(folder, [&](const std::filesystem::path& fresh) { write_adapter(fresh, adapter, base); });
 }
 
 int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter) {

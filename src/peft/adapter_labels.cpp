@@ -6,8 +6,10 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/one_line.h"
 #include "formats/safetensors.h"
 #include "model/label_config.h"
+#include "peft/adapter_folder.h"
 #include "peft/side_by_side.h"
 
 namespace lowrank {
@@ -33,7 +35,7 @@ LabelSet unnamed_labels(int64_t outputs) {
 }  // namespace
 
 std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
-  const std::filesystem::path folder = first_adapter(path);
+  const std::filesystem::path folder = first_adapter(adapter_place(path));
   const std::filesystem::path own = folder / labels_name;
   if (std::filesystem::exists(own)) return labels_from_keys(read_json_file(own, max_config_bytes));
   const std::filesystem::path config = folder / "adapter_config.json";
@@ -45,6 +47,9 @@ std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
   const auto head = std::ranges::find_if(file.tensors(), is_head_weight);
   check(head != file.tensors().end(), ErrorKind::invalid, "{}: no classifier.weight for task_type SEQ_CLS",
         tensors.string());
+  // Each class has a row of values: without them the shape alone may name any number.
+  check(head->shape[0] > 0 && head->shape[1] > 0, ErrorKind::corrupt, "{}: {} has the shape [{}, {}]",
+        tensors.string(), in_quotes(head->name), head->shape[0], head->shape[1]);
   return unnamed_labels(head->shape[0]);
 }
 

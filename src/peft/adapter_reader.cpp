@@ -12,8 +12,10 @@
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "base/one_line.h"
 #include "formats/block_formats.h"
 #include "peft/encoder_state.h"
+#include "peft/low_rank_config.h"
 #include "peft/registry.h"
 
 namespace lowrank {
@@ -31,15 +33,98 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> expected_tensors(const
   return expected;
 }
 
-/// The base tensor that PEFT puts beside an adapter on the embedding or on the head, as in training with a
-/// changed vocabulary; nullptr for other names.
+/// The base tensor that PEFT puts beside an adapter, as in training with a changed vocabulary or with
+/// save_embedding_layers: the embedding's or the head's, adapted itself or not; nullptr for other names.
 const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
+  constexpr std::string_view start = "base_model.model.";
+  if (!name.starts_with(start)) return nullptr;
   for (const TensorRef& tensor : spec.tensors) {
-    const bool copied = tensor.role == Role::embedding || tensor.role == Role::head;
-    if (copied && name == fmt::format("base_model.model.{}.base_layer.weight", tensor.module_name()))
-      return &tensor;
+    if (tensor.role != Role::embedding && tensor.role != Role::head) continue;
+    std::string_view own = tensor.module_name();
+    const std::string_view rest = std::string_view(name).substr(start.size());
+    for (const size_t left_out : {size_t{0}, spec.optional_prefix.size()}) {
+      if (left_out > 0 && !tensor.name.starts_with(spec.optional_prefix)) continue;
+      const std::string_view module = own.substr(left_out);
+      if (rest == fmt::format("{}.base_layer.weight", module) || rest == fmt::format("{}.weight", module))
+        return &tensor;
+    }
   }
   return nullptr;
+}
+
+/// Other names that a tensor may have in PEFT's files: with the adapter's name in it, as in memory, or
+/// without the prefix of the model's names, as of an adapter on the model without its head.
+std::vector<std::string> other_names(const std::string& name, const ModelSpec& spec) {
+  constexpr std::string_view start = "base_model.model.";
+  std::vector<std::string> stems{name};
+  const std::string prefix = std::string(start) + spec.optional_prefix;
+  if (!spec.optional_prefix.empty() && name.starts_with(prefix))
+    stems.push_back(std::string(start) + name.substr(prefix.size()));
+  std::vector<std::string> names;
+  for (const std::string& stem : stems) {
+    names.push_back(stem);
+    names.push_back(stem + ".weight");
+    names.push_back(stem + ".default");
+    names.push_back(stem + ".default.weight");
+    const size_t dot = stem.rfind('.');
+    const std::string part = dot == std::string::npos ? "" : stem.substr(dot);
+    if (part != ".weight" && part != ".bias") continue;
+    names.push_back(stem.substr(0, dot) + ".default" + part);
+    names.push_back(stem.substr(0, dot) + ".modules_to_save" + part);
+    names.push_back(stem.substr(0, dot) + ".modules_to_save.default" + part);
+  }
+  names.erase(names.begin());
+  return names;
+}
+
+/// Calls the tensors by the plan's names.
+void adopt_names(AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec) {
+  const auto expected = expected_tensors(plan);
+  std::vector<std::string> taken;
+  for (const auto& [name, shape] : expected) taken.push_back(name);
+  std::ranges::sort(taken);
+  for (const auto& [name, shape] : expected) {
+    if (contents.find(name)) continue;
+    for (const std::string& other : other_names(name, spec)) {
+      if (std::ranges::binary_search(taken, other)) continue;
+      auto entry = contents.tensors.extract(other);
+      if (entry.empty()) continue;
+      entry.key() = name;
+      contents.tensors.insert(std::move(entry));
+      break;
+    }
+  }
+}
+
+/// Patterns of the file that match no adapted module.
+std::vector<std::string> idle_patterns_in(const nlohmann::json& config, const TrainPlan& plan) {
+  std::vector<std::string> notes;
+  for (const char* key : {"rank_pattern", "alpha_pattern"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_structured()) continue;
+    Patterns patterns;
+    for (const auto& [name, value] : found->items()) {
+      if (value.is_number()) patterns.emplace_back(name, value.get<double>());
+      if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_number())
+        patterns.emplace_back(value[0].get<std::string>(), value[1].get<double>());
+    }
+    const std::vector<std::string> idle = idle_patterns(patterns, plan.targets);
+    if (!idle.empty())
+      notes.push_back(fmt::format("{}: {} matches none of the adapted modules", key, fmt::join(idle, ", ")));
+  }
+  return notes;
+}
+
+/// What the configuration calls the model that the adapter was trained on, as a hint.
+std::string trained_on(const nlohmann::json& config) {
+  for (const char* key : {"base_model_name_or_path", "model_name"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_string() || found->get_ref<const std::string&>().empty())
+      continue;
+    return fmt::format("the adapter was trained on {}: is --model that one?",
+                       in_quotes(found->get<std::string>()));
+  }
+  return {};
 }
 
 /// What PEFT writes beside a whole head with bias "all", to no effect.
@@ -90,8 +175,9 @@ void fill_parameters(const AdapterContents& contents, const TrainPlan& plan, con
     at::Tensor parameter = parameters.at(spec.name);
     parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
   }
-  check(broken.empty(), ErrorKind::corrupt, "{}: values that are not finite in {}{}", contents.tensors_name,
-        broken.front(), broken.size() > 1 ? fmt::format(" and {} more tensors", broken.size() - 1) : "");
+  if (broken.empty()) return;
+  fail(ErrorKind::corrupt, "{}: values that are not finite in {}{}", contents.tensors_name, broken.front(),
+       broken.size() > 1 ? fmt::format(" and {} more tensors", broken.size() - 1) : "");
 }
 
 at::Tensor values_of(const StoredTensor& tensor) {
@@ -111,11 +197,16 @@ void check_copies(const AdapterContents& contents, const TrainPlan& plan, const 
 }
 
 /// A copy of a base tensor may be rounded to bf16, or come from other quantised blocks' expansion.
-void check_base_copies(const AdapterContents& contents, const Checkpoint& base) {
+void check_base_copies(const AdapterContents& contents, const TrainPlan& plan, const Checkpoint& base) {
   constexpr double rounding = 1.0 / 256;
+  const auto expected = expected_tensors(plan);
+  const auto trains = [&](const std::string& name) {
+    return std::ranges::find(expected, name, &std::pair<std::string, std::vector<int64_t>>::first) !=
+           expected.end();
+  };
   for (const auto& [name, stored] : contents.tensors) {
     const TensorRef* tensor = base_copy(name, base.spec());
-    if (!tensor) continue;
+    if (!tensor || trains(name)) continue;
     const bool same =
         stored.shape == tensor->shape && can_expand(stored.dtype) &&
         at::allclose(values_of(stored), base.read(base.source(*tensor), at::kFloat), rounding, 1e-6);
@@ -124,6 +215,12 @@ void check_base_copies(const AdapterContents& contents, const Checkpoint& base) 
           "save_embedding_layers=False, or merge it in PEFT",
           contents.tensors_name, name);
   }
+}
+
+void check_names(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec) {
+  const std::string config = std::filesystem::path(contents.config_name).filename().string();
+  check_fits(differences(contents, plan, spec), contents.tensors_name,
+             fmt::format("{} and the base model", config), trained_on(contents.config));
 }
 
 }  // namespace
@@ -144,18 +241,29 @@ StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& s
        reason.substr(reason.find("] ") + 2));
 }
 
+std::vector<std::string> check_tensors(StoredAdapter& stored, const TrainPlan& plan, const ModelSpec& spec) {
+  AdapterContents& contents = stored.contents;
+  adopt_names(contents, plan, spec);
+  check_names(contents, plan, spec);
+  std::vector<std::string> notes = idle_patterns_in(contents.config, plan);
+  if (stored.contents.config.value("peft_type", "") == "LORA") {
+    for (std::string& note : low_rank_notes(contents.config)) notes.push_back(std::move(note));
+  }
+  for (std::string& note : notes) note = contents.config_name + ": " + note;
+  return notes;
+}
+
 void load_parameters(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec,
                      const ParameterSet& parameters) {
-  const std::string config = std::filesystem::path(contents.config_name).filename().string();
-  check_fits(differences(contents, plan, spec), contents.tensors_name,
-             fmt::format("{} and the base model", config));
+  check_names(contents, plan, spec);
   fill_parameters(contents, plan, parameters);
   check_copies(contents, plan, parameters);
 }
 
 void read_values(const StoredAdapter& stored, const Adapter& adapter, const Checkpoint& base) {
-  load_parameters(stored.contents, adapter.plan, base.spec(), *adapter.parameters);
-  check_base_copies(stored.contents, base);
+  fill_parameters(stored.contents, adapter.plan, *adapter.parameters);
+  check_copies(stored.contents, adapter.plan, *adapter.parameters);
+  check_base_copies(stored.contents, adapter.plan, base);
   if (stored.encoded) check_encoded(*stored.encoded, adapter, stored.where);
 }
 

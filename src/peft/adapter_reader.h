@@ -22,6 +22,11 @@ struct StoredAdapter {
 /// Errors: as load_adapter, but for the values.
 StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& spec);
 
+/// Holds an adapter's tensors against the plan of its method, before parameters are made, and calls those
+/// that stand under another of PEFT's names by the plan's. Returns what the files say to no effect, for
+/// people. Errors: as load_adapter, but for the values.
+std::vector<std::string> check_tensors(StoredAdapter& stored, const TrainPlan& plan, const ModelSpec& spec);
+
 /// Reads a plan's tensors, and no others, into its parameters. Errors: as load_adapter.
 void load_parameters(const AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec,
                      const ParameterSet& parameters);

@@ -46,11 +46,8 @@ void check_encoded(const StoredTensor& stored, const Adapter& adapter, const std
               fmt::format("remove {} to use {} alone", state_name, stored.name));
 }
 
-void save_encoder_state(const std::filesystem::path& folder, const Adapter& adapter) {
-  if (adapter.method->encoded_tensor().empty()) {
-    std::filesystem::remove(folder / state_name);
-    return;
-  }
+void write_encoder_state(const std::filesystem::path& folder, const Adapter& adapter) {
+  if (adapter.method->encoded_tensor().empty()) return;
   const std::vector<FileTensor> written = file_tensors(adapter);
   std::vector<FileTensor> lost;
   for (const ParameterSpec& spec : adapter.plan.parameters) {

@@ -19,8 +19,7 @@ std::optional<StoredTensor> read_encoder_state(const std::filesystem::path& fold
 /// Errors: invalid when the encoder does not give the tensor that PEFT's file holds.
 void check_encoded(const StoredTensor& stored, const Adapter& adapter, const std::string& where);
 
-/// Writes the encoder's parameters, or removes a file that an earlier adapter left. Errors: io; invalid when
-/// a value is not finite.
-void save_encoder_state(const std::filesystem::path& folder, const Adapter& adapter);
+/// Writes the encoder's parameters, where the method has one. Errors: io; invalid when a value is not finite.
+void write_encoder_state(const std::filesystem::path& folder, const Adapter& adapter);
 
 }  // namespace lowrank

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/atomic_file.h"
 #include "model/checkpoint.h"
 #include "peft/adapter_contents.h"
 #include "peft/adapter_file.h"
@@ -26,10 +27,10 @@ struct GgufLoraResult {
 
 /// Writes the adapter as a GGUF LoRA in f32. The file has one alpha for all modules; where a module's own
 /// differs (rsLoRA with several ranks, patterns), the quotient is multiplied into its B. A file that is there
-/// is replaced when the new one is complete. Errors: as check_gguf_lora; invalid when a value is not finite;
-/// io.
+/// is replaced when the new one is complete, or kept (an error, invalid). Errors: as check_gguf_lora; invalid
+/// when a value is not finite; io.
 GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
-                               const std::filesystem::path& path);
+                               const std::filesystem::path& path, Existing existing = Existing::replaced);
 
 /// Reads such a file, written here or by llama.cpp's convert_lora_to_gguf.py. Errors: invalid, all missing,
 /// unexpected and misshapen tensors at once; unsupported for other kinds of files and of adapters; corrupt.

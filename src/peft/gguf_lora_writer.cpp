@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "peft/gguf_lora.h"
 
@@ -79,7 +80,7 @@ void check_gguf_lora(const ModelSpec& spec, const Method& method, const std::str
 }
 
 GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
-                               const std::filesystem::path& path) {
+                               const std::filesystem::path& path, Existing existing) {
   const at::NoGradGuard no_grad;
   check_gguf_lora(base.spec(), *adapter.method, path.string());
   const std::vector<LowRankUpdate> updates = adapter.method->low_rank_form().updates;
@@ -87,12 +88,13 @@ GgufLoraResult write_gguf_lora(const Checkpoint& base, const Adapter& adapter,
   std::vector<StoredFactors> factors;
   std::vector<StoredTensor> tensors;
   for (const LowRankUpdate& update : updates) {
+    throw_if_interrupted();
     const TensorRef& weight = weight_of(base.spec(), *update.module);
     const StoredFactors& pair = factors.emplace_back(stored_factors(update, weight, alpha));
     tensors.push_back(stored(weight.gguf_name + ".lora_a", pair.a, path));
     tensors.push_back(stored(weight.gguf_name + ".lora_b", pair.b, path));
   }
-  write_gguf(path, tensors, metadata_of(base.spec(), path, alpha));
+  write_gguf(path, tensors, metadata_of(base.spec(), path, alpha), existing);
   return {std::ssize(updates), static_cast<int64_t>(std::filesystem::file_size(path))};
 }
 

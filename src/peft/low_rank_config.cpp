@@ -5,27 +5,84 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/one_line.h"
 
 namespace lowrank {
 namespace {
 
 /// Fields of variants that are not built; absent in their plain state.
 constexpr const char* other_variants[] = {
-    "alora_invocation_tokens", "arrow_config",     "corda_config",      "eva_config",    "kasa_config",
-    "lora_ga_config",          "megatron_config",  "monteclora_config", "velora_config", "use_bdlora",
-    "target_parameters",       "layer_replication"};
+    "alora_invocation_tokens", "arrow_config", "kasa_config",       "megatron_config",  "monteclora_config",
+    "velora_config",           "use_bdlora",   "target_parameters", "layer_replication"};
+
+/// How starts are made that are not built; a trained adapter does not need them.
+constexpr const char* other_starts[] = {"corda_config", "eva_config", "lora_ga_config"};
+
+/// Starts that change the base's own weights, too.
+constexpr const char* starts_on_base[] = {"corda", "loftq", "lora_ga"};
+
+/// What else PEFT 0.21 writes.
+constexpr const char* other_fields[] = {"peft_type",
+                                        "peft_version",
+                                        "task_type",
+                                        "auto_mapping",
+                                        "base_model_name_or_path",
+                                        "revision",
+                                        "inference_mode",
+                                        "r",
+                                        "lora_alpha",
+                                        "lora_dropout",
+                                        "rank_pattern",
+                                        "alpha_pattern",
+                                        "bias",
+                                        "lora_bias",
+                                        "modules_to_save",
+                                        "use_rslora",
+                                        "use_dora",
+                                        "use_qalora",
+                                        "loftq_config",
+                                        "trainable_token_indices",
+                                        "init_lora_weights",
+                                        "ensure_weight_tying",
+                                        "fan_in_fan_out",
+                                        "qalora_group_size",
+                                        "megatron_core",
+                                        "target_modules",
+                                        "exclude_modules",
+                                        "layers_to_transform",
+                                        "layers_pattern",
+                                        "runtime_config",
+                                        "enable_lora",
+                                        "merge_weights"};
+
+bool holds_nothing(const nlohmann::json& value) {
+  return value.is_null() || value == false || value == "" || (value.is_structured() && value.empty());
+}
+
+/// Keys that hold something and are not known here.
+std::vector<std::string> unknown_fields(const nlohmann::json& config) {
+  std::vector<std::string> unknown;
+  for (const auto& [key, value] : config.items()) {
+    const auto among = [&key = key](const auto& names) {
+      return std::ranges::find(names, key) != std::end(names);
+    };
+    if (!holds_nothing(value) && !among(other_variants) && !among(other_starts) && !among(other_fields))
+      unknown.push_back(in_quotes(key));
+  }
+  return unknown;
+}
 
 template <typename Value>
 nlohmann::json list_or_null(const std::vector<Value>& list) {
   return list.empty() ? nlohmann::json() : nlohmann::json(list);
 }
 
-std::map<std::string, double> alphas_of(const LowRankOptions& o, const std::vector<const Module*>& modules) {
+Patterns alphas_of(const LowRankOptions& o, const std::vector<const Module*>& modules) {
   if (o.scaling != "1/alpha" || (o.alpha_pattern.empty() && o.rank_pattern.empty())) return o.alpha_pattern;
-  std::map<std::string, double> alphas;
+  Patterns alphas;
   for (const Module* module : modules) {
     const int64_t r = o.rank_of(*module);
-    alphas[module->name] = o.scale_of(*module, r) * static_cast<double>(r);
+    alphas.emplace_back(module->name, o.scale_of(*module, r) * static_cast<double>(r));
   }
   return alphas;
 }
@@ -41,8 +98,9 @@ std::vector<std::string> beyond_plain(const nlohmann::json& config) {
   for (const char* name : other_variants)
     neutral(name, {nullptr, nlohmann::json::object(), nlohmann::json::array()});
   for (const char* name : {"use_dora", "use_qalora"}) neutral(name, {nullptr, false});
-  neutral("loftq_config", {nullptr, nlohmann::json::object()});
-  neutral("init_lora_weights", {nullptr, true, false, "gaussian", "orthogonal"});
+  for (const std::string& key : unknown_fields(config)) {
+    if (key.starts_with("\"use_")) problems.push_back(key);
+  }
   return problems;
 }
 
@@ -68,8 +126,8 @@ nlohmann::json write_low_rank_config(const LowRankOptions& options,
       {"lora_alpha", json_number(inverse ? static_cast<double>(o.rank) / o.alpha : o.alpha)},
       {"lora_dropout", o.dropout},
       {"use_rslora", o.scaling == "alpha/sqrt(r)"},
-      {"rank_pattern", json_numbers(o.rank_pattern)},
-      {"alpha_pattern", json_numbers(alphas_of(o, modules))},
+      {"rank_pattern", write_patterns(o.rank_pattern, modules)},
+      {"alpha_pattern", write_patterns(alphas_of(o, modules), modules)},
       {"init_lora_weights", named ? nlohmann::json(o.init) : nlohmann::json(o.init == "true")},
       {"bias", o.bias},
       {"lora_bias", o.lora_bias},
@@ -84,6 +142,7 @@ nlohmann::json write_low_rank_config(const LowRankOptions& options,
       {"loftq_config", nlohmann::json::object()},
       {"megatron_core", "megatron.core"}};
   for (const char* absent : other_variants) config[absent] = nullptr;
+  for (const char* absent : other_starts) config[absent] = nullptr;
   o.targets.write(config);
   return config;
 }
@@ -107,10 +166,31 @@ void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config,
     values["trainable_token_indices"] = token_indices(config["trainable_token_indices"], where);
   if (is_given(config, "init_lora_weights")) {
     const nlohmann::json& init = config["init_lora_weights"];
-    values["init"] = init.is_string() ? init.get<std::string>() : init.dump();
+    check(init.is_string() || init.is_boolean(), ErrorKind::invalid,
+          "{}: init_lora_weights must be true, false or a name", where);
+    const bool known = init.is_boolean() || init == "gaussian" || init == "orthogonal";
+    values["init"] = init.is_boolean() ? init.dump() : known ? init.get<std::string>() : "true";
   }
   apply(options.fields(), values, where);
   options.targets.read(config, where);
+}
+
+std::vector<std::string> low_rank_notes(const nlohmann::json& config) {
+  std::vector<std::string> notes;
+  const auto init = config.find("init_lora_weights");
+  if (init != config.end() && init->is_string()) {
+    for (const char* start : starts_on_base) {
+      if (init->get_ref<const std::string&>().starts_with(start))
+        notes.push_back(fmt::format(
+            "init_lora_weights {}: such a start changes the base's own weights, so the adapter fits only the "
+            "base that was saved beside it",
+            start));
+    }
+  }
+  const std::vector<std::string> unknown = unknown_fields(config);
+  if (!unknown.empty())
+    notes.push_back(fmt::format("{} is not known here and left aside", fmt::join(unknown, ", ")));
+  return notes;
 }
 
 }  // namespace lowrank

@@ -100,7 +100,8 @@ std::unique_ptr<Method> make_low_rank_method(LowRankVariant variant) {
 }
 
 bool is_low_rank_config(const nlohmann::json& config, bool use_dora, const std::vector<std::string>& inits) {
-  if (config.value("peft_type", "") != "LORA" || config.value("use_dora", false) != use_dora) return false;
+  const bool has_dora = is_given(config, "use_dora") && config["use_dora"] == true;
+  if (config.value("peft_type", "") != "LORA" || has_dora != use_dora) return false;
   const nlohmann::json init = config.value("init_lora_weights", nlohmann::json(true));
   const std::string name = init.is_string() ? init.get<std::string>() : "";
   return std::ranges::any_of(inits, [&](const std::string& prefix) {

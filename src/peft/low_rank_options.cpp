@@ -6,7 +6,7 @@
 
 namespace lowrank {
 std::vector<Field> LowRankOptions::fields() {
-  constexpr double most = 1 << 20;
+  constexpr double most = most_rank;
   std::vector<Field> fields{
       limited(field("rank", rank, "columns of B and rows of A"), 1, most),
       limited(field("alpha", alpha, "numerator of the scaling"), 1e-6, most),
@@ -39,7 +39,10 @@ int64_t LowRankOptions::rank_of(const Module& module) const {
 
 double LowRankOptions::scale_of(const Module& module, int64_t rank) const {
   const double numerator = pattern_value(alpha_pattern, module.name, alpha);
-  check(numerator > 0, ErrorKind::invalid, "alpha_pattern gives {} for {}", numerator, module.name);
+  constexpr double most = 1 << 20;
+  check(numerator > 0 && numerator <= most, ErrorKind::invalid,
+        "alpha_pattern gives {} for {}; an alpha lies above 0 and is at most {}", numerator, module.name,
+        most);
   if (scaling == "1/alpha") return 1 / numerator;
   const auto r = static_cast<double>(rank);
   return numerator / (scaling == "alpha/r" ? r : std::sqrt(r));

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -16,7 +15,7 @@ struct LowRankOptions {
   double alpha = 16;
   std::string scaling = "alpha/r";
   double dropout = 0;
-  std::map<std::string, double> rank_pattern, alpha_pattern;
+  Patterns rank_pattern, alpha_pattern;
   TargetOptions targets;
   std::string init = "true";  ///< see `initialise_factors`
   bool lora_bias = false;

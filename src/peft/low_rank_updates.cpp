@@ -44,6 +44,10 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
     if (!find(adapted.name)) add_factors(spec, adapted, plan);
   }
   check(!factors_.empty(), ErrorKind::invalid, "target_modules: all of them are in modules_to_save");
+  if (!options_.targets.from_file) {
+    check_patterns(options_.rank_pattern, "rank_pattern", modules());
+    check_patterns(options_.alpha_pattern, "alpha_pattern", modules());
+  }
   if (tied_ && embedding_) {
     const Module& head = *std::ranges::find(spec.modules, Role::head, &Module::role);
     plan.copies.push_back({factor_key(head, "A"), factor_key(embedding, "B"), true});

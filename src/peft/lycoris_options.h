@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -19,13 +18,15 @@ struct LycorisOptions {
   double alpha = 8;
   double rank_dropout = 0;    ///< share of output rows of the update that are dropped in training
   double module_dropout = 0;  ///< probability that a module's update is skipped in training
-  std::map<std::string, double> rank_pattern, alpha_pattern;
+  Patterns rank_pattern, alpha_pattern;
 
   std::vector<Field> fields();
   int64_t rank_of(const Module& module) const;
   double scale_of(const Module& module) const;  ///< alpha / r
 
-  void write(nlohmann::json& config) const;
+  /// Refuses patterns of the command line that match none of the modules.
+  void check_patterns(const AdaptedModules& modules) const;
+  void write(nlohmann::json& config, const std::vector<const Module*>& modules) const;
   void read(const nlohmann::json& config, const std::string& where);
 
   /// What training does to the rows of module `number`'s update: nothing (undefined), or factors [out], 0

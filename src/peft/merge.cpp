@@ -2,14 +2,14 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/interrupt.h"
+#include "base/staged_folder.h"
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
 #include "peft/merge_plan.h"
 #include "peft/merge_rounding.h"
-#include "text/tokenizer_gguf.h"
-#include "text/tokenizer_json.h"
+#include "peft/model_description.h"
 
 namespace lowrank {
 namespace {
@@ -42,6 +42,7 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
   }
   SafetensorsWriter writer(path, declared);
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    throw_if_interrupted();
     const MergeOutput& output = plan.outputs[i];
     const StoredTensor* stored = base.find(*output.source);
     const bool stored_otherwise = base.gguf() && (output.source->gguf_differs() || output.source->transposed);
@@ -62,37 +63,6 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
   writer.commit();
 }
 
-void write_description(const Checkpoint& base, bool untied, const std::filesystem::path& folder) {
-  nlohmann::json config = base.spec().config;
-  if (untied) config["tie_word_embeddings"] = false;
-  config.erase("quantization_config");
-  if (!base.gguf()) {
-    for (const auto& entry : std::filesystem::directory_iterator(base.path())) {
-      const std::string name = entry.path().filename().string();
-      // Sentence-transformers keep the configuration of each of their modules in a folder.
-      if (entry.is_directory() && std::filesystem::exists(entry.path() / "config.json")) {
-        std::filesystem::create_directory(folder / name);
-        std::filesystem::copy_file(entry.path() / "config.json", folder / name / "config.json");
-      }
-      const bool describes = name.ends_with(".json") || name.ends_with(".txt") || name.ends_with(".jinja") ||
-                             name.ends_with(".model");
-      if (!entry.is_regular_file() || !describes || name == "config.json" || name.ends_with(".index.json"))
-        continue;
-      std::filesystem::copy_file(entry.path(), folder / name);
-    }
-  } else {
-    const TokenizerSpec spec = tokenizer_spec_from_gguf(*base.gguf());
-    write_file_atomically(folder / "tokenizer.json", tokenizer_json(spec).dump() + "\n");
-    write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(spec).dump(2) + "\n");
-    nlohmann::json generation = nlohmann::json::object();
-    if (spec.bos) config["bos_token_id"] = generation["bos_token_id"] = *spec.bos;
-    if (spec.eos) config["eos_token_id"] = *spec.eos;
-    generation["eos_token_id"] = spec.end_tokens;
-    write_file_atomically(folder / "generation_config.json", generation.dump(2) + "\n");
-  }
-  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
-}
-
 }  // namespace
 
 void MergeResult::count(DType type, const ChangedTensor& values, std::span<const std::byte> bytes) {
@@ -104,24 +74,17 @@ void MergeResult::count(DType type, const ChangedTensor& values, std::span<const
 MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
                             const std::filesystem::path& output) {
   const at::NoGradGuard no_grad;
-  check(!std::filesystem::exists(output) || std::filesystem::is_empty(output), ErrorKind::invalid,
-        "{}: exists already; merging writes a new folder", output.string());
+  check(is_free(output), ErrorKind::invalid, "{}: exists already; merging writes a new folder",
+        output.string());
   const MergePlan plan = merge_plan(base, *adapter.method);
   MergeResult result{.changed = plan.changed, .tensors = std::ssize(plan.outputs), .untied = plan.untied};
-  const std::filesystem::path partial = output.string() + ".partial";
-  std::filesystem::remove_all(partial);
-  try {
-    std::filesystem::create_directories(partial);
-    write_tensors(base, *adapter.method, plan, type, partial / "model.safetensors", result);
-    write_description(base, result.untied, partial);
-    result.bytes = static_cast<int64_t>(std::filesystem::file_size(partial / "model.safetensors"));
-    std::filesystem::remove(output);
-    std::filesystem::rename(partial, output);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove_all(partial, ignored);
-    throw;
-  }
+  check_describable(base, output.string());
+  StagedFolder folder(output);
+  result.left_out = write_description(base, result.untied, folder.path());
+  write_tensors(base, *adapter.method, plan, type, folder.path() / "model.safetensors", result);
+  base.check_unchanged();
+  result.bytes = static_cast<int64_t>(std::filesystem::file_size(folder.path() / "model.safetensors"));
+  folder.commit();
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/add.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "formats/quantise.h"
 #include "peft/merge.h"
@@ -96,12 +97,12 @@ int64_t raise_types(const Checkpoint& base, const Method& method, std::vector<Pl
 }  // namespace
 
 MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
-                          const std::filesystem::path& output, double least_kept) {
+                          const std::filesystem::path& output, double least_kept, Existing existing) {
   check(base.gguf() != nullptr, ErrorKind::unsupported,
         "{}: a GGUF file is written from a GGUF base only; merge into a folder and convert that",
         output.string());
-  check(!std::filesystem::exists(output), ErrorKind::invalid, "{}: exists already; merging writes a new file",
-        output.string());
+  check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
+        ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());
   const MergePlan plan = merge_plan(base, *adapter.method);
   std::vector<Planned> tensors = planned_tensors(base, plan, type);
   MergeResult result{.changed = plan.changed, .tensors = std::ssize(tensors), .untied = plan.untied};
@@ -109,8 +110,9 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
   std::vector<StoredTensor> declared;
   declared.reserve(tensors.size());
   for (const Planned& planned : tensors) declared.push_back(planned.declared);
-  GgufWriter writer(output, declared, GgufMetadata(*base.gguf()));
+  GgufWriter writer(output, declared, GgufMetadata(*base.gguf()), existing);
   for (const auto& [tensor, written] : tensors) {
+    throw_if_interrupted();
     if (!written) {
       check_finite(tensor);
       writer.append(tensor.bytes);
@@ -122,6 +124,7 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
     writer.append(bytes);
     if (written->changed) result.count(tensor.dtype, values, bytes);
   }
+  base.check_unchanged();
   writer.commit();
   result.bytes = static_cast<int64_t>(std::filesystem::file_size(output));
   return result;

@@ -322,9 +322,10 @@ std::filesystem::path first_adapter(const std::filesystem::path& folder) {
   return is_side_by_side(folder) ? folder / names_in(folder).front() : folder;
 }
 
-void save_side_by_side(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
+void write_side_by_side(const std::filesystem::path& folder, const Adapter& adapter,
+                        const std::string& base) {
   for (const Adapter& part : *adapter.method->parts())
-    save_adapter(folder / std::string(part.info->name), part, base);
+    write_adapter(folder / std::string(part.info->name), part, base);
   write_file_atomically(
       folder / order_name,
       adapter.method->config().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
@@ -340,7 +341,12 @@ Adapter load_side_by_side(const std::filesystem::path& folder, const Checkpoint&
   auto method = std::make_unique<SideBySide>(std::move(parts));
   std::vector<Adapter>& planned = method->adapters();
   const MethodInfo& info = method->info();
-  Adapter adapter = make_adapter(info, std::move(method), base, type);
+  Adapter adapter = plan_adapter(info, std::move(method), base.spec());
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const std::vector<std::string> notes = check_tensors(stored[i], planned[i].plan, base.spec());
+    adapter.notes.insert(adapter.notes.end(), notes.begin(), notes.end());
+  }
+  give_parameters(adapter, base, type);
   for (size_t i = 0; i < stored.size(); ++i) read_values(stored[i], planned[i], base);
   return adapter;
 }

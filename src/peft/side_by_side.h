@@ -31,8 +31,8 @@ ChosenMethod method_of_adapter(const std::filesystem::path& path, const ModelSpe
 /// True for a folder that holds a folder for each method, and adapters.json with their order.
 bool is_side_by_side(const std::filesystem::path& folder);
 
-/// Writes and reads such a folder. Errors: as save_adapter and load_adapter.
-void save_side_by_side(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
+/// Writes and reads such a folder. Errors: as write_adapter and load_adapter.
+void write_side_by_side(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 Adapter load_side_by_side(const std::filesystem::path& folder, const Checkpoint& base, at::ScalarType type);
 
 /// The folder of the first method, which has the label head; `folder` itself where it holds one adapter.

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <limits>
 #include <set>
 
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "base/one_line.h"
 #include "text/pattern.h"
 
 namespace lowrank {
@@ -52,6 +53,10 @@ bool in_layers(const Module& module, const TargetModules& targets) {
   return std::ranges::find(targets.layers, layer) != targets.layers.end();
 }
 
+Pattern compiled(const std::string& pattern) {
+  return {"(.*\\.)?(" + pattern + ")", "rank_pattern or alpha_pattern"};
+}
+
 bool is_all_linear(const TargetModules& targets) {
   std::string word = targets.expression;
   std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -68,6 +73,7 @@ std::vector<std::string> short_names(const ModelSpec& spec) {
 void check_matched(const ModelSpec& spec, const TargetModules& targets, size_t selected) {
   const std::vector<std::string> known = short_names(spec);
   std::vector<std::string> problems;
+  if (targets.from_file && selected > 0) return;
   for (const std::string& name : targets.names) {
     const bool matches =
         std::ranges::any_of(spec.modules, [&](const Module& module) { return named_by(module.name, name); });
@@ -152,7 +158,7 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
   check(targets.layers_pattern.empty() || !targets.layers.empty(), ErrorKind::invalid,
         "layers_pattern needs layers_to_transform");
   for (const int64_t layer : targets.layers) {
-    check(layer >= 0 && layer < spec.layers, ErrorKind::invalid,
+    check(targets.from_file || (layer >= 0 && layer < spec.layers), ErrorKind::invalid,
           "layers_to_transform: layer {} of a model with {}", layer, spec.layers);
   }
   const std::optional<Pattern> expression =
@@ -163,12 +169,17 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
       targets.excluded_expression.empty()
           ? std::nullopt
           : std::optional<Pattern>(std::in_place, targets.excluded_expression, "exclude_modules");
+  const std::string& prefix = spec.optional_prefix;
+  const auto matches = [&](const Pattern& pattern, const std::string& name) {
+    const bool shorter = targets.from_file && !prefix.empty() && name.starts_with(prefix);
+    return pattern.matches(name) || (shorter && pattern.matches(name.substr(prefix.size())));
+  };
   std::vector<const Module*> selected;
   for (const Module& module : spec.modules) {
-    if (excluded ? excluded->matches(module.name) : any_names(module.name, targets.excluded_names)) continue;
+    if (excluded ? matches(*excluded, module.name) : any_names(module.name, targets.excluded_names)) continue;
     bool wanted = false;
     if (expression) {
-      wanted = expression->matches(module.name);
+      wanted = matches(*expression, module.name);
     } else if (is_all_linear(targets)) {
       wanted = module.is_linear() && module.role != Role::head && in_layers(module, targets);
     } else {
@@ -181,20 +192,70 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
   return selected;
 }
 
-double pattern_value(const std::map<std::string, double>& patterns, const std::string& module,
-                     double otherwise) {
+double pattern_value(const Patterns& patterns, const std::string& module, double otherwise) {
   for (const auto& [pattern, value] : patterns) {
-    if (Pattern("(.*\\.)?(" + pattern + ")", "rank_pattern or alpha_pattern").matches(module)) return value;
+    if (compiled(pattern).matches(module)) return value;
   }
   return otherwise;
 }
 
-int64_t pattern_rank(const std::map<std::string, double>& rank_pattern, const std::string& module,
-                     int64_t otherwise) {
+int64_t pattern_rank(const Patterns& rank_pattern, const std::string& module, int64_t otherwise) {
   const double wanted = pattern_value(rank_pattern, module, static_cast<double>(otherwise));
-  check(wanted >= 1 && wanted == std::floor(wanted), ErrorKind::invalid, "rank_pattern gives {} for {}",
-        wanted, module);
+  check(wanted >= 1 && wanted <= most_rank && wanted == std::floor(wanted), ErrorKind::invalid,
+        "rank_pattern gives {} for {}; a rank is a whole number from 1 to {}", wanted, module, most_rank);
   return static_cast<int64_t>(wanted);
+}
+
+std::vector<std::string> idle_patterns(const Patterns& patterns, const std::vector<std::string>& modules) {
+  std::vector<std::string> last_parts;
+  for (const std::string& module : modules) {
+    std::string part = module.substr(module.rfind('.') + 1);
+    if (std::ranges::find(last_parts, part) == last_parts.end()) last_parts.push_back(std::move(part));
+  }
+  std::vector<std::string> idle;
+  for (const auto& [pattern, value] : patterns) {
+    const Pattern expression = compiled(pattern);
+    if (std::ranges::any_of(modules, [&](const std::string& name) { return expression.matches(name); }))
+      continue;
+    const auto near = nearest_name(pattern, last_parts);
+    idle.push_back(in_quotes(pattern) + (near ? fmt::format(" (did you mean {}?)", *near) : ""));
+  }
+  return idle;
+}
+
+void check_patterns(const Patterns& patterns, std::string_view key,
+                    const std::vector<const Module*>& modules) {
+  if (patterns.empty()) return;
+  std::vector<std::string> names;
+  for (const Module* module : modules) names.push_back(module->name);
+  const std::vector<std::string> idle = idle_patterns(patterns, names);
+  check(idle.empty(), ErrorKind::invalid, "{}: {} matches none of the adapted modules", key,
+        fmt::join(idle, ", "));
+}
+
+nlohmann::json write_patterns(const Patterns& patterns, const std::vector<const Module*>& modules) {
+  Patterns sorted = patterns;
+  std::ranges::sort(sorted);
+  const double none = std::numeric_limits<double>::infinity();
+  const auto same = [&](const Module* module) {
+    return pattern_value(patterns, module->name, none) == pattern_value(sorted, module->name, none);
+  };
+  nlohmann::json json = nlohmann::json::object();
+  if (std::ranges::all_of(modules, same)) {
+    for (const auto& [pattern, value] : patterns) json.emplace(pattern, json_number(value));
+    return json;
+  }
+  for (const Module* module : modules) {
+    const double value = pattern_value(patterns, module->name, none);
+    if (value != none) json[module->name] = json_number(value);
+  }
+  return json;
+}
+
+nlohmann::json json_number(double value) {
+  constexpr double exact = 9007199254740992.0;  // above it not every whole number is a double
+  const bool whole = value == std::floor(value) && std::abs(value) <= exact;
+  return whole ? nlohmann::json(static_cast<int64_t>(value)) : nlohmann::json(value);
 }
 
 }  // namespace lowrank

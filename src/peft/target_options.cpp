@@ -1,7 +1,5 @@
 #include "peft/target_options.h"
 
-#include <cmath>
-
 #include <fmt/ranges.h>
 
 namespace lowrank {
@@ -23,6 +21,7 @@ TargetModules TargetOptions::targets() const {
   read_targets(exclude_modules, targets.excluded_names, targets.excluded_expression);
   targets.layers = layers_to_transform;
   targets.layers_pattern = layers_pattern;
+  targets.from_file = from_file;
   return targets;
 }
 
@@ -40,6 +39,7 @@ void TargetOptions::write(nlohmann::json& config) const {
 }
 
 void TargetOptions::read(const nlohmann::json& config, const std::string& where) {
+  from_file = true;
   nlohmann::json options = nlohmann::json::object();
   for (const char* name : {"layers_to_transform", "layers_pattern"}) {
     if (!is_given(config, name)) continue;
@@ -54,16 +54,6 @@ void TargetOptions::read(const nlohmann::json& config, const std::string& where)
     read_targets(config[name], where + ": " + name, listed, expression);
     *target = expression.empty() ? fmt::format("{}", fmt::join(listed, ",")) : expression;
   }
-}
-
-nlohmann::json json_number(double value) {
-  return value == std::floor(value) ? nlohmann::json(static_cast<int64_t>(value)) : nlohmann::json(value);
-}
-
-nlohmann::json json_numbers(const std::map<std::string, double>& values) {
-  nlohmann::json json = nlohmann::json::object();
-  for (const auto& [name, value] : values) json[name] = json_number(value);
-  return json;
 }
 
 bool is_given(const nlohmann::json& config, const char* key) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <initializer_list>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +18,7 @@ struct TargetOptions {
   std::string exclude_modules;
   std::vector<int64_t> layers_to_transform;
   std::vector<std::string> layers_pattern;
+  bool from_file = false;  ///< `read` from an adapter, which may name more than this model has
 
   std::vector<Field> fields();
   TargetModules targets() const;
@@ -29,12 +29,6 @@ struct TargetOptions {
   void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);
 };
-
-/// A whole number as one, for files.
-nlohmann::json json_number(double value);
-
-/// Values by name, whole numbers as such.
-nlohmann::json json_numbers(const std::map<std::string, double>& values);
 
 /// True when the key is there and not null.
 bool is_given(const nlohmann::json& config, const char* key);

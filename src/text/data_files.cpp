@@ -26,7 +26,9 @@ void check_row(std::string_view text, const std::string& where) {
   check(text.size() <= max_row_bytes, ErrorKind::corrupt, "{}: a line of {} bytes, more than {}", where,
         text.size(), max_row_bytes);
   const std::optional<size_t> malformed = first_malformed(text);
-  check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {} of the line", where, malformed.value_or(0));
+  check(!malformed, ErrorKind::corrupt,
+        "{}: not UTF-8 at byte {} of the line (iconv converts other encodings)", where,
+        malformed.value_or(0));
 }
 
 using Take = std::function<void(DataRow)>;
@@ -58,6 +60,15 @@ void read_array(std::string_view text, const std::string& file, BadRows& bad, co
       take({where, number, std::move(element)});
     });
   });
+}
+
+/// Whether the text is an array of rows, which JSON lines never begin as.
+bool is_array(std::string_view text, std::string_view ending) {
+  constexpr std::string_view spaces = " \t\r\n";
+  const size_t first = text.find_first_not_of(spaces);
+  if (first == std::string_view::npos || text[first] != '[') return false;
+  const size_t row = text.find_first_not_of(spaces, first + 1);
+  return ending == ".json" || (row != std::string_view::npos && text[row] == '{');
 }
 
 void read_columns(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
@@ -100,6 +111,8 @@ void refuse_other_kinds(std::string_view text, const std::string& file) {
     check(!text.starts_with(kind.start), ErrorKind::unsupported, "{}: the file is {}; {}", file, kind.name,
           kind.remedy);
   }
+  check(text.substr(0, 4).find('\0') == std::string_view::npos, ErrorKind::unsupported,
+        "{}: the file begins with zero bytes, as UTF-16 and binary files do; it must be text in UTF-8", file);
 }
 
 std::string ending_of(const std::filesystem::path& path) {
@@ -165,11 +178,10 @@ void read_data_file(const std::filesystem::path& path, const DataFileOptions& op
   BadRows bad;
   // What ends the reading comes behind what was wrong before.
   bad.attempt(file, 0, [&] {
-    const size_t first = text.find_first_not_of(" \t\r\n");
     if (is_table) {
       const char separator = ending == ".csv" ? ',' : '\t';
       read_columns(text, file, {separator, separator == ',', options.headerless_columns}, bad, take);
-    } else if (first != std::string_view::npos && text[first] == '[') {
+    } else if (is_array(text, ending)) {
       read_array(text, file, bad, take);
     } else {
       read_lines(text, file, bad, take);

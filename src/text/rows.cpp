@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "text/data_files.h"
 #include "text/row_fields.h"
 #include "text/tokenised_row.h"
@@ -211,6 +212,7 @@ void read_rows(const std::string& pattern, const RowOptions& options,
   for (const std::filesystem::path& file : data_files(pattern)) {
     int64_t rows = 0;
     read_data_file(file, {columns.headerless}, [&](const DataRow& data) {
+      throw_if_interrupted();
       ++rows;
       const Json other = columns.field_of.empty() ? Json() : renamed(data.fields, columns, data.where);
       const Json& fields = columns.field_of.empty() ? data.fields : other;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/process.h"
+#include "base/staged_folder.h"
 #include "kernels/op_profile.h"
 #include "train/profile_table.h"
 
@@ -63,7 +64,7 @@ class Run {
       if (evaluates_after(step)) evaluate_now();
       if (options_.save_every > 0 && step % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
     }
-    if (evaluation_.empty()) save_adapter(places_.output, adapter_, places_.base);
+    if (evaluation_.empty()) save_result();
     result_.steps = trainer_.state().step;
     if (places_.tell_profile && profiled_steps_ > 0) {
       for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
@@ -103,7 +104,7 @@ class Run {
   void evaluate_now() {
     TrainState& state = trainer_.state();
     adapter_.method->begin_step({state.step, trainer_.total_steps()});
-    const Evaluation found = evaluate(model_, *adapter_.method, evaluation_, options_.batch_size);
+    const Evaluation found = evaluation();
     nlohmann::ordered_json entry = {
         {"step", state.step},
         {"epoch", static_cast<double>(state.step) / static_cast<double>(trainer_.steps_per_epoch())}};
@@ -113,28 +114,51 @@ class Run {
     if (std::isnan(state.best_loss) || found.loss < state.best_loss) {
       state.best_loss = found.loss;
       state.best_step = state.step;
-      save_adapter(places_.output, adapter_, places_.base);
+      save_result();
       result_.best_eval_loss = found.loss;
       result_.best_step = state.step;
     }
     if (places_.after_evaluation) places_.after_evaluation(state.step, found);
   }
 
-  std::filesystem::path save_checkpoint() {
-    const std::string name = "checkpoint-" + std::to_string(trainer_.state().step);
-    const std::filesystem::path partial = places_.output / (name + ".partial");
-    std::filesystem::remove_all(partial);
-    save_adapter(partial, adapter_, places_.base);
-    write_state(partial / "trainer_state.safetensors", trainer_.state());
-    std::filesystem::remove_all(places_.output / name);
-    std::filesystem::rename(partial, places_.output / name);
-    return places_.output / name;
+  Evaluation evaluation() {
+    try {
+      return evaluate(model_, *adapter_.method, evaluation_, options_.batch_size);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::interrupted) throw;
+      stop();
+    }
+  }
+
+  void save_result() {
+    save_adapter(places_.output, adapter_, places_.base);
+    if (places_.after_save) places_.after_save();
+  }
+
+  std::filesystem::path checkpoint_path() const {
+    return places_.output / fmt::format("checkpoint-{}", trainer_.state().step);
+  }
+
+  void save_checkpoint() {
+    try {
+      StagedFolder folder(checkpoint_path());
+      write_adapter(folder.path(), adapter_, places_.base);
+      write_state(folder.path() / "trainer_state.safetensors", trainer_.state());
+      folder.commit();
+      saved_step_ = trainer_.state().step;
+    } catch (const Error& error) {
+      throw Error(error.kind(),
+                  fmt::format("the state after step {} cannot be saved as {}: {}", trainer_.state().step,
+                              checkpoint_path().string(), error.what()),
+                  error.hint());
+    }
   }
 
   [[noreturn]] void stop() {
-    const std::filesystem::path saved = save_checkpoint();
+    if (trainer_.state().step == 0) fail(ErrorKind::interrupted, "interrupted before the first step");
+    if (saved_step_ != trainer_.state().step) save_checkpoint();
     fail(ErrorKind::interrupted, "interrupted after step {}; the state is in {}", trainer_.state().step,
-         saved.string());
+         checkpoint_path().string());
   }
 
   const Model& model_;
@@ -146,6 +170,7 @@ class Run {
   MetricsFile metrics_;
   RunResult result_;
   OpProfile profile_;
+  int64_t saved_step_ = 0;
   int64_t profiled_steps_ = 0;
   double profiled_seconds_ = 0;
 };

@@ -17,6 +17,7 @@ struct RunPlaces {
   std::function<void(const StepResult&, int64_t total)> after_step;  ///< progress for people
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;
   std::function<void(const std::string&)> tell_profile;  ///< a line each, at the end
+  std::function<void()> after_save;                      ///< whenever `output` has got an adapter
 };
 
 struct RunResult {
@@ -31,7 +32,7 @@ struct RunResult {
 /// Trains to the end: metrics.jsonl gets an object a step and one an evaluation, checkpoints come every
 /// `save_every` steps, and the output folder ends with the adapter of the best evaluation (of the last step
 /// where nothing is evaluated). Errors: as Trainer::step; interrupted, after the state was saved as a
-/// checkpoint; io.
+/// checkpoint; io; invalid where a folder of a checkpoint's name holds something.
 RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
                        std::span<const Example> evaluation, const TrainOptions& options,
                        const RunPlaces& places);

@@ -108,6 +108,9 @@ double Trainer::accumulate(std::span<const Batch> batches, int64_t target_tokens
     context.dropout_seed = derive_seed(derive_seed(static_cast<uint64_t>(options_.seed), dropout_stream),
                                        static_cast<uint64_t>(state_.step), i);
     context.recompute = options_.gradient_checkpointing;
+    // What smaller batches left free lies in pieces too small for those of a larger one.
+    if (largest_rows_ > 0 && batches[i].rows() > largest_rows_) return_freed_memory();
+    largest_rows_ = std::max(largest_rows_, batches[i].rows());
     const TargetLoss result = batch_loss(model_, context, *adapter_.method);
     loss += result.loss.item<double>() * share;
     // One mean over the whole step: a micro-batch with few targets must not weigh more.

@@ -73,6 +73,7 @@ class Trainer {
   std::vector<int64_t> order_;   ///< of `order_epoch_`
   int64_t order_epoch_ = -1;
   double learning_rate_;
+  int64_t largest_rows_ = 0;  ///< of a micro-batch so far
   TrainState state_;
 };
 

@@ -21,7 +21,7 @@ struct Options {
   std::optional<int64_t> steps;
   std::optional<std::string> init_adapter;
   std::optional<std::vector<std::string>> stop;
-  std::map<std::string, double> rank_pattern;
+  std::vector<std::pair<std::string, double>> rank_pattern;
   static constexpr double infinity = std::numeric_limits<double>::infinity();
 
   std::vector<Field> fields() {
@@ -140,7 +140,7 @@ TEST(Fields, TextFromTheCommandLine) {
   EXPECT_EQ(options.target_modules, (std::vector<std::string>{"q_proj", "k_proj"}));
   EXPECT_EQ(options.layers, (std::vector<int64_t>{0, 3}));
   EXPECT_EQ(options.steps, 7);
-  EXPECT_EQ(options.rank_pattern, (std::map<std::string, double>{{"q", 4}, {"a=b", 2.5}}));
+  EXPECT_EQ(options.rank_pattern, (std::vector<std::pair<std::string, double>>{{"q", 4}, {"a=b", 2.5}}));
   set("target_modules", R"(["a,b"])");
   EXPECT_EQ(options.target_modules, (std::vector<std::string>{"a,b"}));
   set("target_modules", "[qk]_proj");

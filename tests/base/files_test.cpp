@@ -76,6 +76,34 @@ TEST(AtomicFile, LeavesNothingWithoutCommit) {
   EXPECT_EQ(entries(folder.path()), 1U);
 }
 
+TEST(AtomicFile, KeepsWhatCameMeanwhileWhereAsked) {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.path() / "a";
+  AtomicFile file(path, Existing::kept);
+  file.write("second");
+  folder.write("a", "first");
+  test::expect_error(ErrorKind::invalid, path.string(), "exists already", [&] { file.commit(); });
+  EXPECT_EQ(test::content_of(path), "first");
+  EXPECT_EQ(entries(folder.path()), 1U);
+  AtomicFile free(folder.path() / "b", Existing::kept);
+  free.commit();
+  EXPECT_EQ(entries(folder.path()), 2U);
+}
+
+TEST(MmapFile, TellsThatItsFileWasWrittenTo) {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.write("a", "hello");
+  const MmapFile file = MmapFile::open(path);
+  EXPECT_NO_THROW(file.check_unchanged());
+  // Another file under its name leaves the mapped one as it was.
+  folder.write("b", "other file");
+  fs::rename(folder.path() / "b", path);
+  EXPECT_NO_THROW(file.check_unchanged());
+  const MmapFile second = MmapFile::open(path);
+  folder.write("a", "longer than before");
+  test::expect_error(ErrorKind::io, path.string(), "written to", [&] { second.check_unchanged(); });
+}
+
 TEST(AtomicFile, DoesNotWriteThroughLinks) {
   const test::TemporaryFolder folder;
   const fs::path victim = folder.write("victim", "safe");

@@ -39,6 +39,7 @@ TEST(Interrupt, FirstSignalSetsTheFlag) {
     EXPECT_NO_THROW(throw_if_interrupted());
     std::raise(signal);
     EXPECT_TRUE(interrupted());
+    EXPECT_EQ(interrupting_signal(), signal);
     EXPECT_THROW(throw_if_interrupted(), Error);
   }
   const InterruptGuard again;

@@ -64,7 +64,7 @@ TEST_F(ResultRows, WhatCannotSucceedIsRefusedBeforeTheWork) {
                                         "\n"
                                         R"({"prompt":")" +
                                             words + "\"}\n");
-  refused(generate(data, "--output " + out().string()), "rows.jsonl:2: the prompt has 200 tokens");
+  refused(generate(data, "--output " + out().string()), "rows.jsonl:2: the prompt has 400 tokens");
   EXPECT_EQ(run(generate(data)).out, "");
   const auto good = write("rows.good.jsonl", "{\"prompt\":\"a\"}\n");
   const std::string before = test::content_of(good);

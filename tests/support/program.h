@@ -22,13 +22,15 @@ class ProgramTest : public testing::Test {
   Outcome run(const std::string& arguments) const {
     const std::filesystem::path err = folder.path() / "stderr";
     const std::string command =
-        std::string(LOWRANK_PROGRAM) + " " + arguments + " 2>" + err.string() + " </dev/null";
+        environment + " " + LOWRANK_PROGRAM + " " + arguments + " 2>" + err.string() + " </dev/null";
     Outcome outcome;
     FILE* pipe = popen(command.c_str(), "r");
     std::array<char, 4096> piece{};
     while (const size_t count = fread(piece.data(), 1, piece.size(), pipe))
       outcome.out.append(piece.data(), count);
-    outcome.code = WEXITSTATUS(pclose(pipe));
+    const int status = pclose(pipe);
+    constexpr int of_signals = 128;
+    outcome.code = WIFSIGNALED(status) ? of_signals + WTERMSIG(status) : WEXITSTATUS(status);
     outcome.err = content_of(err);
     return outcome;
   }
@@ -58,6 +60,7 @@ class ProgramTest : public testing::Test {
   std::filesystem::path out() const { return folder.path() / "out"; }
 
   TemporaryFolder folder;
+  std::string environment;  ///< NAME=VALUE ... for the program
 };
 
 }  // namespace lowrank::test

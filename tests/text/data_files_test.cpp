@@ -69,6 +69,8 @@ TEST(DataFiles, JsonArrays) {
 
 TEST(DataFiles, AnArrayIsReadWhateverTheFileIsCalled) {
   EXPECT_EQ(rows_of_text("a.jsonl", R"([{"text":"a"},{"text":"b"}])").size(), 2U);
+  expect_failure(ErrorKind::corrupt, "a.jsonl:1: not a JSON object (and 1 more: 2)",
+                 [] { rows_of_text("a.jsonl", "[1,2]\n[3]\n"); });
 }
 
 TEST(DataFiles, OtherKindsOfFilesAreNamed) {
@@ -78,7 +80,8 @@ TEST(DataFiles, OtherKindsOfFilesAreNamed) {
            {"PK\x03\x04", "ZIP"},
            {"PAR1", "Parquet table; convert it"},
            {std::string("\xFF\xFE{\0", 4), "UTF-16; convert it first: iconv"},
-           {"\xFE\xFF", "UTF-16"}}) {
+           {"\xFE\xFF", "UTF-16"},
+           {std::string("{\0\"\0", 4), "zero bytes, as UTF-16"}}) {
     expect_failure(ErrorKind::unsupported, part, [&] { rows_of_text("a.jsonl", start + "rest"); });
     expect_failure(ErrorKind::unsupported, part, [&] { rows_of_text("a.csv", start + "rest"); });
   }

@@ -134,6 +134,63 @@ TEST(Tokenizer, ContinuationsGetNoSpaceInFront) {
   }
 }
 
+/// A fixture with tokens added as transformers' add_tokens does; the ids are those that tokenizers 0.23.3
+/// gives.
+Tokenizer with_added(const char* name, const nlohmann::json& tokens) {
+  const Scratch scratch;
+  nlohmann::json file = json_of(text_fixture(name) / "tokenizer.json");
+  int64_t next = file["model"]["vocab"].size();
+  for (nlohmann::json token : tokens) {
+    token["id"] = next++;
+    file["added_tokens"].push_back(token);
+  }
+  scratch.write("tokenizer.json", file.dump());
+  return load_tokenizer(scratch.path());
+}
+
+TEST(Tokenizer, AddedTokensAreLookedForAsTheNormaliserWritesThem) {
+  const Tokenizer tokenizer =
+      with_added("llama2_legacy_small", {{{"content", "<tool>"}, {"normalized", true}}});
+  EXPECT_EQ(tokenizer.encode("call <tool> now", false), (Ids{655, 1300, 558, 342}));
+  EXPECT_EQ(tokenizer.encode("<tool>", false), Ids{1300});
+  EXPECT_EQ(tokenizer.encode_continuation("<tool>"), Ids{1300});
+  const Ids inside = tokenizer.encode("call<tool>now", false);
+  EXPECT_EQ(std::ranges::count(inside, 1300), 0);
+}
+
+TEST(Tokenizer, WhiteSpaceOfAnAddedTokenMayBelongToTheNextOne) {
+  const Tokenizer tokenizer =
+      with_added("gpt2_small", {{{"content", "<b>"}, {"rstrip", true}, {"normalized", false}},
+                                {{"content", " <sp>"}, {"normalized", false}},
+                                {{"content", "\t\t"}, {"normalized", false}}});
+  EXPECT_EQ(tokenizer.encode("<b> <sp>", false), (Ids{1000, 1001}));
+  EXPECT_EQ(tokenizer.encode("<b>\t\t.", false), (Ids{1000, 1002, 14}));
+  EXPECT_EQ(tokenizer.encode("<b>   .", false), (Ids{1000, 14}));
+}
+
+/// Words of many kilobytes are encoded in blocks. Without byte fallback they are not, and where every
+/// character has a token it makes no other difference.
+TEST(Tokenizer, LongWordsHaveTheSameIdsInBlocks) {
+  uint32_t state = 1;
+  const auto draw = [&](uint32_t below) { return (state = state * 1664525 + 1013904223) / 65536 % below; };
+  std::string runs;
+  while (runs.size() < 300'000) runs += std::string(1 + draw(2000), "theaso"[draw(6)]);
+  std::string letters;
+  while (letters.size() < 300'000) letters += "etaoinshrdlu"[draw(12)];
+  TokenizerSpec spec = load_tokenizer(text_fixture("llama2_small")).spec();
+  const Bpe blocks(spec, "blocks");
+  spec.byte_fallback = false;
+  spec.unknown.reset();
+  const Bpe whole(spec, "whole");
+  for (const std::string& text : {runs, letters, std::string(300'000, 'a'), std::string(300'001, 'e')}) {
+    TokenSink found;
+    TokenSink expected;
+    blocks.encode(text, found);
+    whole.encode(text, expected);
+    EXPECT_EQ(found.ids == expected.ids, true) << found.count() << " " << expected.count();
+  }
+}
+
 TEST(Tokenizer, SpecialTokensComeFromGguf) {
   const Tokenizer gguf = load_tokenizer(text_fixture("smollm_small.gguf"));
   EXPECT_EQ(gguf.spec().bos, 1);

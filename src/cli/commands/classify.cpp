@@ -3,7 +3,6 @@
 #include <ATen/ops/softmax.h>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
@@ -42,7 +41,6 @@ int run(const std::vector<std::string>& arguments) {
   parser.add(options.fields());
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &session_options.model}});
-  const InterruptGuard guard;
   const Session session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(

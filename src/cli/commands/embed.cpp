@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
@@ -38,7 +37,6 @@ int run(const std::vector<std::string>& arguments) {
               field("normalise", normalise, "vectors of length 1; without it as the model says")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &session_options.model}});
-  const InterruptGuard guard;
   const Session session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(spec.task != Task::causal_lm, ErrorKind::unsupported,

@@ -44,8 +44,10 @@ int run(const std::vector<std::string>& arguments) {
   const Dataset dataset =
       load_dataset(data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, dataset_options);
   if (dataset.truncated > 0)
-    warn("{} rows are cut to {} tokens", dataset.truncated, dataset_options.max_length);
+    warn("{} rows are longer than {} tokens and are cut: {} of their {} tokens are not used",
+         dataset.truncated, dataset_options.max_length, dataset.lost_tokens, dataset.cut_tokens);
   if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
+  for (const std::string& warning : dataset.notes.warnings()) warn("{}", warning);
   const Evaluation result = evaluate(*session.model, session.hooks(), dataset.examples, batch_size);
   check(spec.labels || std::isfinite(result.perplexity()), ErrorKind::invalid,
         "the loss of {:.6g} has no finite perplexity: the model gives these rows no chance at all",

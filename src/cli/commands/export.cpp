@@ -3,7 +3,9 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/staged_folder.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/session.h"
@@ -25,12 +27,15 @@ struct ExportResult {
 
 ExportResult write(const Options& options, const Checkpoint& checkpoint, const Adapter& adapter) {
   if (options.format == "gguf-lora") {
-    const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, options.output);
+    const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, options.output, Existing::kept);
     return {result.modules, result.bytes};
   }
   check(adapter.method->files().library == "peft", ErrorKind::unsupported, "{}: PEFT has no {}",
         options.adapter, adapter.info->name);
-  save_adapter(options.output, adapter, options.model);
+  StagedFolder folder(options.output);
+  write_adapter(folder.path(), adapter, options.model);
+  throw_if_interrupted();
+  folder.commit();
   return {std::ssize(adapter.plan.targets), adapter_file_size(options.output, adapter)};
 }
 
@@ -46,10 +51,13 @@ int run(const std::vector<std::string>& arguments) {
               field("json", options.json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
-  check(!std::filesystem::exists(options.output), ErrorKind::invalid,
-        "{}: exists already; exporting writes a new file or folder", options.output);
-  const auto checkpoint = Checkpoint::open(options.model, read_adapter_labels(options.adapter));
-  const Adapter adapter = load_adapter(options.adapter, *checkpoint);
+  options.output = without_slash(options.output).string();
+  const bool writes_file = options.format == "gguf-lora";
+  check(writes_file ? !std::filesystem::exists(std::filesystem::symlink_status(options.output))
+                    : is_free(options.output),
+        ErrorKind::invalid, "{}: exists already; exporting writes a new file or folder", options.output);
+  const auto checkpoint = open_told(options.model, read_adapter_labels(options.adapter));
+  const Adapter adapter = load_told_adapter(options.adapter, *checkpoint);
   const ExportResult result = write(options, *checkpoint, adapter);
   info("{}: {} of {} modules, {} bytes", options.output, options.format, result.modules, result.bytes);
   const nlohmann::ordered_json out = {{"modules", result.modules}, {"bytes", result.bytes}};

@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
@@ -126,7 +125,6 @@ int run(const std::vector<std::string>& arguments) {
       {{"--model", &options.session.model}, {"--prompt or --data", either(options.prompt, options.data)}});
   check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
-  const InterruptGuard guard;
   std::optional<PromptRows> prompts;
   std::optional<RowWriter> writer;
   if (!options.data.empty()) {

@@ -2,7 +2,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/input_dimension.h"
@@ -51,7 +50,6 @@ int run(const std::vector<std::string>& arguments) {
   check(!question.rows.eval_data.empty() || question.rows.eval_split > 0, ErrorKind::invalid,
         "quality is measured on rows that are not trained on: give --eval-data or --eval-split");
   const nlohmann::ordered_json settings = resolved(parser.fields());
-  const InterruptGuard guard;
   const DimensionReport report = project == "inputs" ? input_dimension(question, inputs, settings)
                                                      : weight_dimension(question, weights, chosen, settings);
   std::cerr << '\n' << markdown_of(report);

@@ -7,10 +7,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/staged_folder.h"
 #include "cli/arguments.h"
 #include "cli/merge_check.h"
 #include "cli/registry.h"
 #include "cli/session.h"
+#include "cli/training_results.h"
 #include "peft/adapter_labels.h"
 #include "text/data_files.h"
 #include "text/rows.h"
@@ -145,16 +147,18 @@ int run(const std::vector<std::string>& arguments) {
   if (!parser.parse(arguments)) return 0;
   const MergeCheckOptions& files = options.files;
   require({{"--model", &files.model}, {"--adapter", &files.adapter}, {"--output", &files.merged}});
+  options.files.merged = without_slash(files.merged).string();
   check(files.probe_data.empty() || options.check, ErrorKind::invalid, "--probe-data is for --check");
   if (!files.probe_data.empty()) data_files(files.probe_data);
   const bool empty_folder = std::filesystem::exists(files.merged);
-  const auto checkpoint = Checkpoint::open(files.model, read_adapter_labels(files.adapter));
-  const Adapter adapter = load_adapter(files.adapter, *checkpoint);
+  const auto checkpoint = open_told(files.model, read_adapter_labels(files.adapter));
+  const Adapter adapter = load_told_adapter(files.adapter, *checkpoint);
   const MergeResult result = merge(*checkpoint, adapter, options);
   nlohmann::ordered_json out = figures(result);
   std::optional<MergeComparison> comparison;
   if (options.check) comparison = checked(options, empty_folder);
   tell(result, files.merged);
+  tell_left_out(result, files.model);
   if (comparison) {
     tell(*comparison);
     add_figures(out, *comparison);

@@ -18,13 +18,15 @@
 #include "cli/session.h"
 #include "cli/task.h"
 #include "cli/training_data.h"
+#include "cli/training_results.h"
 #include "peft/gguf_lora.h"
-#include "peft/merge.h"
 #include "peft/side_by_side.h"
 #include "text/data_files.h"
 #include "text/training_batch.h"
 #include "train/model_card.h"
+#include "train/output_folder.h"
 #include "train/run.h"
+#include "train/run_results.h"
 
 namespace lowrank {
 namespace {
@@ -34,7 +36,7 @@ struct Options {
   TrainingDataOptions rows;
   TrainOptions train;
   std::string method = "lora", output, init_adapter, exported = "none", task = "auto";
-  bool dry_run = false;
+  bool overwrite = false, dry_run = false;
 
   std::vector<Field> fields() {
     return {
@@ -49,6 +51,7 @@ struct Options {
                 "gguf-lora: write adapter.gguf, too, for llama.cpp and Ollama; gguf: write the merged model "
                 "as model.gguf (from a GGUF base); refused at the start when it cannot be done"),
             {"none", "gguf-lora", "gguf"}),
+        field("overwrite", overwrite, "let the results of an earlier run in --output give way to this one's"),
         field("dry_run", dry_run, "print the resolved configuration and what would be trained, and stop")};
   }
 };
@@ -107,51 +110,6 @@ void check_export(const Options& options, const ModelSpec& spec, const Adapter& 
         adapter.info->name);
 }
 
-/// Writes the merged model: model.gguf, or the files of a Hugging Face folder into `folder`.
-void write_model(const Options& options, const Checkpoint& checkpoint, const Adapter& adapter,
-                 const std::filesystem::path& folder) {
-  if (options.exported == "gguf") {
-    const std::filesystem::path path = std::filesystem::path(options.output) / "model.gguf";
-    std::filesystem::remove(path);
-    // What whole weights learn is often smaller than the steps of a block format.
-    const bool whole = adapter.method->output() != Output::adapter;
-    const MergeResult result = merge_to_gguf(
-        checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path, enough_kept);
-    info("{}: merged model of {} bytes{}", path.string(), result.bytes,
-         whole ? ", trained matrices in F16" : "");
-    return;
-  }
-  const std::filesystem::path fresh = std::filesystem::path(options.output) / "model.new";
-  std::filesystem::remove_all(fresh);
-  const MergeResult result = merge_to_folder(checkpoint, adapter, std::nullopt, fresh);
-  std::filesystem::create_directories(folder);
-  for (const auto& entry : std::filesystem::directory_iterator(fresh))
-    std::filesystem::rename(entry.path(), folder / entry.path().filename());
-  std::filesystem::remove(fresh);
-  info("{}: model of {} bytes", folder.string(), result.bytes);
-}
-
-/// Writes what the method or --export asks for beside the adapter in the output folder: the best one, where
-/// one was chosen.
-void write_results(const Options& options, const Checkpoint& checkpoint, const Adapter& trained,
-                   bool best_chosen) {
-  const std::filesystem::path output = options.output;
-  const Output kind = trained.method->output();
-  if (options.exported == "none" && kind == Output::adapter) return;
-  const std::optional<Adapter> best =
-      best_chosen ? std::optional(load_adapter(output, checkpoint)) : std::nullopt;
-  const Adapter& adapter = best ? *best : trained;
-  if (options.exported == "gguf-lora") {
-    const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, output / "adapter.gguf");
-    info("{}: GGUF LoRA of {} bytes", (output / "adapter.gguf").string(), result.bytes);
-  }
-  if (options.exported == "gguf" || kind != Output::adapter)
-    write_model(options, checkpoint, adapter, kind == Output::model ? output : output / "merged");
-  if (kind != Output::model) return;
-  for (const char* name : {"adapter_config.json", "adapter_model.safetensors"})
-    std::filesystem::remove(output / name);
-}
-
 /// What sharing of prompts saves, or why there is none.
 void tell_prompts(const Trainer& trainer, std::span<const Example> examples, const TrainOptions& options) {
   const std::vector<int64_t> groups = prompt_groups(examples);
@@ -195,9 +153,10 @@ int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> 
   return steps;
 }
 
-RunPlaces places_of(const Options& options, Progress& progress) {
+RunPlaces places_of(const Options& options, OutputFolder& output, const Kept& kept, Progress& progress) {
   RunPlaces places;
-  places.output = options.output;
+  places.output = output.path();
+  places.after_save = [&] { output.drop_earlier(kept); };
   places.base = options.session.model;
   places.after_step = [&](const StepResult& step, int64_t) {
     progress.update(step.step, {step.loss, static_cast<double>(step.tokens) / step.seconds, resident_bytes(),
@@ -214,6 +173,11 @@ int train(Options& options, ChosenMethod chosen) {
   require(
       {{"--model", &options.session.model}, {"--data", &options.rows.data}, {"--output", &options.output}});
   check_apart(options.rows.data, options.output);
+  OutputFolder output({options.output,
+                       options.session.model,
+                       options.init_adapter,
+                       {options.rows.data, options.rows.eval_data},
+                       options.overwrite});
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const auto checkpoint = open_model(options.session, labels);
@@ -221,8 +185,9 @@ int train(Options& options, ChosenMethod chosen) {
   tell_labels(spec);
   Adapter adapter = options.init_adapter.empty()
                         ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
-                        : load_adapter(options.init_adapter, *checkpoint);
+                        : load_told_adapter(options.init_adapter, *checkpoint);
   check_export(options, spec, adapter);
+  check_results(*checkpoint, adapter, options.exported);
   tell_plan(adapter, spec);
   options.rows.dataset.labels = spec.labels;
   const TrainingData data =
@@ -231,15 +196,21 @@ int train(Options& options, ChosenMethod chosen) {
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
-  const InterruptGuard guard;
   const int64_t total = tell_run(*model, adapter, data.train.examples, options);
+  throw_if_interrupted();
+  output.begin();
+  const Kept kept = written_at_the_end(adapter, options.exported);
   RunResult result;
   {
     Progress progress("step", total);
     result = run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
-                          places_of(options, progress));
+                          places_of(options, output, kept, progress));
   }
-  write_model_card(options.output, adapter, options.session.model, options.rows.data, options.train, result);
+  checkpoint->check_unchanged();
+  if (has_other_card(output.path()))
+    warn("{}: README.md is not a run's model card and stays as it is", options.output);
+  else
+    write_model_card(output.path(), adapter, options.session.model, options.rows.data, options.train, result);
   info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
        result.seconds, static_cast<double>(result.tokens) / result.seconds,
        static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
@@ -247,8 +218,9 @@ int train(Options& options, ChosenMethod chosen) {
            ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
            : "");
   if (adapter.method->output() != Output::model)
-    info("{}: adapter of {} bytes", options.output, adapter_file_size(options.output, adapter));
-  write_results(options, *checkpoint, adapter, result.best_eval_loss.has_value());
+    info("{}: adapter of {} bytes", options.output, adapter_file_size(output.path(), adapter));
+  write_results(output.path(), *checkpoint, adapter, options.exported, result.best_eval_loss.has_value());
+  output.drop_earlier([](const auto&) { return false; });
   return 0;
 }
 

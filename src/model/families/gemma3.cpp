@@ -29,7 +29,7 @@ Config parse(const nlohmann::json& json) {
   c.qkv_bias = c.out_bias = read.flag("attention_bias", false);
   c.qk_norm = true;
   c.norm_offset = 1;
-  c.query_scale = 1 / std::sqrt(read.number("query_pre_attn_scalar", 256));
+  c.query_scale = 1 / std::sqrt(read.positive("query_pre_attn_scalar", 256));
   read.require(read.text("hidden_activation", "gelu_pytorch_tanh") == "gelu_pytorch_tanh",
                "hidden_activation", "must be gelu_pytorch_tanh");
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"})
@@ -58,7 +58,8 @@ Frequencies frequencies_of(const nlohmann::json& config, int64_t head_dim) {
                 {{"rope_parameters", both->value("sliding_attention", nlohmann::json::object())}}, head_dim)};
   }
   return {rope_frequencies(config, head_dim),
-          rope_frequencies({{"rope_theta", config.value("rope_local_base_freq", 10000.0)}}, head_dim)};
+          rope_frequencies({{"rope_theta", ConfigReader(config).number("rope_local_base_freq", 10000.0)}},
+                           head_dim)};
 }
 
 ModelSpec make_spec(const nlohmann::json& config) {

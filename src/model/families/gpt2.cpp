@@ -30,11 +30,11 @@ Config parse(const nlohmann::json& json) {
   Config c;
   c.hidden = read.count("n_embd");
   c.ff = read.count("n_inner", 4 * c.hidden);
-  c.layers = read.count("n_layer");
+  c.layers = read.count("n_layer", std::nullopt, most_layers);
   c.heads = read.count("n_head");
   c.vocabulary = read.count("vocab_size");
   c.positions = read.count("n_positions", 1024);
-  c.epsilon = read.number("layer_norm_epsilon", 1e-5);
+  c.epsilon = read.positive("layer_norm_epsilon", 1e-5);
   c.activation = read.text("activation_function", "gelu_new");
   c.tied = read.flag("tie_word_embeddings", true);
   read.require(c.hidden % c.heads == 0, "n_head", "must divide n_embd");
@@ -114,7 +114,7 @@ ModelSpec make_spec(const nlohmann::json& config) {
 nlohmann::json config_from_gguf(const GgufFile& file) {
   const GgufConfigReader read(file, "gpt2");
   nlohmann::json config = {{"model_type", "gpt2"}, {"architectures", {"GPT2LMHeadModel"}}};
-  config["n_layer"] = read.count("block_count");
+  config["n_layer"] = read.count("block_count", std::nullopt, most_layers);
   config["n_embd"] = read.count("embedding_length");
   config["n_inner"] = read.count("feed_forward_length");
   config["n_positions"] = read.count("context_length");

@@ -34,7 +34,8 @@ DecoderConfig parse(const nlohmann::json& json) {
   if (type == "mistral" && read.has("sliding_window"))
     c.windows.assign(c.layers, read.count("sliding_window"));
   if (qwen && read.flag("use_sliding_window", false) && read.has("sliding_window")) {
-    const int64_t first = std::min(c.layers, read.count("max_window_layers", c.layers));
+    const auto first = static_cast<int64_t>(
+        std::clamp(read.number("max_window_layers", 28), 0.0, static_cast<double>(c.layers)));
     std::fill(c.windows.begin() + first, c.windows.end(), read.count("sliding_window"));
   }
   return c;

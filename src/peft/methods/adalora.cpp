@@ -253,7 +253,7 @@ void AdaLora::read_config(const nlohmann::json& config, const std::string& where
                               {"bias", "bias"}}),
         where);
   // PEFT takes the rank for a scaling that is not positive.
-  if (alpha_ <= 0) alpha_ = config.value("r", 8.0);
+  if (alpha_ <= 0) alpha_ = is_given(config, "r") && config["r"].is_number() ? config["r"].get<double>() : 8;
   if (!is_given(config, "rank_pattern")) return;
   try {
     pattern_ = config["rank_pattern"].get<decltype(pattern_)>();

@@ -89,7 +89,7 @@ std::unique_ptr<Method> make() {
   };
   variant.config = [](nlohmann::json& config) { config["use_dora"] = true; };
   variant.read_config = [](nlohmann::json& config, const std::string& where) {
-    check(config.value("lora_bias", false) == false, ErrorKind::unsupported,
+    check(!is_given(config, "lora_bias") || config["lora_bias"] == false, ErrorKind::unsupported,
           "{}: lora_bias with use_dora is not supported", where);
     config["use_dora"] = false;
   };
@@ -97,7 +97,7 @@ std::unique_ptr<Method> make() {
 }
 
 bool reads(const nlohmann::json& config) {
-  return is_low_rank_config(config, true, {"", "gaussian", "orthogonal"});
+  return is_low_rank_config(config, true, {"", "gaussian", "orthogonal", "eva", "loftq", "corda", "lora_ga"});
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ class LoHa final : public Method {
   TrainPlan plan(const ModelSpec& spec) override {
     TrainPlan plan;
     modules_.plan(spec, plan);
+    options_.check_patterns(modules_);
     for (const Module* module : modules_.modules()) {
       const int64_t r = options_.rank_of(*module);
       plan.parameters.push_back({adapter_key(*module, "hada_w1_a"), {module->out, r}});
@@ -101,7 +102,7 @@ class LoHa final : public Method {
 
   nlohmann::json config() const override {
     nlohmann::json config = {{"peft_type", "LOHA"}, {"use_effective_conv2d", false}};
-    options_.write(config);
+    options_.write(config, modules_.modules());
     modules_.write(config);
     return config;
   }

@@ -60,6 +60,7 @@ class LoKr final : public Method {
     check(decompose_factor_ != 0, ErrorKind::invalid, "decompose_factor must be -1 or at least 1");
     TrainPlan plan;
     modules_.plan(spec, plan);
+    options_.check_patterns(modules_);
     for (const Module* module : modules_.modules()) {
       const Shapes s = shapes(*module);
       const auto add = [&](const char* name, int64_t rows, int64_t columns) {
@@ -143,7 +144,7 @@ class LoKr final : public Method {
                              {"decompose_factor", decompose_factor_},
                              {"decompose_both", decompose_both_},
                              {"rank_dropout_scale", rank_dropout_scale_}};
-    options_.write(config);
+    options_.write(config, modules_.modules());
     modules_.write(config);
     return config;
   }

@@ -14,7 +14,7 @@ std::unique_ptr<Method> make() {
 }
 
 bool reads(const nlohmann::json& config) {
-  // Starts that are not built are taken, too: reading then says which field stands in the way.
+  // Of starts that are not built, the trained factors are read all the same.
   return is_low_rank_config(config, false,
                             {"", "gaussian", "orthogonal", "eva", "loftq", "corda", "lora_ga"});
 }

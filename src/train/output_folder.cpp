@@ -1,0 +1,178 @@
+#include "train/output_folder.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/one_line.h"
+#include "base/staged_folder.h"
+#include "text/data_files.h"
+#include "train/run_results.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// `path` within `folder`, both without links; nothing where it lies elsewhere.
+std::optional<fs::path> within(const fs::path& path, const fs::path& folder) {
+  std::error_code failed;
+  const fs::path inner = fs::weakly_canonical(path, failed);
+  if (failed) return std::nullopt;
+  const fs::path outer = fs::weakly_canonical(folder, failed);
+  if (failed) return std::nullopt;
+  const fs::path relative = inner.lexically_relative(outer);
+  if (relative.empty() || *relative.begin() == "..") return std::nullopt;
+  return relative;
+}
+
+/// Some of the names, for people.
+std::string some(const std::vector<fs::path>& names) {
+  constexpr size_t shown = 3;
+  std::vector<std::string> first;
+  for (size_t i = 0; i < std::min(shown, names.size()); ++i) first.push_back(one_line(names[i].string()));
+  return fmt::format("{}{}", fmt::join(first, ", "),
+                     names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+}
+
+void check_rows(const RunFiles& files, const fs::path& folder) {
+  for (const std::string& pattern : files.rows) {
+    std::vector<fs::path> found;
+    try {
+      if (!pattern.empty()) found = data_files(pattern);
+    } catch (const Error&) {
+      continue;  // loading them tells more
+    }
+    for (const fs::path& file : found) {
+      const auto name = within(file, folder);
+      check(!name || !is_run_file(*name), ErrorKind::invalid,
+            "{}: rows in the output folder, under a name that the run itself writes; move them, or give "
+            "another "
+            "--output",
+            file.string());
+    }
+  }
+}
+
+void check_apart(const RunFiles& files, const fs::path& folder) {
+  const bool is_folder = fs::is_directory(files.model);
+  const bool inside = is_folder ? within(folder, files.model).has_value()
+                                : within(files.model, folder) == fs::path(files.model).filename();
+  if (inside) {
+    throw Error(ErrorKind::invalid,
+                fmt::format("{}: {}; a run never writes there", files.output,
+                            is_folder ? "the base model's own folder, or one in it" : "holds the base model"),
+                "give another --output");
+  }
+}
+
+void check_no_model(const RunFiles& files, const fs::path& folder) {
+  const fs::path model = model_in(folder);
+  if (model.empty()) return;
+  throw Error(ErrorKind::invalid,
+              fmt::format("{}: holds a model ({}), which no run left; a run never writes there", files.output,
+                          model.string()),
+              "give another --output");
+}
+
+void check_results(const RunFiles& files, const fs::path& folder) {
+  const std::vector<fs::path> others = others_in_checkpoints(folder);
+  check(others.empty(), ErrorKind::invalid,
+        "{}: a checkpoint's folder holds files that no run wrote ({}); move them, or give another --output",
+        files.output, some(others));
+  const std::vector<fs::path> results = run_results(folder);
+  if (results.empty()) return;
+  if (!files.overwrite) {
+    throw Error(ErrorKind::invalid,
+                fmt::format("{}: holds results of an earlier run ({}), which are not overwritten",
+                            files.output, some(results)),
+                "give another --output, or --overwrite to replace them");
+  }
+  for (const std::string& input : {files.model, files.init_adapter}) {
+    const auto name = input.empty() ? std::nullopt : within(input, folder);
+    if (!name || *name == ".") continue;
+    const bool removed = std::ranges::any_of(
+        results, [&](const fs::path& result) { return within(folder / result, folder / *name).has_value(); });
+    check(!removed, ErrorKind::invalid,
+          "{}: the run would read this and --overwrite would remove it; give another --output", input);
+  }
+}
+
+/// Folders of which `folder` is the innermost and that are missing.
+std::vector<fs::path> missing_folders(fs::path folder) {
+  std::vector<fs::path> missing;
+  for (; !folder.empty() && !fs::exists(folder); folder = folder.parent_path()) missing.push_back(folder);
+  return missing;
+}
+
+}  // namespace
+
+OutputFolder::OutputFolder(const RunFiles& files) : path_(folder_to_write(files.output)) {
+  check_apart(files, path_);
+  made_ = missing_folders(path_);
+  try {
+    make_folders(path_);
+    take();
+    check_rows(files, path_);
+    check_no_model(files, path_);
+    check_results(files, path_);
+  } catch (...) {
+    leave();
+    throw;
+  }
+  for (const fs::path& name : run_results(path_)) earlier_.push_back(found(name));
+}
+
+/// A lock on the folder itself leaves nothing behind. Some network file systems have none.
+void OutputFolder::take() {
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  check(descriptor_ >= 0, ErrorKind::io, "{}: {}", path_.string(), std::strerror(errno));
+  check(::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, ErrorKind::invalid,
+        "{}: another run is writing there", path_.string());
+}
+
+OutputFolder::~OutputFolder() {
+  leave();
+}
+
+void OutputFolder::leave() {
+  for (const fs::path& folder : made_) ::rmdir(folder.c_str());
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+OutputFolder::Earlier OutputFolder::found(const fs::path& name) const {
+  struct ::stat status {};
+  if (::lstat((path_ / name).c_str(), &status) != 0) return {name, 0, 0};
+  return {name, status.st_dev, status.st_ino};
+}
+
+void OutputFolder::begin() {
+  drop_earlier([](const fs::path& name) { return name != "metrics.jsonl" && !is_in_checkpoint(name); });
+}
+
+void OutputFolder::drop_earlier(const std::function<bool(const fs::path&)>& kept) {
+  std::vector<Earlier> rest;
+  for (const Earlier& earlier : earlier_) {
+    if (kept(earlier.name)) {
+      rest.push_back(earlier);
+    } else if (found(earlier.name) == earlier) {
+      check(::unlink((path_ / earlier.name).c_str()) == 0, ErrorKind::io, "{}: cannot remove: {}",
+            (path_ / earlier.name).string(), std::strerror(errno));
+    }
+  }
+  // Folders that are empty now; others hold files of somebody else.
+  for (const Earlier& earlier : earlier_) {
+    for (fs::path folder = earlier.name.parent_path(); !folder.empty(); folder = folder.parent_path())
+      ::rmdir((path_ / folder).c_str());
+  }
+  earlier_ = std::move(rest);
+}
+
+}  // namespace lowrank

@@ -1,0 +1,186 @@
+#include "train/run_results.h"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "peft/adapter_folder.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t most_config_bytes = 16 << 20;
+constexpr const char* card_name = "README.md";
+constexpr const char* state_name = "trainer_state.safetensors";
+
+constexpr std::array<std::string_view, 3> records{"adapter.gguf", "model.gguf", "metrics.jsonl"};
+
+constexpr std::array<std::string_view, 22> model_files{"config.json",
+                                                       "modules.json",
+                                                       "1_Pooling/config.json",
+                                                       "2_Normalize/config.json",
+                                                       "model.safetensors",
+                                                       "generation_config.json",
+                                                       "tokenizer.json",
+                                                       "tokenizer_config.json",
+                                                       "special_tokens_map.json",
+                                                       "added_tokens.json",
+                                                       "chat_template.jinja",
+                                                       "chat_template.json",
+                                                       "vocab.json",
+                                                       "vocab.txt",
+                                                       "merges.txt",
+                                                       "tokenizer.model",
+                                                       "spiece.model",
+                                                       "sentencepiece.bpe.model",
+                                                       "config_sentence_transformers.json",
+                                                       "sentence_bert_config.json",
+                                                       "preprocessor_config.json",
+                                                       "processor_config.json"};
+
+bool holds(const fs::path& folder, const fs::path& name) {
+  std::error_code none;
+  return fs::exists(fs::symlink_status(folder / name, none));
+}
+
+void add_existing(const fs::path& folder, const fs::path& place, std::span<const std::string_view> names,
+                  std::vector<fs::path>& found) {
+  for (const std::string_view name : names) {
+    if (holds(folder, place / name)) found.push_back(place / name);
+  }
+}
+
+/// The JSON of a configuration that may be anything.
+nlohmann::json lenient_json(const fs::path& path) {
+  try {
+    return fs::exists(path) ? read_json_file(path, most_config_bytes) : nlohmann::json();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// The folders of an adapter's parts.
+std::set<std::string> part_names(const fs::path& folder) {
+  std::set<std::string> names;
+  const auto take = [&](const char* file, const char* key) {
+    const nlohmann::json config = lenient_json(folder / file);
+    if (!config.is_object() || !config.contains(key) || !config[key].is_array()) return;
+    for (const nlohmann::json& name : config[key]) {
+      if (name.is_string() && name.get<std::string>().find_first_of("./") == std::string::npos)
+        names.insert(name.get<std::string>());
+    }
+  };
+  take("adapters.json", "methods");
+  take("adapter_fusion_config.json", "adapter_names");
+  names.erase("");
+  return names;
+}
+
+void add_adapter(const fs::path& folder, const fs::path& place, std::vector<fs::path>& found) {
+  const std::set<std::string> parts = part_names(folder / place);
+  add_existing(folder, place, adapter_file_names(), found);
+  for (const std::string& part : parts) add_existing(folder, place / part, adapter_file_names(), found);
+}
+
+bool is_checkpoint_name(const std::string& name) {
+  constexpr std::string_view start = "checkpoint-";
+  return name.starts_with(start) && name.size() > start.size() &&
+         name.find_first_not_of("0123456789", start.size()) == std::string::npos;
+}
+
+std::vector<fs::path> checkpoints(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_directory() && is_checkpoint_name(entry.path().filename().string()))
+      found.push_back(entry.path().filename());
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+void add_checkpoint(const fs::path& folder, const fs::path& name, std::vector<fs::path>& found) {
+  add_adapter(folder, name, found);
+  if (holds(folder, name / state_name)) found.push_back(name / state_name);
+}
+
+std::string card_in(const fs::path& folder) {
+  std::ifstream file(folder / card_name, std::ios::binary);
+  std::string card(1 << 16, '\0');
+  file.read(card.data(), std::ssize(card));
+  card.resize(static_cast<size_t>(file.gcount()));
+  return card;
+}
+
+bool is_card(std::string_view text) {
+  return text.find("Trained with lowrank") != std::string_view::npos;
+}
+
+/// True where a run left a model: its card says so.
+bool is_model_of_a_run(const fs::path& folder) {
+  const std::string card = card_in(folder);
+  return is_card(card) && card.find("This folder is a model") != std::string::npos;
+}
+
+}  // namespace
+
+std::vector<fs::path> run_results(const fs::path& folder) {
+  std::vector<fs::path> found;
+  add_adapter(folder, "", found);
+  add_adapter(folder, next_adapter_name, found);
+  if (is_model_of_a_run(folder)) add_existing(folder, "", model_files, found);
+  add_existing(folder, "merged", model_files, found);
+  add_existing(folder, "", records, found);
+  if (holds(folder, card_name) && is_card(card_in(folder))) found.emplace_back(card_name);
+  for (const fs::path& name : checkpoints(folder)) add_checkpoint(folder, name, found);
+  return found;
+}
+
+bool has_other_card(const fs::path& folder) {
+  return holds(folder, card_name) && !is_card(card_in(folder));
+}
+
+bool is_run_file(const fs::path& name) {
+  const std::string text = name.string();
+  return std::ranges::find(adapter_file_names(), text) != adapter_file_names().end() ||
+         std::ranges::find(records, text) != records.end() || is_model_file(name) || is_in_checkpoint(name);
+}
+
+bool is_model_file(const fs::path& name) {
+  return std::ranges::find(model_files, name.string()) != model_files.end();
+}
+
+bool is_in_checkpoint(const fs::path& name) {
+  return !name.empty() && is_checkpoint_name(name.begin()->string());
+}
+
+fs::path model_in(const fs::path& folder) {
+  if (is_model_of_a_run(folder)) return {};
+  const nlohmann::json config = lenient_json(folder / "config.json");
+  if (config.is_object() && config.contains("model_type")) return "config.json";
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                           "pytorch_model.bin.index.json", "tokenizer.json", "tokenizer.model"}) {
+    if (holds(folder, name)) return name;
+  }
+  return {};
+}
+
+std::vector<fs::path> others_in_checkpoints(const fs::path& folder) {
+  std::vector<fs::path> others;
+  for (const fs::path& name : checkpoints(folder)) {
+    std::vector<fs::path> own;
+    add_checkpoint(folder, name, own);
+    for (const auto& entry : fs::recursive_directory_iterator(folder / name)) {
+      const fs::path within = entry.path().lexically_relative(folder);
+      if (!entry.is_directory() && std::ranges::find(own, within) == own.end()) others.push_back(within);
+    }
+  }
+  return others;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,227 @@
+// The program is stopped at its calls that change files, by a signal or by a full disk: what is left is the
+// old state or the new one. LOWRANK_FAULT_POINTS: calls that are tried of each command and kind (0: all).
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "model/checkpoint.h"
+#include "peft/adapter_file.h"
+#include "support/places.h"
+#include "support/program.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* rows =
+    "{\"input_ids\":[1,2,3,4,5]}\n{\"input_ids\":[9,8,7]}\n{\"input_ids\":[4,4,4,4]}\n{\"input_ids\":[6,2,5]}"
+    "\n";
+
+constexpr const char* full_disk = "28";  // ENOSPC
+
+class Faults : public test::ProgramTest {
+ protected:
+  void SetUp() override { data = write("rows.jsonl", rows).string(); }
+
+  std::string with_model(const std::string& command) const {
+    return command + " --model " + (gguf ? test::fixture("tiny_gguf/mixed.gguf") : model).string();
+  }
+  std::string train(const std::string& more) const {
+    return with_model("train") + " --data " + data + " --output " + out().string() +
+           " --batch-size 2 --dtype f32 --lr 0.05 " + more;
+  }
+
+  /// What an adapter is: configurations and values; empty where none can be loaded.
+  std::string fingerprint(const fs::path& adapter_folder) const {
+    try {
+      const Adapter adapter = load_adapter(adapter_folder, *checkpoint());
+      std::string text = adapter.method->config().dump();
+      if (adapter.method->parts()) {
+        for (const Adapter& part : *adapter.method->parts()) text += part.method->config().dump();
+      }
+      const at::Tensor& values = adapter.parameters->values();
+      return text.append(reinterpret_cast<const char*>(values.const_data_ptr()), values.nbytes());
+    } catch (const Error&) {
+      return "";
+    }
+  }
+
+  /// All files below a path, by name.
+  static std::map<std::string, std::string> content(const fs::path& path) {
+    std::map<std::string, std::string> files;
+    if (fs::is_regular_file(path)) files[""] = test::content_of(path);
+    if (!fs::is_directory(path)) return files;
+    for (const auto& entry : fs::recursive_directory_iterator(path)) {
+      if (entry.is_regular_file())
+        files[entry.path().lexically_relative(path).string()] = test::content_of(entry.path());
+    }
+    return files;
+  }
+
+  std::vector<std::string> temporaries() const {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+      if (entry.path().string().ends_with(".partial")) found.push_back(entry.path().string());
+    }
+    return found;
+  }
+
+  /// Runs the command from `before` (the content of out()) with a fault of each kind at each point that is
+  /// tried; `check` looks at what is left.
+  void sweep(const std::string& name, const fs::path& before, const std::string& command,
+             const std::vector<std::string>& kinds, const std::function<void()>& check) {
+    const fs::path counted = folder.path() / "count";
+    restore(before);
+    fault("0", "none", counted);
+    ASSERT_EQ(run(command).code, 0) << name;
+    const int64_t calls = std::stoll(test::content_of(counted));
+    const char* given = std::getenv("LOWRANK_FAULT_POINTS");
+    const int64_t wanted = given ? std::atoll(given) : 6;
+    const int64_t stride = wanted > 0 ? std::max<int64_t>(1, (calls + wanted - 1) / wanted) : 1;
+    int64_t shift = 0, tried = 0;
+    for (const std::string& kind : kinds) {
+      bool stopped = false;
+      for (int64_t at = 1 + shift++ % stride; at <= calls; at += stride, ++tried) {
+        restore(before);
+        fault(std::to_string(at), kind, "");
+        const test::Outcome outcome = run(command);
+        SCOPED_TRACE(fmt::format("{}: {} at call {} of {}: {}", name, kind, at, calls, outcome.err));
+        const std::set<int> codes = kind == "kill"   ? std::set<int>{137}
+                                    : kind == "int"  ? std::set<int>{0, 130}
+                                    : kind == "term" ? std::set<int>{0, 143}
+                                                     : std::set<int>{0, 1};
+        EXPECT_TRUE(codes.contains(outcome.code)) << outcome.code;
+        stopped |= outcome.code != 0;
+        const bool cleans_up = kind != "kill";
+        EXPECT_TRUE(!cleans_up || temporaries().empty());
+        environment.clear();
+        check();
+      }
+      EXPECT_TRUE(stopped) << name << ": " << kind;
+    }
+    fmt::print("{}: {} of {} faults ({} calls, {})\n", name, tried, calls * std::ssize(kinds), calls,
+               fmt::join(kinds, ", "));
+    environment.clear();
+    restore(before);
+  }
+
+  fs::path model = test::fixture("tiny_llama/linear");
+  bool gguf = false;
+  std::string data;
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint() const {
+    return Checkpoint::open(gguf ? test::fixture("tiny_gguf/mixed.gguf") : model);
+  }
+
+  void restore(const fs::path& before) const {
+    for (const auto& entry : fs::directory_iterator(folder.path())) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("out")) fs::remove_all(entry.path());
+    }
+    if (!before.empty()) fs::copy(before, out(), fs::copy_options::recursive);
+  }
+
+  void fault(const std::string& at, const std::string& kind, const fs::path& count) {
+    environment = fmt::format("LD_PRELOAD={} FAULT_AT={} FAULT={}", LOWRANK_FAULT_INJECTOR, at, kind);
+    if (!count.empty()) environment += " FAULT_COUNT=" + count.string();
+  }
+};
+
+class AdapterFaults : public Faults {
+ protected:
+  /// Trains `first`, then over it `second`, with a checkpoint and an evaluation after each step.
+  void expect_old_or_new(const std::string& name, const std::string& first, const std::string& second,
+                         const std::vector<std::string>& kinds) {
+    succeeds(train(first + " --steps 1 --seed 5"));
+    const fs::path old = folder.path() / "old";
+    fs::rename(out(), old);
+    const std::string command =
+        train(second + " --steps 3 --seed 6 --save-every 1 --eval-split 0.3 --eval-every 1 --overwrite");
+    succeeds(command);
+    std::set<std::string> states{fingerprint(old), fingerprint(out())};
+    for (int step = 1; step < 3; ++step)
+      states.insert(fingerprint(out() / fmt::format("checkpoint-{}", step)));
+    ASSERT_FALSE(states.contains(""));
+    ASSERT_GE(states.size(), 3U);
+    sweep(name, old, command, kinds, [&] {
+      EXPECT_TRUE(states.contains(fingerprint(out())));
+      for (const auto& entry : fs::directory_iterator(out())) {
+        const std::string folder_name = entry.path().filename().string();
+        const bool complete =
+            folder_name.starts_with("checkpoint-") && folder_name.find('.') == std::string::npos;
+        EXPECT_TRUE(!complete || states.contains(fingerprint(entry.path()))) << folder_name;
+      }
+    });
+  }
+};
+
+TEST_F(AdapterFaults, AnAdapterIsTheOldOneOrTheNewOne) {
+  expect_old_or_new("lora over lora", "--alpha 8", "--alpha 64", {"kill", full_disk, "int", "term"});
+}
+
+TEST_F(AdapterFaults, RanksThatFallStayWithTheirTensors) {
+  expect_old_or_new("adalora over adalora", "--method adalora --tinit 0 --tfinal 0",
+                    "--method adalora --init-r 6 --target-r 2 --tinit 0 --tfinal 0 --delta-t 1",
+                    {"kill", full_disk});
+}
+
+TEST_F(AdapterFaults, MethodsSideBySideAreOfOneRun) {
+  expect_old_or_new("side by side", "--method lora+prompt_tuning",
+                    "--method lora+prompt_tuning --alpha 64 --num-virtual-tokens 3", {"kill", full_disk});
+}
+
+TEST_F(Faults, AMergedFolderIsWholeOrNotThere) {
+  succeeds(train("--steps 1"));
+  const fs::path adapter = folder.path() / "adapter";
+  fs::rename(out(), adapter);
+  for (const std::string& command : {with_model("merge"), with_model("export") + " --format peft"}) {
+    const std::string whole = command + " --adapter " + adapter.string() + " --output " + out().string();
+    succeeds(whole);
+    const auto expected = content(out());
+    sweep(command.substr(0, 6), "", whole, {"kill", full_disk, "int", "term"},
+          [&] { EXPECT_TRUE(!fs::exists(out()) || content(out()) == expected); });
+  }
+}
+
+TEST_F(Faults, AnExportIsTheOldOneOrTheNewOne) {
+  gguf = true;
+  const fs::path old = folder.path() / "old";
+  succeeds(train("--steps 1 --export gguf"));
+  fs::rename(out(), old);
+  const std::string command = train("--steps 2 --alpha 64 --export gguf --overwrite");
+  succeeds(command);
+  const auto first = content(old / "model.gguf"), second = content(out() / "model.gguf");
+  ASSERT_NE(first, second);
+  sweep("model.gguf", old, command, {"kill", full_disk}, [&] {
+    const auto found = content(out() / "model.gguf");
+    EXPECT_TRUE(found == first || found == second);
+  });
+}
+
+TEST_F(Faults, AModelInTheFolderIsOfOneRun) {
+  const auto weights = [&](const fs::path& path) {
+    // Without config.json nothing loads.
+    return fs::exists(path / "config.json") ? content(path / "model.safetensors")
+                                            : std::map<std::string, std::string>{{"", "none"}};
+  };
+  const fs::path old = folder.path() / "old";
+  succeeds(train("--method full --steps 1"));
+  fs::rename(out(), old);
+  const std::string command = train("--method full --steps 2 --overwrite");
+  succeeds(command);
+  const auto first = weights(old), second = weights(out());
+  ASSERT_NE(first, second);
+  sweep("full over full", old, command, {"kill", full_disk}, [&] {
+    const auto found = weights(out());
+    EXPECT_TRUE(found == first || found == second || found.begin()->second == "none");
+  });
+}
+
+}  // namespace
+}  // namespace lowrank

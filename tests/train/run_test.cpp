@@ -1,0 +1,102 @@
+// What a run leaves when it is stopped.
+#include "train/run.h"
+
+#include <csignal>
+
+#include <ATen/ops/equal.h>
+#include <gtest/gtest.h>
+
+#include "base/interrupt.h"
+#include "model/registry.h"
+#include "peft/adapter_folder.h"
+#include "peft/registry.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Tiny {
+  Tiny() {
+    test::write_tiny_model(folder.path() / "base", test::tiny_llama_config());
+    checkpoint = Checkpoint::open(folder.path() / "base");
+    rows = test::random_examples({7, 3, 9}, checkpoint->spec().vocabulary_size);
+    const MethodInfo& info = method_named("lora");
+    adapter = make_adapter(info, info.make(), *checkpoint);
+    adapter.method->initialise(*checkpoint, 1);
+    LoadOptions load;
+    load.training = true;
+    load.use = uses_of(adapter.plan);
+    model = checkpoint->family().load(checkpoint, load);
+    options.steps = 3;
+    options.eval_every = 1;
+    places.output = folder.path() / "out";
+  }
+
+  RunResult run() { return run_training(*model, adapter, rows, rows, options, places); }
+
+  test::TemporaryFolder folder;
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::vector<Example> rows;
+  Adapter adapter;
+  std::unique_ptr<Model> model;
+  TrainOptions options;
+  RunPlaces places;
+};
+
+TEST(Run, ASignalBeforeAnEvaluationSavesTheState) {
+  const InterruptGuard guard;
+  Tiny tiny;
+  tiny.places.after_step = [](const StepResult& step, int64_t) {
+    if (step.step == 2) std::raise(SIGTERM);
+  };
+  test::expect_error(ErrorKind::interrupted, "checkpoint-2", "interrupted after step 2", [&] { tiny.run(); });
+  const fs::path saved = tiny.places.output / "checkpoint-2";
+  EXPECT_EQ(read_state(saved / "trainer_state.safetensors").step, 2);
+  EXPECT_NO_THROW(load_adapter(saved, *tiny.checkpoint));
+  EXPECT_NO_THROW(load_adapter(tiny.places.output, *tiny.checkpoint));
+}
+
+TEST(Run, ASignalAfterACheckpointNamesThatOne) {
+  const InterruptGuard guard;
+  Tiny tiny;
+  tiny.options.save_every = 1;
+  tiny.places.after_evaluation = [](int64_t step, const Evaluation&) {
+    if (step == 2) std::raise(SIGINT);
+  };
+  test::expect_error(ErrorKind::interrupted, "checkpoint-2", "interrupted after step 2", [&] { tiny.run(); });
+}
+
+TEST(Run, ACheckpointsFolderThatHoldsSomethingIsKept) {
+  Tiny tiny;
+  tiny.options.save_every = 1;
+  fs::create_directories(tiny.places.output / "checkpoint-1");
+  std::ofstream(tiny.places.output / "checkpoint-1" / "notes.txt") << "mine";
+  test::expect_error(ErrorKind::invalid, "checkpoint-1", "cannot be saved", [&] { tiny.run(); });
+  EXPECT_EQ(test::content_of(tiny.places.output / "checkpoint-1" / "notes.txt"), "mine");
+}
+
+TEST(Run, AnAdapterThatWasCutOffInTakingItsPlaceIsReadFromWhereItIs) {
+  Tiny tiny;
+  tiny.run();
+  const fs::path out = tiny.places.output, next = out / next_adapter_name;
+  const at::Tensor first = tiny.adapter.parameters->values().clone();
+  // As it is left there right after the new adapter has appeared.
+  {
+    const at::NoGradGuard no_grad;
+    tiny.adapter.parameters->values().add_(1);
+  }
+  write_adapter(next, tiny.adapter, "base");
+  const auto values = [&] { return load_adapter(out, *tiny.checkpoint).parameters->values().clone(); };
+  EXPECT_TRUE(at::equal(values(), tiny.adapter.parameters->values()));
+  save_adapter(out, tiny.adapter, "base");
+  EXPECT_FALSE(fs::exists(next));
+  EXPECT_TRUE(at::equal(values(), tiny.adapter.parameters->values()));
+  EXPECT_FALSE(at::equal(values(), first));
+}
+
+}  // namespace
+}  // namespace lowrank
