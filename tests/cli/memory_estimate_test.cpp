@@ -23,7 +23,7 @@ TEST_F(MemoryEstimate, IsNearThePeak) {
   for (const char* more : {"", "--dtype f32", "--gradient-checkpointing", "--target-modules all-linear"}) {
     const test::Outcome outcome = succeeds("train --model " + model->string() + " --data " +
                                            test::fixture("smollm2/rows.jsonl").string() + " --output " +
-                                           out().string() + " --steps 3 --batch-size 16 " + more);
+                                           out().string() + " --overwrite --steps 3 --batch-size 16 " + more);
     const double told = number(outcome.err, "memory: about ([0-9]+) MB");
     const double taken = number(outcome.err, "tokens/s, ([0-9]+) MB\\), loss");
     // So short a run has not yet filled the libraries' buffers.
