@@ -71,23 +71,31 @@ struct Sequence {
   int64_t index = 0;            ///< of the prompt
   std::vector<int64_t> tokens;  ///< prompt and generated
   size_t prompt = 0;
+  int64_t adapter = no_adapter;
+  int64_t virtual_positions = 0, virtual_rows = 0;  ///< of its method
   size_t cached = 0;  ///< tokens that the model has seen
   Philox random{0};
   StoppableText text;
   bool ended = false, done = false;
 };
 
-/// What a method puts in front of each sequence.
-struct Place {
+/// What a method puts in front of a sequence.
+struct Front {
   int64_t virtual_positions = 0, virtual_rows = 0;
 };
 
+/// The adapter of a prompt.
+int64_t adapter_of(const GenerationOptions& options, int64_t index) {
+  return options.adapters.empty() ? no_adapter : options.adapters.at(index);
+}
+
 /// Errors: invalid when the prompt has no tokens or leaves no room in the context.
-Place place_of(const Model& model, const Hooks& hooks, int64_t index, const std::vector<int64_t>& prompt) {
+Front front_of(const Model& model, const Hooks& hooks, int64_t index, const std::vector<int64_t>& prompt,
+               int64_t adapter) {
   check(!prompt.empty(), ErrorKind::invalid, "prompt {} has no tokens", index + 1);
   const int64_t context = model.spec().max_positions;
   const int64_t length = std::ssize(prompt);
-  Batch alone{prompt, {}, {0, length}, {}, {0}, {}, {}};
+  Batch alone{prompt, {}, {0, length}, {}, {0}, {}, {}, {}, {adapter}};
   for (int64_t i = 0; i < length; ++i) alone.positions.push_back(i);
   hooks.layout(alone);
   const int64_t positions = alone.positions.back() + 1 - length;
@@ -104,10 +112,9 @@ class Group {
       : model_(model), hooks_(hooks), tokenizer_(tokenizer), options_(options), sink_(sink) {}
 
   void add(int64_t index, const std::vector<int64_t>& prompt) {
-    const Place place = place_of(model_, hooks_, index, prompt);
-    virtual_positions_ = place.virtual_positions;
-    virtual_rows_ = place.virtual_rows;
-    sequences_.push_back({index, prompt, prompt.size(), 0,
+    const int64_t adapter = adapter_of(options_, index);
+    const Front front = front_of(model_, hooks_, index, prompt, adapter);
+    sequences_.push_back({index, prompt, prompt.size(), adapter, front.virtual_positions, front.virtual_rows, 0,
                           Philox(static_cast<uint64_t>(options_.sampling.seed), static_cast<uint64_t>(index)),
                           StoppableText(tokenizer_, options_.stop)});
   }
@@ -139,19 +146,24 @@ class Group {
       batch.offsets.push_back(batch.rows());
       batch.examples.push_back(static_cast<int64_t>(slot));
       batch.prompt_rows.push_back(static_cast<int64_t>(sequence.prompt));
+      batch.adapters.push_back(sequence.adapter);
     }
     return batch;
   }
 
   /// Tokens that a sequence may have: virtual ones take positions of the context.
-  int64_t room() const { return model_.spec().max_positions - virtual_positions_; }
+  int64_t room(const Sequence& sequence) const {
+    return model_.spec().max_positions - sequence.virtual_positions;
+  }
 
   /// Rows of the cache for a sequence.
   int64_t capacity() const {
-    int64_t longest = 0;
-    for (const Sequence& sequence : sequences_)
-      longest = std::max(longest, static_cast<int64_t>(sequence.prompt));
-    return std::min(room(), longest + options_.max_new_tokens) + virtual_rows_;
+    int64_t most = 0;
+    for (const Sequence& sequence : sequences_) {
+      const int64_t tokens = static_cast<int64_t>(sequence.prompt) + options_.max_new_tokens;
+      most = std::max(most, std::min(room(sequence), tokens) + sequence.virtual_rows);
+    }
+    return most;
   }
 
   void decode() {
@@ -189,7 +201,7 @@ class Group {
     sequence.ended = sequence.text.stopped();
     const auto generated = static_cast<int64_t>(sequence.tokens.size() - sequence.prompt);
     sequence.done = sequence.ended || generated == options_.max_new_tokens ||
-                    static_cast<int64_t>(sequence.tokens.size()) >= room();
+                    static_cast<int64_t>(sequence.tokens.size()) >= room(sequence);
   }
 
   const Model& model_;
@@ -198,7 +210,6 @@ class Group {
   const GenerationOptions& options_;
   const TextSink& sink_;
   std::vector<Sequence> sequences_;
-  int64_t virtual_positions_ = 0, virtual_rows_ = 0;  ///< of a method, in each sequence
 };
 
 }  // namespace
@@ -209,7 +220,10 @@ std::vector<Generation> generate(const Model& model, const Hooks& hooks, const T
                                  const GenerationSink& finished) {
   const at::NoGradGuard no_grad;
   std::vector<Generation> results(prompts.size());
-  for (size_t i = 0; i < prompts.size(); ++i) place_of(model, hooks, static_cast<int64_t>(i), prompts[i]);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    front_of(model, hooks, index, prompts[i], adapter_of(options, index));
+  }
   for (size_t begin = 0; begin < prompts.size(); begin += options.batch_size) {
     Group group(model, hooks, tokenizer, options, sink);
     const size_t end = std::min(prompts.size(), begin + options.batch_size);

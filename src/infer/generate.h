@@ -18,6 +18,7 @@ struct GenerationOptions {
   int64_t batch_size = 16;        ///< sequences decoded together
   std::vector<std::string> stop;  ///< texts that end a generation and are left out of it
   bool ignore_eos = false;        ///< end tokens are tokens like others
+  std::vector<int64_t> adapters;  ///< of each prompt, as Batch::adapters; empty: none is named
 };
 
 struct Generation {

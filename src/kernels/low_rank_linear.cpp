@@ -2,23 +2,18 @@
 
 #include <algorithm>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/zeros_like.h>
 
 #include "kernels/dropout.h"
 #include "kernels/low_rank_fused.h"
+#include "kernels/low_rank_terms.h"
 #include "kernels/node.h"
+#include "kernels/patched_product.h"
 #include "kernels/products.h"
+#include "kernels/weight_update.h"
 
 namespace lowrank {
 namespace {
-
-/// The factors' type beside products of type `x`: f32, or f64 for f64.
-at::ScalarType factor_type(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
 
 bool drops(const Patch& patch) {
   return patch.dropout.p > 0;
@@ -29,25 +24,43 @@ at::Tensor low_rank_input(const at::Tensor& x, const Patch& patch) {
   return input.to(factor_type(x));
 }
 
-/// y = x W^T + b alone, differentiable in x.
+/// y = x W[begin:end]^T + b alone, differentiable in x.
 struct FrozenLinearBackward : Node {
   std::shared_ptr<const PackedWeight> weight;
+  int64_t begin = 0, end = 0;
 
   GradientList apply(GradientList&& gradients) override {
     if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
-    return {weight->input_gradient(gradients[0].contiguous())};
+    return {weight->input_gradient(gradients[0].contiguous(), begin, end)};
   }
 };
 
+NodePointer<FrozenLinearBackward> frozen_node(const at::Tensor& x,
+                                              const std::shared_ptr<const PackedWeight>& weight,
+                                              int64_t begin, int64_t end) {
+  NodePointer<FrozenLinearBackward> node;
+  if (!needs_gradient(x)) return node;
+  node = make_node<FrozenLinearBackward>(x);
+  node->weight = weight;
+  node->begin = begin;
+  node->end = end;
+  return node;
+}
+
 at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const PackedWeight>& weight,
                          const std::optional<at::Tensor>& bias) {
-  NodePointer<FrozenLinearBackward> node;
-  if (needs_gradient(x)) {
-    node = make_node<FrozenLinearBackward>(x);
-    node->weight = weight;
-  }
+  const NodePointer<FrozenLinearBackward> node = frozen_node(x, weight, 0, weight->out());
   const at::NoGradGuard no_grad;
   at::Tensor y = weight->forward(x.contiguous(), bias);
+  if (node) connect(y, node);
+  return y;
+}
+
+at::Tensor frozen_rows(const at::Tensor& x, const std::shared_ptr<const PackedWeight>& weight, int64_t begin,
+                       int64_t end) {
+  const NodePointer<FrozenLinearBackward> node = frozen_node(x, weight, begin, end);
+  const at::NoGradGuard no_grad;
+  at::Tensor y = weight->forward(x.contiguous(), begin, end);
   if (node) connect(y, node);
   return y;
 }
@@ -86,68 +99,12 @@ struct LowRankLinearBackward : Node {
   }
 };
 
-bool only_factors(const std::vector<Patch>& patches) {
-  return std::ranges::all_of(patches, [](const Patch& patch) {
-    return patch.A.defined() && !patch.in_scale.defined() && !patch.out_scale.defined() &&
-           !patch.bias.defined() && !patch.branch;
-  });
+bool are_only_factors(const std::vector<Patch>& patches) {
+  return std::ranges::all_of(patches, only_factors);
 }
 
-using Product = std::function<at::Tensor(const at::Tensor&)>;
-
-/// drop(x) from plain operations.
-at::Tensor dropped(const at::Tensor& x, const Patch& patch) {
-  return drops(patch) ? x * apply_dropout(at::zeros_like(x).fill_(1), patch.dropout) : x;
-}
-
-/// B (A drop(x)) s of one patch from plain operations, [T, end - begin].
-at::Tensor low_rank_term(const at::Tensor& x, const Patch& patch) {
-  const at::Tensor input = dropped(x, patch).to(factor_type(x));
-  return at::mm(at::mm(input, patch.A.t()), patch.B.t()) * patch.scale;
-}
-
-/// The patch's columns of W (l * x) + b with g on them; `y` is W x, [T, out], `bias` [out] may be undefined.
-at::Tensor scaled_part(const at::Tensor& y, const at::Tensor& x, const at::Tensor& bias, const Patch& patch,
-                       const Product& product) {
-  const auto columns = [&](const at::Tensor& all) {
-    return all.narrow(1, patch.begin, patch.end - patch.begin);
-  };
-  const at::Tensor own_bias = bias.defined() ? bias.narrow(0, patch.begin, patch.end - patch.begin) : bias;
-  at::Tensor part = columns(patch.in_scale.defined() ? product((x * patch.in_scale).to(x.scalar_type())) : y);
-  const bool splits = patch.out_scale.defined() && !patch.scales_bias;
-  if (own_bias.defined() && !splits) part = part + own_bias;
-  if (!patch.out_scale.defined()) return part;
-  if (!splits) return part * patch.out_scale;
-  part = drops(patch) ? part + columns(product(dropped(x, patch).to(x.scalar_type()))) * (patch.out_scale - 1)
-                      : part * patch.out_scale;
-  return own_bias.defined() ? part + own_bias : part;
-}
-
-/// The product and all patches from plain operations. A patch that scales its input needs a product of its
-/// own: rows of W see different inputs.
-at::Tensor patched(const at::Tensor& x, const Product& product, const at::Tensor& bias,
-                   const std::vector<Patch>& patches) {
-  const at::Tensor y = product(x);
-  std::vector<at::Tensor> columns;
-  int64_t done = 0;
-  const auto plain_until = [&](int64_t end) {
-    if (end == done) return;
-    const at::Tensor part = y.narrow(1, done, end - done);
-    columns.push_back(bias.defined() ? (part + bias.narrow(0, done, end - done)).to(y.scalar_type()) : part);
-  };
-  std::vector<Patch> sorted = patches;
-  std::ranges::sort(sorted, {}, &Patch::begin);
-  for (const Patch& patch : sorted) {
-    plain_until(patch.begin);
-    at::Tensor part = scaled_part(y, x, bias, patch, product);
-    if (patch.A.defined()) part = part + low_rank_term(x, patch);
-    if (patch.bias.defined()) part = part + patch.bias;
-    if (patch.branch) part = part + patch.branch(x);
-    columns.push_back(part.to(y.scalar_type()));
-    done = patch.end;
-  }
-  plain_until(y.size(1));
-  return columns.size() == 1 ? columns.front() : at::cat(columns, 1);
+bool are_for_all_tokens(const std::vector<Patch>& patches) {
+  return std::ranges::all_of(patches, is_for_all_tokens);
 }
 
 }  // namespace
@@ -155,23 +112,42 @@ at::Tensor patched(const at::Tensor& x, const Product& product, const at::Tensor
 at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                                      const std::optional<at::Tensor>& bias,
                                      const std::vector<Patch>& patches) {
-  const auto product = [&](const at::Tensor& input) { return frozen_linear(input, weight, std::nullopt); };
-  return patched(x, product, bias.value_or(at::Tensor()), patches);
+  const ProductRows rows{weight->out(),
+                         [&](const at::Tensor& input, int64_t begin, int64_t end) {
+                           return frozen_rows(input, weight, begin, end);
+                         },
+                         [&](const at::Tensor& input, const Patch& patch, bool with_weight) {
+                           return updated_product(input, weight, patch, with_weight);
+                         }};
+  return patched_product(x, rows, bias.value_or(at::Tensor()), patches);
 }
 
 at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias,
                         const std::vector<Patch>& patches) {
   const at::Tensor weight = w.to(x.scalar_type());
-  const auto product = [&](const at::Tensor& input) { return at::mm(input, weight.t()); };
-  return patched(x, product, bias.value_or(at::Tensor()), patches);
+  const ProductRows rows{weight.size(0),
+                         [&](const at::Tensor& input, int64_t begin, int64_t end) {
+                           return at::mm(input, weight.narrow(0, begin, end - begin).t());
+                         },
+                         [&](const at::Tensor& input, const Patch& patch, bool with_weight) {
+                           return updated_product(input, w, patch, with_weight);
+                         }};
+  return patched_product(x, rows, bias.value_or(at::Tensor()), patches);
 }
 
 at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                            const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
   const OpScope scope("low_rank_linear");
   const bool trained_bias = bias && needs_gradient(*bias);
-  if (!only_factors(patches) || trained_bias) return low_rank_linear_reference(x, weight, bias, patches);
+  if (!are_only_factors(patches) || trained_bias) return low_rank_linear_reference(x, weight, bias, patches);
   if (patches.empty()) return frozen_linear(x, weight, bias);
+  if (fits_low_rank_terms(x, patches)) {
+    const at::Tensor input = x.contiguous();
+    at::Tensor y = weight->forward(input, bias);
+    add_low_rank_terms(input, patches, y);
+    return y;
+  }
+  if (!are_for_all_tokens(patches)) return low_rank_linear_reference(x, weight, bias, patches);
   if (fits_low_rank_fused(x, patches)) return low_rank_fused(x, std::move(weight), bias, std::move(patches));
   const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);
   NodePointer<LowRankLinearBackward> node;

@@ -19,8 +19,10 @@ using RowSource = std::function<void(int64_t begin, int64_t end, at::Tensor& out
 /// W. No gradient of W exists.
 class PackedWeight {
  public:
-  /// `w`: [out, in], may be freed afterwards. `for_training`: the input gradient will be asked for.
-  static PackedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory, bool for_training);
+  /// `w`: [out, in], may be freed afterwards. `for_training`: the input gradient will be asked for. `source`
+  /// gives the rows again to `rows` where only packed copies are kept.
+  static PackedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory, bool for_training,
+                           RowSource source = nullptr);
 
   /// W [out, in] that is never kept: each product expands some rows at a time.
   static PackedWeight expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute);
@@ -29,8 +31,14 @@ class PackedWeight {
   at::Tensor forward(const at::Tensor& x, const std::optional<at::Tensor>& bias = std::nullopt) const;
   /// dy [T, out] -> dy W, [T, in].
   at::Tensor input_gradient(const at::Tensor& dy) const;
-  /// W itself, [out, in]; only of unpacked weights (f64, or `BaseMemory::one`).
-  const at::Tensor& rows() const { return rows_; }
+
+  /// Rows [begin, end) of W in `type`, [end - begin, in]. Errors: invalid for a weight that was packed without
+  /// its source.
+  at::Tensor rows(int64_t begin, int64_t end, at::ScalarType type) const;
+  /// The products with rows [begin, end) of W alone: x W[begin:end]^T, [T, end - begin], and dy W[begin:end]
+  /// for dy [T, end - begin]. Errors: as `rows`.
+  at::Tensor forward(const at::Tensor& x, int64_t begin, int64_t end) const;
+  at::Tensor input_gradient(const at::Tensor& dy, int64_t begin, int64_t end) const;
 
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
@@ -39,14 +47,19 @@ class PackedWeight {
   int64_t bytes() const;
 
  private:
-  at::Tensor expand(int64_t begin, int64_t end) const;
+  bool keeps_nothing() const { return !rows_.defined() && !forward_.defined(); }
+  at::Tensor expand(int64_t begin, int64_t end, at::ScalarType type) const;
+  /// The products with rows [begin, end), which are expanded some at a time.
+  at::Tensor forward_expanded(const at::Tensor& x, const std::optional<at::Tensor>& bias, int64_t begin,
+                              int64_t end) const;
+  at::Tensor gradient_expanded(const at::Tensor& dy, int64_t begin, int64_t end) const;
   /// Rows expanded at a time.
   int64_t step() const;
   int64_t out_ = 0, in_ = 0;
   at::ScalarType type_ = at::kFloat;
   at::Tensor rows_;            ///< [out, in], where nothing is packed
   at::Tensor forward_, back_;  ///< oneDNN's opaque layouts of W and of W^T
-  RowSource source_;           ///< where nothing is kept
+  RowSource source_;           ///< of the rows where they are not kept as they are; may be empty
 };
 
 }  // namespace lowrank

@@ -4,7 +4,6 @@
 #include <ATen/ops/tensor.h>
 
 #include "base/error.h"
-#include "kernels/recomputed.h"
 
 namespace lowrank {
 namespace {
@@ -21,9 +20,9 @@ std::shared_ptr<const AttentionPlan> with_prefix(const AttentionPlan& plan, cons
     query.first_key_run = static_cast<int64_t>(wider->keys.size());
     KeyRun prefix = runs[s];
     prefix.source = source;
-    wider->keys.push_back(prefix);
+    if (prefix.count > 0) wider->keys.push_back(prefix);
     wider->keys.insert(wider->keys.end(), own, own + query.key_runs);
-    query.key_runs += 1;
+    query.key_runs += prefix.count > 0 ? 1 : 0;
     wider->queries.push_back(query);
   }
   return wider;
@@ -40,12 +39,12 @@ std::vector<int64_t> rows_read(const Context& context, const Geometry& geometry)
 
 }  // namespace
 
-at::Tensor attend(const Context& context, const Hooks& hooks, int layer, const at::Tensor& qkv,
-                  const Geometry& geometry, const AttentionShape& shape, KvCache* cache) {
+at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv, const AttentionShape& shape,
+                  KvCache* cache) {
   std::vector<KeyValue> extra;
-  if (cache) extra.push_back(cache->append(layer, *context.batch, qkv, shape));
-  std::shared_ptr<const AttentionPlan> plan = geometry.plan;
-  if (std::optional<Prefix> prefix = hooks.prefix(context, layer)) {
+  if (cache) extra.push_back(cache->append(place.layer, *place.context.batch, qkv, shape));
+  std::shared_ptr<const AttentionPlan> plan = place.geometry.plan;
+  if (std::optional<Prefix> prefix = hooks.prefix(place)) {
     extra.push_back({prefix->rows.k.to(qkv.scalar_type()), prefix->rows.v.to(qkv.scalar_type())});
     plan = with_prefix(*plan, prefix->runs, static_cast<int32_t>(extra.size()));
   }
@@ -56,17 +55,17 @@ at::Tensor leaving_rows(const at::Tensor& rows, const Geometry& geometry) {
   return geometry.leaving.empty() ? rows : rows.index_select(0, at::tensor(geometry.leaving, at::kLong));
 }
 
-Packed run_layer(const Context& context, const Packed& hidden, bool last,
-                 const std::function<Packed(const Packed&)>& layer) {
+Packed run_layer(const Context& context, const Hooks& hooks, const Packed& hidden, int index, bool last,
+                 const LayerBody& body) {
   Geometry geometry = hidden.geometry;
   if (last) geometry.leaving = rows_read(context, geometry);
-  const auto run = [layer, geometry](const at::Tensor& in, const at::Tensor& added) {
-    const Packed out = layer({in, added, geometry});
-    return TensorPair(out.stream, out.branch);
+  const auto behind = std::make_shared<const Geometry>(geometry_behind(geometry));
+  const auto run = [body, context, index, geometry, behind](const at::Tensor& in, const at::Tensor& added) {
+    return body({in, added, geometry}, {context, geometry, index}, {context, *behind, index});
   };
   const auto [stream, branch] =
       context.recompute ? recomputed(hidden.stream, hidden.branch, run) : run(hidden.stream, hidden.branch);
-  return {stream, branch, geometry_behind(geometry)};
+  return hooks.layer_end({context, *behind, index}, {stream, branch, *behind});
 }
 
 }  // namespace lowrank

@@ -69,11 +69,14 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& ta
   return scale_ == 1 ? rows : rows * scale_;
 }
 
-at::Tensor embedded(const Context& context, const Hooks& hooks, const Embedding& embedding) {
+Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding) {
   const std::vector<int64_t>& ids = context.batch->tokens;
-  return hooks.embed(context, embedding,
-                     embedding.frozen() ? embedding.look_up(ids)
-                                        : embedding.look_up(ids, hooks.weight(context, embedding.tensor())));
+  Packed hidden{{}, {}, geometry_of(*context.batch)};
+  at::Tensor rows = embedding.frozen()
+                        ? embedding.look_up(ids)
+                        : embedding.look_up(ids, hooks.weight(context, embedding.tensor()));
+  hidden.stream = hooks.embed({context, hidden.geometry}, embedding, std::move(rows));
+  return hidden;
 }
 
 Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name) {

@@ -40,8 +40,9 @@ class Embedding {
   double scale_;
 };
 
-/// The rows [T, d] of a batch that enter the first layer: the embedding's, through `Hooks::embed`.
-at::Tensor embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
+/// The hidden state [T, d] that enters the first layer, laid out as the batch is: the embedding's rows for its
+/// tokens, through `Hooks::embed`.
+Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
 
 /// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient.
 struct Head {

@@ -60,15 +60,15 @@ class Encoder final : public Model {
   Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
     check(!cache, ErrorKind::unsupported, "the family {} encodes whole texts and does not continue them",
           spec().family);
-    Packed hidden{embedded(context, hooks, embedding_), {}, geometry_of(*context.batch)};
+    Packed hidden = embedded(context, hooks, embedding_);
     hidden.stream =
         normed(hidden.stream + placed(context, hooks, hidden.geometry), {}, norm_, context, hooks);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const bool last = i + 1 == config_.layers;
-      Packed next = run_layer(context, hidden, last, [this, context, &hooks, i](const Packed& in) {
-        return layer(context, hooks, i, in);
-      });
-      hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
+      hidden = run_layer(context, hooks, hidden, static_cast<int>(i), last,
+                         [this, &hooks](const Packed& state, const Place& in, const Place& out) {
+                           return layer(in, out, hooks, state);
+                         });
       hidden = {hidden.sum(), {}, std::move(hidden.geometry)};
     }
     return hidden;
@@ -77,8 +77,10 @@ class Encoder final : public Model {
   at::Tensor label_scores(const Context& context, const Hooks& hooks,
                           const at::Tensor& first_rows) const override {
     if (!label_head_) return Model::label_scores(context, hooks, first_rows);
-    const at::Tensor dense = at::tanh(apply(label_head_->dense, context, hooks, first_rows.to(compute_)));
-    return apply(label_head_->out, context, hooks, dense).to(first_rows.scalar_type());
+    const Geometry geometry = geometry_of_rows(*context.batch, first_rows_of(*context.batch));
+    const Place place{context, geometry};
+    const at::Tensor dense = at::tanh(apply(label_head_->dense, place, hooks, first_rows.to(compute_)));
+    return apply(label_head_->out, place, hooks, dense).to(first_rows.scalar_type());
   }
 
  private:
@@ -117,21 +119,21 @@ class Encoder final : public Model {
     return at::gelu(x, config_.activation == "gelu" ? "none" : "tanh");
   }
 
-  Packed layer(const Context& context, const Hooks& hooks, int64_t index, const Packed& hidden) const {
-    const Layer& l = layers_[index];
-    const int number = static_cast<int>(index);
+  TensorPair layer(const Place& in, const Place& out, const Hooks& hooks, const Packed& hidden) const {
+    const Layer& l = layers_[in.layer];
+    const Context& context = in.context;
     const int64_t head_dim = config_.hidden / config_.heads;
     const AttentionShape shape{
         config_.heads, config_.heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false, 0};
-    const at::Tensor qkv = apply(l.qkv, context, hooks, hidden.stream.to(compute_));
-    const at::Tensor attended = attend(context, hooks, number, qkv, hidden.geometry, shape, nullptr);
+    const at::Tensor qkv = apply(l.qkv, in, hooks, hidden.stream.to(compute_));
+    const at::Tensor attended = attend(in, hooks, qkv, shape, nullptr);
     const at::Tensor stream = leaving_rows(hidden.stream, hidden.geometry);
-    at::Tensor branch = apply(l.out, context, hooks, leaving_rows(attended, hidden.geometry));
-    branch = hooks.branch_end(context, {number, Role::attention_out, &l.attention_norm}, stream, branch);
+    at::Tensor branch = apply(l.out, out, hooks, leaving_rows(attended, hidden.geometry));
+    branch = hooks.branch_end(out, {Role::attention_out, &l.attention_norm}, stream, branch);
     const at::Tensor middle = normed(stream, branch, l.attention_norm, context, hooks);
-    branch = apply(l.down, context, hooks, activated(apply(l.up, context, hooks, middle.to(compute_))));
-    branch = hooks.branch_end(context, {number, Role::down, &l.mlp_norm}, middle, branch);
-    return {normed(middle, branch, l.mlp_norm, context, hooks), {}, hidden.geometry};
+    branch = apply(l.down, out, hooks, activated(apply(l.up, out, hooks, middle.to(compute_))));
+    branch = hooks.branch_end(out, {Role::down, &l.mlp_norm}, middle, branch);
+    return {normed(middle, branch, l.mlp_norm, context, hooks), {}};
   }
 
   std::shared_ptr<const Checkpoint> checkpoint_;

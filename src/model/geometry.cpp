@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ATen/ops/add.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 
@@ -56,6 +57,22 @@ Geometry geometry_of(const Batch& batch) {
   return geometry;
 }
 
+Geometry geometry_of_rows(const Batch& batch, std::span<const int64_t> rows) {
+  check(std::ranges::is_sorted(rows), ErrorKind::invalid, "rows of a batch are read in ascending order only");
+  Geometry geometry;
+  std::vector<int64_t> positions;
+  positions.reserve(rows.size());
+  for (const int64_t row : rows) positions.push_back(batch.positions[row]);
+  for (const int64_t offset : batch.offsets)
+    geometry.offsets.push_back(std::ranges::lower_bound(rows, offset) - rows.begin());
+  for (size_t s = 0; s + 1 < geometry.offsets.size(); ++s) {
+    const bool any = geometry.offsets[s] < geometry.offsets[s + 1];
+    geometry.first_positions.push_back(any ? positions[geometry.offsets[s]] : 0);
+  }
+  geometry.positions = at::tensor(positions, at::kLong);
+  return geometry;
+}
+
 Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
   Geometry wider;
   const auto sequences = static_cast<int64_t>(geometry.first_positions.size());
@@ -97,6 +114,39 @@ Geometry geometry_behind(const Geometry& geometry) {
     for (int64_t& row : behind.batch_rows) row = place[row];
   }
   return behind;
+}
+
+Geometry part_of(const Geometry& geometry, int64_t begin, int64_t end, int64_t first_row, int64_t end_row) {
+  Geometry part;
+  const int64_t first = geometry.offsets[begin];
+  for (int64_t s = begin; s <= end; ++s) part.offsets.push_back(geometry.offsets[s] - first);
+  part.positions = geometry.positions.narrow(0, first, part.rows());
+  part.first_positions.assign(geometry.first_positions.begin() + begin,
+                              geometry.first_positions.begin() + end);
+  for (int64_t row = first_row; row < end_row && !geometry.batch_rows.empty(); ++row)
+    part.batch_rows.push_back(geometry.batch_rows[row] < 0 ? -1 : geometry.batch_rows[row] - first);
+  return part;
+}
+
+Geometry joined(std::span<const Geometry> parts) {
+  Geometry all;
+  all.offsets.push_back(0);
+  std::vector<at::Tensor> positions;
+  for (const Geometry& part : parts) {
+    const int64_t first = all.rows();
+    for (size_t s = 1; s < part.offsets.size(); ++s) all.offsets.push_back(first + part.offsets[s]);
+    all.first_positions.insert(all.first_positions.end(), part.first_positions.begin(),
+                               part.first_positions.end());
+    positions.push_back(part.positions);
+    const auto rows = part.batch_rows.empty() ? part.rows() : std::ssize(part.batch_rows);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t place = part.batch_rows.empty() ? row : part.batch_rows[row];
+      all.batch_rows.push_back(place < 0 ? -1 : first + place);
+    }
+  }
+  all.positions = at::cat(positions);
+  all.plan = plan_of(all.offsets, all.first_positions, {});
+  return all;
 }
 
 at::Tensor Packed::sum() const {

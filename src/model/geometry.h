@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -29,6 +30,10 @@ struct Geometry {
 /// sequence's positions must be consecutive.
 Geometry geometry_of(const Batch& batch);
 
+/// The geometry of these rows of the batch alone, ascending, for what comes after the layers: no attention
+/// plan. Errors: invalid where they are not ascending.
+Geometry geometry_of_rows(const Batch& batch, std::span<const int64_t> rows);
+
 /// `geometry` with `count` rows put in front of each sequence at the positions before its first one.
 /// Errors: invalid where a sequence starts at a position below `count`. Not for batches whose sequences
 /// continue others.
@@ -37,6 +42,13 @@ Geometry with_rows_in_front(const Geometry& geometry, int64_t count);
 /// Of a geometry whose layer only `leaving` rows leave, the one behind the layer: those rows, and sequences
 /// that no further layer can take (no plan). Otherwise `geometry` itself.
 Geometry geometry_behind(const Geometry& geometry);
+
+/// The sequences [begin, end) of `geometry` alone, whose batch rows are [first_row, end_row): no attention plan.
+Geometry part_of(const Geometry& geometry, int64_t begin, int64_t end, int64_t first_row, int64_t end_row);
+
+/// Sequences of several geometries, one after the other, with the plan of a pass without cache. `parts` are all
+/// sequences of a batch.
+Geometry joined(std::span<const Geometry> parts);
 
 /// A hidden state between layers: the residual stream [T, d] (f32) and the branch output [T, d] that is still
 /// to be added to it (the next norm adds it in the same pass). An undefined branch means that there is

@@ -7,16 +7,12 @@ namespace lowrank {
 
 void Hooks::layout(Batch&) const {}
 
-at::Tensor Hooks::embed(const Context&, const Embedding&, at::Tensor rows) const {
+at::Tensor Hooks::embed(const Place&, const Embedding&, at::Tensor rows) const {
   return rows;
 }
 
-std::optional<Patch> Hooks::patch(const Context&, const Module&) const {
-  return std::nullopt;
-}
-
-at::Tensor Hooks::linear(const Context&, const Linear&, const at::Tensor& x, const Next& next) const {
-  return next(x);
+std::vector<Patch> Hooks::patches(const Place&, const Module&) const {
+  return {};
 }
 
 at::Tensor Hooks::weight(const Context&, const TensorRef& tensor) const {
@@ -24,15 +20,15 @@ at::Tensor Hooks::weight(const Context&, const TensorRef& tensor) const {
        tensor.name);
 }
 
-std::optional<Prefix> Hooks::prefix(const Context&, int) const {
+std::optional<Prefix> Hooks::prefix(const Place&) const {
   return std::nullopt;
 }
 
-at::Tensor Hooks::branch_end(const Context&, const Site&, const at::Tensor&, const at::Tensor& out) const {
+at::Tensor Hooks::branch_end(const Place&, const Site&, const at::Tensor&, const at::Tensor& out) const {
   return out;
 }
 
-Packed Hooks::layer_end(const Context&, int, Packed hidden) const {
+Packed Hooks::layer_end(const Place&, Packed hidden) const {
   return hidden;
 }
 

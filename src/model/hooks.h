@@ -1,13 +1,12 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "kernels/attention.h"
-#include "kernels/low_rank_linear.h"
+#include "kernels/patch.h"
 #include "model/geometry.h"
 #include "model/spec.h"
 #include "text/batch.h"
@@ -15,7 +14,6 @@
 namespace lowrank {
 
 class Embedding;
-struct Linear;
 struct Norm;
 
 /// What one forward pass is about. Hooks are pure functions of it, so that a pass can be computed again.
@@ -28,9 +26,16 @@ struct Context {
       {};  ///< rows of the batch whose last hidden state is wanted, ascending; empty: all
 };
 
-/// The place in a layer where a branch (attention or MLP) ends.
+/// Where in a pass a hook is asked: what the pass is about, how the tokens lie in the rows that the hook sees,
+/// and the layer.
+struct Place {
+  const Context& context;
+  const Geometry& geometry;
+  int layer = -1;  ///< -1 outside the layers
+};
+
+/// The end of a branch (attention or MLP) of a layer.
 struct Site {
-  int layer = 0;
   Role branch = Role::attention_out;  ///< attention_out or down
   const Norm* after = nullptr;        ///< post-norm models: the norm that follows the sum; else nullptr
 };
@@ -39,7 +44,7 @@ struct Site {
 struct Prefix {
   KeyValue rows;  ///< [N, kv_heads * head_dim] each, of any floating type; keys are not rotated again
   std::vector<KeyRun>
-      runs;  ///< [S] the rows of each sequence and their positions (source is filled in by the model)
+      runs;  ///< [S] the rows of each sequence, perhaps none, and their positions (the model fills in source)
 };
 
 /// Where a method can act on a model. Every default means "the plain model". A family asks all of them and
@@ -58,31 +63,25 @@ struct Hooks {
 
   /// The rows [T, d] that enter the first layer, from those of the embedding for the batch's ids (zeros for
   /// virtual tokens), in the stream's type.
-  virtual at::Tensor embed(const Context& context, const Embedding& embedding, at::Tensor rows) const;
+  virtual at::Tensor embed(const Place& place, const Embedding& embedding, at::Tensor rows) const;
 
-  /// The fast path: y = g*(W(l*x) + b) + s B(A x) + c, any subset; rows are those of the module itself (begin
-  /// 0).
-  virtual std::optional<Patch> patch(const Context& context, const Module& module) const;
-
-  /// The escape hatch around a whole (possibly fused) product; `next` computes what would be computed without
-  /// this hook.
-  using Next = std::function<at::Tensor(const at::Tensor& x)>;
-  virtual at::Tensor linear(const Context& context, const Linear& linear, const at::Tensor& x,
-                            const Next& next) const;
+  /// What is added to the module's product, each for some of its rows and tokens (kernels/patch.h); rows are
+  /// those of the module itself, tokens those of `place`. Patches that share a row and a token must add.
+  virtual std::vector<Patch> patches(const Place& place, const Module& module) const;
 
   /// The value of a base tensor that the method's plan called trained or generated.
   virtual at::Tensor weight(const Context& context, const TensorRef& tensor) const;
 
   /// Keys and values before each sequence.
-  virtual std::optional<Prefix> prefix(const Context& context, int layer) const;
+  virtual std::optional<Prefix> prefix(const Place& place) const;
 
   /// What is added to the stream at the end of a branch. `in`: the stream where the branch began; `out`: the
   /// branch's output.
-  virtual at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
+  virtual at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                                 const at::Tensor& out) const;
 
-  /// The hidden state after a layer; may insert rows (see `with_rows_in_front`).
-  virtual Packed layer_end(const Context& context, int layer, Packed hidden) const;
+  /// The hidden state after the layer, laid out as `place` says; may insert rows (see `with_rows_in_front`).
+  virtual Packed layer_end(const Place& place, Packed hidden) const;
 };
 
 }  // namespace lowrank

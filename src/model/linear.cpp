@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "kernels/low_rank_linear.h"
 #include "kernels/nf4.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
@@ -79,7 +80,7 @@ std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const
   at::Tensor matrix = at::empty({rows, columns}, options.compute);
   source(0, rows, matrix);
   return std::make_shared<const PackedWeight>(
-      PackedWeight::pack(matrix, options.compute, options.memory, options.training));
+      PackedWeight::pack(matrix, options.compute, options.memory, options.training, source));
 }
 
 at::Tensor part_bias(const Linear::Part& part, const Context& context, const Hooks& hooks) {
@@ -100,22 +101,22 @@ std::optional<at::Tensor> run_bias(std::span<const Linear::Part> parts, const Co
   return pieces.size() == 1 ? pieces.front() : at::cat(pieces);
 }
 
-at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Context& context, const Hooks& hooks,
+at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Place& place, const Hooks& hooks,
                      const at::Tensor& x) {
   const std::span<const Linear::Part> parts(linear.parts.data() + run.begin, run.end - run.begin);
-  const std::optional<at::Tensor> bias = run_bias(parts, context, hooks, x.scalar_type());
+  const std::optional<at::Tensor> bias = run_bias(parts, place.context, hooks, x.scalar_type());
   std::vector<Patch> patches;
   int64_t row = 0;
   for (const Linear::Part& part : parts) {
-    if (std::optional<Patch> patch = hooks.patch(context, *part.module)) {
-      patch->begin = row;
-      patch->end = row + part.module->out;
-      patches.push_back(std::move(*patch));
+    for (Patch& patch : hooks.patches(place, *part.module)) {
+      patch.begin += row;
+      patch.end += row;
+      patches.push_back(std::move(patch));
     }
     row += part.module->out;
   }
   if (run.weight) return low_rank_linear(x, run.weight, bias, std::move(patches));
-  return dense_linear(x, hooks.weight(context, *parts.front().weight), bias, patches);
+  return dense_linear(x, hooks.weight(place.context, *parts.front().weight), bias, patches);
 }
 
 }  // namespace
@@ -146,14 +147,11 @@ Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
   return linear;
 }
 
-at::Tensor apply(const Linear& linear, const Context& context, const Hooks& hooks, const at::Tensor& x) {
-  return hooks.linear(context, linear, x, [&](const at::Tensor& input) {
-    if (linear.runs.size() == 1) return apply_run(linear, linear.runs.front(), context, hooks, input);
-    std::vector<at::Tensor> columns;
-    for (const Linear::Run& run : linear.runs)
-      columns.push_back(apply_run(linear, run, context, hooks, input));
-    return at::cat(columns, 1);
-  });
+at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x) {
+  if (linear.runs.size() == 1) return apply_run(linear, linear.runs.front(), place, hooks, x);
+  std::vector<at::Tensor> columns;
+  for (const Linear::Run& run : linear.runs) columns.push_back(apply_run(linear, run, place, hooks, x));
+  return at::cat(columns, 1);
 }
 
 Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& weight,

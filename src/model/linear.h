@@ -44,8 +44,8 @@ struct Linear {
 Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
                    const std::vector<std::string>& modules);
 
-/// x [T, in] -> [T, out]: the product with every patch that the hooks give, through `Hooks::linear`.
-at::Tensor apply(const Linear& linear, const Context& context, const Hooks& hooks, const at::Tensor& x);
+/// x [T, in] -> [T, out]: the product with every patch that the hooks give; T are the tokens of `place`.
+at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x);
 
 /// A norm's weight (and bias, for layer norms), [d].
 struct Norm {

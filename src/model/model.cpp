@@ -12,16 +12,11 @@
 namespace lowrank {
 namespace {
 
-/// The patches on the head, for all its rows.
-std::vector<Patch> head_patches(const Model& model, const Context& context, const Hooks& hooks) {
-  std::vector<Patch> patches;
-  const Module& module = *model.head().module;
-  if (std::optional<Patch> patch = hooks.patch(context, module)) {
-    patch->begin = 0;
-    patch->end = module.out;
-    patches.push_back(std::move(*patch));
-  }
-  return patches;
+/// The patches on the head, for the products of these rows of the batch.
+std::vector<Patch> head_patches(const Model& model, const Context& context, const Hooks& hooks,
+                                std::span<const int64_t> rows) {
+  const Geometry geometry = geometry_of_rows(*context.batch, rows);
+  return hooks.patches({context, geometry}, *model.head().module);
 }
 
 /// Batch rows as rows of the hidden state, int64 [n].
@@ -31,11 +26,6 @@ at::Tensor hidden_rows(const Packed& hidden, std::span<const int64_t> rows) {
     for (int64_t& row : moved) row = hidden.geometry.batch_rows[row];
   }
   return at::tensor(moved, at::kLong);
-}
-
-/// The first row of each sequence.
-std::vector<int64_t> first_rows(const Batch& batch) {
-  return {batch.offsets.begin(), batch.offsets.end() - 1};
 }
 
 /// The last one.
@@ -77,7 +67,7 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
   const Packed hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
-                     head_patches(model, context, hooks));
+                     head_patches(model, context, hooks, targets.rows));
 }
 
 TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets) {
@@ -90,12 +80,13 @@ TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Tar
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,
                         std::span<const int64_t> rows, KvCache* cache) {
   const at::Tensor chosen = states(model, context, hooks, {rows.begin(), rows.end()}, cache);
-  return head_logits(chosen, weight_of(model.head(), context, hooks), head_patches(model, context, hooks));
+  return head_logits(chosen, weight_of(model.head(), context, hooks),
+                     head_patches(model, context, hooks, rows));
 }
 
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks) {
   return model.label_scores(context, hooks,
-                            states(model, context, hooks, first_rows(*context.batch), nullptr));
+                            states(model, context, hooks, first_rows_of(*context.batch), nullptr));
 }
 
 at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,
@@ -104,7 +95,7 @@ at::Tensor sequence_embeddings(const Model& model, const Context& context, const
   const auto wide = [](const at::Tensor& rows) {
     return rows.scalar_type() == at::kDouble ? rows : rows.to(at::kFloat);
   };
-  if (pooling == Pooling::first) return wide(states(model, context, hooks, first_rows(batch), nullptr));
+  if (pooling == Pooling::first) return wide(states(model, context, hooks, first_rows_of(batch), nullptr));
   if (pooling == Pooling::last) return wide(states(model, context, hooks, last_rows(batch), nullptr));
   const Packed hidden = model.forward(context, hooks, nullptr);
   std::vector<at::Tensor> means;

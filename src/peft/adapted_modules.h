@@ -21,11 +21,12 @@ class AdaptedModules {
   TargetOptions targets;
   std::vector<std::string> modules_to_save;
   std::vector<Role> default_roles{Role::query, Role::value, Role::query_key_value};
+  bool adapts_embeddings = false;
 
   std::vector<Field> fields();
 
   /// Finds the modules; they stand in the plan's targets. Errors: as select_modules; unsupported for
-  /// embeddings.
+  /// embeddings, unless the method adapts them, and for positions.
   void plan(const ModelSpec& spec, TrainPlan& plan);
   /// Adds the modules that train whole and the biases (`biases_to_train`), after the method's own parameters.
   void plan_saved(const ModelSpec& spec, TrainPlan& plan, const std::string& biases = "none");
@@ -36,10 +37,6 @@ class AdaptedModules {
   /// The place of a module among them; nothing: it is not adapted.
   std::optional<size_t> index_of(std::string_view module) const;
   const TrainedTensors& saved() const { return saved_; }
-  /// True for the weights of the modules and for what trains whole.
-  bool merges(const TensorRef& tensor) const {
-    return saved_.holds(tensor) || (tensor.is_weight() && index_of(tensor.module_name()));
-  }
 
   void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);

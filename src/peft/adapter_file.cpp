@@ -66,6 +66,7 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
 
 void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type) {
   adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
+  adapter.base = base.shared_from_this();
   adapter.method->bind(*adapter.parameters);
   adapter.method->attach(base);
 }
@@ -96,6 +97,12 @@ void write_file_tensors(const std::filesystem::path& path, const std::vector<Fil
   std::vector<StoredTensor> tensors;
   std::vector<at::Tensor> values;
   for (const FileTensor& tensor : file_tensors) {
+    if (tensor.value.scalar_type() == at::kInt) {
+      values.push_back(tensor.value.contiguous());
+      const std::span<const int32_t> data(values.back().const_data_ptr<int32_t>(), values.back().numel());
+      tensors.push_back({tensor.name, DType::i32, tensor.value.sizes().vec(), std::as_bytes(data)});
+      continue;
+    }
     values.push_back(tensor.value.to(at::kFloat).contiguous());
     const std::span<const float> data(values.back().const_data_ptr<float>(), values.back().numel());
     check(std::ranges::all_of(data, [](float value) { return std::isfinite(value); }), ErrorKind::invalid,

@@ -21,6 +21,7 @@ struct Adapter {
   std::unique_ptr<ParameterSet> parameters;
   std::optional<LabelSet> labels;       ///< of the model's label head
   std::vector<std::string> notes = {};  ///< what the adapter's files say to no effect; sentences for people
+  std::shared_ptr<const Checkpoint> base = nullptr;  ///< whose names and values the method refers to
 };
 
 /// What a configured method would train, without parameters. Errors: as Method::plan.
@@ -52,7 +53,7 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
 /// The tensors that `save_adapter` writes.
 std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
-/// Writes tensors in f32 as a safetensors file. Errors: io; invalid when a value is not finite.
+/// Writes tensors in f32 (integers in int32) as a safetensors file. Errors: io; invalid when a value is not finite.
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
 
 /// Writes an adapter's two files to a new folder. Errors: as write_file_tensors.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
@@ -21,16 +22,19 @@
 namespace lowrank {
 namespace {
 
-/// The shape of each tensor that the file must have.
-std::vector<std::pair<std::string, std::vector<int64_t>>> expected_tensors(const TrainPlan& plan) {
-  std::vector<std::pair<std::string, std::vector<int64_t>>> expected;
-  for (const ParameterSpec& spec : plan.parameters) expected.emplace_back(spec.name, spec.shape);
+/// The tensors that the file must have.
+std::vector<ParameterSpec> expected_tensors(const TrainPlan& plan) {
+  std::vector<ParameterSpec> expected = plan.parameters;
   for (const ParameterCopy& copy : plan.copies) {
     std::vector<int64_t> shape = std::ranges::find(plan.parameters, copy.of, &ParameterSpec::name)->shape;
     if (copy.transposed) std::ranges::reverse(shape);
-    expected.emplace_back(copy.name, std::move(shape));
+    expected.push_back({copy.name, std::move(shape)});
   }
   return expected;
+}
+
+bool can_hold(const StoredTensor& tensor, const ParameterSpec& spec) {
+  return can_expand(tensor.dtype) || (spec.integer && tensor.dtype == DType::i32);
 }
 
 /// The base tensor that PEFT puts beside an adapter, as in training with a changed vocabulary or with
@@ -81,15 +85,15 @@ std::vector<std::string> other_names(const std::string& name, const ModelSpec& s
 void adopt_names(AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec) {
   const auto expected = expected_tensors(plan);
   std::vector<std::string> taken;
-  for (const auto& [name, shape] : expected) taken.push_back(name);
+  for (const ParameterSpec& tensor : expected) taken.push_back(tensor.name);
   std::ranges::sort(taken);
-  for (const auto& [name, shape] : expected) {
-    if (contents.find(name)) continue;
-    for (const std::string& other : other_names(name, spec)) {
+  for (const ParameterSpec& tensor : expected) {
+    if (contents.find(tensor.name)) continue;
+    for (const std::string& other : other_names(tensor.name, spec)) {
       if (std::ranges::binary_search(taken, other)) continue;
       auto entry = contents.tensors.extract(other);
       if (entry.empty()) continue;
-      entry.key() = name;
+      entry.key() = tensor.name;
       contents.tensors.insert(std::move(entry));
       break;
     }
@@ -136,7 +140,7 @@ std::vector<std::string> differences(const AdapterContents& contents, const Trai
                                      const ModelSpec& model) {
   const auto expected = expected_tensors(plan);
   std::vector<std::string> wanted, found, problems;
-  for (const auto& [name, shape] : expected) wanted.push_back(name);
+  for (const ParameterSpec& tensor : expected) wanted.push_back(tensor.name);
   for (const auto& [name, tensor] : contents.tensors) found.push_back(name);
   const auto near = [&](const std::string& name, std::span<const std::string> known) {
     constexpr size_t with_nearest = 8;
@@ -144,15 +148,15 @@ std::vector<std::string> differences(const AdapterContents& contents, const Trai
     const auto closest = nearest_name(name, known);
     return closest ? fmt::format(" (nearest: {})", *closest) : std::string();
   };
-  for (const auto& [name, shape] : expected) {
-    const StoredTensor* tensor = contents.find(name);
+  for (const ParameterSpec& spec : expected) {
+    const StoredTensor* tensor = contents.find(spec.name);
     if (!tensor) {
-      problems.push_back("missing " + name + near(name, found));
-    } else if (tensor->shape != shape) {
-      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", name,
-                                     fmt::join(tensor->shape, ", "), fmt::join(shape, ", ")));
-    } else if (!can_expand(tensor->dtype)) {
-      problems.push_back(fmt::format("{} has the type {}", name, info_of(tensor->dtype).name));
+      problems.push_back("missing " + spec.name + near(spec.name, found));
+    } else if (tensor->shape != spec.shape) {
+      problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", spec.name,
+                                     fmt::join(tensor->shape, ", "), fmt::join(spec.shape, ", ")));
+    } else if (!can_hold(*tensor, spec)) {
+      problems.push_back(fmt::format("{} has the type {}", spec.name, info_of(tensor->dtype).name));
     }
   }
   std::ranges::sort(wanted);
@@ -168,11 +172,15 @@ void fill_parameters(const AdapterContents& contents, const TrainPlan& plan, con
   std::vector<std::string> broken;
   for (const ParameterSpec& spec : plan.parameters) {
     const StoredTensor& tensor = *contents.find(spec.name);
+    at::Tensor parameter = parameters.at(spec.name);
+    if (spec.integer && tensor.dtype == DType::i32) {
+      std::memcpy(parameter.mutable_data_ptr<int32_t>(), tensor.bytes.data(), tensor.bytes.size());
+      continue;
+    }
     std::vector<float> values(count_of(spec));
     expand(tensor.dtype, tensor.bytes, values);
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
       broken.push_back(spec.name);
-    at::Tensor parameter = parameters.at(spec.name);
     parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
   }
   if (broken.empty()) return;
@@ -201,8 +209,7 @@ void check_base_copies(const AdapterContents& contents, const TrainPlan& plan, c
   constexpr double rounding = 1.0 / 256;
   const auto expected = expected_tensors(plan);
   const auto trains = [&](const std::string& name) {
-    return std::ranges::find(expected, name, &std::pair<std::string, std::vector<int64_t>>::first) !=
-           expected.end();
+    return std::ranges::find(expected, name, &ParameterSpec::name) != expected.end();
   };
   for (const auto& [name, stored] : contents.tensors) {
     const TensorRef* tensor = base_copy(name, base.spec());

@@ -19,8 +19,8 @@ class AdapterHubHead {
   void bind(const ParameterSet& parameters);
   void initialise(const Checkpoint& base, uint64_t seed) const { tensors_.initialise(base, seed); }
 
-  /// The trained value; nothing for other tensors.
-  std::optional<at::Tensor> value(const TensorRef& tensor) const { return tensors_.value(tensor); }
+  /// The head's tensors, which train whole.
+  const TrainedTensors& saved() const { return tensors_; }
 
   /// The adapter's own tensors among `planned`.
   std::vector<FileTensor> without(std::vector<FileTensor> planned) const;

@@ -11,11 +11,11 @@ namespace {
 
 /// Keeps what passes between the layers of one pass.
 struct Recorder final : Hooks {
-  at::Tensor embed(const Context&, const Embedding&, at::Tensor looked_up) const override {
+  at::Tensor embed(const Place&, const Embedding&, at::Tensor looked_up) const override {
     rows.push_back(looked_up);
     return rows.back();
   }
-  Packed layer_end(const Context&, int, Packed hidden) const override {
+  Packed layer_end(const Place&, Packed hidden) const override {
     rows.push_back(hidden.sum());
     return hidden;
   }

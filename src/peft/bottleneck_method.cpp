@@ -58,6 +58,9 @@ class BottleneckMethod final : public Method {
     units_.initialise(seed);
     head_.initialise(base, seed);
   }
+  std::string why_prompts_differ() const override {
+    return config_.dropout > 0 ? "dropout differs from row to row" : "";
+  }
   bool starts_from_base() const override {
     return !config_.phm_layer && config_.init_weights == "mam_adapter";
   }
@@ -69,23 +72,20 @@ class BottleneckMethod final : public Method {
     dropped_layers_ = static_cast<int64_t>(random.below(static_cast<uint64_t>(adapter_drop_) + 1));
   }
 
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = head_.value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
-  }
-  at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
+  const TrainedTensors* trained_beside() const override { return &head_.saved(); }
+  at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
-    const Bottleneck* unit = config_.after_layer ? nullptr : unit_at(context, site.layer, site.branch);
+    const Bottleneck* unit = config_.after_layer ? nullptr : unit_at(place, site.branch);
     if (!unit) return out;
-    const at::Tensor x = bottleneck_input(config_, context, *this, site, in, out, type_);
-    return (out + unit->apply(x, dropout_seed(context, site.layer, site.branch))).to(out.scalar_type());
+    const at::Tensor x = bottleneck_input(config_, place.context, *this, site, in, out, type_);
+    return (out + unit->apply(x, dropout_seed(place, site.branch))).to(out.scalar_type());
   }
 
-  Packed layer_end(const Context& context, int layer, Packed hidden) const override {
-    const Bottleneck* unit = config_.after_layer ? unit_at(context, layer, Role::down) : nullptr;
+  Packed layer_end(const Place& place, Packed hidden) const override {
+    const Bottleneck* unit = config_.after_layer ? unit_at(place, Role::down) : nullptr;
     if (!unit) return hidden;
     const at::Tensor h = hidden.branch.defined() ? hidden.sum() : hidden.stream;
-    at::Tensor u = unit->apply(h.to(type_), dropout_seed(context, layer, Role::down));
+    at::Tensor u = unit->apply(h.to(type_), dropout_seed(place, Role::down));
     return {h, std::move(u), std::move(hidden.geometry)};
   }
 
@@ -112,15 +112,15 @@ class BottleneckMethod final : public Method {
 
  private:
   /// The unit that acts there in this pass; nullptr: none.
-  const Bottleneck* unit_at(const Context& context, int layer, Role branch) const {
-    if (context.training && layer < dropped_layers_) return nullptr;
-    return units_.at(layer, branch);
+  const Bottleneck* unit_at(const Place& place, Role branch) const {
+    if (place.context.training && place.layer < dropped_layers_) return nullptr;
+    return units_.at(place.layer, branch);
   }
 
-  static uint64_t dropout_seed(const Context& context, int layer, Role branch) {
-    return context.training
-               ? derive_seed(context.dropout_seed, static_cast<uint64_t>(layer), branch == Role::down ? 1 : 0)
-               : 0;
+  static uint64_t dropout_seed(const Place& place, Role branch) {
+    if (!place.context.training) return 0;
+    return derive_seed(place.context.dropout_seed, static_cast<uint64_t>(place.layer),
+                       branch == Role::down ? 1 : 0);
   }
 
   BottleneckConfig config_;

@@ -22,6 +22,7 @@ class LowRankMethod final : public Method {
     variant_.options.targets.resolve(spec, {Role::query, Role::value, Role::query_key_value});
     variant_.options.modules_to_save = with_head(spec, variant_.options.modules_to_save);
     TrainPlan plan = updates_.plan(spec, variant_.options);
+    updates_.bind(ParameterSet::stand_ins(plan.parameters));
     if (variant_.plan) variant_.plan(plan, updates_);
     return plan;
   }
@@ -44,29 +45,25 @@ class LowRankMethod final : public Method {
     if (variant_.after_step) variant_.after_step();
   }
 
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const std::optional<at::Tensor> value = updates_.value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
+  at::Tensor embed(const Place& place, const Embedding& embedding, at::Tensor rows) const override {
+    return updates_.embed(place.context, embedding, rows);
   }
-  at::Tensor embed(const Context& context, const Embedding& embedding, at::Tensor rows) const override {
-    return updates_.embed(context, embedding, rows);
-  }
-  std::optional<Patch> patch(const Context& context, const Module& module) const override {
-    std::optional<Patch> patch = updates_.patch(context, module);
+  std::vector<Patch> patches(const Place& place, const Module& module) const override {
+    std::optional<Patch> patch = updates_.patch(place.context, module);
     const LowRankFactors* factors = updates_.find(module.name);
     if (factors && patch && variant_.patch) variant_.patch(*patch, *factors);
-    return patch;
+    return patch ? std::vector{std::move(*patch)} : std::vector<Patch>();
   }
 
-  bool merges(const TensorRef& tensor) const override { return updates_.merges(tensor); }
-  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
-    std::optional<at::Tensor> plain = updates_.merged(tensor, value);
-    const LowRankFactors* factors = updates_.find(tensor.module_name());
-    if (!variant_.merged || !factors || !tensor.is_weight()) return plain;
-    return variant_.merged(*factors, *plain);
+  std::vector<const Module*> adapted() const override { return updates_.patched(); }
+  bool acts_between_layers() const override { return false; }
+  const TrainedTensors* trained_beside() const override { return &updates_.saved(); }
+  bool merges(const TensorRef& tensor) const override {
+    return updates_.merges(tensor) || Method::merges(tensor);
   }
-  std::string why_prompts_differ() const override {
-    return variant_.options.dropout > 0 ? "dropout differs from row to row" : "";
+  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
+    std::optional<at::Tensor> own = updates_.merged(tensor, value);
+    return own ? own : Method::merged(tensor, value);
   }
   bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
 

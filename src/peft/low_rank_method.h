@@ -26,8 +26,6 @@ struct LowRankVariant {
   std::function<void()> begin_step, after_step;
   /// Changes the patch of an adapted module.
   std::function<void(Patch&, const LowRankFactors&)> patch;
-  /// The merged weight, from the one that the plain method gives.
-  std::function<at::Tensor(const LowRankFactors&, const at::Tensor& plain)> merged;
   std::function<LowRankForm(LowRankForm)> form;
   std::function<std::vector<FileTensor>(std::vector<FileTensor>)> file_tensors;
   /// Changes the written configuration.

@@ -34,6 +34,7 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
   factors_.clear();
   by_module_.clear();
   embedding_.reset();
+  head_ = nullptr;
   saved_ = {};
   tied_ = options_.ensure_weight_tying && spec.tied_head;
   const Module& embedding = *std::ranges::find(spec.modules, Role::embedding, &Module::role);
@@ -41,7 +42,7 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
     if (is_saved_whole(module->name, options_.modules_to_save)) continue;
     // A tied head's adapter is the embedding's.
     const Module& adapted = tied_ && module->role == Role::head ? embedding : *module;
-    if (!find(adapted.name)) add_factors(spec, adapted, plan);
+    if (!find(adapted.name)) add_factors(adapted, plan);
   }
   check(!factors_.empty(), ErrorKind::invalid, "target_modules: all of them are in modules_to_save");
   if (!options_.targets.from_file) {
@@ -49,9 +50,9 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
     check_patterns(options_.alpha_pattern, "alpha_pattern", modules());
   }
   if (tied_ && embedding_) {
-    const Module& head = *std::ranges::find(spec.modules, Role::head, &Module::role);
-    plan.copies.push_back({factor_key(head, "A"), factor_key(embedding, "B"), true});
-    plan.copies.push_back({factor_key(head, "B"), factor_key(embedding, "A"), true});
+    head_ = &*std::ranges::find(spec.modules, Role::head, &Module::role);
+    plan.copies.push_back({factor_key(*head_, "A"), factor_key(embedding, "B"), true});
+    plan.copies.push_back({factor_key(*head_, "B"), factor_key(embedding, "A"), true});
   }
   add_saved(spec);
   saved_.plan(plan);
@@ -65,7 +66,7 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
   return plan;
 }
 
-void LowRankUpdates::add_factors(const ModelSpec& spec, const Module& module, TrainPlan& plan) {
+void LowRankUpdates::add_factors(const Module& module, TrainPlan& plan) {
   check(module.role != Role::position, ErrorKind::unsupported,
         "target_modules: {} holds positions, which LoRA does not adapt", module.name);
   const int64_t rank = options_.rank_of(module);
@@ -73,9 +74,7 @@ void LowRankUpdates::add_factors(const ModelSpec& spec, const Module& module, Tr
         "init orthogonal needs an even rank, not {}", rank);
   if (module.role == Role::embedding) embedding_ = factors_.size();
   by_module_[module.name] = factors_.size();
-  const bool has_base_bias = spec.find_tensor(module.name + ".bias") != nullptr;
-  factors_.push_back(
-      {&module, rank, options_.scale_of(module, rank), factors_.size(), has_base_bias, {}, {}, {}});
+  factors_.push_back({&module, rank, options_.scale_of(module, rank), factors_.size(), {}, {}, {}});
   plan.parameters.push_back({factor_key(module, "A"), {rank, module.in}});
   plan.parameters.push_back({factor_key(module, "B"), {module.out, rank}});
   if (has_bias(module)) plan.parameters.push_back({bias_key(module), {module.out}});
@@ -131,7 +130,7 @@ at::Tensor LowRankUpdates::embed(const Context& context, const Embedding& embedd
 std::optional<Patch> LowRankUpdates::patch(const Context& context, const Module& module) const {
   Patch patch;
   patch.end = module.out;
-  if (tied_ && embedding_ && module.role == Role::head) {
+  if (&module == head_) {
     const LowRankFactors& f = factors_[*embedding_];
     patch.A = f.b.t();
     patch.B = f.a.t();
@@ -149,21 +148,13 @@ std::optional<Patch> LowRankUpdates::patch(const Context& context, const Module&
 }
 
 bool LowRankUpdates::merges(const TensorRef& tensor) const {
-  if (saved_.holds(tensor) || rows_.changes(tensor)) return true;
-  if (tensor.role == Role::head && tied_) return embedding_.has_value();
-  const LowRankFactors* f = find(tensor.module_name());
-  return f && (tensor.is_weight() || f->bias.defined());
+  return rows_.changes(tensor) || (embedding_ && tensor.role == Role::embedding);
 }
 
 std::optional<at::Tensor> LowRankUpdates::merged(const TensorRef& tensor, const at::Tensor& value) const {
-  if (std::optional<at::Tensor> trained = saved_.value(tensor)) return trained;
   if (std::optional<at::Tensor> replaced = rows_.merged(tensor, value)) return replaced;
-  const bool follows = tensor.role == Role::head && tied_;
-  const LowRankFactors& f = follows ? factors_[*embedding_] : *find(tensor.module_name());
-  check(!f.bias.defined() || f.has_base_bias, ErrorKind::unsupported,
-        "lora_bias cannot be merged into {}, which has no bias", f.module->name);
-  if (!tensor.is_weight()) return value + f.bias * f.scale;
-  if (f.module->is_linear()) return at::addmm(value, f.b, f.a, 1, f.scale);
+  if (!merges(tensor)) return std::nullopt;
+  const LowRankFactors& f = factors_[*embedding_];
   return at::addmm(value, f.a.t(), f.b.t(), 1, f.scale);
 }
 
@@ -171,6 +162,12 @@ std::vector<const Module*> LowRankUpdates::modules() const {
   std::vector<const Module*> modules;
   for (const LowRankFactors& f : factors_) modules.push_back(f.module);
   return modules;
+}
+
+std::vector<const Module*> LowRankUpdates::patched() const {
+  std::vector<const Module*> all = modules();
+  if (head_) all.push_back(head_);
+  return all;
 }
 
 LowRankForm LowRankUpdates::form() const {

@@ -21,7 +21,6 @@ struct LowRankFactors {
   int64_t rank = 0;
   double scale = 0;     ///< s
   uint64_t number = 0;  ///< among the adapted ones; makes dropout masks differ
-  bool has_base_bias = false;
   at::Tensor a;     ///< A [r, in]; of an embedding [r, V]
   at::Tensor b;     ///< B [out, r]; of an embedding [d, r]
   at::Tensor bias;  ///< [out], undefined without `lora_bias`
@@ -40,14 +39,16 @@ class LowRankUpdates {
 
   at::Tensor embed(const Context& context, const Embedding& embedding, const at::Tensor& plain) const;
   std::optional<Patch> patch(const Context& context, const Module& module) const;
-  /// The value of a tensor that trains whole; nothing for others.
-  std::optional<at::Tensor> value(const TensorRef& tensor) const { return saved_.value(tensor); }
+  const TrainedTensors& saved() const { return saved_; }
 
+  /// The embedding, or the matrix of trained rows, with what is learned in it; nothing for what is a patch.
   bool merges(const TensorRef& tensor) const;
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
   bool keeps_tied_head() const { return tied_ || !rows_.empty(); }
 
   std::vector<const Module*> modules() const;
+  /// Those, and the head that follows the embedding.
+  std::vector<const Module*> patched() const;
   const std::vector<LowRankFactors>& factors() const { return factors_; }
   /// The module's factors; nullptr: it is not adapted.
   const LowRankFactors* find(std::string_view module) const;
@@ -56,13 +57,14 @@ class LowRankUpdates {
 
  private:
   bool has_bias(const Module& module) const { return options_.lora_bias && module.is_linear(); }
-  void add_factors(const ModelSpec& spec, const Module& module, TrainPlan& plan);
+  void add_factors(const Module& module, TrainPlan& plan);
   void add_saved(const ModelSpec& spec);
 
   LowRankOptions options_;
   std::vector<LowRankFactors> factors_;
   std::map<std::string, size_t, std::less<>> by_module_;
   std::optional<size_t> embedding_;  ///< the embedding's factors
+  const Module* head_ = nullptr;     ///< that follows them
   bool tied_ = false;                ///< the head follows the embedding
   TrainedTensors saved_;
   TokenRows rows_;

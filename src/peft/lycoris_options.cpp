@@ -38,19 +38,20 @@ double LycorisOptions::scale_of(const Module& module) const {
   return pattern_value(alpha_pattern, module.name, alpha) / static_cast<double>(rank_of(module));
 }
 
-void LycorisOptions::check_patterns(const AdaptedModules& modules) const {
+void LycorisOptions::check_patterns(const AdaptedModules& modules) {
+  modules_ = modules.modules();
   if (modules.targets.from_file) return;
   lowrank::check_patterns(rank_pattern, "rank_pattern", modules.modules());
   lowrank::check_patterns(alpha_pattern, "alpha_pattern", modules.modules());
 }
 
-void LycorisOptions::write(nlohmann::json& config, const std::vector<const Module*>& modules) const {
+void LycorisOptions::write(nlohmann::json& config) const {
   config["r"] = rank;
   config["alpha"] = json_number(alpha);
   config["rank_dropout"] = rank_dropout;
   config["module_dropout"] = module_dropout;
-  config["rank_pattern"] = write_patterns(rank_pattern, modules);
-  config["alpha_pattern"] = write_patterns(alpha_pattern, modules);
+  config["rank_pattern"] = write_patterns(rank_pattern, modules_);
+  config["alpha_pattern"] = write_patterns(alpha_pattern, modules_);
   config["init_weights"] = true;
 }
 

@@ -25,14 +25,18 @@ struct LycorisOptions {
   double scale_of(const Module& module) const;  ///< alpha / r
 
   /// Refuses patterns of the command line that match none of the modules.
-  void check_patterns(const AdaptedModules& modules) const;
-  void write(nlohmann::json& config, const std::vector<const Module*>& modules) const;
+  void check_patterns(const AdaptedModules& modules);
+  /// After `check_patterns`.
+  void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);
 
   /// What training does to the rows of module `number`'s update: nothing (undefined), or factors [out], 0
   /// where a row is dropped. `divides`: the others are divided by the mask's mean.
   at::Tensor row_mask(const Context& context, const Module& module, size_t number, bool divides) const;
   bool skips(const Context& context, size_t number) const;
+
+ private:
+  std::vector<const Module*> modules_;
 };
 
 }  // namespace lowrank

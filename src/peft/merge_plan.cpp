@@ -4,6 +4,7 @@
 #include <ATen/ops/isfinite.h>
 
 #include "base/error.h"
+#include "peft/from_patches.h"
 
 namespace lowrank {
 
@@ -21,6 +22,10 @@ MergePlan merge_plan(const Checkpoint& base, const Method& method) {
     plan.outputs.push_back({&tensor, &source, changed});
     plan.changed += changed != nullptr;
   }
+  const Module* unfit = module_without_bias(method, base.spec());
+  check(!unfit, ErrorKind::unsupported,
+        "this adapter cannot be merged: it adds a bias to {}, which has none in the model",
+        unfit ? unfit->name : "");
   check(plan.changed > 0, ErrorKind::unsupported, "this adapter cannot be merged: {}",
         method.why_not_merged());
   return plan;

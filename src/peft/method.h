@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@
 namespace lowrank {
 
 struct Adapter;
+class TrainedTensors;
 
 /// A tensor of the adapter file that repeats a parameter.
 struct ParameterCopy {
@@ -102,21 +104,30 @@ struct Method : Hooks {
   /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
+  /// The modules that `patches` acts on; after `plan`. `multiply_adds`, whether prefixes may be shared, merging
+  /// and the low-rank form follow from the patches (peft/from_patches.h), which can be asked before `bind` for
+  /// shapes alone; a method overrides them only for what is no patch.
+  virtual std::vector<const Module*> adapted() const { return {}; }
+  /// False where the method acts through `patches`, `embed` and `weight` alone.
+  virtual bool acts_between_layers() const { return true; }
+  /// The base tensors that train whole beside what the method is about; nullptr: none do.
+  virtual const TrainedTensors* trained_beside() const { return nullptr; }
+  /// The value of a tensor that trains whole. Errors: invalid for any other.
+  at::Tensor weight(const Context& context, const TensorRef& tensor) const override;
+
   /// Why rows may not share the pass over what they begin with alike, for people; empty: they may, as long as
   /// the plan puts no virtual tokens in front of them.
-  virtual std::string why_prompts_differ() const { return {}; }
+  virtual std::string why_prompts_differ() const;
 
   /// True when the model with the values of `initialise` computes what the base computes.
   virtual bool starts_from_base() const { return true; }
 
   /// True when `merged` changes this tensor.
-  virtual bool merges(const TensorRef&) const { return false; }
+  virtual bool merges(const TensorRef& tensor) const;
   /// The tensor with the adapter in it, f32 in its shape; nothing where the method cannot be merged.
-  virtual std::optional<at::Tensor> merged(const TensorRef&, const at::Tensor& /*value*/) const {
-    return std::nullopt;
-  }
+  virtual std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
   /// Why `merges` is true for no tensor, for people.
-  virtual std::string why_not_merged() const { return "it changes no weight"; }
+  virtual std::string why_not_merged() const { return "it changes no weight that the model has"; }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
 
@@ -125,9 +136,7 @@ struct Method : Hooks {
 
   /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
   /// undefined before `bind`.
-  virtual LowRankForm low_rank_form() const {
-    return {{}, {"parameters that are no low-rank updates of weights"}};
-  }
+  virtual LowRankForm low_rank_form() const;
 
   /// The names of the adapter's files.
   virtual AdapterFiles files() const { return {}; }
@@ -151,6 +160,15 @@ struct Method : Hooks {
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;
 };
 
+/// Options that a method is checked with, beside its default ones.
+struct OptionExample {
+  std::string_view name;     ///< what is special about them, one word: letters, digits and underscores
+  std::string_view options;  ///< a JSON object with keys of `fields`; fits every family
+};
+
+/// The name of an example that stands for the default options, where those do not fit a tiny model.
+inline constexpr std::string_view small_example = "small";
+
 /// A method's entry: its file ends in `extern const MethodInfo <file>_method`.
 struct MethodInfo {
   std::string_view name;
@@ -160,6 +178,8 @@ struct MethodInfo {
   std::unique_ptr<Method> (*make)();
   /// True when a configuration is this method's; nullptr: its files are another method's.
   bool (*reads)(const nlohmann::json& config);
+  /// One for each thing that the options can change: starts, variants, what else trains.
+  std::span<const OptionExample> examples = {};
 };
 
 }  // namespace lowrank

@@ -4,6 +4,7 @@
 #include <functional>
 #include <numeric>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
@@ -17,7 +18,7 @@ int64_t count_of(const ParameterSpec& spec) {
 ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type) {
   begins_.push_back(0);
   for (ParameterSpec& spec : specs) {
-    const at::Tensor value = spec.frozen ? at::zeros(spec.shape, type) : at::Tensor();
+    const at::Tensor value = spec.frozen ? at::zeros(spec.shape, spec.integer ? at::kInt : type) : at::Tensor();
     check(by_name_.emplace(spec.name, value).second, ErrorKind::invalid, "the parameter {} stands twice",
           spec.name);
     if (spec.frozen) continue;
@@ -32,6 +33,16 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     view.mutable_grad() = gradients_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape);
     by_name_[specs_[i].name] = std::move(view);
   }
+}
+
+ParameterSet ParameterSet::stand_ins(const std::vector<ParameterSpec>& specs) {
+  ParameterSet result;
+  result.begins_.push_back(0);
+  for (const ParameterSpec& spec : specs)
+    result.by_name_[spec.name] =
+        at::empty(spec.shape, at::device(at::kMeta).dtype(spec.integer ? at::kInt : at::kFloat));
+  result.values_ = result.gradients_ = at::empty({0}, at::device(at::kMeta).dtype(at::kFloat));
+  return result;
 }
 
 ParameterSet ParameterSet::part(std::string_view prefix) const {

@@ -17,7 +17,8 @@ struct ParameterSpec {
   std::vector<int64_t> shape;
   double learning_rate_scale = 1;
   bool weight_decay = true;
-  bool frozen = false;  ///< of the adapter's file, but never trained
+  bool frozen = false;   ///< of the adapter's file, but never trained
+  bool integer = false;  ///< frozen int32 values, in the file, too
 };
 
 /// Values in a parameter.
@@ -29,6 +30,10 @@ class ParameterSet {
  public:
   /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
   explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat);
+
+  /// Tensors of these shapes without values (of libtorch's meta device), for what follows from shapes alone;
+  /// there are no flat buffers.
+  static ParameterSet stand_ins(const std::vector<ParameterSpec>& specs);
 
   /// The parameters whose names begin with `prefix`, without it: the same tensors, not copies. They stand
   /// next to each other.
@@ -44,6 +49,8 @@ class ParameterSet {
   int64_t begin(size_t index) const { return begins_[index]; }
   int64_t end(size_t index) const { return begins_[index + 1]; }
 
+  /// Type and device of the values.
+  at::TensorOptions options() const { return values_.options(); }
   at::Tensor& values() { return values_; }
   const at::Tensor& values() const { return values_; }
   at::Tensor& gradients() { return gradients_; }

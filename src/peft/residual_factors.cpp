@@ -84,12 +84,10 @@ std::unique_ptr<Method> make_residual_method(
     }
   };
   variant.patch = [starts](Patch& patch, const LowRankFactors& f) {
-    patch.A = both_a(f.a, starts->at(f.module->name));
-    patch.B = both_b(f.b, starts->at(f.module->name));
-  };
-  variant.merged = [starts](const LowRankFactors& f, const at::Tensor& plain) {
-    const StartFactors& s = starts->at(f.module->name);
-    return at::addmm(plain, s.b, s.a, 1, -f.scale);
+    const auto found = starts->find(f.module->name);
+    if (found == starts->end()) return;
+    patch.A = both_a(f.a, found->second);
+    patch.B = both_b(f.b, found->second);
   };
   variant.form = [starts](LowRankForm form) { return doubled(std::move(form), *starts); };
   variant.file_tensors = [starts](std::vector<FileTensor> planned) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <fmt/ranges.h>
 
 #include "base/atomic_file.h"
@@ -18,27 +16,15 @@ namespace {
 constexpr const char* order_name = "adapters.json";
 constexpr int64_t most_order_bytes = 1 << 20;
 
-/// What two methods ask of one module's product, where it is only factors and terms that add.
-Patch added(Patch first, const Patch& second, const Module& module) {
-  const bool adds = !first.in_scale.defined() && !second.in_scale.defined() && !first.out_scale.defined() &&
-                    !second.out_scale.defined() && !first.branch && !second.branch && first.dropout.p == 0 &&
-                    second.dropout.p == 0;
+/// Refuses patches of different methods on one module's product, unless they only add.
+void check_patches_add(const std::vector<Patch>& first, const std::vector<Patch>& second,
+                       const Module& module) {
+  const bool adds = first.empty() || second.empty() ||
+                    (std::ranges::all_of(first, only_adds) && std::ranges::all_of(second, only_adds));
   check(adds, ErrorKind::unsupported,
         "two of the methods change the product of {} in ways that do not add; give one of them other "
         "--target-modules",
         module.name);
-  if (second.bias.defined()) first.bias = first.bias.defined() ? first.bias + second.bias : second.bias;
-  if (!second.A.defined()) return first;
-  if (!first.A.defined()) {
-    first.A = second.A;
-    first.B = second.B;
-    first.scale = second.scale;
-    return first;
-  }
-  first.A = at::cat({first.A, second.A});
-  first.B = at::cat({first.B * first.scale, second.B * second.scale}, 1);
-  first.scale = 1;
-  return first;
 }
 
 std::vector<std::string> names_in(const std::filesystem::path& folder) {
@@ -152,21 +138,31 @@ class SideBySide final : public Method {
   bool can_cache() const override {
     return std::ranges::all_of(parts_, [](const Adapter& part) { return part.method->can_cache(); });
   }
-  at::Tensor embed(const Context& context, const Embedding& embedding, at::Tensor rows) const override {
-    for (const Adapter& part : parts_) rows = part.method->embed(context, embedding, std::move(rows));
+  at::Tensor embed(const Place& place, const Embedding& embedding, at::Tensor rows) const override {
+    for (const Adapter& part : parts_) rows = part.method->embed(place, embedding, std::move(rows));
     return rows;
   }
-  std::optional<Patch> patch(const Context& context, const Module& module) const override {
-    std::optional<Patch> all;
+  std::vector<Patch> patches(const Place& place, const Module& module) const override {
+    std::vector<Patch> all;
     for (const Adapter& part : parts_) {
-      std::optional<Patch> next = part.method->patch(context, module);
-      if (next) all = all ? added(std::move(*all), *next, module) : std::move(next);
+      std::vector<Patch> next = part.method->patches(place, module);
+      check_patches_add(all, next, module);
+      all.insert(all.end(), std::make_move_iterator(next.begin()), std::make_move_iterator(next.end()));
     }
     return all;
   }
-  at::Tensor linear(const Context& context, const Linear& linear, const at::Tensor& x,
-                    const Next& next) const override {
-    return through(0, context, linear, x, next);
+  bool acts_between_layers() const override {
+    return std::ranges::any_of(parts_,
+                               [](const Adapter& part) { return part.method->acts_between_layers(); });
+  }
+  std::vector<const Module*> adapted() const override {
+    std::vector<const Module*> all;
+    for (const Adapter& part : parts_) {
+      for (const Module* module : part.method->adapted()) {
+        if (std::ranges::find(all, module) == all.end()) all.push_back(module);
+      }
+    }
+    return all;
   }
   at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
     for (const Adapter& part : parts_) {
@@ -174,24 +170,27 @@ class SideBySide final : public Method {
     }
     return Hooks::weight(context, tensor);
   }
-  std::optional<Prefix> prefix(const Context& context, int layer) const override {
+  std::optional<Prefix> prefix(const Place& place) const override {
     std::optional<Prefix> only;
     for (const Adapter& part : parts_) {
-      std::optional<Prefix> next = part.method->prefix(context, layer);
+      std::optional<Prefix> next = part.method->prefix(place);
       check(!next || !only, ErrorKind::unsupported,
             "two of the methods {} put keys and values in front of each sequence", name_);
       if (next) only = std::move(next);
     }
     return only;
   }
-  at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
+  at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
     at::Tensor result = out;
-    for (const Adapter& part : parts_) result = part.method->branch_end(context, site, in, result);
+    for (const Adapter& part : parts_) result = part.method->branch_end(place, site, in, result);
     return result;
   }
-  Packed layer_end(const Context& context, int layer, Packed hidden) const override {
-    for (const Adapter& part : parts_) hidden = part.method->layer_end(context, layer, std::move(hidden));
+  Packed layer_end(const Place& place, Packed hidden) const override {
+    for (const Adapter& part : parts_) {
+      const Geometry geometry = hidden.geometry;
+      hidden = part.method->layer_end({place.context, geometry, place.layer}, std::move(hidden));
+    }
     return hidden;
   }
 
@@ -263,14 +262,6 @@ class SideBySide final : public Method {
     whole.targets.insert(whole.targets.end(), part.plan.targets.begin(), part.plan.targets.end());
     whole.multiply_adds += part.plan.multiply_adds;
     whole.context_rows += part.plan.context_rows;
-  }
-
-  at::Tensor through(size_t first, const Context& context, const Linear& linear, const at::Tensor& x,
-                     const Next& next) const {
-    if (first == parts_.size()) return next(x);
-    return parts_[first].method->linear(context, linear, x, [&](const at::Tensor& input) {
-      return through(first + 1, context, linear, input, next);
-    });
   }
 
   std::vector<Adapter> parts_;

@@ -54,6 +54,12 @@ void TrainedTensors::initialise(const Checkpoint& base, uint64_t seed) const {
   }
 }
 
+std::vector<std::string> TrainedTensors::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  return names;
+}
+
 std::optional<at::Tensor> TrainedTensors::value(const TensorRef& tensor) const {
   const auto found = entries_.find(tensor.name);
   if (found == entries_.end()) return std::nullopt;

@@ -35,6 +35,8 @@ class TrainedTensors {
   /// The trained value; nothing for other tensors.
   std::optional<at::Tensor> value(const TensorRef& tensor) const;
   bool holds(const TensorRef& tensor) const { return entries_.contains(tensor.name); }
+  /// The tensors' names.
+  std::vector<std::string> names() const;
 
  private:
   struct Entry {

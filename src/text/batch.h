@@ -28,16 +28,26 @@ struct Batch {
   std::vector<int64_t> parents = {};  ///< [S] the sequence that each one continues, an earlier one, whose
                                       ///< rows (and those that it continues) come before its own, or
                                       ///< `no_parent`; empty: none does
+  std::vector<int64_t> adapters = {};  ///< [S] the adapter of each sequence among those of a bank, or
+                                       ///< `no_adapter`; empty: none has one
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }
 };
+
+/// The first row of each sequence, [S].
+inline std::vector<int64_t> first_rows_of(const Batch& batch) {
+  return {batch.offsets.begin(), batch.offsets.end() - 1};
+}
 
 /// The label of a token that is no target.
 inline constexpr int64_t no_target = -100;
 
 /// Of a sequence that stands alone.
 inline constexpr int64_t no_parent = -1;
+
+/// Of a sequence that the base alone computes.
+inline constexpr int64_t no_adapter = -1;
 
 /// The id of a row that has no token of the vocabulary (a prompt-tuning row, say).
 inline constexpr int64_t virtual_token = -1;

@@ -68,9 +68,10 @@ std::string Evaluation::summary() const {
 }
 
 Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Example> examples,
-                    int64_t batch_size) {
+                    int64_t batch_size, std::span<const int64_t> adapters) {
   const at::NoGradGuard no_grad;
   Evaluation result;
+  result.rows.resize(examples.size());
   Agreement agreement;
   double sum = 0;
   for (int64_t begin = 0; begin < static_cast<int64_t>(examples.size()); begin += batch_size) {
@@ -79,6 +80,8 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     std::iota(indices.begin(), indices.end(), begin);
     Batch batch =
         model.spec().labels ? make_batch(examples, indices) : make_training_batch(examples, indices, false);
+    for (size_t s = 0; s < indices.size() && !adapters.empty(); ++s)
+      batch.adapters.push_back(adapters[indices[s]]);
     hooks.layout(batch);
     const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
                                                 : batch_loss(model, {&batch}, hooks))
@@ -89,12 +92,13 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     for (size_t s = 0; s < indices.size(); ++s) {
       const int64_t targets = counts[s];
       const double row = std::accumulate(next, next + targets, 0.0);
+      const int64_t example = batch.examples[s];
       check(std::isfinite(row), ErrorKind::invalid, "the loss of the row at line {} is {}",
-            examples[indices[s]].line, row);
+            examples[example].line, row);
       next += targets;
       sum += row;
       result.target_tokens += targets;
-      result.rows.push_back(row / static_cast<double>(std::max<int64_t>(1, targets)));
+      result.rows[example] = row / static_cast<double>(std::max<int64_t>(1, targets));
     }
   }
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));

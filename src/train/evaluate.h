@@ -27,9 +27,10 @@ struct Evaluation {
   std::string summary() const;
 };
 
-/// Losses of the examples in their order, without gradients. A batch has at most `batch_size` rows. Errors:
-/// invalid when a loss is not finite; interrupted.
+/// Losses of the examples in their order, without gradients. A batch has at most `batch_size` rows.
+/// `adapters`: of each example, as Batch::adapters; empty: none is named. Errors: invalid when a loss is not
+/// finite; interrupted.
 Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Example> examples,
-                    int64_t batch_size);
+                    int64_t batch_size, std::span<const int64_t> adapters = {});
 
 }  // namespace lowrank

@@ -53,15 +53,26 @@ class MethodContract : public testing::TestWithParam<Case> {
     if (checkpoint->spec().labels) test::label(examples, *checkpoint->spec().labels);
     batch = test::batch_of(examples);
     try {
-      plan_adapter(*GetParam().method, GetParam().method->make(), checkpoint->spec());
+      plan_adapter(*GetParam().method, made(), checkpoint->spec());
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::unsupported) throw;
       GTEST_SKIP() << error.what();
     }
   }
 
+  /// With its default options, or the small ones that it names instead.
+  static std::unique_ptr<Method> made() {
+    const MethodInfo& info = *GetParam().method;
+    std::unique_ptr<Method> method = info.make();
+    for (const OptionExample& example : info.examples) {
+      if (example.name == small_example)
+        apply(method->fields(), nlohmann::json::parse(example.options), info.name);
+    }
+    return method;
+  }
+
   Adapter fresh(at::ScalarType type = at::kFloat) const {
-    Adapter adapter = make_adapter(*GetParam().method, GetParam().method->make(), *checkpoint, type);
+    Adapter adapter = make_adapter(*GetParam().method, made(), *checkpoint, type);
     adapter.method->initialise(*checkpoint, 11);
     return adapter;
   }

@@ -10,9 +10,9 @@ TEST(Beft, AddsAVectorToValues) {
   const at::Tensor bias = beft.parameter("v_proj", "beft_bias");
   EXPECT_EQ(bias.sizes().vec(), (std::vector<int64_t>{1, 16}));
   const Module& module = *beft.checkpoint->spec().find_module("model.layers.1.self_attn.v_proj");
-  const auto patch = beft.adapter.method->patch({}, module);
-  ASSERT_TRUE(patch.has_value());
-  EXPECT_EQ(at::max(at::abs(patch->bias - bias.flatten())).item<double>(), 0);
+  const auto patches = beft.adapter.method->patches(test::PlacesIn(test::no_tokens()).layer(1), module);
+  ASSERT_EQ(patches.size(), 1);
+  EXPECT_EQ(at::max(at::abs(patches[0].bias - bias.flatten())).item<double>(), 0);
   for (const TensorRef& tensor : beft.checkpoint->spec().tensors)
     EXPECT_FALSE(beft.adapter.method->merges(tensor)) << tensor.name;
 }

@@ -30,6 +30,7 @@ at::Tensor product(const LowRankUpdate& update) {
 struct Case {
   const char* base;
   nlohmann::json options;
+  const char* method = "lora";
 };
 
 const nlohmann::json plain = {{"target_modules", "all-linear"}, {"rank", 4}, {"alpha", 6}};
@@ -47,7 +48,7 @@ class GgufLora : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     base_ = Checkpoint::open(test::fixture(GetParam().base));
-    adapter_.emplace(test::random_adapter(*base_, GetParam().options));
+    adapter_.emplace(test::random_adapter(*base_, GetParam().options, GetParam().method));
     result_ = write_gguf_lora(*base_, *adapter_, path());
   }
 
@@ -119,9 +120,17 @@ const auto on_gguf = testing::Values(
 const auto on_folders =
     testing::Values(Case{"tiny_decoders/gemma3", plain}, Case{"tiny_decoders/mistral", patterns},
                     Case{"tiny_llama/linear", with(plain, "rank", 1)});
+/// Methods that are low-rank updates, whatever they train.
+const auto other_methods =
+    testing::Values(Case{"tiny_llama/linear", {{"init_r", 3}}, "adalora"},
+                    Case{"tiny_llama/linear", {{"rank", 6}, {"save_projection", false}}, "vera"},
+                    Case{"tiny_llama/linear", {{"rank", 2}}, "loha"},
+                    Case{"tiny_llama/linear", {{"rank", 5}}, "miss"},
+                    Case{"tiny_llama/linear", {{"rank", 4}, {"hybrid_r", 3}}, "gralora"});
 const auto number = [](const auto& info) { return "case" + std::to_string(info.index); };
 INSTANTIATE_TEST_SUITE_P(Gguf, GgufLora, on_gguf, number);
 INSTANTIATE_TEST_SUITE_P(Folders, GgufLora, on_folders, number);
+INSTANTIATE_TEST_SUITE_P(OtherMethods, GgufLora, other_methods, number);
 INSTANTIATE_TEST_SUITE_P(Gguf, GgufLoraOnGguf, on_gguf, number);
 
 TEST(GgufLoraFile, HasTheKeysThatLlamaCppReads) {

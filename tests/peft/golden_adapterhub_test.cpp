@@ -30,12 +30,12 @@ struct WithClassifier : Hooks {
     expand(stored.dtype, stored.bytes, {value.mutable_data_ptr<float>(), static_cast<size_t>(value.numel())});
     return value;
   }
-  at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
+  at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
-    return method.branch_end(context, site, in, out);
+    return method.branch_end(place, site, in, out);
   }
-  Packed layer_end(const Context& context, int layer, Packed hidden) const override {
-    return method.layer_end(context, layer, std::move(hidden));
+  Packed layer_end(const Place& place, Packed hidden) const override {
+    return method.layer_end(place, std::move(hidden));
   }
 
   const Hooks& method;

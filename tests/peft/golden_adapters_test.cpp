@@ -79,13 +79,22 @@ TEST_P(GoldenAdapter, LossGradientAndTraceAreItsOwn) {
   EXPECT_NEAR(backward(), trace["losses"][3].get<double>(), 1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapter,
-                         testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora",
-                                         "pissa", "vera", "ia3", "loha", "lokr", "adalora", "gpt2_lora",
-                                         "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3", "gpt2_vera",
-                                         "bert_ia3", "prompt", "prefix", "p_tuning", "p_tuning_lstm",
-                                         "gpt2_prompt", "gpt2_prefix", "bert_prompt", "bert_prefix"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(
+    Folders, GoldenAdapter,
+    testing::Values("lora", "rslora", "lora_all_linear", "lora_embedding", "dora", "pissa", "vera", "ia3",
+                    "loha", "lokr", "adalora", "gpt2_lora", "gpt2_lora_bias_all", "gpt2_dora", "gpt2_ia3",
+                    "gpt2_vera", "bert_ia3", "prompt", "prefix", "p_tuning", "p_tuning_lstm", "gpt2_prompt",
+                    "gpt2_prefix", "bert_prompt", "bert_prefix", "newer/bert_miss", "newer/bert_miss_bat",
+                    "newer/bert_oft", "newer/bert_shira", "newer/gpt2_gralora", "newer/gpt2_gralora_hybrid",
+                    "newer/gpt2_hira", "newer/gpt2_hira_embedding", "newer/gpt2_oft_embedding",
+                    "newer/gralora", "newer/gralora_hybrid", "newer/hira", "newer/hira_rank_pattern",
+                    "newer/miss", "newer/miss_bat", "newer/miss_mini", "newer/miss_pad", "newer/oft",
+                    "newer/oft_cayley", "newer/oft_coft", "newer/oft_r", "newer/oft_share", "newer/shira",
+                    "newer/shira_custom"),
+    [](const auto& info) {
+      const std::string name = info.param;
+      return name.substr(name.rfind('/') + 1);
+    });
 
 }  // namespace
 }  // namespace lowrank

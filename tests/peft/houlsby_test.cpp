@@ -38,9 +38,9 @@ TEST(Houlsby, DropsTheLowestLayersByStepAndSeed) {
   const auto skips = [&](uint64_t seed, int64_t step, bool training) {
     const at::NoGradGuard no_grad;
     houlsby.adapter.method->begin_step({step, 100, 1, seed});
-    const Context context{&houlsby.batch, training};
+    const test::PlacesIn places(houlsby.batch, training);
     const auto end = [&](int layer) {
-      return houlsby.adapter.method->branch_end(context, {layer, Role::down}, houlsby.in, houlsby.out);
+      return houlsby.adapter.method->branch_end(places.layer(layer), {Role::down}, houlsby.in, houlsby.out);
     };
     EXPECT_GT(test::largest_difference(end(1), houlsby.out), 1e-3);
     return test::largest_difference(end(0), houlsby.out) == 0;

@@ -13,11 +13,11 @@ constexpr const char* rows_key = "prelayer_embeddings";
 
 /// Keeps the rows that enter each layer.
 struct Inputs : Hooks {
-  at::Tensor embed(const Context&, const Embedding&, at::Tensor rows) const override {
+  at::Tensor embed(const Place&, const Embedding&, at::Tensor rows) const override {
     layers.push_back(rows);
     return layers.back();
   }
-  Packed layer_end(const Context&, int, Packed hidden) const override {
+  Packed layer_end(const Place&, Packed hidden) const override {
     layers.push_back(hidden.sum());
     return hidden;
   }
@@ -98,13 +98,13 @@ TEST(PreLayer, ConcatenatedRowsLieBeforeTheEarlierOnes) {
   const at::NoGradGuard no_grad;
   const Packed first{
       embedded({&batch}, *tuned.adapter.method, tuned.model->embedding()), {}, geometry_of(batch)};
-  const Packed second = tuned.adapter.method->layer_end({&batch}, 0, first);
+  const Packed second = tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(0), first);
   const at::Tensor rows = tuned.adapter.parameters->at(rows_key).detach();
   EXPECT_TRUE(second.stream.equal(at::cat({rows[1], rows[0], tuned.embedded({1, 2})})));
   EXPECT_EQ(second.geometry.positions[0].item<int64_t>(), 0);
   EXPECT_EQ(second.geometry.batch_rows, (std::vector<int64_t>{3, 4, 5, 6, 7}));
   // Nothing is put in front of the last layer's result, which only predicts.
-  EXPECT_EQ(tuned.adapter.method->layer_end({&batch}, 1, second).geometry.rows(), 8);
+  EXPECT_EQ(tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(1), second).geometry.rows(), 8);
 }
 
 class PreLayerModes : public testing::TestWithParam<const char*> {};

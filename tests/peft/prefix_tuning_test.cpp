@@ -10,13 +10,18 @@
 namespace lowrank {
 namespace {
 
-/// Keeps what the fused product of queries, keys and values gives in each layer.
+/// Keeps what the fused product of queries, keys and values gives in each layer: a map of outputs sees it.
 struct KeysAndValues : Hooks {
-  at::Tensor linear(const Context&, const Linear& linear, const at::Tensor& x,
-                    const Next& next) const override {
-    at::Tensor y = next(x);
-    if (linear.parts.front().module->role == Role::query_key_value) layers.push_back(y);
-    return y;
+  std::vector<Patch> patches(const Place&, const Module& module) const override {
+    if (module.role != Role::query_key_value) return {};
+    Patch patch;
+    patch.end = module.out;
+    const auto keep = [this](const at::Tensor& y) {
+      layers.push_back(y);
+      return y;
+    };
+    patch.out_map = {keep, keep};
+    return {patch};
   }
   mutable std::vector<at::Tensor> layers;
 };

@@ -52,12 +52,12 @@ at::Tensor PostNormEncoder::forward(const Context& context, const Hooks& hooks) 
   const AttentionShape shape{heads, heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    const int number = static_cast<int>(i);
     at::Tensor branch = at::mm(attention(at::mm(h, layer.qkv.t()), {}, geometry.plan, shape), layer.out.t());
-    branch = hooks.branch_end(context, {number, Role::attention_out, &layer.attention_norm}, h, branch);
+    const Place place{context, geometry, static_cast<int>(i)};
+    branch = hooks.branch_end(place, {Role::attention_out, &layer.attention_norm}, h, branch);
     h = apply_norm(layer.attention_norm, context, hooks, h + branch);
     branch = at::mm(at::gelu(at::mm(h, layer.up.t())), layer.down.t());
-    branch = hooks.branch_end(context, {number, Role::down, &layer.mlp_norm}, h, branch);
+    branch = hooks.branch_end(place, {Role::down, &layer.mlp_norm}, h, branch);
     h = apply_norm(layer.mlp_norm, context, hooks, h + branch);
   }
   return h;

@@ -81,12 +81,12 @@ struct BottleneckAfterNorm : SpikeMethod {
     return plan;
   }
 
-  at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
+  at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
     if (site.branch != Role::down) return out;
-    const std::string layer = std::to_string(site.layer);
+    const std::string layer = std::to_string(place.layer);
     const at::Tensor sum = in + out;
-    const at::Tensor x = site.after ? test::apply_norm(*site.after, context, *this, sum) : sum;
+    const at::Tensor x = site.after ? test::apply_norm(*site.after, place.context, *this, sum) : sum;
     const at::Tensor inner = at::relu(at::mm(x, parameters->at(layer + ".down").t()));
     return out + at::mm(inner, parameters->at(layer + ".up").t());
   }
@@ -168,13 +168,13 @@ struct RowsInFrontOfLayers : SpikeMethod {
   void layout(Batch& batch) const override {
     for (int64_t& position : batch.positions) position += rows * layers;
   }
-  Packed layer_end(const Context&, int layer, Packed hidden) const override {
+  Packed layer_end(const Place& place, Packed hidden) const override {
     const Geometry wider = with_rows_in_front(hidden.geometry, rows);
     const at::Tensor sum = hidden.sum();
     std::vector<at::Tensor> pieces;
     for (size_t s = 0; s + 1 < hidden.geometry.offsets.size(); ++s) {
       const int64_t begin = hidden.geometry.offsets[s];
-      pieces.push_back(parameters->at(std::to_string(layer)));
+      pieces.push_back(parameters->at(std::to_string(place.layer)));
       pieces.push_back(sum.narrow(0, begin, hidden.geometry.offsets[s + 1] - begin));
     }
     return {at::cat(pieces), {}, wider};
@@ -204,10 +204,10 @@ struct KeysInFront : SpikeMethod {
   void layout(Batch& batch) const override {
     for (int64_t& position : batch.positions) position += rows;
   }
-  std::optional<Prefix> prefix(const Context& context, int layer) const override {
-    const std::string name = std::to_string(layer);
+  std::optional<Prefix> prefix(const Place& place) const override {
+    const std::string name = std::to_string(place.layer);
     Prefix prefix{{parameters->at(name + ".k"), parameters->at(name + ".v")}, {}};
-    for (int64_t s = 0; s < context.batch->sequences(); ++s) prefix.runs.push_back({0, 0, rows, 0});
+    for (int64_t s = 0; s < place.context.batch->sequences(); ++s) prefix.runs.push_back({0, 0, rows, 0});
     return prefix;
   }
 };
@@ -258,11 +258,12 @@ TEST(Seam, TrainedBaseWeightsAreNeverPacked) {
 /// values (AdaLoRA, Zhang et al. 2023).
 struct StepWatcher : SpikeMethod {
   TrainPlan plan(const ModelSpec&) override { return {{{"E", {4}}}, {}, {}, {}}; }
-  std::optional<Patch> patch(const Context&, const Module& module) const override {
-    if (module.role != Role::query) return std::nullopt;
+  std::vector<Patch> patches(const Place&, const Module& module) const override {
+    if (module.role != Role::query) return {};
     Patch patch;
+    patch.end = module.out;
     patch.out_scale = parameters->at("E").repeat_interleave(module.out / 4) + 1;
-    return patch;
+    return {patch};
   }
   at::Tensor regularizer() override { return parameters->at("E").pow(2).sum(); }
   void after_step(const StepInfo&) override {

@@ -11,6 +11,7 @@
 #include "formats/safetensors_writer.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/places_in.h"
 #include "support/temporary_folder.h"
 #include "text/dataset.h"
 

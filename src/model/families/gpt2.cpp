@@ -154,15 +154,15 @@ class Gpt2 final : public Model {
   const Head& head() const override { return head_; }
 
   Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
-    Packed hidden{embedded(context, hooks, embedding_), {}, geometry_of(*context.batch)};
+    Packed hidden = embedded(context, hooks, embedding_);
     hidden.stream = hidden.stream + position_rows(context, hooks, hidden.geometry);
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const bool last = i + 1 == config_.layers;
-      Packed next = run_layer(context, hidden, last, [this, context, &hooks, cache, i](const Packed& in) {
-        return layer(context, hooks, cache, i, in);
-      });
-      hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
+      hidden = run_layer(context, hooks, hidden, static_cast<int>(i), last,
+                         [this, &hooks, cache](const Packed& state, const Place& in, const Place& out) {
+                           return layer(in, out, hooks, cache, state);
+                         });
     }
     if (cache) cache->advance(*context.batch);
     const AddNorm end = normed(hidden.stream, hidden.branch, final_norm_, context, hooks);
@@ -192,23 +192,23 @@ class Gpt2 final : public Model {
     return at::gelu(x, config_.activation == "gelu" ? "none" : "tanh");
   }
 
-  Packed layer(const Context& context, const Hooks& hooks, KvCache* cache, int64_t index,
-               const Packed& hidden) const {
-    const Layer& l = layers_[index];
-    const int number = static_cast<int>(index);
+  TensorPair layer(const Place& in, const Place& out, const Hooks& hooks, KvCache* cache,
+                   const Packed& hidden) const {
+    const Layer& l = layers_[in.layer];
+    const Context& context = in.context;
     const int64_t head_dim = config_.hidden / config_.heads;
     const AttentionShape shape{
         config_.heads, config_.heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), true, 0};
     const AddNorm first = normed(hidden.stream, hidden.branch, l.attention_norm, context, hooks);
-    const at::Tensor qkv = apply(l.qkv, context, hooks, first.normed);
-    const at::Tensor attended = attend(context, hooks, number, qkv, hidden.geometry, shape, cache);
+    const at::Tensor qkv = apply(l.qkv, in, hooks, first.normed);
+    const at::Tensor attended = attend(in, hooks, qkv, shape, cache);
     const at::Tensor stream = leaving_rows(first.stream, hidden.geometry);
-    at::Tensor branch = apply(l.out, context, hooks, leaving_rows(attended, hidden.geometry));
-    branch = hooks.branch_end(context, {number, Role::attention_out, nullptr}, stream, branch);
+    at::Tensor branch = apply(l.out, out, hooks, leaving_rows(attended, hidden.geometry));
+    branch = hooks.branch_end(out, {Role::attention_out, nullptr}, stream, branch);
     const AddNorm second = normed(stream, branch, l.mlp_norm, context, hooks);
-    branch = apply(l.down, context, hooks, activated(apply(l.up, context, hooks, second.normed)));
-    branch = hooks.branch_end(context, {number, Role::down, nullptr}, second.stream, branch);
-    return {second.stream, branch, hidden.geometry};
+    branch = apply(l.down, out, hooks, activated(apply(l.up, out, hooks, second.normed)));
+    branch = hooks.branch_end(out, {Role::down, nullptr}, second.stream, branch);
+    return {second.stream, branch};
   }
 
   std::shared_ptr<const Checkpoint> checkpoint_;

@@ -89,17 +89,16 @@ class Llama final : public Model {
   const Head& head() const override { return head_; }
 
   Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
-    Packed hidden{embedded(context, hooks, embedding_), {}, geometry_of(*context.batch)};
+    Packed hidden = embedded(context, hooks, embedding_);
     RopeTable table = rope_table(frequencies_, hidden.geometry.positions);
     if (cache) hidden.geometry.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const int64_t rows = hidden.geometry.rows();
       const bool last = i + 1 == config_.layers;
-      Packed next =
-          run_layer(context, hidden, last, [this, context, &hooks, table, cache, i](const Packed& in) {
-            return layer({context, hooks, table, cache}, i, in);
-          });
-      hidden = hooks.layer_end(context, static_cast<int>(i), std::move(next));
+      hidden = run_layer(context, hooks, hidden, static_cast<int>(i), last,
+                         [this, &hooks, table, cache](const Packed& state, const Place& in, const Place& out) {
+                           return layer({in, out, hooks, table, cache}, state);
+                         });
       if (hidden.geometry.rows() != rows && !last)
         table = rope_table(frequencies_, hidden.geometry.positions);
     }
@@ -132,46 +131,47 @@ class Llama final : public Model {
             linear({"mlp.down_proj"})};
   }
 
-  /// What stays the same from layer to layer.
+  /// What a layer is computed in.
   struct Pass {
-    const Context& context;
+    const Place& in;
+    const Place& out;
     const Hooks& hooks;
     const RopeTable& table;
     KvCache* cache;
   };
 
-  Packed layer(const Pass& pass, int64_t index, const Packed& hidden) const {
-    const Layer& l = layers_[index];
-    const auto& [context, hooks, table, cache] = pass;
-    const int number = static_cast<int>(index);
+  TensorPair layer(const Pass& pass, const Packed& hidden) const {
+    const auto& [in, out, hooks, table, cache] = pass;
+    const Context& context = in.context;
+    const Layer& l = layers_[in.layer];
     const AddNorm first = add_rms_norm(
         hidden.stream, hidden.branch, weight_of(l.attention_norm, context, hooks), config_.epsilon, compute_);
-    at::Tensor branch = attention_branch(pass, number, first.normed, hidden.geometry);
+    at::Tensor branch = attention_branch(pass, first.normed);
     const at::Tensor stream = leaving_rows(first.stream, hidden.geometry);
-    branch = hooks.branch_end(context, {number, Role::attention_out, nullptr}, stream, branch);
+    branch = hooks.branch_end(out, {Role::attention_out, nullptr}, stream, branch);
     const AddNorm second =
         add_rms_norm(stream, branch, weight_of(l.mlp_norm, context, hooks), config_.epsilon, compute_);
-    const at::Tensor gate_up = apply(l.gate_up, context, hooks, second.normed);
-    branch = apply(l.down, context, hooks, glu(gate_up, Gate::silu));
-    branch = hooks.branch_end(context, {number, Role::down, nullptr}, second.stream, branch);
-    return {second.stream, branch, hidden.geometry};
+    const at::Tensor gate_up = apply(l.gate_up, out, hooks, second.normed);
+    branch = apply(l.down, out, hooks, glu(gate_up, Gate::silu));
+    branch = hooks.branch_end(out, {Role::down, nullptr}, second.stream, branch);
+    return {second.stream, branch};
   }
 
-  at::Tensor attention_branch(const Pass& pass, int number, const at::Tensor& x,
-                              const Geometry& geometry) const {
+  at::Tensor attention_branch(const Pass& pass, const at::Tensor& x) const {
     const DecoderConfig& c = config_;
-    const Layer& l = layers_[number];
-    const auto& [context, hooks, table, cache] = pass;
+    const auto& [in, out, hooks, table, cache] = pass;
+    const Context& context = in.context;
+    const Layer& l = layers_[in.layer];
     const double scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
-    const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, scale, true, c.windows[number]};
-    at::Tensor qkv = apply(l.qkv, context, hooks, x);
+    const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, scale, true, c.windows[in.layer]};
+    at::Tensor qkv = apply(l.qkv, in, hooks, x);
     if (c.qk_norm) {
       qkv = head_norm(qkv, weight_of(l.query_norm, context, hooks), weight_of(l.key_norm, context, hooks),
                       c.heads, c.kv_heads, c.epsilon);
     }
     qkv = rope(qkv, table, c.heads, c.kv_heads, c.head_dim);
-    const at::Tensor attended = attend(context, hooks, number, qkv, geometry, shape, cache);
-    return apply(l.out, context, hooks, leaving_rows(attended, geometry));
+    const at::Tensor attended = attend(in, hooks, qkv, shape, cache);
+    return apply(l.out, out, hooks, leaving_rows(attended, in.geometry));
   }
 
   std::shared_ptr<const Checkpoint> checkpoint_;

@@ -6,7 +6,6 @@
 // the ranks that stayed, which `rank_pattern` tells.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/norm.h>
@@ -14,9 +13,11 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "peft/adapted_modules.h"
+#include "peft/from_patches.h"
 #include "peft/low_rank_init.h"
 #include "peft/rank_budget.h"
 #include "peft/registry.h"
+#include "peft/resolved_values.h"
 
 namespace lowrank {
 namespace {
@@ -62,18 +63,15 @@ class AdaLora final : public Method {
       plan.parameters.push_back({adapter_key(*module, "lora_A"), {r, module->in}});
       plan.parameters.push_back({adapter_key(*module, "lora_B"), {module->out, r}});
       plan.parameters.push_back({adapter_key(*module, "lora_E"), {r, 1}});
-      plan.multiply_adds += r * (module->in + module->out);
     }
+    take(ParameterSet::stand_ins(plan.parameters));
+    plan.multiply_adds = patches_multiply_adds(*this);
     modules_.plan_saved(spec, plan, bias_);
     return plan;
   }
 
   void bind(const ParameterSet& parameters) override {
-    triplets_.clear();
-    for (const Module* module : modules_.modules()) {
-      const auto at = [&](const char* name) { return parameters.at(adapter_key(*module, name)); };
-      triplets_.push_back({at("lora_A"), at("lora_B"), at("lora_E"), {}, {}, {}, {}});
-    }
+    take(parameters);
     modules_.bind(parameters);
   }
 
@@ -89,26 +87,22 @@ class AdaLora final : public Method {
     modules_.initialise(base, seed);
   }
 
-  std::optional<Patch> patch(const Context& context, const Module& module) const override {
+  std::vector<Patch> patches(const Place& place, const Module& module) const override {
     const auto index = modules_.index_of(module.name);
     // A module may have lost all its ranks.
-    if (!index || triplets_[*index].e.numel() == 0) return std::nullopt;
+    if (!index || triplets_[*index].e.numel() == 0) return {};
     Patch patch;
     patch.end = module.out;
-    patch.A = triplets_[*index].a * triplets_[*index].e;
+    patch.A = scaled_.known() ? scaled_.of(*index).front() : triplets_[*index].a * triplets_[*index].e;
     patch.B = triplets_[*index].b;
     patch.scale = scale();
+    const Context& context = place.context;
     if (context.training) patch.dropout = {dropout_, derive_seed(context.dropout_seed, *index)};
-    return patch;
+    return {patch};
   }
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = modules_.saved().value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
-  }
-
-  std::string why_prompts_differ() const override {
-    return dropout_ > 0 ? "dropout differs from row to row" : "";
-  }
+  std::vector<const Module*> adapted() const override { return modules_.modules(); }
+  bool acts_between_layers() const override { return false; }
+  const TrainedTensors* trained_beside() const override { return &modules_.saved(); }
 
   at::Tensor regularizer() override {
     if (orthogonality_ == 0) return {};
@@ -125,6 +119,12 @@ class AdaLora final : public Method {
   }
 
   void begin_step(const StepInfo& info) override {
+    const auto compute = [&] {
+      ResolvedValues::Values values;
+      for (const Triplet& t : triplets_) values.push_back({t.a * t.e});
+      return values;
+    };
+    scaled_.begin_step(compute);
     if (info.total_steps == 0) return;
     schedule_ = budget_;
     if (schedule_.total_steps == 0) schedule_.total_steps = info.total_steps;
@@ -133,7 +133,9 @@ class AdaLora final : public Method {
           schedule_.total_steps, schedule_.t_final);
   }
 
+  void end_backward() override { scaled_.end_backward(); }
   void after_step(const StepInfo& info) override {
+    scaled_.clear();
     if (info.total_steps == 0) return;
     const at::NoGradGuard no_grad;
     if (!schedule_.is_final(info.step)) {
@@ -149,18 +151,20 @@ class AdaLora final : public Method {
     }
   }
 
-  bool merges(const TensorRef& tensor) const override { return modules_.merges(tensor); }
-  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
-    if (auto trained = modules_.saved().value(tensor)) return trained;
-    const Triplet& t = triplets_[*modules_.index_of(tensor.module_name())];
-    return at::addmm(value, t.b, t.a * t.e, 1, scale());
-  }
-
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override;
   nlohmann::json config() const override;
   void read_config(const nlohmann::json& config, const std::string& where) override;
 
  private:
+  void take(const ParameterSet& parameters) {
+    triplets_.clear();
+    scaled_.clear();
+    for (const Module* module : modules_.modules()) {
+      const auto at = [&](const char* name) { return parameters.at(adapter_key(*module, name)); };
+      triplets_.push_back({at("lora_A"), at("lora_B"), at("lora_E"), {}, {}, {}, {}});
+    }
+  }
+
   double scale() const { return alpha_ / (static_cast<double>(budget_.init_rank) + 1e-5); }
 
   /// init_r, or what a file's rank_pattern left.
@@ -183,6 +187,7 @@ class AdaLora final : public Method {
   std::string bias_ = "none";
   std::map<std::string, std::vector<bool>> pattern_;  ///< rank_pattern of a file that was read
   std::vector<Triplet> triplets_;
+  ResolvedValues scaled_;  ///< E * A by module
 };
 
 std::vector<FileTensor> AdaLora::file_tensors(std::vector<FileTensor> planned) const {

@@ -112,23 +112,20 @@ class AdapterFusion final : public Method {
   }
   bool starts_from_base() const override { return false; }
 
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = head_.value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
-  }
-  at::Tensor branch_end(const Context& context, const Site& site, const at::Tensor& in,
+  const TrainedTensors* trained_beside() const override { return &head_.saved(); }
+  at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override {
     const std::vector<BottleneckSite>& sites = members_.front().units.sites();
-    const auto found = std::ranges::find_if(sites, [&](const BottleneckSite& place) {
-      return place.layer == site.layer && place.branch == site.branch;
+    const auto found = std::ranges::find_if(sites, [&](const BottleneckSite& one) {
+      return one.layer == place.layer && one.branch == site.branch;
     });
     if (found == sites.end()) return out;
-    const at::Tensor x = bottleneck_input(members_.front().units.config(), context, *this, site, in, out,
+    const at::Tensor x = bottleneck_input(members_.front().units.config(), place.context, *this, site, in, out,
                                           parameters_->values().scalar_type());
     std::vector<at::Tensor> outputs;
     outputs.reserve(members_.size());
     for (const Member& member : members_)
-      outputs.push_back(member.units.at(site.layer, site.branch)->apply(x, 0));
+      outputs.push_back(member.units.at(place.layer, site.branch)->apply(x, 0));
     return (out + layers_[found - sites.begin()].apply(x, outputs)).to(out.scalar_type());
   }
 

@@ -7,7 +7,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 
 #include "base/error.h"
 #include "peft/low_rank_method.h"
@@ -75,13 +74,15 @@ std::unique_ptr<Method> make() {
   };
   variant.begin_step = [state, updates] { state->compute(**updates); };
   variant.after_step = [state] { state->norms.clear(); };
-  variant.patch = [state](Patch& patch, const LowRankFactors& f) {
-    patch.out_scale = state->m.at(f.module->name) / state->norms.at(f.module->name);
+  variant.patch = [state, updates](Patch& patch, const LowRankFactors& f) {
     patch.scales_bias = false;
+    if (!state->base) {
+      patch.out_scale = at::empty({f.module->out}, f.b.options());
+      return;
+    }
+    state->compute(**updates);
+    patch.out_scale = state->m.at(f.module->name) / state->norms.at(f.module->name);
     patch.B = patch.B * patch.out_scale.unsqueeze(1);
-  };
-  variant.merged = [state](const LowRankFactors& f, const at::Tensor& plain) {
-    return plain * (state->m.at(f.module->name) / plain.norm(2, 1)).unsqueeze(1);
   };
   variant.form = [](LowRankForm form) {
     form.beside.emplace_back("magnitudes of rows");

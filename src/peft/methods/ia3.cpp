@@ -1,116 +1,70 @@
 // (IA)^3 (Liu et al. 2022, arXiv 2205.05638, section 3.3): learned vectors scale activations.
 //   Attention: y = l * (W x + b), l [out]. Feed-forward: y = W (l * x) + b, l [in]. Both start at one.
 // Files are PEFT's: `base_model.model.<module>.ia3_l`, [out, 1] or [1, in].
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
 
 #include "peft/adapted_modules.h"
+#include "peft/module_method.h"
 #include "peft/registry.h"
 
 namespace lowrank {
 namespace {
 
-class Ia3 final : public Method {
- public:
-  Ia3() { modules_.default_roles = {Role::key, Role::value, Role::query_key_value, Role::down}; }
-
+struct Ia3 final : ModuleFormula {
   std::vector<Field> fields() override {
-    std::vector<Field> fields = modules_.fields();
-    fields.push_back(
-        field("feedforward_modules", feedforward_,
-              "names whose input is scaled, or a regular expression; empty: the ends of the MLPs"));
-    return fields;
+    return {field("feedforward_modules", feedforward,
+                  "names whose input is scaled, or a regular expression; empty: the ends of the MLPs")};
+  }
+  std::vector<Role> default_roles() const override {
+    return {Role::key, Role::value, Role::query_key_value, Role::down};
+  }
+  void choose(const ModelSpec& spec, const AdaptedModules&) override {
+    if (feedforward.empty())
+      feedforward = fmt::format("{}", fmt::join(names_of_roles(spec, {Role::down}), ","));
   }
 
-  TrainPlan plan(const ModelSpec& spec) override {
-    TrainPlan plan;
-    modules_.plan(spec, plan);
-    scales_input_.clear();
-    if (feedforward_.empty())
-      feedforward_ = fmt::format("{}", fmt::join(names_of_roles(spec, {Role::down}), ","));
-    TargetModules feedforward;
-    read_targets(feedforward_, feedforward.names, feedforward.expression);
-    for (const Module* module : modules_.modules()) {
-      const bool scales_input = names_module(feedforward.names, feedforward.expression, module->name);
-      scales_input_.push_back(scales_input);
-      plan.parameters.push_back({adapter_key(*module, "ia3_l"), scales_input
-                                                                    ? std::vector<int64_t>{1, module->in}
-                                                                    : std::vector<int64_t>{module->out, 1}});
-      plan.multiply_adds += scales_input ? module->in : module->out;
-    }
-    modules_.plan_saved(spec, plan);
-    return plan;
+  std::vector<ParameterSpec> parameters(const Module& module) const override {
+    if (scales_input(module)) return {{"ia3_l", {1, module.in}}};
+    return {{"ia3_l", {module.out, 1}}};
   }
-
-  void bind(const ParameterSet& parameters) override {
-    scales_.clear();
-    for (const Module* module : modules_.modules())
-      scales_.push_back(parameters.at(adapter_key(*module, "ia3_l")));
-    modules_.bind(parameters);
+  void initialise(const Module&, std::span<const at::Tensor> values, at::Generator&) const override {
+    values[0].fill_(1);
   }
-
-  void initialise(const Checkpoint& base, uint64_t seed) override {
-    const at::NoGradGuard no_grad;
-    for (const at::Tensor& scale : scales_) scale.fill_(1);
-    modules_.initialise(base, seed);
-  }
-
-  std::optional<Patch> patch(const Context&, const Module& module) const override {
-    const auto index = modules_.index_of(module.name);
-    if (!index) return std::nullopt;
+  std::vector<Patch> patches(const Context&, const Module& module, size_t,
+                             std::span<const at::Tensor> values) const override {
     Patch patch;
-    patch.end = module.out;
-    (scales_input_[*index] ? patch.in_scale : patch.out_scale) = scales_[*index].flatten();
-    return patch;
-  }
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = modules_.saved().value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
+    (scales_input(module) ? patch.in_scale : patch.out_scale) = values[0].flatten();
+    return {patch};
   }
 
-  bool merges(const TensorRef& tensor) const override {
-    // The bias of a scaled output is scaled, too.
-    const auto index = modules_.index_of(tensor.module_name());
-    return modules_.merges(tensor) || (index && !scales_input_[*index]);
-  }
-  std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
-    if (auto trained = modules_.saved().value(tensor)) return trained;
-    const at::Tensor& scale = scales_[*modules_.index_of(tensor.module_name())];
-    return value * (tensor.is_weight() ? scale : scale.flatten());
-  }
-
-  nlohmann::json config() const override {
-    TargetModules feedforward;
-    read_targets(feedforward_, feedforward.names, feedforward.expression);
-    nlohmann::json config = {
-        {"peft_type", "IA3"},
-        {"feedforward_modules", write_targets(feedforward.names, feedforward.expression)},
-        {"fan_in_fan_out", false},
-        {"init_ia3_weights", true}};
-    modules_.write(config);
+  void write(nlohmann::json& config) const override {
+    const TargetModules names = feedforward_names();
+    config["peft_type"] = "IA3";
+    config["feedforward_modules"] = write_targets(names.names, names.expression);
+    config["fan_in_fan_out"] = false;
+    config["init_ia3_weights"] = true;
     for (const char* absent : {"layers_to_transform", "layers_pattern"}) config.erase(absent);
-    return config;
   }
-  void read_config(const nlohmann::json& config, const std::string& where) override {
-    modules_.read(config, where);
+  void read(const nlohmann::json& config, const std::string& where) override {
     if (!is_given(config, "feedforward_modules") || config["feedforward_modules"].empty()) return;
     std::vector<std::string> names;
     std::string expression;
     read_targets(config["feedforward_modules"], where + ": feedforward_modules", names, expression);
-    feedforward_ = expression.empty() ? fmt::format("{}", fmt::join(names, ",")) : expression;
+    feedforward = expression.empty() ? fmt::format("{}", fmt::join(names, ",")) : expression;
   }
 
- private:
-  AdaptedModules modules_;
-  std::string feedforward_;
-  std::vector<bool> scales_input_;  ///< by module
-  std::vector<at::Tensor> scales_;  ///< l by module
-};
+  TargetModules feedforward_names() const {
+    TargetModules names;
+    read_targets(feedforward, names.names, names.expression);
+    return names;
+  }
+  bool scales_input(const Module& module) const {
+    const TargetModules names = feedforward_names();
+    return names_module(names.names, names.expression, module.name);
+  }
 
-std::unique_ptr<Method> make() {
-  return std::make_unique<Ia3>();
-}
+  std::string feedforward;
+};
 
 bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "IA3";
@@ -119,7 +73,11 @@ bool reads(const nlohmann::json& config) {
 }  // namespace
 
 extern const MethodInfo ia3_method;
-const MethodInfo ia3_method{
-    "ia3", "Liu et al. 2022, arXiv 2205.05638", "learned scales of activations", 5e-3, make, reads};
+const MethodInfo ia3_method{"ia3",
+                            "Liu et al. 2022, arXiv 2205.05638",
+                            "learned scales of activations",
+                            5e-3,
+                            make_module_method<Ia3>,
+                            reads};
 
 }  // namespace lowrank

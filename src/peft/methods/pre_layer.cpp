@@ -72,25 +72,22 @@ class PreLayer final : public Method {
     if (concatenates()) shift_positions(batch, prefix_ * (layers_ - 1));
   }
   bool can_cache() const override { return !concatenates(); }
-  at::Tensor embed(const Context& context, const Embedding&, at::Tensor rows) const override {
-    return with_virtual_rows(rows, *context.batch, rows_[0]);
+  at::Tensor embed(const Place& place, const Embedding&, at::Tensor rows) const override {
+    return with_virtual_rows(rows, *place.context.batch, rows_[0]);
   }
-  Packed layer_end(const Context& context, int layer, Packed hidden) const override {
+  Packed layer_end(const Place& place, Packed hidden) const override {
     // What the last layer gives for the special rows only predicts.
-    if (layer + 1 >= layers_) return hidden;
-    const at::Tensor next = rows_[layer + 1];
+    if (place.layer + 1 >= layers_) return hidden;
+    const at::Tensor next = rows_[place.layer + 1];
     if (concatenates()) return concatenated(hidden, next);
     const at::Tensor sum = hidden.sum();
     if (mode_ == "replace")
-      return {with_virtual_rows(sum, *context.batch, next), {}, std::move(hidden.geometry)};
+      return {with_virtual_rows(sum, *place.context.batch, next), {}, std::move(hidden.geometry)};
     const at::Tensor elsewhere = scope_ == "all" ? next.mean(0) : at::Tensor();
-    const at::Tensor added = spread_virtual_rows(*context.batch, next, elsewhere);
+    const at::Tensor added = spread_virtual_rows(*place.context.batch, next, elsewhere);
     return {sum + added.to(sum.scalar_type()), {}, std::move(hidden.geometry)};
   }
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = config_.saved().value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
-  }
+  const TrainedTensors* trained_beside() const override { return &config_.saved(); }
 
   bool starts_from_base() const override { return false; }
   std::string why_not_merged() const override {

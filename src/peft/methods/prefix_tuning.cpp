@@ -87,18 +87,15 @@ class PrefixTuning final : public Method {
   }
 
   void layout(Batch& batch) const override { shift_positions(batch, count_); }
-  std::optional<Prefix> prefix(const Context& context, int layer) const override {
+  std::optional<Prefix> prefix(const Place& place) const override {
     const at::Tensor& table = has_encoder() ? prompt_.value() : rows_;
     Prefix prefix;
-    prefix.rows = {table.narrow(1, 2 * layer * width_, width_),
-                   table.narrow(1, (2 * layer + 1) * width_, width_)};
-    prefix.runs.assign(context.batch->sequences(), KeyRun{0, 0, count_, 0});
+    prefix.rows = {table.narrow(1, 2 * place.layer * width_, width_),
+                   table.narrow(1, (2 * place.layer + 1) * width_, width_)};
+    prefix.runs.assign(place.context.batch->sequences(), KeyRun{0, 0, count_, 0});
     return prefix;
   }
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = config_.saved().value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
-  }
+  const TrainedTensors* trained_beside() const override { return &config_.saved(); }
 
   bool starts_from_base() const override { return false; }
   std::string why_not_merged() const override {

@@ -68,13 +68,10 @@ class PromptTuning final : public Method {
   }
 
   void layout(Batch& batch) const override { insert_virtual_tokens(batch, count_); }
-  at::Tensor embed(const Context& context, const Embedding&, at::Tensor rows) const override {
-    return with_virtual_rows(rows, *context.batch, rows_);
+  at::Tensor embed(const Place& place, const Embedding&, at::Tensor rows) const override {
+    return with_virtual_rows(rows, *place.context.batch, rows_);
   }
-  at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
-    const auto value = config_.saved().value(tensor);
-    return value ? *value : Hooks::weight(context, tensor);
-  }
+  const TrainedTensors* trained_beside() const override { return &config_.saved(); }
 
   bool starts_from_base() const override { return false; }
   std::string why_not_merged() const override {
