@@ -4,8 +4,6 @@
 #include <numeric>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/tanh.h>
 
 #include "base/error.h"
@@ -112,11 +110,6 @@ class Encoder final : public Model {
     return rows_of(positions_, ids, context, hooks) + rows_of(types_, first_type, context, hooks);
   }
 
-  at::Tensor activated(const at::Tensor& x) const {
-    if (config_.activation == "relu") return at::relu(x);
-    return at::gelu(x, config_.activation == "gelu" ? "none" : "tanh");
-  }
-
   Packed layer(const Context& context, const Hooks& hooks, int64_t index, const Packed& hidden) const {
     const Layer& l = layers_[index];
     const int number = static_cast<int>(index);
@@ -129,7 +122,8 @@ class Encoder final : public Model {
     at::Tensor branch = apply(l.out, context, hooks, leaving_rows(attended, hidden.geometry));
     branch = hooks.branch_end(context, {number, Role::attention_out, &l.attention_norm}, stream, branch);
     const at::Tensor middle = normed(stream, branch, l.attention_norm, context, hooks);
-    branch = apply(l.down, context, hooks, activated(apply(l.up, context, hooks, middle.to(compute_))));
+    branch = apply(l.down, context, hooks,
+                   activated(apply(l.up, context, hooks, middle.to(compute_)), config_.activation));
     branch = hooks.branch_end(context, {number, Role::down, &l.mlp_norm}, middle, branch);
     return {normed(middle, branch, l.mlp_norm, context, hooks), {}, hidden.geometry};
   }
