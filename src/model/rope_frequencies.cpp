@@ -162,6 +162,19 @@ RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_di
   return f;
 }
 
+int64_t rotary_dimension(const nlohmann::json& config, int64_t head_dim) {
+  const char* key = "partial_rotary_factor";
+  const ConfigReader read(config);
+  double share = read.positive(key, 1);
+  if (const nlohmann::json* scaling = scaling_of(config)) share = ConfigReader(*scaling).positive(key, share);
+  // A share that is a quotient of whole numbers gives its numerator back, whatever its last bit.
+  constexpr double rounding = 1e-9;
+  read.require(share <= 1, key, "must be at most 1");
+  const auto dimension = static_cast<int64_t>(static_cast<double>(head_dim) * share + rounding);
+  read.require(dimension > 0 && dimension % 2 == 0, key, "must leave an even part of each head");
+  return dimension;
+}
+
 nlohmann::json llama3_scaling(std::span<const float> factors, double theta, const std::string& where) {
   // The bands are Llama 3.1's in every published model; the largest factor is that of the long wavelengths.
   nlohmann::json scaling = {{"rope_type", "llama3"},

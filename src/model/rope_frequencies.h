@@ -38,6 +38,10 @@ struct RopeFrequencies {
 /// Errors: unsupported for other types, with the known ones; invalid parameters, the key named.
 RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_dim);
 
+/// The rotary dimensions of a head of which `partial_rotary_factor` turns (all without it). Errors: invalid,
+/// where these are no even number from 2 to the head's.
+int64_t rotary_dimension(const nlohmann::json& config, int64_t head_dim);
+
 /// The `rope_scaling` of type `llama3` whose frequencies are the plain ones divided by `factors` [rotary_dim
 /// / 2] (the tensor rope_freqs.weight of GGUF files). Errors: unsupported when there is none; `where` names
 /// the file.
