@@ -166,6 +166,18 @@ class Group {
     return most;
   }
 
+  /// A text that outgrows the positions with the rotary frequencies of its cached keys is computed anew.
+  void forget_outgrown(KvCache& cache) {
+    if (!model_.spec().restarts_cache) return;
+    const int64_t most = model_.spec().fixed_positions - virtual_positions_;
+    for (size_t slot = 0; slot < sequences_.size(); ++slot) {
+      Sequence& sequence = sequences_[slot];
+      if (std::ssize(sequence.tokens) <= most || static_cast<int64_t>(sequence.cached) > most) continue;
+      cache.clear(static_cast<int64_t>(slot));
+      sequence.cached = 0;
+    }
+  }
+
   void decode() {
     std::optional<KvCache> cache;
     if (hooks_.can_cache()) cache.emplace(static_cast<int64_t>(sequences_.size()), capacity());
@@ -181,6 +193,7 @@ class Group {
         take(sequences_[slot], {row, static_cast<size_t>(logits.size(1))});
         row += logits.size(1);
       }
+      if (cache) forget_outgrown(*cache);
     }
   }
 

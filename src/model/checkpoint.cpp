@@ -101,7 +101,8 @@ Opened open_description(const std::filesystem::path& path, const std::optional<L
 bool is_recomputed(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
          name.ends_with(".masked_bias") || name.ends_with("embeddings.position_ids") ||
-         name == "rope_freqs.weight";
+         name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+         name == "rope_factors_short.weight";
 }
 
 /// The values of a stored matrix, some rows at a time.

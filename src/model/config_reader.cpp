@@ -76,6 +76,14 @@ std::vector<std::string> ConfigReader::texts(std::string_view key) const {
   return value->get<std::vector<std::string>>();
 }
 
+std::vector<double> ConfigReader::numbers(std::string_view key) const {
+  const nlohmann::json* value = find(key);
+  if (!value) return {};
+  const bool holds = value->is_array() && std::ranges::all_of(*value, &nlohmann::json::is_number);
+  check(holds, ErrorKind::invalid, "config: {} must be a list of numbers", key);
+  return value->get<std::vector<double>>();
+}
+
 void ConfigReader::require(bool holds, std::string_view key, std::string_view must) const {
   check(holds, ErrorKind::invalid, "config: {} {}", key, must);
 }
@@ -94,21 +102,50 @@ double GgufConfigReader::number(std::string_view key, double fallback) const {
   return file_.find<double>(prefix_ + std::string(key)).value_or(fallback);
 }
 
-nlohmann::json GgufConfigReader::rope_scaling(int64_t head_dim) const {
-  if (const StoredTensor* stored = file_.find_tensor("rope_freqs.weight")) {
-    const std::vector<int64_t> expected{head_dim / 2};
-    check(stored->shape == expected && stored->dtype == DType::f32, ErrorKind::invalid,
-          "{}: rope_freqs.weight must hold {} F32 values", file_.path().string(), head_dim / 2);
-    std::vector<float> factors(head_dim / 2);
-    expand(stored->dtype, stored->bytes, factors);
+std::vector<float> GgufConfigReader::rope_factors(const char* tensor, int64_t rotary_dim) const {
+  const StoredTensor* stored = file_.find_tensor(tensor);
+  if (!stored) return {};
+  const std::vector<int64_t> expected{rotary_dim / 2};
+  check(stored->shape == expected && stored->dtype == DType::f32, ErrorKind::invalid,
+        "{}: {} must hold {} F32 values", file_.path().string(), tensor, rotary_dim / 2);
+  std::vector<float> factors(rotary_dim / 2);
+  expand(stored->dtype, stored->bytes, factors);
+  return factors;
+}
+
+nlohmann::json GgufConfigReader::rope_scaling(int64_t rotary_dim) const {
+  if (const std::vector<float> factors = rope_factors("rope_freqs.weight", rotary_dim); !factors.empty())
     return llama3_scaling(factors, number("rope.freq_base", 10000.0), file_.path().string());
-  }
   const std::string type = file_.find<std::string>(prefix_ + "rope.scaling.type").value_or("none");
+  nlohmann::json scaling = {{"rope_type", type}};
+  for (const auto& [key, name] : {std::pair{"rope.scaling.factor", "factor"},
+                                  {"rope.scaling.yarn_beta_fast", "beta_fast"},
+                                  {"rope.scaling.yarn_beta_slow", "beta_slow"}}) {
+    if (const auto value = file_.find<double>(prefix_ + key)) scaling[name] = *value;
+  }
+  if (const auto original = file_.find<int64_t>(prefix_ + "rope.scaling.original_context_length"))
+    scaling["original_max_position_embeddings"] = *original;
+  if (const std::vector<float> factors = rope_factors("rope_factors_long.weight", rotary_dim);
+      !factors.empty()) {
+    scaling["rope_type"] = "longrope";
+    scaling["long_factor"] = factors;
+    scaling["short_factor"] = rope_factors("rope_factors_short.weight", rotary_dim);
+    if (const auto value = file_.find<double>(prefix_ + "rope.scaling.attn_factor"))
+      scaling["attention_factor"] = *value;
+    return scaling;
+  }
   if (type == "none") return nullptr;
-  check(type == "linear", ErrorKind::unsupported,
-        "{}: {}rope.scaling.type '{}' is not known; known are none, linear", file_.path().string(), prefix_,
-        type);
-  return {{"rope_type", "linear"}, {"factor", number("rope.scaling.factor", 1)}};
+  check(type == "linear" || type == "yarn", ErrorKind::unsupported,
+        "{}: {}rope.scaling.type '{}' is not known; known are none, linear, yarn, and longrope where its "
+        "factors are there",
+        file_.path().string(), prefix_, type);
+  if (type == "linear" && !scaling.contains("factor")) scaling["factor"] = 1;
+  for (const auto& [key, plain] :
+       {std::pair{"rope.scaling.attn_factor", 1.0}, {"rope.scaling.yarn_log_multiplier", 0.0}}) {
+    check(type != "yarn" || number(key, plain) == plain, ErrorKind::unsupported,
+          "{}: {}{} other than {} is not supported", file_.path().string(), prefix_, key, plain);
+  }
+  return scaling;
 }
 
 int64_t GgufConfigReader::vocabulary_size() const {

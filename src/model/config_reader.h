@@ -36,6 +36,8 @@ class ConfigReader {
   std::string text(std::string_view key, std::string_view fallback) const;
   /// An array of strings; empty when absent.
   std::vector<std::string> texts(std::string_view key) const;
+  /// An array of numbers; empty when absent.
+  std::vector<double> numbers(std::string_view key) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }
   /// Errors: invalid, "config: KEY must …", when `holds` is false.
   void require(bool holds, std::string_view key, std::string_view must) const;
@@ -54,14 +56,17 @@ class GgufConfigReader {
   int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt,
                 int64_t most = most_count) const;
   double number(std::string_view key, double fallback) const;
-  /// `rope.scaling.*`, or the factors of the tensor rope_freqs.weight (Llama 3.1), in the form of
-  /// config.json's `rope_scaling`; null without scaling. Errors: unsupported types, and factors that are not
-  /// Llama 3.1's.
-  nlohmann::json rope_scaling(int64_t head_dim) const;
+  /// `rope.scaling.*`, or the factors of the tensors rope_freqs.weight (Llama 3.1) or
+  /// rope_factors_long.weight and rope_factors_short.weight (longrope), in the form of config.json's
+  /// `rope_scaling`; null without scaling. Errors: unsupported types, and factors that are not Llama 3.1's.
+  nlohmann::json rope_scaling(int64_t rotary_dim) const;
   /// `vocab_size`, or the number of the tokenizer's tokens.
   int64_t vocabulary_size() const;
 
  private:
+  /// The values of a tensor of a scaling, [rotary_dim / 2]; empty where there is none.
+  std::vector<float> rope_factors(const char* tensor, int64_t rotary_dim) const;
+
   const GgufFile& file_;
   std::string prefix_;
 };

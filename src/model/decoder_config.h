@@ -8,38 +8,85 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/gguf.h"
+#include "model/activation.h"
 #include "model/config_reader.h"
-#include "model/spec.h"
+#include "model/rope_frequencies.h"
 
 namespace lowrank {
 
-/// Shapes of a decoder with gated MLPs and rotary positions: what Llama, Mistral, Qwen and Gemma share.
+/// What a part of a decoder is called in folders and in GGUF files, without `.weight` and `.bias`. A part
+/// that a model lacks has no name.
+struct PartName {
+  std::string_view name, gguf_name;
+
+  explicit operator bool() const { return !name.empty(); }
+};
+
+/// The parts of a decoder; here those of Llama. Which norms a layer has, and whether products are fused or
+/// gated, follows from which parts have names.
+struct DecoderNames {
+  std::string_view prefix = "model.";   ///< of all names but the head's; some folders leave it out
+  std::string_view layers = "layers.";  ///< what follows it in a layer's names, before the number
+  PartName embedding{"embed_tokens", "token_embd"}, final_norm{"norm", "output_norm"};
+  PartName positions;  ///< a learned row for each position
+
+  // Of a layer, below `<prefix><layers><number>.` and `blk.<number>.`.
+  PartName query{"self_attn.q_proj", "attn_q"}, key{"self_attn.k_proj", "attn_k"};
+  PartName value{"self_attn.v_proj", "attn_v"};
+  PartName query_key_value;  ///< one matrix in place of these three
+  PartName attention_out{"self_attn.o_proj", "attn_output"};
+  PartName gate{"mlp.gate_proj", "ffn_gate"}, up{"mlp.up_proj", "ffn_up"};
+  PartName gate_up;  ///< one matrix in place of these two, the gate's rows first
+  PartName down{"mlp.down_proj", "ffn_down"};
+  PartName before_attention{"input_layernorm", "attn_norm"}, after_attention;
+  PartName before_mlp{"post_attention_layernorm", "ffn_norm"}, after_mlp;
+  PartName query_norm, key_norm;
+
+  bool gated() const { return gate || gate_up; }
+};
+
+/// A decoder: sizes, names, and how it differs from Llama.
 struct DecoderConfig {
   int64_t hidden = 0, ff = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
   int64_t vocabulary = 0, max_positions = 0;
-  double epsilon = 0;
-  bool qkv_bias = false, out_bias = false, mlp_bias = false;
-  bool qk_norm = false;       ///< each query and key head is normed
-  bool rotary_order = false;  ///< GGUF stores query and key rows in llama.cpp's rotary order
-  double norm_offset = 0;     ///< norms multiply with weight + norm_offset; GGUF stores the sum
   bool tied = false;
+  bool qkv_bias = false, out_bias = false, mlp_bias = false;
+  Activation activation = Activation::silu;  ///< of the gate where there is one, else of `up`
+
+  bool layer_norm = false;      ///< LayerNorm with biases in place of RMSNorm
+  double epsilon = 0;           ///< of all norms
+  double norm_offset = 0;       ///< norms multiply with weight + norm_offset; GGUF stores the sum
+  bool norm_all_heads = false;  ///< query and key norms go over all heads together, not over each
+
   std::vector<int64_t> windows;  ///< [layers] positions that a query sees back, itself included; 0: all
+  double query_scale = 0;        ///< of q·k
+  std::vector<RopeFrequencies> rotary;  ///< what layers choose from
+  std::vector<int64_t> rotary_of;       ///< [layers] index into `rotary`; -1: the layer rotates nothing
+
+  double embedding_multiplier = 1;
+  double residual_multiplier = 1;  ///< of each branch before it is added
+  double logits_multiplier = 1;
+
+  DecoderNames names;
+  std::string gguf_architecture;
+  bool rotary_order = false;  ///< GGUF stores query and key rows in llama.cpp's rotary order
+  bool transposed = false;    ///< folders store the layers' matrices as {in, out}
+
+  /// All layers rotate with these frequencies.
+  void rotate(RopeFrequencies frequencies);
 };
 
-/// The keys that all these families' config.json share; windows from `layer_types` with `sliding_window`
-/// where it is given, else none. Errors: invalid or unsupported, the key named.
+/// The keys that Llama's relatives share in config.json: sizes, biases, q·k over the root of the head's size,
+/// and windows from `layer_types` with `sliding_window` where it is given, else none. No rotary frequencies.
+/// Errors: invalid or unsupported, the key named.
 DecoderConfig read_decoder_config(const ConfigReader& read);
 
-/// The same keys from a GGUF file's metadata, as config.json would have them.
-nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture);
+/// The same keys from a GGUF file's metadata, as config.json would have them. `partial_rotary`: a rotary
+/// dimension below the head's becomes `partial_rotary_factor`; else it is an error (unsupported).
+nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture,
+                                        bool partial_rotary = false);
 
-/// A norm of each layer: its name in both kinds of files, below the layer's prefix.
-struct LayerNormName {
-  std::string_view name, gguf_name;
-};
-
-/// Names and shapes of such a model, with these norms in each layer.
-ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, const DecoderConfig& c,
-                       const std::vector<LayerNormName>& norms);
+/// A small model's config.json for tests: 2 layers, 4 heads on 2 key heads, 64 tokens.
+nlohmann::json tiny_decoder_config(std::string_view model_type, std::string_view model_class);
 
 }  // namespace lowrank

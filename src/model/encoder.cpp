@@ -4,8 +4,6 @@
 #include <numeric>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/tanh.h>
 
 #include "base/error.h"
@@ -114,11 +112,6 @@ class Encoder final : public Model {
     return rows_of(positions_, ids, context, hooks) + rows_of(types_, first_type, context, hooks);
   }
 
-  at::Tensor activated(const at::Tensor& x) const {
-    if (config_.activation == "relu") return at::relu(x);
-    return at::gelu(x, config_.activation == "gelu" ? "none" : "tanh");
-  }
-
   TensorPair layer(const Place& in, const Place& out, const Hooks& hooks, const Packed& hidden) const {
     const Layer& l = layers_[in.layer];
     const Context& context = in.context;
@@ -131,7 +124,8 @@ class Encoder final : public Model {
     at::Tensor branch = apply(l.out, out, hooks, leaving_rows(attended, hidden.geometry));
     branch = hooks.branch_end(out, {Role::attention_out, &l.attention_norm}, stream, branch);
     const at::Tensor middle = normed(stream, branch, l.attention_norm, context, hooks);
-    branch = apply(l.down, out, hooks, activated(apply(l.up, out, hooks, middle.to(compute_))));
+    branch = apply(l.down, out, hooks,
+                   activated(apply(l.up, out, hooks, middle.to(compute_)), config_.activation));
     branch = hooks.branch_end(out, {Role::down, &l.mlp_norm}, middle, branch);
     return {normed(middle, branch, l.mlp_norm, context, hooks), {}};
   }

@@ -61,11 +61,9 @@ EncoderConfig read_encoder_config(const ConfigReader& read, int64_t first_positi
   c.token_types = read.count("type_vocab_size", 2);
   c.epsilon = read.positive("layer_norm_eps", 1e-12);
   c.deviation = read.number("initializer_range", 0.02);
-  c.activation = read.text("hidden_act", "gelu");
+  c.activation = read_activation(read, "hidden_act", "gelu");
   read.require(c.hidden % c.heads == 0, "num_attention_heads", "must divide hidden_size");
   read.require(c.positions > 0, "max_position_embeddings", "leaves no position for a text");
-  read.require(c.activation == "gelu" || c.activation == "gelu_new" || c.activation == "relu", "hidden_act",
-               "must be gelu, gelu_new or relu");
   read.require(read.text("position_embedding_type", "absolute") == "absolute", "position_embedding_type",
                "must be absolute");
   for (const char* name : {"is_decoder", "add_cross_attention"})
@@ -102,6 +100,21 @@ ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, co
   add_head_layer(spec, c, c.head_out, Role::head, spec.labels->outputs());
   spec.head_modules = {"classifier", "score"};
   return spec;
+}
+
+nlohmann::json tiny_encoder_config(std::string_view model_type, std::string_view model_class,
+                                   int64_t token_types) {
+  return {{"architectures", nlohmann::json::array({model_class})},
+          {"model_type", model_type},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"vocab_size", 64},
+          {"max_position_embeddings", 66},
+          {"type_vocab_size", token_types},
+          {"pad_token_id", 1},
+          {"id2label", {{"0", "no"}, {"1", "perhaps"}, {"2", "yes"}}}};
 }
 
 }  // namespace lowrank

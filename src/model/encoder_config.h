@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/config_reader.h"
+#include "model/activation.h"
 #include "model/spec.h"
 
 namespace lowrank {
@@ -20,7 +20,7 @@ struct EncoderConfig {
   int64_t token_types = 0;
   double epsilon = 0;
   double deviation = 0;  ///< of new weights
-  std::string activation;
+  Activation activation = Activation::gelu;
   std::string prefix;      ///< of all names but the head's
   std::string head_dense;  ///< first layer of the label head, y = tanh(W x + b) of a sequence's first row
   std::string head_out;    ///< its last layer
@@ -32,5 +32,9 @@ EncoderConfig read_encoder_config(const ConfigReader& read, int64_t first_positi
 
 /// Names and shapes; with the label head where the configuration is a classifier's (label_config.h).
 ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, const EncoderConfig& c);
+
+/// A small model's config.json for tests: 2 layers, 4 heads, 64 tokens, a head for three classes.
+nlohmann::json tiny_encoder_config(std::string_view model_type, std::string_view model_class,
+                                   int64_t token_types);
 
 }  // namespace lowrank

@@ -38,8 +38,9 @@ struct Model {
   /// The head of a causal language model. Errors: unsupported for others.
   virtual const Head& head() const;
 
-  /// The batch's last hidden state after the final norm, [T', d] in the compute type (of an encoder in the
-  /// stream's type); with `Context::read` of those rows alone. The batch has been through `hooks.layout`.
+  /// The batch's last hidden state after the final norm, times what the family multiplies logits by, [T', d]
+  /// in the compute type (of an encoder in the stream's type); with `Context::read` of those rows alone. The
+  /// batch has been through `hooks.layout`.
   /// With a cache, the new rows' keys and values are appended to it.
   virtual Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
 

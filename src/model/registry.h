@@ -24,6 +24,8 @@ struct FamilyInfo {
   /// Names and shapes. Errors: invalid or unsupported configuration, the key named.
   ModelSpec (*spec)(const nlohmann::json& config);
   std::unique_ptr<Model> (*load)(std::shared_ptr<const Checkpoint>, const LoadOptions&);
+  /// The config.json of a small model (2 layers, vocabulary 64), on which tests run.
+  nlohmann::json (*tiny_config)();
   std::string_view classifier = "";  ///< Hugging Face's class of it with a label head; empty: none
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -7,28 +8,47 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/rope.h"
+#include "model/geometry.h"
 
 namespace lowrank {
 
-/// Inverse frequencies of rotary position embeddings, and the factor on cosine and sine that some scalings
-/// want.
+/// Inverse frequencies of rotary position embeddings, [rotary_dim / 2], and the factor on cosine and sine
+/// that some scalings want. Some depend on a text's length.
 struct RopeFrequencies {
-  std::vector<float> inverse;  ///< [rotary_dim / 2]
+  std::vector<float> inverse;  ///< of texts of up to `fixed_positions`
   float attention_factor = 1;
+  int64_t fixed_positions = std::numeric_limits<int64_t>::max();
+  std::vector<float> longer;      ///< of longer texts (longrope); empty: from `dynamic`
+  double theta = 0, dynamic = 0;  ///< base, and the factor by which it grows with the length
+
+  /// Those of a text of so many positions.
+  std::vector<float> of_length(int64_t length) const;
 };
 
 /// From a Hugging Face configuration: `rope_theta` with `rope_scaling`, or `rope_parameters` (transformers
-/// 5), of type `default`, `linear` or `llama3` (Llama 3.1's wavelength bands). Errors: unsupported for other
-/// types, with the known ones.
+/// 5), of type `default`, `linear`, `llama3` (Llama 3.1's wavelength bands), `dynamic`, `yarn` (arXiv
+/// 2309.00071) or `longrope` (arXiv 2402.13753). With f = theta^(-2k/r), k < r/2, the plain frequencies, L0
+/// original_max_position_embeddings and M max_position_embeddings:
+///   linear    f / factor
+///   dynamic   f of theta ((factor n/M) - (factor - 1))^(r/(r-2)), n = max(length, M)
+///   yarn      f (1 - ramp) + f / factor ramp, ramp from 0 to 1 between the k that turn beta_fast and
+///             beta_slow times within L0; cosine and sine times 0.1 ln(factor) + 1
+///   longrope  f / short_factor, of texts beyond L0 f / long_factor; cosine and sine times
+///             sqrt(1 + ln(factor) / ln(L0))
+/// Errors: unsupported for other types, with the known ones; invalid parameters, the key named.
 RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_dim);
+
+/// The rotary dimensions of a head of which `partial_rotary_factor` turns (all without it). Errors: invalid,
+/// where these are no even number from 2 to the head's.
+int64_t rotary_dimension(const nlohmann::json& config, int64_t head_dim);
 
 /// The `rope_scaling` of type `llama3` whose frequencies are the plain ones divided by `factors` [rotary_dim
 /// / 2] (the tensor rope_freqs.weight of GGUF files). Errors: unsupported when there is none; `where` names
 /// the file.
 nlohmann::json llama3_scaling(std::span<const float> factors, double theta, const std::string& where);
 
-/// Cosines and sines at each of the int64 positions [T], [T, rotary_dim / 2]: angle = position * inverse, in
-/// f32 as transformers computes it.
-RopeTable rope_table(const RopeFrequencies& frequencies, const at::Tensor& positions);
+/// Cosines and sines of the rows of packed sequences, [T, rotary_dim / 2]: angle = position * inverse, in f32
+/// as transformers computes it, each sequence with the frequencies of its own length.
+RopeTable rope_table(const RopeFrequencies& frequencies, const Geometry& geometry);
 
 }  // namespace lowrank

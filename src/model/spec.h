@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ enum class Role {
   attention_out,
   gate,
   up,
+  gate_up,  ///< one matrix for the two
   down,
   norm,
   pooler,  ///< what a label head sees of a text
@@ -87,6 +89,10 @@ struct ModelSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;  ///< of attention
   int64_t vocabulary_size = 0;
   int64_t max_positions = 0;
+  /// Texts of up to so many positions have the same rotary frequencies, whatever their length. Those of
+  /// longer ones depend on it, so that they share no beginnings and no row of them can be left out.
+  int64_t fixed_positions = std::numeric_limits<int64_t>::max();
+  bool restarts_cache = false;  ///< a text that grows beyond them is computed anew
   Task task = Task::causal_lm;
   std::optional<LabelSet> labels;         ///< of a label head
   std::vector<std::string> head_modules;  ///< names that PEFT saves whole for this task; not all need exist

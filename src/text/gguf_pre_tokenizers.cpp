@@ -8,6 +8,10 @@
 namespace lowrank {
 namespace {
 
+/// Llama 3's words: any letters, digits in threes.
+constexpr std::string_view llama3_words =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 /// The names are llama.cpp's; the patterns are those of the models' own tokenizer.json.
 const std::vector<GgufPreTokenizer>& table() {
   static const std::vector<GgufPreTokenizer> entries = {
@@ -19,10 +23,11 @@ const std::vector<GgufPreTokenizer>& table() {
        {R"(\p{N})"},
        true},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
-       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+       {llama3_words},
        false,
        true,
        true},
+      {{"smaug-bpe", "dbrx"}, {llama3_words}},
       {{"chameleon"},
        {R"(<sentinel:[0-9]+>)", R"(IMGIMG[A-I]{1,4}Z)", R"([\t\n]|    |  )", R"(\p{N})",
         R"([\p{P}!-/:-@\[-`{-~])"},
@@ -38,6 +43,8 @@ const std::vector<GgufPreTokenizer>& table() {
        false,
        true,
        true},
+      {{"gpt-4o"},
+       {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
   };
   return entries;
 }

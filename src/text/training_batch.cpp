@@ -44,8 +44,8 @@ class PrefixTree {
     for (const std::vector<int64_t>& branch : branches(members, end)) add(branch, end, parent);
   }
 
-  void add_alone(int64_t member) {
-    add_sequence(std::span(&member, 1), 0, needed_length(examples_[member]), no_parent);
+  void add_alone(int64_t member, int64_t length) {
+    add_sequence(std::span(&member, 1), 0, length, no_parent);
   }
 
   Batch batch;
@@ -94,7 +94,7 @@ class PrefixTree {
     batch.parents.push_back(parent);
     for (const int64_t member : members) {
       const Example& example = examples_[member];
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = begin; i < std::min(end, std::ssize(example.labels) - 1); ++i) {
         if (example.labels[i + 1] == no_target) continue;
         batch.targets.rows.push_back(first_row + i - begin);
         batch.targets.tokens.push_back(example.labels[i + 1]);
@@ -109,13 +109,18 @@ class PrefixTree {
 }  // namespace
 
 Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
-                          bool share_prompts) {
+                          bool share_prompts, int64_t most) {
   PrefixTree tree(examples);
-  if (share_prompts) {
-    tree.add(indices, 0, no_parent);
-  } else {
-    for (const int64_t index : indices) tree.add_alone(index);
+  std::vector<int64_t> sharing;
+  for (const int64_t index : indices) {
+    const bool whole = std::ssize(examples[index].tokens) > most;
+    if (share_prompts && !whole) {
+      sharing.push_back(index);
+    } else {
+      tree.add_alone(index, whole ? std::ssize(examples[index].tokens) : needed_length(examples[index]));
+    }
   }
+  if (!sharing.empty()) tree.add(sharing, 0, no_parent);
   return std::move(tree.batch);
 }
 

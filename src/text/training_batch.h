@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -13,9 +14,10 @@ namespace lowrank {
 /// some of the examples begin with alike (a prompt, an instruction, a few words) are laid down once, as a
 /// sequence of its own that theirs continue (`Batch::parents`): the batch is the examples' prefix tree, and
 /// targets then stand in no order. Equal in loss and gradient to `make_batch`, as long as a row's result
-/// depends on the rows before it alone.
+/// depends on the rows before it alone; examples of more than `most` tokens, where it does not, are laid
+/// down whole and alone.
 Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
-                          bool share_prompts);
+                          bool share_prompts, int64_t most = std::numeric_limits<int64_t>::max());
 
 /// A number for each example; those with the same tokens before their first target have the same. Numbers
 /// count up from 0 by first appearance.

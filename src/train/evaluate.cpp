@@ -1,6 +1,7 @@
 #include "train/evaluate.h"
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <ATen/core/grad_mode.h>
@@ -74,12 +75,15 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
   result.rows.resize(examples.size());
   Agreement agreement;
   double sum = 0;
+  // Where frequencies depend on a text's length, all of it is laid down, whatever virtual rows come to it.
+  constexpr int64_t any = std::numeric_limits<int64_t>::max();
+  const int64_t most = model.spec().fixed_positions == any ? any : 0;
   for (int64_t begin = 0; begin < static_cast<int64_t>(examples.size()); begin += batch_size) {
     throw_if_interrupted();
     std::vector<int64_t> indices(std::min(batch_size, static_cast<int64_t>(examples.size()) - begin));
     std::iota(indices.begin(), indices.end(), begin);
-    Batch batch =
-        model.spec().labels ? make_batch(examples, indices) : make_training_batch(examples, indices, false);
+    Batch batch = model.spec().labels ? make_batch(examples, indices)
+                                      : make_training_batch(examples, indices, false, most);
     for (size_t s = 0; s < indices.size() && !adapters.empty(); ++s)
       batch.adapters.push_back(adapters[indices[s]]);
     hooks.layout(batch);

@@ -35,23 +35,12 @@ int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets,
   int64_t bytes = 2 * spec.hidden_size * (stream_size(spec) + size);
   for (const Module& module : spec.modules) {
     if (module.layer != layer) continue;
-    switch (module.role) {
-      case Role::query:
-      case Role::key:
-      case Role::value:
-      case Role::query_key_value:
-      case Role::gate:
-      case Role::up:
-        bytes += module.out * size;
-        break;
-      case Role::attention_out:
-        bytes += module.in * size;
-        break;
-      case Role::down:
-        bytes += targets.contains(module.name) ? module.in * size : 0;
-        break;
-      default:
-        break;
+    if (module.role == Role::attention_out) {
+      bytes += module.in * size;
+    } else if (module.role == Role::down) {
+      bytes += targets.contains(module.name) ? module.in * size : 0;
+    } else {
+      bytes += module.out * size;
     }
   }
   return bytes;

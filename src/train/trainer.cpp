@@ -65,7 +65,8 @@ std::string Trainer::find_why_prompts_differ() const {
 
 Batch Trainer::batch_of(std::span<const int64_t> rows) const {
   return model_.spec().task == Task::causal_lm
-             ? make_training_batch(examples_, rows, why_prompts_differ_.empty())
+             ? make_training_batch(examples_, rows, why_prompts_differ_.empty(),
+                                   model_.spec().fixed_positions - adapter_.plan.context_rows)
              : make_batch(examples_, rows);
 }
 

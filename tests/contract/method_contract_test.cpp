@@ -21,16 +21,6 @@
 namespace lowrank {
 namespace {
 
-/// A small configuration of each family. A family without one fails here.
-nlohmann::json tiny_config(std::string_view family) {
-  if (family == "llama") return test::tiny_llama_config();
-  if (family == "gemma3") return test::tiny_gemma3_config();
-  if (family == "gpt2") return test::tiny_gpt2_config();
-  if (family == "bert" || family == "roberta") return test::tiny_encoder_config(std::string(family));
-  ADD_FAILURE() << "no tiny configuration for the family " << family;
-  return {};
-}
-
 struct Case {
   const FamilyInfo* family;
   const MethodInfo* method;
@@ -47,7 +37,7 @@ std::vector<Case> all_cases() {
 class MethodContract : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    test::write_tiny_model(folder.path() / "base", tiny_config(GetParam().family->name));
+    test::write_tiny_model(folder.path() / "base", GetParam().family->tiny_config());
     checkpoint = Checkpoint::open(folder.path() / "base");
     examples = test::random_examples({7, 1, 12}, checkpoint->spec().vocabulary_size);
     if (checkpoint->spec().labels) test::label(examples, *checkpoint->spec().labels);

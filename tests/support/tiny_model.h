@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -7,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "base/rng.h"
 #include "formats/safetensors_writer.h"
 #include "model/checkpoint.h"
@@ -17,67 +19,30 @@
 
 namespace lowrank::test {
 
-/// The configuration of a small Llama: 2 layers, 4 heads on 2 key heads, vocabulary 64.
+/// The small configuration of a family of the table.
+inline nlohmann::json tiny_config(std::string_view family) {
+  const auto found = std::ranges::find(families(), family, &FamilyInfo::name);
+  check(found != families().end(), ErrorKind::invalid, "no family {}", family);
+  return (*found)->tiny_config();
+}
+
+/// Llama's: 4 heads of 8 on 2 key heads.
 inline nlohmann::json tiny_llama_config() {
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"model_type", "llama"},
-          {"hidden_size", 32},
-          {"intermediate_size", 48},
-          {"num_hidden_layers", 2},
-          {"num_attention_heads", 4},
-          {"num_key_value_heads", 2},
-          {"head_dim", 8},
-          {"vocab_size", 64},
-          {"max_position_embeddings", 128},
-          {"rms_norm_eps", 1e-5},
-          {"rope_theta", 10000.0},
-          {"hidden_act", "silu"},
-          {"tie_word_embeddings", false}};
+  return tiny_config("llama");
 }
 
-/// The configuration of a small Gemma 3: two layers, of which the first sees a window of 5.
+/// Gemma 3's, whose first layer sees a window of 5.
 inline nlohmann::json tiny_gemma3_config() {
-  return {{"architectures", {"Gemma3ForCausalLM"}},
-          {"model_type", "gemma3_text"},
-          {"hidden_size", 32},
-          {"intermediate_size", 48},
-          {"num_hidden_layers", 2},
-          {"num_attention_heads", 4},
-          {"num_key_value_heads", 2},
-          {"head_dim", 8},
-          {"query_pre_attn_scalar", 8},
-          {"vocab_size", 64},
-          {"max_position_embeddings", 128},
-          {"sliding_window", 5},
-          {"layer_types", {"sliding_attention", "full_attention"}},
-          {"tie_word_embeddings", true}};
+  return tiny_config("gemma3");
 }
 
-/// The configuration of a small GPT-2: 2 layers, 4 heads.
 inline nlohmann::json tiny_gpt2_config() {
-  return {{"architectures", {"GPT2LMHeadModel"}},
-          {"model_type", "gpt2"},
-          {"n_embd", 32},
-          {"n_layer", 2},
-          {"n_head", 4},
-          {"n_positions", 64},
-          {"vocab_size", 64}};
+  return tiny_config("gpt2");
 }
 
-/// The configuration of a small BERT or RoBERTa with a head for three classes: 2 layers, 4 heads.
-inline nlohmann::json tiny_encoder_config(const std::string& type) {
-  return {{"architectures",
-           {type == "bert" ? "BertForSequenceClassification" : "RobertaForSequenceClassification"}},
-          {"model_type", type},
-          {"hidden_size", 32},
-          {"intermediate_size", 48},
-          {"num_hidden_layers", 2},
-          {"num_attention_heads", 4},
-          {"vocab_size", 64},
-          {"max_position_embeddings", 66},
-          {"type_vocab_size", type == "bert" ? 2 : 1},
-          {"pad_token_id", 1},
-          {"id2label", {{"0", "no"}, {"1", "perhaps"}, {"2", "yes"}}}};
+/// Of BERT or RoBERTa, with a head for three classes.
+inline nlohmann::json tiny_encoder_config(const std::string& family) {
+  return tiny_config(family);
 }
 
 /// Writes a checkpoint with random weights (matrices N(0, 1/in), norms around 1) for a configuration of any

@@ -55,6 +55,15 @@ TEST(TrainingBatch, TargetsAreSharedAsPromptsAre) {
   EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{6, 6}));
 }
 
+TEST(TrainingBatch, LongExamplesAreLaidDownWholeAndAlone) {
+  const Batch batch = make_training_batch(rows(), std::vector<int64_t>{0, 2}, true, 3);
+  EXPECT_EQ(batch.tokens, (std::vector<int64_t>{1, 2, 3, 4, 1, 2}));
+  EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 4, 6}));
+  EXPECT_EQ(batch.parents, (std::vector<int64_t>{no_parent, no_parent}));
+  EXPECT_EQ(batch.targets.rows, (std::vector<int64_t>{1, 2, 5}));
+  EXPECT_EQ(batch.targets.tokens, (std::vector<int64_t>{3, 4, 5}));
+}
+
 TEST(TrainingBatch, GroupsStandTogetherInEveryEpoch) {
   const std::vector<int64_t> groups = prompt_groups(rows());
   EXPECT_EQ(groups, (std::vector<int64_t>{0, 1, 0, 2}));

@@ -70,13 +70,10 @@ struct Trained {
   }
 };
 
-class PromptSharing : public testing::TestWithParam<const char*> {};
+class PromptSharing : public testing::TestWithParam<const FamilyInfo*> {};
 
 TEST_P(PromptSharing, LossAndGradientAreThoseOfTheRowsApart) {
-  const std::string family = GetParam();
-  const nlohmann::json config = family == "llama"    ? test::tiny_llama_config()
-                                : family == "gemma3" ? test::tiny_gemma3_config()
-                                                     : test::tiny_gpt2_config();
+  const nlohmann::json config = GetParam()->tiny_config();
   const std::vector<Example> rows = rows_with_shared_prompts();
   for (const auto& [type, tolerance] : {std::pair(at::kDouble, 1e-11), std::pair(at::kFloat, 2e-5)}) {
     Trained trained(config, "lora", type);
@@ -94,7 +91,16 @@ TEST_P(PromptSharing, LossAndGradientAreThoseOfTheRowsApart) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, PromptSharing, testing::Values("llama", "gemma3", "gpt2"));
+std::vector<const FamilyInfo*> decoders() {
+  std::vector<const FamilyInfo*> found;
+  for (const FamilyInfo* family : families()) {
+    if (family->spec(family->tiny_config()).task == Task::causal_lm) found.push_back(family);
+  }
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, PromptSharing, testing::ValuesIn(decoders()),
+                         [](const auto& info) { return std::string(info.param->name); });
 
 TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   const std::vector<Example> rows = rows_with_shared_prompts();

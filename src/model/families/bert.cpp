@@ -27,12 +27,16 @@ std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const 
   return make_encoder(std::move(checkpoint), options, config);
 }
 
+nlohmann::json tiny_config() {
+  return tiny_encoder_config(family_name, "BertForSequenceClassification", 2);
+}
+
 constexpr std::string_view model_types[] = {"bert"};
 
 }  // namespace
 
 extern const FamilyInfo bert_family;
-const FamilyInfo bert_family{
-    family_name, model_types, {}, nullptr, make_spec, load, "BertForSequenceClassification"};
+const FamilyInfo bert_family{family_name, model_types, {},          nullptr,
+                             make_spec,   load,        tiny_config, "BertForSequenceClassification"};
 
 }  // namespace lowrank

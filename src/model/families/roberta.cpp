@@ -28,12 +28,16 @@ std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const 
   return make_encoder(std::move(checkpoint), options, config);
 }
 
+nlohmann::json tiny_config() {
+  return tiny_encoder_config(family_name, "RobertaForSequenceClassification", 1);
+}
+
 constexpr std::string_view model_types[] = {"roberta"};
 
 }  // namespace
 
 extern const FamilyInfo roberta_family;
-const FamilyInfo roberta_family{
-    family_name, model_types, {}, nullptr, make_spec, load, "RobertaForSequenceClassification"};
+const FamilyInfo roberta_family{family_name, model_types, {},          nullptr,
+                                make_spec,   load,        tiny_config, "RobertaForSequenceClassification"};
 
 }  // namespace lowrank

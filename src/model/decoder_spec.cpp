@@ -1,0 +1,123 @@
+#include "model/decoder_spec.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace lowrank {
+namespace {
+
+/// A linear part of a layer.
+struct Entry {
+  PartName part;
+  Role role;
+  int64_t out, in, rotary_heads;
+  bool bias;
+};
+
+std::vector<Entry> layer_linears(const DecoderConfig& c) {
+  const DecoderNames& n = c.names;
+  const int64_t q = c.heads * c.head_dim;
+  const int64_t kv = c.kv_heads * c.head_dim;
+  const int64_t q_heads = c.rotary_order ? c.heads : 0;
+  const int64_t k_heads = c.rotary_order ? c.kv_heads : 0;
+  std::vector<Entry> entries;
+  if (n.query_key_value) {
+    entries.push_back({n.query_key_value, Role::query_key_value, q + 2 * kv, c.hidden, 0, c.qkv_bias});
+  } else {
+    entries.push_back({n.query, Role::query, q, c.hidden, q_heads, c.qkv_bias});
+    entries.push_back({n.key, Role::key, kv, c.hidden, k_heads, c.qkv_bias});
+    entries.push_back({n.value, Role::value, kv, c.hidden, 0, c.qkv_bias});
+  }
+  entries.push_back({n.attention_out, Role::attention_out, c.hidden, q, 0, c.out_bias});
+  if (n.gate_up) {
+    entries.push_back({n.gate_up, Role::gate_up, 2 * c.ff, c.hidden, 0, c.mlp_bias});
+  } else {
+    if (n.gate) entries.push_back({n.gate, Role::gate, c.ff, c.hidden, 0, c.mlp_bias});
+    entries.push_back({n.up, Role::up, c.ff, c.hidden, 0, c.mlp_bias});
+  }
+  entries.push_back({n.down, Role::down, c.hidden, c.ff, 0, c.mlp_bias});
+  return entries;
+}
+
+void add_norm(ModelSpec& spec, const DecoderConfig& c, const std::string& name, const std::string& gguf_name,
+              int64_t size, int layer) {
+  TensorRef tensor{name + ".weight", gguf_name + ".weight", {size}, layer, Role::norm};
+  tensor.gguf_offset = c.norm_offset;
+  spec.tensors.push_back(std::move(tensor));
+  if (c.layer_norm) spec.tensors.push_back({name + ".bias", gguf_name + ".bias", {size}, layer, Role::norm});
+}
+
+void add_layer(ModelSpec& spec, const DecoderConfig& c, int layer) {
+  const DecoderNames& n = c.names;
+  const std::string prefix = layer_prefix(n, layer);
+  const std::string gguf_prefix = fmt::format("blk.{}.", layer);
+  for (const Entry& entry : layer_linears(c)) {
+    const std::string name = prefix + std::string(entry.part.name);
+    const std::string gguf_name = gguf_prefix + std::string(entry.part.gguf_name);
+    spec.modules.push_back({name, layer, entry.role, entry.in, entry.out, c.transposed});
+    TensorRef weight{name + ".weight", gguf_name + ".weight", {entry.out, entry.in}, layer,
+                     entry.role,       entry.rotary_heads};
+    weight.transposed = c.transposed;
+    spec.tensors.push_back(std::move(weight));
+    if (!entry.bias) continue;
+    spec.tensors.push_back(
+        {name + ".bias", gguf_name + ".bias", {entry.out}, layer, entry.role, entry.rotary_heads});
+  }
+  const int64_t q = c.norm_all_heads ? c.heads * c.head_dim : c.head_dim;
+  const int64_t k = c.norm_all_heads ? c.kv_heads * c.head_dim : c.head_dim;
+  for (const auto& [part, size] :
+       {std::pair{n.before_attention, c.hidden}, std::pair{n.after_attention, c.hidden},
+        std::pair{n.before_mlp, c.hidden}, std::pair{n.after_mlp, c.hidden}, std::pair{n.query_norm, q},
+        std::pair{n.key_norm, k}}) {
+    if (part)
+      add_norm(spec, c, prefix + std::string(part.name), gguf_prefix + std::string(part.gguf_name), size,
+               layer);
+  }
+}
+
+void add_table(ModelSpec& spec, const DecoderNames& names, const PartName& part, Role role, int64_t rows,
+               int64_t columns) {
+  const std::string name = std::string(names.prefix) + std::string(part.name);
+  spec.modules.push_back({name, -1, role, rows, columns});
+  spec.tensors.push_back(
+      {name + ".weight", std::string(part.gguf_name) + ".weight", {rows, columns}, -1, role});
+}
+
+}  // namespace
+
+std::string layer_prefix(const DecoderNames& names, int64_t layer) {
+  return fmt::format("{}{}{}.", names.prefix, names.layers, layer);
+}
+
+ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, const DecoderConfig& c) {
+  ModelSpec spec;
+  spec.family = std::string(family);
+  spec.gguf_architecture = c.gguf_architecture;
+  spec.config = config;
+  spec.layers = c.layers;
+  spec.hidden_size = c.hidden;
+  spec.heads = c.heads;
+  spec.kv_heads = c.kv_heads;
+  spec.head_dim = c.head_dim;
+  spec.vocabulary_size = c.vocabulary;
+  spec.max_positions = c.max_positions;
+  for (const RopeFrequencies& frequencies : c.rotary) {
+    spec.fixed_positions = std::min(spec.fixed_positions, frequencies.fixed_positions);
+    spec.restarts_cache |= !frequencies.longer.empty();
+  }
+  spec.tied_head = c.tied;
+  spec.optional_prefix = std::string(c.names.prefix);
+  add_table(spec, c.names, c.names.embedding, Role::embedding, c.vocabulary, c.hidden);
+  if (c.names.positions)
+    add_table(spec, c.names, c.names.positions, Role::position, c.max_positions, c.hidden);
+  for (int layer = 0; layer < c.layers; ++layer) add_layer(spec, c, layer);
+  add_norm(spec, c, std::string(c.names.prefix) + std::string(c.names.final_norm.name),
+           std::string(c.names.final_norm.gguf_name), c.hidden, -1);
+  spec.modules.push_back({"lm_head", -1, Role::head, c.hidden, c.vocabulary});
+  spec.tensors.push_back(
+      {"lm_head.weight", "output.weight", {c.vocabulary, c.hidden}, -1, Role::head, 0, c.tied});
+  return spec;
+}
+
+}  // namespace lowrank

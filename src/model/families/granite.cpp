@@ -1,0 +1,69 @@
+// Granite 3, dense (IBM 2024, github.com/ibm-granite/granite-3.0-language-models): Llama with constant
+// factors on the embedding, on q·k in place of 1/sqrt(head size), on each branch before it is added, and
+// under the logits.
+#include "model/checkpoint.h"
+#include "model/decoder.h"
+#include "model/decoder_spec.h"
+#include "model/registry.h"
+
+namespace lowrank {
+namespace {
+
+constexpr std::string_view family_name = "granite";
+
+DecoderConfig parse(const nlohmann::json& json) {
+  const ConfigReader read(json);
+  DecoderConfig c = read_decoder_config(read);
+  c.gguf_architecture = "granite";
+  c.rotary_order = true;
+  c.embedding_multiplier = read.number("embedding_multiplier", 1);
+  c.query_scale = read.number("attention_multiplier", 1);
+  c.residual_multiplier = read.number("residual_multiplier", 1);
+  c.logits_multiplier = 1 / read.positive("logits_scaling", 1);
+  c.rotate(rope_frequencies(json, c.head_dim));
+  read.require(read.text("hidden_act", "silu") == "silu", "hidden_act", "must be silu");
+  return c;
+}
+
+ModelSpec make_spec(const nlohmann::json& config) {
+  return decoder_spec(family_name, config, parse(config));
+}
+
+nlohmann::json config_from_gguf(const GgufFile& file) {
+  const GgufConfigReader read(file, "granite");
+  nlohmann::json config = decoder_config_from_gguf(file, "granite");
+  config["model_type"] = "granite";
+  config["architectures"] = {"GraniteForCausalLM"};
+  config["embedding_multiplier"] = read.number("embedding_scale", 1);
+  config["attention_multiplier"] = read.number("attention.scale", 1);
+  config["residual_multiplier"] = read.number("residual_scale", 1);
+  config["logits_scaling"] = read.number("logit_scale", 1);
+  config["attention_bias"] = file.find_tensor("blk.0.attn_q.bias") != nullptr;
+  config["mlp_bias"] = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
+  return config;
+}
+
+std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
+  DecoderConfig config = parse(checkpoint->spec().config);
+  return make_decoder(std::move(checkpoint), options, std::move(config));
+}
+
+nlohmann::json tiny_config() {
+  nlohmann::json config = tiny_decoder_config("granite", "GraniteForCausalLM");
+  config["embedding_multiplier"] = 3.0;
+  config["attention_multiplier"] = 0.3;
+  config["residual_multiplier"] = 0.6;
+  config["logits_scaling"] = 2.5;
+  return config;
+}
+
+constexpr std::string_view model_types[] = {"granite"};
+constexpr std::string_view gguf_architectures[] = {"granite"};
+
+}  // namespace
+
+extern const FamilyInfo granite_family;
+const FamilyInfo granite_family{family_name, model_types, gguf_architectures, config_from_gguf,
+                                make_spec,   load,        tiny_config};
+
+}  // namespace lowrank

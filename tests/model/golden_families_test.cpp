@@ -1,0 +1,99 @@
+// Families and RoPE scalings: every logit that transformers 5.24 computed on small random checkpoints, with
+// config.json as it writes it and as the hub has it, and from llama.cpp's own GGUF files of them.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/max.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "formats/safetensors.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "support/places.h"
+#include "support/temporary_folder.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+constexpr const char* no_golden_families = "no reference checkpoints beside the source tree (LOWRANK_SHARED)";
+
+/// All logits of the sequences of `folder`, packed into one batch, by the model at `path`.
+void expect_logits(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  const nlohmann::json sequences = read_json_file(folder / "expected.json", 1 << 20)["sequences"];
+  const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
+  const auto checkpoint = Checkpoint::open(path);
+  const auto model = checkpoint->family().load(checkpoint, {});
+  std::vector<Example> examples;
+  for (const nlohmann::json& sequence : sequences)
+    examples.push_back({sequence["input_ids"], sequence["labels"]});
+  const Batch batch = test::batch_of(examples);
+  std::vector<int64_t> rows(batch.rows());
+  for (int64_t row = 0; row < batch.rows(); ++row) rows[row] = row;
+  const at::Tensor logits = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const StoredTensor& stored = *expected.find("logits_" + std::to_string(i));
+    const at::Tensor theirs =
+        at::from_blob(const_cast<std::byte*>(stored.bytes.data()), stored.shape, at::kFloat);
+    const at::Tensor ours = logits.narrow(0, batch.offsets[i], theirs.size(0));
+    EXPECT_LT(at::max(at::abs(ours - theirs)).item<double>(), 1e-4) << path << ", sequence " << i;
+  }
+}
+
+class GoldenFamily : public testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenFamily, LogitsEqualTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path folder = *shared / "golden/families" / GetParam();
+  expect_logits(folder, folder);
+  if (!std::filesystem::exists(folder / "config_hub.json")) return;
+  const test::TemporaryFolder hub;
+  std::filesystem::copy_file(folder / "config_hub.json", hub.path() / "config.json");
+  std::filesystem::create_symlink(folder / "model.safetensors", hub.path() / "model.safetensors");
+  expect_logits(hub.path(), folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamily,
+                         testing::Values("granite", "llama_dynamic", "llama_linear", "llama_llama3",
+                                         "llama_longrope", "llama_yarn", "olmo2", "phi3_longrope",
+                                         "phi4_mini", "smollm3"),
+                         [](const auto& info) { return std::string(info.param); });
+
+class GoldenFamilyGguf : public testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenFamilyGguf, LogitsEqualTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path families = *shared / "golden/families";
+  expect_logits(families / "gguf" / (std::string(GetParam()) + ".gguf"), families / GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GoldenFamilyGguf,
+                         testing::Values("granite", "llama_linear", "llama_llama3", "llama_yarn", "olmo2",
+                                         "phi3_longrope", "phi4_mini", "smollm3"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// Whole passes: what the reference's generation gives where the text outgrows the original context.
+TEST(GoldenFamilies, Phi3GoesOnBeyondTheOriginalContextAsTransformersDoes) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path folder = *shared / "golden/families/phi3_longrope";
+  const nlohmann::json expected =
+      read_json_file(folder / "expected.json", 1 << 20)["greedy_across_original_length"];
+  const auto checkpoint = Checkpoint::open(folder);
+  const auto model = checkpoint->family().load(checkpoint, {});
+  std::vector<int64_t> tokens = expected["prompt"];
+  for (const int64_t next : expected["continuation"].get<std::vector<int64_t>>()) {
+    const Batch batch = test::batch_of({{tokens, tokens}});
+    const at::Tensor logits =
+        batch_logits(*model, {&batch}, Hooks(), std::vector<int64_t>{batch.rows() - 1}, nullptr);
+    EXPECT_EQ(at::argmax(logits[0]).item<int64_t>(), next) << tokens.size();
+    tokens.push_back(next);
+  }
+}
+
+}  // namespace
+}  // namespace lowrank
