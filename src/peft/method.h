@@ -102,6 +102,12 @@ struct Method : Hooks {
   /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
+  /// What the steps to come depend on beside the parameters' values and what they are told (averages, ranks
+  /// that were taken away), by name, f32: it is saved with a run's state. After `bind`.
+  virtual std::vector<FileTensor> state() const { return {}; }
+  /// Takes what `state` gave, of the same method on the same plan. Errors: corrupt for other tensors.
+  virtual void set_state(const std::vector<FileTensor>& /*state*/) {}
+
   /// Why rows may not share the pass over what they begin with alike, for people; empty: they may, as long as
   /// the plan puts no virtual tokens in front of them.
   virtual std::string why_prompts_differ() const { return {}; }
