@@ -30,15 +30,6 @@ void remove_file(const fs::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail_io(path, "remove", errno);
 }
 
-void sync_file(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (descriptor < 0) fail_io(path, "write", errno);
-  const int result = ::fsync(descriptor);
-  const int error = errno;
-  ::close(descriptor);
-  if (result != 0) fail_io(path, "write", error);
-}
-
 /// Not every file system can, and what was renamed has its name already.
 void try_to_sync_folder(const fs::path& path) {
   const int descriptor = ::open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -165,15 +156,26 @@ void move_files(const fs::path& from, const fs::path& to) {
   rename_files(last, from, to);
 }
 
+void link_file(const fs::path& from, const fs::path& to) {
+  make_folders(to.parent_path());
+  if (::link(from.c_str(), to.c_str()) == 0) return;
+  std::error_code failed;
+  fs::copy_file(from, to, failed);
+  if (failed) fail_io(to, "write", failed.value());
+  sync_file(to);
+}
+
 void link_files(const fs::path& from, const fs::path& to) {
-  for (const fs::path& file : files_below(from)) {
-    make_folders((to / file).parent_path());
-    if (::link((from / file).c_str(), (to / file).c_str()) == 0) continue;
-    std::error_code failed;
-    fs::copy_file(from / file, to / file, failed);
-    if (failed) fail_io(to / file, "write", failed.value());
-    sync_file(to / file);
-  }
+  for (const fs::path& file : files_below(from)) link_file(from / file, to / file);
+}
+
+void sync_file(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) fail_io(path, "write", errno);
+  const int result = ::fsync(descriptor);
+  const int error = errno;
+  ::close(descriptor);
+  if (result != 0) fail_io(path, "write", error);
 }
 
 void sync_files(const fs::path& folder) {

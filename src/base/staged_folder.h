@@ -66,9 +66,16 @@ bool is_configuration(const std::filesystem::path& name);
 /// before the outer one's. So files of two states are never found together with a configuration. Errors: io.
 void move_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
+/// Gives the file a second name (or copies it, where the file system has no hard links), in a folder that is
+/// made where it is missing. Errors: io.
+void link_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Gives each file below `from` a second name below `to` (or copies it, where the file system has no hard
 /// links). Errors: io.
 void link_files(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Waits until what was written to the file is on the disk. Errors: io.
+void sync_file(const std::filesystem::path& path);
 
 /// Syncs every file and folder from `folder` on down. Errors: io.
 void sync_files(const std::filesystem::path& folder);

@@ -12,6 +12,7 @@ namespace lowrank {
 namespace {
 
 constexpr std::string_view any_text_type = "any text";
+constexpr std::string_view optional_text_type = "text, or nothing";
 
 bool is_letter(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0;
@@ -79,13 +80,14 @@ class Scanner {
       const Field* opposite = find_field(fields_, name.substr(3));
       if (opposite && is_switch(*opposite)) return take_switch(*opposite, written, "false");
     }
+    const bool optional = field && field->type_name == optional_text_type;
     const bool value_follows =
         !rest_.empty() && (field && field->type_name == any_text_type ? true : !is_flag(rest_.front())) &&
-        (field || !is_known_value(rest_.front()));
+        ((field && !optional) || !is_known_value(rest_.front()));
     if (value_follows) {
       add(name, rest_.front(), written, field);
       rest_ = rest_.subspan(1);
-    } else if (!field) {
+    } else if (!field || optional) {
       add(name, "", written, field);
     } else {
       found_.problems.push_back(fmt::format("{} needs a value", written));
@@ -121,6 +123,14 @@ class Scanner {
 
 Field any_text(Field field) {
   field.type_name = any_text_type;
+  return field;
+}
+
+Field optional_text(Field field, std::string value) {
+  field.type_name = optional_text_type;
+  field.parse = [value = std::move(value)](std::string_view text) {
+    return nlohmann::json(text.empty() ? value : std::string(text));
+  };
   return field;
 }
 

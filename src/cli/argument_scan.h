@@ -27,6 +27,9 @@ struct ScannedArguments {
 /// A text option whose value may look like a flag: a prompt, for instance.
 Field any_text(Field field);
 
+/// A text option that stands for `value` where none follows it.
+Field optional_text(Field field, std::string value);
+
 /// Takes the arguments apart by the known fields: `--name value`, `--name=value`, `--flag`, `--no-flag` and
 /// `name=value`, dashes or underscores in names. The argument after a flag that takes a value is its value
 /// whatever it is, but not another flag, except for `any_text`. A flag that is not known takes the next

@@ -12,7 +12,7 @@
 #include "kernels/op_profile.h"
 #include "peft/side_by_side.h"
 #include "text/dataset.h"
-#include "train/trainer.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -41,7 +41,7 @@ struct Measured {
 };
 
 /// A real step, then its matrix products alone, and again.
-Measured measure(Trainer& trainer, int64_t rounds) {
+Measured measure(ExampleTrainer& trainer, int64_t rounds) {
   Measured measured;
   OpProfile profile(true);
   for (int64_t i = 0; i < warm_up_steps + rounds; ++i) {
@@ -104,7 +104,7 @@ int bench_limit(const std::vector<std::string>& arguments) {
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
   options.train.steps = warm_up_steps + options.rounds;
-  Trainer trainer(*model, adapter, rows.examples, options.train);
+  ExampleTrainer trainer(*model, adapter, rows.examples, options.train);
   tell(measure(trainer, options.rounds), options.json);
   return 0;
 }

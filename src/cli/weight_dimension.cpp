@@ -11,6 +11,7 @@
 #include "cli/task.h"
 #include "peft/registry.h"
 #include "report/measured_run.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -81,7 +82,8 @@ class Runs {
   MeasuredRun run(Adapter& adapter, std::optional<double> learning_rate) const {
     TrainOptions train = train_;
     train.lr = learning_rate;
-    const int64_t total = Trainer(*model_, adapter, data_.train.examples, train).total_steps();
+    const ExampleSource source(data_.train.examples, train, layout_of(train, model_->spec(), adapter));
+    const int64_t total = plan_run(train, source.steps_per_epoch()).total_steps;
     Progress progress("step", total);
     return measured_run(*model_, adapter, data_.train.examples, data_.evaluation.examples, train,
                         [&](const StepResult& step, int64_t) {

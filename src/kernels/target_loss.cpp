@@ -1,14 +1,19 @@
 #include "kernels/target_loss.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "kernels/cpu/softmax_loss_cpu.h"
 #include "kernels/node.h"
@@ -22,27 +27,91 @@ namespace {
 constexpr int64_t max_logit_bytes = 32 << 20;
 constexpr int64_t rows_per_piece = 4;
 
-/// The gradients were computed with the loss; here they are only scaled and put back to their rows.
+/// What chunks of rows share. The head in the type of the products, [V, d], and the rows' hidden states, [N,
+/// d].
+struct Chunks {
+  at::Tensor chosen, matrix;
+  at::Tensor targets;  ///< int64 [N]
+
+  int64_t count() const { return chosen.size(0); }
+
+  /// Calls use(first row, slopes) with chunks of slopes [n, V], softmax(logits) - onehot(target), after `nll`
+  /// (f32 [N]) has got the chunk's; without `with_slopes` they are of no meaning.
+  template <class UseSlopes>
+  void go_over(at::Tensor& nll, bool with_slopes, const UseSlopes& use) const {
+    const int64_t vocabulary = matrix.size(0);
+    const int64_t chunk =
+        std::max<int64_t>(1, max_logit_bytes / (vocabulary * static_cast<int64_t>(matrix.element_size())));
+    const auto* ids = targets.const_data_ptr<int64_t>();
+    for (int64_t begin = 0; begin < count(); begin += chunk) {
+      const int64_t size = std::min(chunk, count() - begin);
+      at::Tensor logits = product(chosen.narrow(0, begin, size), matrix);
+      parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
+        softmax_loss_cpu(logits.mutable_data_ptr(), ids + begin, nll.mutable_data_ptr<float>() + begin,
+                         vocabulary, with_slopes, logits.scalar_type() == at::kBFloat16, first, last);
+      });
+      if (with_slopes) use(begin, logits);
+    }
+  }
+};
+
+/// `rows` with each multiplied by its factor (f32 [N]), in the type of the rows.
+at::Tensor scaled_rows(const at::Tensor& rows, const at::Tensor& factors) {
+  return (rows * factors.unsqueeze(1)).to(rows.scalar_type());
+}
+
+/// The number c for which `gradient` is c * weights but for rounding; nothing where there is none.
+std::optional<double> common_factor(const at::Tensor& gradient, const at::Tensor& weights) {
+  constexpr double rounding = 1e-6;
+  const at::Tensor found = gradient.to(at::kFloat).contiguous(), expected = weights.contiguous();
+  const std::span g(found.const_data_ptr<float>(), static_cast<size_t>(found.numel()));
+  const std::span w(expected.const_data_ptr<float>(), static_cast<size_t>(expected.numel()));
+  double both = 0, square = 0;
+  for (size_t i = 0; i < g.size(); ++i) {
+    both += double{g[i]} * w[i];
+    square += double{w[i]} * w[i];
+  }
+  if (square == 0) return std::nullopt;
+  const double factor = both / square;
+  for (size_t i = 0; i < g.size(); ++i) {
+    if (!(std::abs(g[i] - factor * w[i]) <= rounding * std::abs(g[i]))) return std::nullopt;
+  }
+  return factor;
+}
+
+/// A head that trains. Its gradient sums over the targets, so the factors must be known before: it is
+/// computed with the loss for the weights that are to be expected, and again where others come.
+struct TrainedHead {
+  at::Tensor value;            ///< f32 [V, d]
+  at::Tensor chosen, targets;  ///< as in Chunks
+  at::Tensor weights;          ///< f32 [N]
+  at::Tensor gradient;         ///< [V, d] f32 for these weights
+
+  at::Tensor gradient_for(const at::Tensor& incoming) const;
+};
+
+/// The slopes of the rows were computed with the losses; here they are scaled and put back to their rows.
 struct TargetLossBackward : Node {
-  at::Tensor gradient;       ///< [N, d]; undefined when the hidden state needs none
-  at::Tensor head_gradient;  ///< [V, d] f32; undefined when the head is frozen
-  at::Tensor rows;           ///< [N]
+  at::Tensor slopes;  ///< [N, d] of each loss by its row; undefined when the hidden state needs no gradient
+  at::Tensor rows;    ///< [N]
   int64_t hidden_rows = 0;
+  std::optional<TrainedHead> head;
 
   void release_variables() override {
-    gradient.reset();
-    head_gradient.reset();
+    slopes.reset();
+    head.reset();
   }
 
   GradientList apply(GradientList&& gradients) override {
     GradientList out(2);
-    if (!gradients[0].defined()) return out;
-    const auto scale = gradients[0].item<double>();
+    const at::Tensor& incoming = gradients[0];
+    if (!incoming.defined()) return out;
+    const at::NoGradGuard no_grad;
     if (task_should_compute_output(0)) {
-      out[0] = gradient.new_zeros({hidden_rows, gradient.size(1)});
-      out[0].index_add_(0, rows, gradient * scale);
+      out[0] = slopes.new_zeros({hidden_rows, slopes.size(1)});
+      out[0].index_add_(0, rows, scaled_rows(slopes, incoming));
     }
-    if (task_should_compute_output(1)) out[1] = head_gradient * scale;
+    if (task_should_compute_output(1)) out[1] = head->gradient_for(incoming);
     return out;
   }
 };
@@ -54,6 +123,23 @@ void add_product(at::Tensor& sum, const at::Tensor& left, const at::Tensor& righ
   } else {
     sum.add_(at::mm(left.t(), right));
   }
+}
+
+/// sum_n factors_n slopes_n^T chosen_n is added to `sum` for rows from `begin` on.
+void add_head_gradient(at::Tensor& sum, const Chunks& chunks, int64_t begin, const at::Tensor& slopes,
+                       const at::Tensor& factors) {
+  const at::Tensor chosen = chunks.chosen.narrow(0, begin, slopes.size(0));
+  add_product(sum, slopes, scaled_rows(chosen, factors.narrow(0, begin, slopes.size(0))));
+}
+
+at::Tensor TrainedHead::gradient_for(const at::Tensor& incoming) const {
+  if (const std::optional<double> factor = common_factor(incoming, weights)) return gradient * *factor;
+  const Chunks chunks{chosen, value.to(chosen.scalar_type()), targets};
+  at::Tensor sum = at::zeros_like(gradient), nll = at::empty({chunks.count()}, at::kFloat);
+  chunks.go_over(nll, true, [&](int64_t begin, const at::Tensor& slopes) {
+    add_head_gradient(sum, chunks, begin, slopes, incoming);
+  });
+  return sum;
 }
 
 }  // namespace
@@ -68,7 +154,7 @@ TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& row
                                  const std::vector<Patch>& patches) {
   const at::Tensor logits = head_logits(hidden.index_select(0, rows), head, patches);
   const at::Tensor nll = at::logsumexp(logits, 1) - at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
-  return {(nll * weights.to(nll.scalar_type())).sum(), nll.detach()};
+  return {(nll * weights.to(nll.scalar_type())).sum(), nll};
 }
 
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
@@ -80,39 +166,27 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   NodePointer<TargetLossBackward> node;
   if (needs_gradient(hidden, head)) node = make_node<TargetLossBackward>(hidden, head);
   const bool trains_head = needs_gradient(head), moves_hidden = needs_gradient(hidden);
-  const at::NoGradGuard no_grad;
-  const at::Tensor matrix = head.to(hidden.scalar_type());
-  const at::Tensor chosen = hidden.index_select(0, rows);
-  const int64_t count = chosen.size(0);
-  const int64_t chunk =
-      std::max<int64_t>(1, max_logit_bytes / (head.size(0) * static_cast<int64_t>(matrix.element_size())));
-  const at::Tensor all_targets = targets.contiguous(), all_weights = weights.to(at::kFloat).contiguous();
-  const auto* ids = all_targets.const_data_ptr<int64_t>();
-  const auto* factors = all_weights.const_data_ptr<float>();
-  at::Tensor nll = at::empty({count}, at::kFloat);
-  at::Tensor gradient = moves_hidden ? at::empty({count, chosen.size(1)}, chosen.options()) : at::Tensor();
-  at::Tensor head_gradient = trains_head ? at::zeros(head.sizes(), at::kFloat) : at::Tensor();
-  for (int64_t begin = 0; begin < count; begin += chunk) {
-    const int64_t size = std::min(chunk, count - begin);
-    at::Tensor logits = product(chosen.narrow(0, begin, size), matrix);
-    parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
-      softmax_loss_cpu(logits.mutable_data_ptr(), ids + begin, factors + begin,
-                       nll.mutable_data_ptr<float>() + begin, head.size(0), bool(node),
-                       logits.scalar_type() == at::kBFloat16, first, last);
+  const at::Tensor factors = weights.to(at::kFloat);
+  at::Tensor nll = at::empty({rows.numel()}, at::kFloat);
+  {
+    const at::NoGradGuard no_grad;
+    const Chunks chunks{hidden.index_select(0, rows), head.to(hidden.scalar_type()), targets.contiguous()};
+    at::Tensor slopes = moves_hidden ? at::empty_like(chunks.chosen) : at::Tensor();
+    at::Tensor of_head = trains_head ? at::zeros(head.sizes(), at::kFloat) : at::Tensor();
+    chunks.go_over(nll, bool(node), [&](int64_t begin, const at::Tensor& chunk) {
+      if (moves_hidden) slopes.narrow(0, begin, chunk.size(0)).copy_(product(chunk, chunks.matrix.t()));
+      if (trains_head) add_head_gradient(of_head, chunks, begin, chunk, factors);
     });
-    if (!node) continue;
-    const at::Tensor& slopes = logits;
-    if (moves_hidden) gradient.narrow(0, begin, size).copy_(product(slopes, matrix.t()));
-    if (trains_head) add_product(head_gradient, slopes, chosen.narrow(0, begin, size));
+    if (node) {
+      node->slopes = std::move(slopes);
+      node->rows = rows;
+      node->hidden_rows = hidden.size(0);
+      if (trains_head)
+        node->head = TrainedHead{head.detach(), chunks.chosen, chunks.targets, factors, of_head};
+    }
   }
-  TargetLoss result{(nll * weights).sum(), nll};
-  if (!node) return result;
-  node->gradient = std::move(gradient);
-  node->head_gradient = std::move(head_gradient);
-  node->rows = rows;
-  node->hidden_rows = hidden.size(0);
-  connect(result.loss, node);
-  return result;
+  if (node) connect(nll, node);
+  return {(nll * factors).sum(), nll};
 }
 
 }  // namespace lowrank

@@ -9,15 +9,16 @@
 namespace lowrank {
 
 struct TargetLoss {
-  at::Tensor loss;  ///< scalar f32: sum of weight * negative log-likelihood
-  at::Tensor nll;   ///< [N] f32: negative log-likelihood of each target, without gradient
+  at::Tensor loss;  ///< scalar f32: sum of weight * nll, from which the gradient runs back through nll
+  at::Tensor nll;   ///< [N] f32: negative log-likelihood of each target, differentiable
 };
 
 /// Cross-entropy at the target positions alone: logits = hidden[rows] W^T (+ patches), nll =
 /// logsumexp(logits) - logits[target]. hidden [T, d]; rows, targets int64 [N]; weights f32 [N]; head [V, d]
-/// row-major in the compute type, or in f32 where it trains. Loss and gradients are computed together in
-/// chunks of at most 32 MB of logits; no [N, V] exists. A head that trains takes its gradient, [V, d] f32,
-/// beside.
+/// row-major in the compute type, or in f32 where it trains. Losses and slopes are computed together in
+/// chunks of at most 32 MB of logits, and the backward pass scales each row's by what comes for its loss; no
+/// [N, V] exists. A head that trains takes its gradient, [V, d] f32, beside, for gradients in proportion to
+/// `weights`; where others come, the chunks are computed once more.
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches);
 

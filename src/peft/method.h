@@ -104,6 +104,12 @@ struct Method : Hooks {
   /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
+  /// What the steps to come depend on beside the parameters' values and what they are told (averages, ranks
+  /// that were taken away), by name, f32: it is saved with a run's state. After `bind`.
+  virtual std::vector<FileTensor> state() const { return {}; }
+  /// Takes what `state` gave, of the same method on the same plan. Errors: corrupt for other tensors.
+  virtual void set_state(const std::vector<FileTensor>& /*state*/) {}
+
   /// The modules that `patches` acts on; after `plan`. `multiply_adds`, whether prefixes may be shared, merging
   /// and the low-rank form follow from the patches (peft/from_patches.h), which can be asked before `bind` for
   /// shapes alone; a method overrides them only for what is no patch.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -30,6 +31,15 @@ class Importance {
   /// The product of the two, in the tensor's shape; after the first `update`.
   at::Tensor score() const;
   bool known() const { return sensitivity_.defined(); }
+
+  /// The averages themselves, in the tensor's shape; undefined before the first `update`.
+  const at::Tensor& sensitivity() const { return sensitivity_; }
+  const at::Tensor& uncertainty() const { return uncertainty_; }
+  /// Goes on from averages of an earlier run.
+  void restore(at::Tensor sensitivity, at::Tensor uncertainty) {
+    sensitivity_ = std::move(sensitivity);
+    uncertainty_ = std::move(uncertainty);
+  }
 
  private:
   at::Tensor sensitivity_, uncertainty_;

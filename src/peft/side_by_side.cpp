@@ -117,6 +117,24 @@ class SideBySide final : public Method {
   void after_step(const StepInfo& info) override {
     for (const Adapter& part : parts_) part.method->after_step(info);
   }
+  std::vector<FileTensor> state() const override {
+    std::vector<FileTensor> all;
+    for (const Adapter& part : parts_) {
+      for (FileTensor& tensor : part.method->state())
+        all.push_back({prefix_of(part) + tensor.name, std::move(tensor.value)});
+    }
+    return all;
+  }
+  void set_state(const std::vector<FileTensor>& state) override {
+    for (const Adapter& part : parts_) {
+      const std::string prefix = prefix_of(part);
+      std::vector<FileTensor> own;
+      for (const FileTensor& tensor : state) {
+        if (tensor.name.starts_with(prefix)) own.push_back({tensor.name.substr(prefix.size()), tensor.value});
+      }
+      part.method->set_state(own);
+    }
+  }
   std::string why_prompts_differ() const override {
     for (const Adapter& part : parts_) {
       if (const std::string why = part.method->why_prompts_differ(); !why.empty()) return why;

@@ -57,16 +57,18 @@ class Widening {
   void add_targets(int64_t s, int64_t wide_begin) {
     const int64_t begin = old_.offsets[s];
     if (!old_.first_labels.empty() && old_.first_labels[s] != no_target && moved_.front() > wide_begin)
-      add_target(moved_.front() - 1, old_.first_labels[s], 1);
+      add_target(moved_.front() - 1, old_.first_labels[s], 1, old_.examples.empty() ? s : old_.examples[s]);
     const Targets& targets = old_.targets;
     for (; next_ < targets.rows.size() && targets.rows[next_] < old_.offsets[s + 1]; ++next_)
-      add_target(moved_[targets.rows[next_] - begin + 1] - 1, targets.tokens[next_], targets.weights[next_]);
+      add_target(moved_[targets.rows[next_] - begin + 1] - 1, targets.tokens[next_], targets.weights[next_],
+                 targets.examples.empty() ? s : targets.examples[next_]);
   }
 
-  void add_target(int64_t row, int64_t token, float weight) {
+  void add_target(int64_t row, int64_t token, float weight, int64_t example) {
     wide_.targets.rows.push_back(row);
     wide_.targets.tokens.push_back(token);
     wide_.targets.weights.push_back(weight);
+    wide_.targets.examples.push_back(example);
   }
 
   const Batch& old_;

@@ -1,6 +1,7 @@
 #include "report/measured_run.h"
 
 #include "base/interrupt.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 
@@ -14,7 +15,7 @@ MeasuredRun measured_run(const Model& model, Adapter& adapter, std::span<const E
                          std::span<const Example> evaluation, const TrainOptions& options,
                          const std::function<void(const StepResult&, int64_t total)>& after_step) {
   MeasuredRun run;
-  Trainer trainer(model, adapter, train, options);
+  ExampleTrainer trainer(model, adapter, train, options);
   while (!trainer.done()) {
     throw_if_interrupted();
     const StepResult step = trainer.step();

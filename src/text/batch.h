@@ -7,10 +7,12 @@ namespace lowrank {
 
 /// What a batch asks the model to predict: tokens, or a label of each sequence.
 struct Targets {
-  std::vector<int64_t> rows;    ///< [N] packed row whose hidden state predicts the token
-  std::vector<int64_t> tokens;  ///< [N] the token to predict
-  std::vector<float> values;    ///< [S] of labelled sequences: number of the class, or value
-  std::vector<float> weights;   ///< [N] or [S] factor of each target's term in the loss
+  std::vector<int64_t> rows;           ///< [N] packed row whose hidden state predicts the token
+  std::vector<int64_t> tokens;         ///< [N] the token to predict
+  std::vector<float> values;           ///< [S] of labelled sequences: number of the class, or value
+  std::vector<float> weights;          ///< [N] or [S] factor of each target's term in the loss
+  std::vector<int64_t> examples = {};  ///< [N] index in its data set of the example that has the target,
+                                       ///< which several may share a row for; of labelled sequences empty
 
   int64_t count() const { return static_cast<int64_t>(weights.size()); }
 };

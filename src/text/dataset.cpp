@@ -172,6 +172,7 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
       batch.targets.rows.push_back(first + static_cast<int64_t>(i));
       batch.targets.tokens.push_back(example.labels[i + 1]);
       batch.targets.weights.push_back(1);
+      batch.targets.examples.push_back(index);
     }
     if (example.label) {
       batch.targets.values.push_back(static_cast<float>(*example.label));

@@ -99,6 +99,7 @@ class PrefixTree {
         batch.targets.rows.push_back(first_row + i - begin);
         batch.targets.tokens.push_back(example.labels[i + 1]);
         batch.targets.weights.push_back(1);
+        batch.targets.examples.push_back(member);
       }
     }
   }

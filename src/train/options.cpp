@@ -28,6 +28,7 @@ std::vector<Field> TrainOptions::fields() {
             "third slower"),
       limited(field("eval_every", eval_every, "steps between evaluations; 0: once an epoch"), 0, most),
       limited(field("save_every", save_every, "steps between checkpoints; 0: none"), 0, most),
+      limited(field("keep", keep, "newest checkpoints that stay, older ones are removed; 0: all"), 0, most),
       field("profile", profile, "tell at the end what each operation of a step took"),
   };
 }

@@ -24,6 +24,7 @@ struct TrainOptions {
   bool shuffle = true;
   int64_t eval_every = 0;               ///< steps; 0: at the end of each epoch
   int64_t save_every = 0;               ///< steps; 0: only the result
+  int64_t keep = 0;                     ///< newest checkpoints that stay; 0: all
   bool share_prompts = true;            ///< what rows of a micro-batch begin with alike is computed once
   bool group_prompts = false;           ///< rows with the same prompt come one after the other
   bool gradient_checkpointing = false;  ///< layers are computed again for the gradient instead of kept

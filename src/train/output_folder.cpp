@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <regex>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/one_line.h"
 #include "base/staged_folder.h"
 #include "text/data_files.h"
+#include "train/checkpoint_folder.h"
 #include "train/run_results.h"
 
 namespace lowrank {
@@ -82,20 +84,29 @@ void check_no_model(const RunFiles& files, const fs::path& folder) {
               "give another --output");
 }
 
-void check_results(const RunFiles& files, const fs::path& folder) {
+void check_checkpoints(const RunFiles& files, const fs::path& folder) {
   const std::vector<fs::path> others = others_in_checkpoints(folder);
   check(others.empty(), ErrorKind::invalid,
         "{}: a checkpoint's folder holds files that no run wrote ({}); move them, or give another --output",
         files.output, some(others));
-  const std::vector<fs::path> results = run_results(folder);
+}
+
+/// `results`: what the run would remove.
+void check_results(const RunFiles& files, const fs::path& folder, const std::vector<fs::path>& results,
+                   bool in_place) {
   if (results.empty()) return;
   if (!files.overwrite) {
     throw Error(ErrorKind::invalid,
-                fmt::format("{}: holds results of an earlier run ({}), which are not overwritten",
-                            files.output, some(results)),
-                "give another --output, or --overwrite to replace them");
+                in_place
+                    ? fmt::format("{}: holds checkpoints that are newer than the one to go on from ({}), "
+                                  "which are not overwritten",
+                                  files.output, some(results))
+                    : fmt::format("{}: holds results of an earlier run ({}), which are not overwritten",
+                                  files.output, some(results)),
+                in_place ? "give --overwrite to replace them, or --resume alone to go on from the newest"
+                         : "give another --output, or --overwrite to replace them");
   }
-  for (const std::string& input : {files.model, files.init_adapter}) {
+  for (const std::string& input : {files.model, files.init_adapter, files.resume}) {
     const auto name = input.empty() ? std::nullopt : within(input, folder);
     if (!name || *name == ".") continue;
     const bool removed = std::ranges::any_of(
@@ -103,6 +114,13 @@ void check_results(const RunFiles& files, const fs::path& folder) {
     check(!removed, ErrorKind::invalid,
           "{}: the run would read this and --overwrite would remove it; give another --output", input);
   }
+}
+
+/// What a run that was killed leaves: NAME.PID-NUMBER.partial of a name that runs write.
+bool is_incomplete(const fs::path& name) {
+  const std::regex pattern(
+      "(checkpoint-[0-9]+|adapter|model|metrics\\.jsonl|README\\.md)\\.[0-9]+-[0-9a-f]+\\.partial");
+  return std::regex_match(name.string(), pattern);
 }
 
 /// Folders of which `folder` is the innermost and that are missing.
@@ -122,20 +140,56 @@ OutputFolder::OutputFolder(const RunFiles& files) : path_(folder_to_write(files.
     take();
     check_rows(files, path_);
     check_no_model(files, path_);
-    check_results(files, path_);
+    check_checkpoints(files, path_);
+    find_resumed(files);
+    check_results(files, path_, results(), in_place_);
   } catch (...) {
     leave();
     throw;
   }
-  for (const fs::path& name : run_results(path_)) earlier_.push_back(found(name));
+  for (const fs::path& name : results()) earlier_.push_back(found(name));
+}
+
+void OutputFolder::find_resumed(const RunFiles& files) {
+  if (files.resume.empty()) return;
+  if (files.resume == newest_resumed) {
+    resumed_ = newest_checkpoint(path_);
+    if (resumed_.empty()) {
+      throw Error(ErrorKind::not_found,
+                  fmt::format("{}: holds no complete checkpoint to go on from", files.output),
+                  "--save-every N writes them; without --resume the run starts");
+    }
+  } else {
+    resumed_ = files.resume;
+    if (!fs::exists(resumed_ / state_name)) {
+      throw Error(
+          ErrorKind::not_found, fmt::format("{}: no such file", (resumed_ / state_name).string()),
+          "--resume takes a checkpoint's folder (RUN/checkpoint-N), or none for the newest in --output");
+    }
+  }
+  const auto name = within(resumed_, path_);
+  in_place_ = name && step_of_checkpoint(*name).has_value();
+}
+
+/// What this run may remove.
+std::vector<fs::path> OutputFolder::results() const {
+  if (!in_place_) return run_results(path_);
+  const std::vector<fs::path> names = checkpoints(path_);
+  std::vector<fs::path> newer;
+  for (const fs::path& name : names) {
+    if (step_of_checkpoint(name) <= step_of_checkpoint(*within(resumed_, path_))) continue;
+    for (fs::path& file : checkpoint_files(path_, name)) newer.push_back(std::move(file));
+  }
+  return newer;
 }
 
 /// A lock on the folder itself leaves nothing behind. Some network file systems have none.
 void OutputFolder::take() {
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   check(descriptor_ >= 0, ErrorKind::io, "{}: {}", path_.string(), std::strerror(errno));
-  check(::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, ErrorKind::invalid,
-        "{}: another run is writing there", path_.string());
+  locked_ = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  check(locked_ || errno != EWOULDBLOCK, ErrorKind::invalid, "{}: another run is writing there",
+        path_.string());
 }
 
 OutputFolder::~OutputFolder() {
@@ -155,6 +209,15 @@ OutputFolder::Earlier OutputFolder::found(const fs::path& name) const {
 
 void OutputFolder::begin() {
   drop_earlier([](const fs::path& name) { return name != "metrics.jsonl" && !is_in_checkpoint(name); });
+  if (locked_) drop_incomplete();
+}
+
+void OutputFolder::drop_incomplete() const {
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    std::error_code failed;
+    if (is_incomplete(entry.path().filename())) fs::remove_all(entry.path(), failed);
+    check(!failed, ErrorKind::io, "{}: cannot remove: {}", entry.path().string(), failed.message());
+  }
 }
 
 void OutputFolder::drop_earlier(const std::function<bool(const fs::path&)>& kept) {

@@ -1,7 +1,6 @@
 #include "train/run.h"
 
-#include <cmath>
-#include <fstream>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -10,38 +9,27 @@
 #include "base/process.h"
 #include "base/staged_folder.h"
 #include "kernels/op_profile.h"
+#include "train/checkpoint_folder.h"
+#include "train/example_trainer.h"
+#include "train/metrics_file.h"
 #include "train/profile_table.h"
 
 namespace lowrank {
 namespace {
 
-class MetricsFile {
- public:
-  explicit MetricsFile(const std::filesystem::path& path) : path_(path), file_(path, std::ios::trunc) {
-    check(file_.good(), ErrorKind::io, "{}: cannot write", path.string());
-  }
-
-  void write(const nlohmann::ordered_json& entry) {
-    file_ << entry.dump() << '\n' << std::flush;
-    check(file_.good(), ErrorKind::io, "{}: cannot write (is the disk full?)", path_.string());
-  }
-
- private:
-  std::filesystem::path path_;
-  std::ofstream file_;
-};
-
 nlohmann::ordered_json entry_of(const StepResult& step) {
-  return {{"step", step.step},
-          {"epoch", step.epoch},
-          {"loss", step.loss},
-          {"grad_norm", step.grad_norm},
-          {"learning_rate", step.learning_rate},
-          {"tokens", step.tokens},
-          {"target_tokens", step.target_tokens},
-          {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds},
-          {"peak_rss_bytes", peak_resident_bytes()},
-          {"seconds", step.seconds}};
+  nlohmann::ordered_json entry = {{"step", step.step},
+                                  {"epoch", step.epoch},
+                                  {"loss", step.loss},
+                                  {"grad_norm", step.grad_norm},
+                                  {"learning_rate", step.learning_rate},
+                                  {"tokens", step.tokens},
+                                  {"target_tokens", step.target_tokens},
+                                  {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds},
+                                  {"peak_rss_bytes", peak_resident_bytes()},
+                                  {"seconds", step.seconds}};
+  for (const auto& [name, figure] : step.figures) entry[name] = figure;
+  return entry;
 }
 
 class Run {
@@ -54,18 +42,17 @@ class Run {
         options_(options),
         places_(places),
         trainer_(model, adapter, train, options),
-        metrics_(places.output / "metrics.jsonl") {}
+        metrics_(places.output / "metrics.jsonl", resume()) {}
 
   RunResult to_the_end() {
+    if (evaluates_after(step()) && result_.evaluated_step < step()) evaluate_now();
     while (!trainer_.done()) {
       if (interrupted()) stop();
       take_step();
-      const int64_t step = trainer_.state().step;
-      if (evaluates_after(step)) evaluate_now();
-      if (options_.save_every > 0 && step % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
+      if (evaluates_after(step())) evaluate_now();
+      if (options_.save_every > 0 && step() % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
     }
     if (evaluation_.empty()) save_result();
-    result_.steps = trainer_.state().step;
     if (places_.tell_profile && profiled_steps_ > 0) {
       for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
         places_.tell_profile(line);
@@ -74,51 +61,64 @@ class Run {
   }
 
  private:
+  int64_t step() const { return trainer_.trainer().steps_done(); }
+
+  /// Takes the state of the checkpoint that the run goes on from; gives the lines that its metrics begin
+  /// with.
+  std::string resume() {
+    if (places_.resume.empty()) return {};
+    const TrainState state = read_state(places_.resume / state_name);
+    trainer_.trainer().set_state(state);
+    result_ = state.records;
+    if (result_.best_eval_loss) restore_best(places_.resume, places_.output);
+    saved_ = places_.resume;
+    std::filesystem::path run = without_slash(places_.resume).parent_path();
+    return metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
+  }
+
   void take_step() {
-    const StepResult step = options_.profile ? profiled_step() : trainer_.step();
-    metrics_.write(entry_of(step));
-    if (step.step == 1) result_.first_loss = step.loss;
-    result_.last_loss = step.loss;
-    result_.tokens += step.tokens;
-    result_.target_tokens += step.target_tokens;
-    result_.seconds += step.seconds;
-    if (places_.after_step) places_.after_step(step, trainer_.total_steps());
+    const StepResult found = options_.profile ? profiled_step() : trainer_.step();
+    metrics_.write(entry_of(found));
+    if (found.step == 1) result_.first_loss = found.loss;
+    result_.steps = found.step;
+    result_.last_loss = found.loss;
+    result_.tokens += found.tokens;
+    result_.target_tokens += found.target_tokens;
+    result_.seconds += found.seconds;
+    saved_.clear();
+    if (places_.after_step) places_.after_step(found, trainer_.total_steps());
   }
 
   /// The first step makes kernels and buffers that the others find; it is not counted.
   StepResult profiled_step() {
-    if (trainer_.state().step == 0) return trainer_.step();
+    if (std::exchange(warmed_up_, true) == false) return trainer_.step();
     const ProfileScope scope(profile_);
-    const StepResult step = trainer_.step();
+    const StepResult found = trainer_.step();
     ++profiled_steps_;
-    profiled_seconds_ += step.seconds;
-    return step;
+    profiled_seconds_ += found.seconds;
+    return found;
   }
 
   bool evaluates_after(int64_t step) const {
-    if (evaluation_.empty()) return false;
-    const int64_t every = options_.eval_every > 0 ? options_.eval_every : trainer_.steps_per_epoch();
-    return step % every == 0 || trainer_.done();
+    if (evaluation_.empty() || step == 0) return false;
+    const int64_t epoch = trainer_.trainer().plan().steps_per_epoch.value_or(trainer_.total_steps());
+    return step % (options_.eval_every > 0 ? options_.eval_every : epoch) == 0 || trainer_.done();
   }
 
   void evaluate_now() {
-    TrainState& state = trainer_.state();
-    adapter_.method->begin_step({state.step, trainer_.total_steps()});
+    adapter_.method->begin_step({step(), trainer_.total_steps()});
     const Evaluation found = evaluation();
-    nlohmann::ordered_json entry = {
-        {"step", state.step},
-        {"epoch", static_cast<double>(state.step) / static_cast<double>(trainer_.steps_per_epoch())}};
+    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", trainer_.trainer().plan().epoch(step())}};
     const nlohmann::ordered_json figures = found.figures();
     for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
     metrics_.write(entry);
-    if (std::isnan(state.best_loss) || found.loss < state.best_loss) {
-      state.best_loss = found.loss;
-      state.best_step = state.step;
+    result_.evaluated_step = step();
+    if (!result_.best_eval_loss || found.loss < *result_.best_eval_loss) {
       save_result();
       result_.best_eval_loss = found.loss;
-      result_.best_step = state.step;
+      result_.best_step = step();
     }
-    if (places_.after_evaluation) places_.after_evaluation(state.step, found);
+    if (places_.after_evaluation) places_.after_evaluation(step(), found);
   }
 
   Evaluation evaluation() {
@@ -135,30 +135,20 @@ class Run {
     if (places_.after_save) places_.after_save();
   }
 
-  std::filesystem::path checkpoint_path() const {
-    return places_.output / fmt::format("checkpoint-{}", trainer_.state().step);
-  }
-
   void save_checkpoint() {
-    try {
-      StagedFolder folder(checkpoint_path());
-      write_adapter(folder.path(), adapter_, places_.base);
-      write_state(folder.path() / "trainer_state.safetensors", trainer_.state());
-      folder.commit();
-      saved_step_ = trainer_.state().step;
-    } catch (const Error& error) {
-      throw Error(error.kind(),
-                  fmt::format("the state after step {} cannot be saved as {}: {}", trainer_.state().step,
-                              checkpoint_path().string(), error.what()),
-                  error.hint());
-    }
+    TrainState state = trainer_.trainer().state();
+    state.records = result_;
+    state.identity = places_.identity;
+    metrics_.sync();
+    write_checkpoint(places_.output, adapter_, places_.base, state);
+    saved_ = places_.output / fmt::format("checkpoint-{}", step());
+    if (options_.keep > 0) drop_old_checkpoints(places_.output, options_.keep);
   }
 
   [[noreturn]] void stop() {
-    if (trainer_.state().step == 0) fail(ErrorKind::interrupted, "interrupted before the first step");
-    if (saved_step_ != trainer_.state().step) save_checkpoint();
-    fail(ErrorKind::interrupted, "interrupted after step {}; the state is in {}", trainer_.state().step,
-         checkpoint_path().string());
+    if (step() == 0) fail(ErrorKind::interrupted, "interrupted before the first step");
+    if (saved_.empty()) save_checkpoint();
+    fail(ErrorKind::interrupted, "interrupted after step {}; the state is in {}", step(), saved_.string());
   }
 
   const Model& model_;
@@ -166,11 +156,12 @@ class Run {
   std::span<const Example> evaluation_;
   const TrainOptions& options_;
   const RunPlaces& places_;
-  Trainer trainer_;
-  MetricsFile metrics_;
+  ExampleTrainer trainer_;
   RunResult result_;
+  std::filesystem::path saved_;  ///< a checkpoint of what the run is now; empty: there is none
+  MetricsFile metrics_;
   OpProfile profile_;
-  int64_t saved_step_ = 0;
+  bool warmed_up_ = false;
   int64_t profiled_steps_ = 0;
   double profiled_seconds_ = 0;
 };
@@ -180,7 +171,7 @@ class Run {
 RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
                        std::span<const Example> evaluation, const TrainOptions& options,
                        const RunPlaces& places) {
-  std::filesystem::create_directories(places.output);
+  make_folders(places.output);
   return Run(model, adapter, train, evaluation, options, places).to_the_end();
 }
 

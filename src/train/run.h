@@ -6,6 +6,7 @@
 #include <string>
 
 #include "train/evaluate.h"
+#include "train/state.h"
 #include "train/trainer.h"
 
 namespace lowrank {
@@ -18,21 +19,17 @@ struct RunPlaces {
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;
   std::function<void(const std::string&)> tell_profile;  ///< a line each, at the end
   std::function<void()> after_save;                      ///< whenever `output` has got an adapter
-};
-
-struct RunResult {
-  int64_t steps = 0;
-  double first_loss = 0, last_loss = 0;  ///< of training steps
-  std::optional<double> best_eval_loss;
-  int64_t best_step = 0;
-  int64_t tokens = 0, target_tokens = 0;
-  double seconds = 0;  ///< of all steps
+  nlohmann::json identity = {};       ///< for checkpoints: what the run's numbers depend on (run_identity.h)
+  std::filesystem::path resume = {};  ///< the checkpoint's folder to go on from; empty: the run starts
 };
 
 /// Trains to the end: metrics.jsonl gets an object a step and one an evaluation, checkpoints come every
-/// `save_every` steps, and the output folder ends with the adapter of the best evaluation (of the last step
-/// where nothing is evaluated). Errors: as Trainer::step; interrupted, after the state was saved as a
-/// checkpoint; io; invalid where a folder of a checkpoint's name holds something.
+/// `save_every` steps (of which the newest `keep` stay), and the output folder ends with the adapter of the
+/// best evaluation (of the last step where nothing is evaluated). An initialised adapter that goes on from a
+/// checkpoint of the same run ends with the same bits as one that was not stopped, and so do its records,
+/// whose first part is taken from the folder that holds the checkpoint. Errors: as Trainer::step and
+/// Trainer::set_state; interrupted, after the state was saved as a checkpoint; io; invalid where a folder of
+/// a checkpoint's name holds something.
 RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
                        std::span<const Example> evaluation, const TrainOptions& options,
                        const RunPlaces& places);

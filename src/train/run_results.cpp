@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "peft/adapter_folder.h"
+#include "train/state.h"
 
 namespace lowrank {
 namespace {
@@ -17,7 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t most_config_bytes = 16 << 20;
 constexpr const char* card_name = "README.md";
-constexpr const char* state_name = "trainer_state.safetensors";
 
 constexpr std::array<std::string_view, 3> records{"adapter.gguf", "model.gguf", "metrics.jsonl"};
 
@@ -88,27 +89,6 @@ void add_adapter(const fs::path& folder, const fs::path& place, std::vector<fs::
   for (const std::string& part : parts) add_existing(folder, place / part, adapter_file_names(), found);
 }
 
-bool is_checkpoint_name(const std::string& name) {
-  constexpr std::string_view start = "checkpoint-";
-  return name.starts_with(start) && name.size() > start.size() &&
-         name.find_first_not_of("0123456789", start.size()) == std::string::npos;
-}
-
-std::vector<fs::path> checkpoints(const fs::path& folder) {
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_directory() && is_checkpoint_name(entry.path().filename().string()))
-      found.push_back(entry.path().filename());
-  }
-  std::ranges::sort(found);
-  return found;
-}
-
-void add_checkpoint(const fs::path& folder, const fs::path& name, std::vector<fs::path>& found) {
-  add_adapter(folder, name, found);
-  if (holds(folder, name / state_name)) found.push_back(name / state_name);
-}
-
 std::string card_in(const fs::path& folder) {
   std::ifstream file(folder / card_name, std::ios::binary);
   std::string card(1 << 16, '\0');
@@ -127,7 +107,55 @@ bool is_model_of_a_run(const fs::path& folder) {
   return is_card(card) && card.find("This folder is a model") != std::string::npos;
 }
 
+void add_others(const fs::path& folder, const fs::path& name, std::vector<fs::path>& others) {
+  const std::vector<fs::path> own = checkpoint_files(folder, name);
+  for (const auto& entry : fs::recursive_directory_iterator(folder / name)) {
+    const fs::path within = entry.path().lexically_relative(folder);
+    if (!entry.is_directory() && std::ranges::find(own, within) == own.end()) others.push_back(within);
+  }
+}
+
 }  // namespace
+
+std::vector<fs::path> adapter_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  add_adapter(folder, "", found);
+  return found;
+}
+
+std::optional<int64_t> step_of_checkpoint(const fs::path& name) {
+  constexpr std::string_view start = "checkpoint-";
+  const std::string text = name.string();
+  if (!text.starts_with(start)) return std::nullopt;
+  int64_t step = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data() + start.size(), end, step);
+  return error == std::errc() && stopped == end && step >= 0 ? std::optional(step) : std::nullopt;
+}
+
+std::vector<fs::path> checkpoints(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_directory() && step_of_checkpoint(entry.path().filename()))
+      found.push_back(entry.path().filename());
+  }
+  std::ranges::sort(found, {}, step_of_checkpoint);
+  return found;
+}
+
+std::vector<fs::path> checkpoint_files(const fs::path& folder, const fs::path& name) {
+  std::vector<fs::path> found;
+  add_adapter(folder, name, found);
+  add_adapter(folder, name / best_name, found);
+  if (holds(folder, name / state_name)) found.push_back(name / state_name);
+  return found;
+}
+
+bool holds_others(const fs::path& folder, const fs::path& name) {
+  std::vector<fs::path> others;
+  add_others(folder, name, others);
+  return !others.empty();
+}
 
 std::vector<fs::path> run_results(const fs::path& folder) {
   std::vector<fs::path> found;
@@ -137,7 +165,9 @@ std::vector<fs::path> run_results(const fs::path& folder) {
   add_existing(folder, "merged", model_files, found);
   add_existing(folder, "", records, found);
   if (holds(folder, card_name) && is_card(card_in(folder))) found.emplace_back(card_name);
-  for (const fs::path& name : checkpoints(folder)) add_checkpoint(folder, name, found);
+  for (const fs::path& name : checkpoints(folder)) {
+    for (fs::path& file : checkpoint_files(folder, name)) found.push_back(std::move(file));
+  }
   return found;
 }
 
@@ -156,7 +186,7 @@ bool is_model_file(const fs::path& name) {
 }
 
 bool is_in_checkpoint(const fs::path& name) {
-  return !name.empty() && is_checkpoint_name(name.begin()->string());
+  return !name.empty() && step_of_checkpoint(*name.begin()).has_value();
 }
 
 fs::path model_in(const fs::path& folder) {
@@ -172,14 +202,7 @@ fs::path model_in(const fs::path& folder) {
 
 std::vector<fs::path> others_in_checkpoints(const fs::path& folder) {
   std::vector<fs::path> others;
-  for (const fs::path& name : checkpoints(folder)) {
-    std::vector<fs::path> own;
-    add_checkpoint(folder, name, own);
-    for (const auto& entry : fs::recursive_directory_iterator(folder / name)) {
-      const fs::path within = entry.path().lexically_relative(folder);
-      if (!entry.is_directory() && std::ranges::find(own, within) == own.end()) others.push_back(within);
-    }
-  }
+  for (const fs::path& name : checkpoints(folder)) add_others(folder, name, others);
   return others;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 namespace lowrank {
@@ -19,6 +21,25 @@ bool is_run_file(const std::filesystem::path& name);
 
 /// True for files of a model in the folder of a run that leaves a model.
 bool is_model_file(const std::filesystem::path& name);
+
+/// The folder in a checkpoint's with the best adapter so far.
+inline constexpr const char* best_name = "best";
+
+/// The files of the adapter in a folder, those of its parts included, as paths within it.
+std::vector<std::filesystem::path> adapter_files(const std::filesystem::path& folder);
+
+/// The names of the checkpoints' folders in a run's, by their steps.
+std::vector<std::filesystem::path> checkpoints(const std::filesystem::path& folder);
+
+/// The N of `checkpoint-N`; nothing for other names.
+std::optional<int64_t> step_of_checkpoint(const std::filesystem::path& name);
+
+/// The files that a run wrote to one of its checkpoints, as paths within `folder`.
+std::vector<std::filesystem::path> checkpoint_files(const std::filesystem::path& folder,
+                                                    const std::filesystem::path& name);
+
+/// True where a checkpoint's folder holds files that no run wrote.
+bool holds_others(const std::filesystem::path& folder, const std::filesystem::path& name);
 
 /// True for `checkpoint-N/...`.
 bool is_in_checkpoint(const std::filesystem::path& name);

@@ -2,23 +2,52 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
+#include <nlohmann/json.hpp>
+
+#include "peft/method.h"
 
 namespace lowrank {
+
+/// What a run did so far.
+struct RunResult {
+  int64_t steps = 0;
+  double first_loss = 0, last_loss = 0;  ///< of training steps
+  int64_t evaluated_step = 0;            ///< the last one after which was evaluated
+  std::optional<double> best_eval_loss;
+  int64_t best_step = 0;
+  int64_t tokens = 0, target_tokens = 0;
+  double seconds = 0;  ///< of all steps
+};
 
 /// Everything that a run needs to go on where it stopped. Order of rows, dropout and learning rate derive
 /// from (seed, step).
 struct TrainState {
-  int64_t step = 0;         ///< steps done
-  at::Tensor values, m, v;  ///< [parameters] f32: the flat buffer and AdamW's moments
-  double best_loss = 0;     ///< lowest evaluation loss so far; NaN before the first evaluation
-  int64_t best_step = 0;
+  int64_t step = 0;                ///< steps done
+  at::Tensor values, m, v;         ///< [parameters] f32: the flat buffer and AdamW's moments
+  std::vector<FileTensor> method;  ///< Method::state
+  RunResult records;
+  nlohmann::json identity;  ///< what the run's numbers depend on (train/run_identity.h)
 };
+
+/// The state's file in a checkpoint's folder.
+inline constexpr const char* state_name = "trainer_state.safetensors";
 
 /// One safetensors file, complete or not there. Errors: io.
 void write_state(const std::filesystem::path& path, const TrainState& state);
 /// Errors: not_found; corrupt when it is no such file.
 TrainState read_state(const std::filesystem::path& path);
+
+/// Of which run and where in it a state is.
+struct StateHead {
+  int64_t step = 0;
+  nlohmann::json identity;
+};
+
+/// A state without its tensors. Errors: as read_state.
+StateHead read_state_head(const std::filesystem::path& path);
 
 }  // namespace lowrank

@@ -3,14 +3,14 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "kernels/adamw.h"
 #include "model/model.h"
 #include "peft/adapter_file.h"
-#include "text/dataset.h"
-#include "train/memory_estimate.h"
+#include "train/batch_source.h"
+#include "train/objective.h"
 #include "train/options.h"
+#include "train/run_plan.h"
 #include "train/schedule.h"
 #include "train/state.h"
 
@@ -20,61 +20,49 @@ namespace lowrank {
 struct StepResult {
   int64_t step = 0;  ///< counted from 1
   double epoch = 0;
-  double loss = 0;  ///< mean over the step's target tokens, before the update
+  double loss = 0;  ///< the objective's, mean over the step's terms, before the update
   double grad_norm = 0;
   double learning_rate = 0;
   int64_t tokens = 0, target_tokens = 0;  ///< of the rows, however often they were computed
   double seconds = 0;
+  Figures figures = {};  ///< what the objective reports beside the loss: means over the terms
 };
 
-/// Trains an adapter on a model: batches in an order that derives from (seed, epoch), the gradient of the
-/// mean loss over all target tokens of a step whatever its micro-batches, clipping, fused AdamW over the flat
-/// buffer.
+/// Takes the steps of a run: the gradient of an objective's mean over all terms of a step whatever its
+/// micro-batches, clipping, fused AdamW over the flat buffer.
 class Trainer {
  public:
-  /// All arguments must outlive the trainer.
-  Trainer(const Model& model, Adapter& adapter, std::span<const Example> examples,
-          const TrainOptions& options);
+  /// All but the options and the plan must outlive the trainer.
+  Trainer(const Model& model, Adapter& adapter, const TrainOptions& options, const RunPlan& plan);
 
-  int64_t total_steps() const { return schedule_.steps; }
-  int64_t steps_per_epoch() const { return steps_per_epoch_; }
-  bool done() const { return state_.step >= total_steps(); }
+  const RunPlan& plan() const { return plan_; }
+  int64_t steps_done() const { return step_; }
+  bool done() const { return step_ >= plan_.total_steps; }
 
-  /// The next step. Errors: invalid when loss or gradient is not finite; parameters are then as before the
-  /// step.
-  StepResult step();
+  /// The next step, on these micro-batches. Errors: invalid when loss or gradient is not finite; parameters
+  /// are then as before the step.
+  StepResult step(const StepBatches& batches, const Objective& objective);
 
-  /// Why rows do not share the pass over what they begin with alike, for people; empty: they do.
-  const std::string& why_prompts_differ() const { return why_prompts_differ_; }
-
-  /// The micro-batch with the most rows, of those of the first epoch (its first thousand steps).
-  BatchSize largest_batch();
-
-  const TrainState& state() const { return state_; }
-  TrainState& state() { return state_; }
+  /// Where the trainer stands; the tensors are its own, not copies. Records and identity are the caller's.
+  TrainState state() const;
+  /// Goes on from there, instead of from the start. The method has been initialised as in that run. Errors:
+  /// invalid when it is the state of other parameters or of another method.
+  void set_state(const TrainState& state);
 
  private:
-  std::string find_why_prompts_differ() const;
-  /// The rows of an epoch in their order, drawn once an epoch.
-  const std::vector<int64_t>& order_of(int64_t epoch);
-  std::vector<int64_t> rows_of(int64_t step, std::span<const int64_t> order) const;
-  Batch batch_of(std::span<const int64_t> rows) const;
-  double accumulate(std::span<const Batch> batches, int64_t target_tokens);
+  double accumulate(std::span<const Batch> given, std::span<const Batch> laid_out, const Objective& objective,
+                    StepResult& result);
   double clip_factor(double norm) const;
 
   const Model& model_;
   Adapter& adapter_;
-  std::span<const Example> examples_;
   TrainOptions options_;
+  RunPlan plan_;
   Schedule schedule_;
-  int64_t steps_per_epoch_;
-  std::string why_prompts_differ_;
-  std::vector<int64_t> groups_;  ///< of the examples by prompt; empty: rows come in any order
-  std::vector<int64_t> order_;   ///< of `order_epoch_`
-  int64_t order_epoch_ = -1;
   double learning_rate_;
+  int64_t step_ = 0;
+  at::Tensor m_, v_;          ///< AdamW's moments, [parameters]
   int64_t largest_rows_ = 0;  ///< of a micro-batch so far
-  TrainState state_;
 };
 
 }  // namespace lowrank

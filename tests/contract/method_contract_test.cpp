@@ -16,7 +16,7 @@
 #include "support/gradient_check.h"
 #include "support/tiny_model.h"
 #include "text/training_batch.h"
-#include "train/trainer.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -209,7 +209,7 @@ TEST_P(MethodContract, LossFallsAndOnlyParametersChange) {
   options.steps = 30;
   options.batch_size = 3;
   options.lr = 2e-2;
-  Trainer trainer(*adapted, adapter, examples, options);
+  ExampleTrainer trainer(*adapted, adapter, examples, options);
   const double first = trainer.step().loss;
   double last = first;
   while (!trainer.done()) last = trainer.step().loss;

@@ -199,23 +199,5 @@ TEST(AddRmsNorm, HasItsGradientWhereAWeightIsZero) {
   EXPECT_LT(relative(a.grad(), b.grad()), 5e-6);
 }
 
-TEST(TargetLossHead, ThatTrainsHasAGradientToo) {
-  for (const bool moves_hidden : {true, false}) {
-    const at::Tensor x = at::randn({9, 16});
-    const at::Tensor w = at::randn({40000, 16}) * 0.3;  // of 210 targets, a chunk holds 209
-    const at::Tensor chosen = at::randint(9, {210}, at::kLong);
-    const at::Tensor targets = at::randint(40000, {210}, at::kLong);
-    const at::Tensor weights = at::rand({210});
-    at::Tensor a = leaf(x), b = leaf(x), head = leaf(w), other = leaf(w);
-    a.set_requires_grad(moves_hidden);
-    (target_loss(a, chosen, targets, weights, head, {}).loss * 0.25).backward();
-    (target_loss_reference(b, chosen, targets, weights, other, {}).loss * 0.25).backward();
-    EXPECT_LT(relative(head.grad(), other.grad()), 2e-5);
-    if (moves_hidden) {
-      EXPECT_LT(relative(a.grad(), b.grad()), 2e-5);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace lowrank

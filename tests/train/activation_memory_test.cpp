@@ -11,7 +11,7 @@
 #include "peft/registry.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
-#include "train/trainer.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -49,7 +49,7 @@ class Memory {
     options.steps = 40;
     options.batch_size = batch_size;
     options.shuffle = false;
-    trainer_ = std::make_unique<Trainer>(*model_, adapter_, rows_, options);
+    trainer_ = std::make_unique<ExampleTrainer>(*model_, adapter_, rows_, options);
   }
 
   /// Bytes that a step adds at most, and those that are left after it.
@@ -66,7 +66,7 @@ class Memory {
   std::shared_ptr<const Checkpoint> checkpoint_;
   Adapter adapter_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<ExampleTrainer> trainer_;
 };
 
 int64_t most_of_second_step(int64_t vocabulary, int64_t length) {

@@ -6,7 +6,7 @@
 #include "peft/registry.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
-#include "train/trainer.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -30,7 +30,7 @@ TEST_P(Full, FiveStepsAreThoseOfTransformers) {
   options.steps = 5;
   options.lr = 1e-3;
   options.schedule = "constant";
-  Trainer trainer(*model, adapter, rows, options);
+  ExampleTrainer trainer(*model, adapter, rows, options);
   for (const double loss : expected["losses"]) EXPECT_NEAR(trainer.step().loss, loss, 1e-4);
 }
 

@@ -5,7 +5,7 @@
 #include "model/registry.h"
 #include "support/places.h"
 #include "text/tokenizer.h"
-#include "train/trainer.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -41,7 +41,7 @@ std::vector<StepResult> run(const Reference& reference, const TrainOptions& opti
   load.compute = type;
   load.training = true;
   const auto model = reference.checkpoint->family().load(reference.checkpoint, load);
-  Trainer trainer(*model, adapter, reference.rows.examples, options);
+  ExampleTrainer trainer(*model, adapter, reference.rows.examples, options);
   std::vector<StepResult> results;
   while (!trainer.done()) results.push_back(trainer.step());
   return results;

@@ -11,7 +11,7 @@
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "text/training_batch.h"
-#include "train/trainer.h"
+#include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
@@ -108,16 +108,17 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   options.steps = 2;
   options.group_prompts = true;
   Trained lora(test::tiny_llama_config(), "lora", at::kFloat);
-  Trainer shared(*lora.model, lora.adapter, rows, options);
-  EXPECT_EQ(shared.why_prompts_differ(), "");
+  ExampleTrainer shared(*lora.model, lora.adapter, rows, options);
+  const ModelSpec& spec = lora.checkpoint->spec();
+  EXPECT_EQ(why_prompts_differ(options, spec, lora.adapter), "");
   options.share_prompts = false;
   Trained same(test::tiny_llama_config(), "lora", at::kFloat);
   {
     const at::NoGradGuard no_grad;
     same.adapter.parameters->values().copy_(lora.adapter.parameters->values());
   }
-  Trainer apart(*same.model, same.adapter, rows, options);
-  EXPECT_NE(apart.why_prompts_differ(), "");
+  ExampleTrainer apart(*same.model, same.adapter, rows, options);
+  EXPECT_NE(why_prompts_differ(options, spec, same.adapter), "");
   options.share_prompts = true;
   for (int64_t i = 0; i < 2; ++i) {
     const StepResult found = shared.step(), expected = apart.step();
@@ -131,9 +132,9 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   auto method = info.make();
   apply(method->fields(), {{"dropout", 0.1}}, "test");
   Adapter dropping = make_adapter(info, std::move(method), *lora.checkpoint);
-  EXPECT_NE(Trainer(*lora.model, dropping, rows, options).why_prompts_differ(), "");
+  EXPECT_NE(why_prompts_differ(options, spec, dropping), "");
   Trained virtual_tokens(test::tiny_llama_config(), "prompt_tuning", at::kFloat);
-  EXPECT_NE(Trainer(*virtual_tokens.model, virtual_tokens.adapter, rows, options).why_prompts_differ(), "");
+  EXPECT_NE(why_prompts_differ(options, spec, virtual_tokens.adapter), "");
 }
 
 }  // namespace

@@ -13,6 +13,9 @@
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
+#include "train/checkpoint_folder.h"
+#include "train/metrics_file.h"
+#include "train/trainer.h"
 
 namespace lowrank {
 namespace {
@@ -76,6 +79,47 @@ TEST(Run, ACheckpointsFolderThatHoldsSomethingIsKept) {
   std::ofstream(tiny.places.output / "checkpoint-1" / "notes.txt") << "mine";
   test::expect_error(ErrorKind::invalid, "checkpoint-1", "cannot be saved", [&] { tiny.run(); });
   EXPECT_EQ(test::content_of(tiny.places.output / "checkpoint-1" / "notes.txt"), "mine");
+}
+
+TEST(Run, OldCheckpointsWithFilesOfOthersAreKept) {
+  Tiny tiny;
+  tiny.options.save_every = 1;
+  tiny.options.keep = 1;
+  tiny.options.steps = 4;
+  tiny.places.after_step = [&](const StepResult& step, int64_t) {
+    if (step.step == 2) std::ofstream(tiny.places.output / "checkpoint-1" / "notes.txt") << "mine";
+  };
+  tiny.run();
+  EXPECT_EQ(test::content_of(tiny.places.output / "checkpoint-1" / "notes.txt"), "mine");
+  EXPECT_FALSE(fs::exists(tiny.places.output / "checkpoint-2"));
+  EXPECT_TRUE(fs::exists(tiny.places.output / "checkpoint-3"));
+  EXPECT_EQ(newest_checkpoint(tiny.places.output), tiny.places.output / "checkpoint-3");
+}
+
+TEST(Run, AStateOfOtherParametersIsRefused) {
+  Tiny tiny;
+  tiny.options.save_every = 1;
+  tiny.run();
+  const MethodInfo& info = method_named("adalora");
+  Adapter other = make_adapter(info, info.make(), *tiny.checkpoint);
+  Trainer trainer(*tiny.model, other, tiny.options, {3, {}});
+  TrainState state = read_state(tiny.places.output / "checkpoint-2" / state_name);
+  test::expect_error(ErrorKind::invalid, "", "trained parameters", [&] { trainer.set_state(state); });
+  Trainer own(*tiny.model, tiny.adapter, tiny.options, {3, {}});
+  state.method.push_back({"averages", state.m});
+  test::expect_error(ErrorKind::invalid, "", "another method", [&] { own.set_state(state); });
+}
+
+TEST(Metrics, OfAnEarlierRunEndWithTheStepThatIsDone) {
+  const test::TemporaryFolder folder;
+  const auto path =
+      folder.write("metrics.jsonl",
+                   "{\"step\":1,\"loss\":2}\n{\"step\":1,\"eval_loss\":2}\n{\"step\":2,\"loss\":1}\n"
+                   "{\"step\":2,\"eval_loss\":1}\n{\"step\":3,\"lo");
+  EXPECT_EQ(metrics_until(path, 2, 1),
+            "{\"step\":1,\"loss\":2}\n{\"step\":1,\"eval_loss\":2}\n{\"step\":2,\"loss\":1}\n");
+  EXPECT_EQ(metrics_until(path, 3, 3), test::content_of(path).substr(0, test::content_of(path).rfind('{')));
+  EXPECT_EQ(metrics_until(folder.path() / "none", 3, 3), "");
 }
 
 TEST(Run, AnAdapterThatWasCutOffInTakingItsPlaceIsReadFromWhereItIs) {

@@ -15,6 +15,7 @@
 #include "cli/arguments.h"
 #include "cli/method_options.h"
 #include "cli/registry.h"
+#include "cli/resumption.h"
 #include "cli/session.h"
 #include "cli/task.h"
 #include "cli/training_data.h"
@@ -23,9 +24,11 @@
 #include "peft/side_by_side.h"
 #include "text/data_files.h"
 #include "text/training_batch.h"
+#include "train/example_trainer.h"
 #include "train/model_card.h"
 #include "train/output_folder.h"
 #include "train/run.h"
+#include "train/run_identity.h"
 #include "train/run_results.h"
 
 namespace lowrank {
@@ -35,6 +38,7 @@ struct Options {
   SessionOptions session;
   TrainingDataOptions rows;
   TrainOptions train;
+  ResumeOptions resume;
   std::string method = "lora", output, init_adapter, exported = "none", task = "auto";
   bool overwrite = false, dry_run = false;
 
@@ -111,7 +115,8 @@ void check_export(const Options& options, const ModelSpec& spec, const Adapter& 
 }
 
 /// What sharing of prompts saves, or why there is none.
-void tell_prompts(const Trainer& trainer, std::span<const Example> examples, const TrainOptions& options) {
+void tell_prompts(const std::string& why_apart, std::span<const Example> examples,
+                  const TrainOptions& options) {
   const std::vector<int64_t> groups = prompt_groups(examples);
   const int64_t prompts = *std::ranges::max_element(groups) + 1;
   // Rows that are text have no prompt.
@@ -119,11 +124,11 @@ void tell_prompts(const Trainer& trainer, std::span<const Example> examples, con
     return !example.labels.empty() && example.labels[0] == no_target;
   });
   const bool repeated = has_prompts && prompts < std::ssize(groups);
-  if (!trainer.why_prompts_differ().empty()) {
+  if (!why_apart.empty()) {
     if (options.group_prompts)
-      warn("--group-prompts saves nothing: prompts are not shared: {}", trainer.why_prompts_differ());
+      warn("--group-prompts saves nothing: prompts are not shared: {}", why_apart);
     else if (repeated && options.share_prompts)
-      info("prompts are not shared: {}", trainer.why_prompts_differ());
+      info("prompts are not shared: {}", why_apart);
   } else if (repeated) {
     info(
         "{} rows have {} different prompts; what rows of one micro-batch begin with alike is computed once{}",
@@ -132,30 +137,26 @@ void tell_prompts(const Trainer& trainer, std::span<const Example> examples, con
   }
 }
 
-/// Tells what the run will share and, at its peak, take; returns its number of steps.
-int64_t tell_run(const Model& model, Adapter& adapter, std::span<const Example> examples,
+/// Tells what the run will share and, at its peak, take; gives its plan.
+RunPlan tell_run(const Model& model, const Adapter& adapter, std::span<const Example> examples,
                  const Options& options) {
-  int64_t steps = 0;
-  BatchSize batch;
   // What the weights' way into memory took is no part of the run.
   return_freed_memory();
-  {
-    // Its moments must not be counted, nor kept beside those of the run.
-    Trainer planned(model, adapter, examples, options.train);
-    steps = planned.total_steps();
-    batch = planned.largest_batch();
-    tell_prompts(planned, examples, options.train);
-  }
+  ExampleSource source(examples, options.train, layout_of(options.train, model.spec(), adapter));
+  RunPlan plan = plan_run(options.train, source.steps_per_epoch());
+  const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps);
+  tell_prompts(why_prompts_differ(options.train, model.spec(), adapter), examples, options.train);
   const int64_t more = training_bytes(model.spec(), adapter.plan, compute_type(options.session), batch,
                                       options.train.gradient_checkpointing);
   info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} tokens",
        static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
-  return steps;
+  return plan;
 }
 
 RunPlaces places_of(const Options& options, OutputFolder& output, const Kept& kept, Progress& progress) {
   RunPlaces places;
   places.output = output.path();
+  places.resume = output.resumed();
   places.after_save = [&] { output.drop_earlier(kept); };
   places.base = options.session.model;
   places.after_step = [&](const StepResult& step, int64_t) {
@@ -169,7 +170,26 @@ RunPlaces places_of(const Options& options, OutputFolder& output, const Kept& ke
   return places;
 }
 
-int train(Options& options, ChosenMethod chosen) {
+/// The values of all options, with what `auto`, 0 and null stand for in this run.
+nlohmann::json configuration(const Options& options, const MethodInfo& method,
+                             const std::vector<Field>& fields) {
+  nlohmann::json values = resolved(fields);
+  values["lr"] = options.train.lr.value_or(method.default_learning_rate);
+  values["dtype"] = compute_type(options.session) == at::kBFloat16 ? "bf16" : "f32";
+  values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
+  return values;
+}
+
+void tell_result(const RunResult& result) {
+  info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
+       result.seconds, static_cast<double>(result.tokens) / result.seconds,
+       static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
+       result.best_eval_loss
+           ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
+           : "");
+}
+
+int train(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
   require(
       {{"--model", &options.session.model}, {"--data", &options.rows.data}, {"--output", &options.output}});
   check_apart(options.rows.data, options.output);
@@ -177,7 +197,8 @@ int train(Options& options, ChosenMethod chosen) {
                        options.session.model,
                        options.init_adapter,
                        {options.rows.data, options.rows.eval_data},
-                       options.overwrite});
+                       options.overwrite,
+                       options.resume.resume});
   const std::optional<LabelSet> labels = choose_labels(
       options.task, options.session.model, options.init_adapter, options.rows.data, options.rows.dataset);
   const auto checkpoint = open_model(options.session, labels);
@@ -196,42 +217,33 @@ int train(Options& options, ChosenMethod chosen) {
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
-  const int64_t total = tell_run(*model, adapter, data.train.examples, options);
+  const RunPlan plan = tell_run(*model, adapter, data.train.examples, options);
+  const nlohmann::json identity =
+      run_identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
+                    decisive_options(configuration(options, *adapter.info, fields)), program_version()});
+  const int64_t first = tell_resumed(output.resumed(), identity, options.resume.anyway);
   throw_if_interrupted();
   output.begin();
   const Kept kept = written_at_the_end(adapter, options.exported);
   RunResult result;
   {
-    Progress progress("step", total);
-    result = run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
-                          places_of(options, output, kept, progress));
+    Progress progress("step", plan.total_steps, first);
+    RunPlaces places = places_of(options, output, kept, progress);
+    places.identity = identity;
+    result =
+        run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train, places);
   }
   checkpoint->check_unchanged();
   if (has_other_card(output.path()))
     warn("{}: README.md is not a run's model card and stays as it is", options.output);
   else
     write_model_card(output.path(), adapter, options.session.model, options.rows.data, options.train, result);
-  info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
-       result.seconds, static_cast<double>(result.tokens) / result.seconds,
-       static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
-       result.best_eval_loss
-           ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
-           : "");
+  tell_result(result);
   if (adapter.method->output() != Output::model)
     info("{}: adapter of {} bytes", options.output, adapter_file_size(output.path(), adapter));
   write_results(output.path(), *checkpoint, adapter, options.exported, result.best_eval_loss.has_value());
   output.drop_earlier([](const auto&) { return false; });
   return 0;
-}
-
-/// The values of all options, with what `auto`, 0 and null stand for in this run.
-nlohmann::json configuration(const Options& options, const MethodInfo& method,
-                             const std::vector<Field>& fields) {
-  nlohmann::json values = resolved(fields);
-  values["lr"] = options.train.lr.value_or(method.default_learning_rate);
-  values["dtype"] = compute_type(options.session) == at::kBFloat16 ? "bf16" : "f32";
-  values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
-  return values;
 }
 
 int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fields) {
@@ -270,6 +282,7 @@ int run(const std::vector<std::string>& arguments) {
   parser.add(options.rows.fields("rows that are evaluated during training; the best adapter is kept"));
   parser.add(options.fields());
   parser.add(options.train.fields());
+  parser.add(options.resume.fields());
   std::string init_adapter, model;
   std::optional<StartingAdapter> start;
   const auto keep = [](std::string& text) {
@@ -293,7 +306,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!parser.parse(arguments)) return 0;
   if (start) check_starting_options(*start, parser.fields(), parser.given());
   return options.dry_run ? dry_run(options, std::move(chosen), parser.fields())
-                         : train(options, std::move(chosen));
+                         : train(options, std::move(chosen), parser.fields());
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ float exponentials(const T* row, float shift, float* exps, int64_t width) {
 }
 
 template <typename T>
-void rows(T* logits, const int64_t* targets, const float* weights, float* nll, int64_t width, bool slopes,
-          int64_t begin, int64_t end) {
+void rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, int64_t begin,
+          int64_t end) {
   std::vector<float> exps(width);
   for (int64_t n = begin; n < end; ++n) {
     T* row = logits + n * width;
@@ -62,21 +62,21 @@ void rows(T* logits, const int64_t* targets, const float* weights, float* nll, i
     const float sum = exponentials(row, most, exps.data(), width);
     nll[n] = most + std::log(sum) - value_at(row, target);
     if (!slopes) continue;
-    const float factor = weights[n] / sum;
+    const float factor = 1 / sum;
     for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
       store(hn::Mul(hn::LoadU(d, exps.data() + i), hn::Set(d, factor)), d, row + i);
     });
     const hn::CappedTag<float, 1> single;
-    store(hn::Set(single, exps[target] * factor - weights[n]), single, row + target);
+    store(hn::Set(single, exps[target] * factor - 1), single, row + target);
   }
 }
 
-void softmax_loss(void* logits, const int64_t* targets, const float* weights, float* nll, int64_t width,
-                  bool slopes, bool bf16, int64_t begin, int64_t end) {
+void softmax_loss(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
+                  int64_t begin, int64_t end) {
   if (bf16) {
-    rows(static_cast<uint16_t*>(logits), targets, weights, nll, width, slopes, begin, end);
+    rows(static_cast<uint16_t*>(logits), targets, nll, width, slopes, begin, end);
   } else {
-    rows(static_cast<float*>(logits), targets, weights, nll, width, slopes, begin, end);
+    rows(static_cast<float*>(logits), targets, nll, width, slopes, begin, end);
   }
 }
 
@@ -89,9 +89,9 @@ namespace lowrank {
 
 HWY_EXPORT(softmax_loss);
 
-void softmax_loss_cpu(void* logits, const int64_t* targets, const float* weights, float* nll, int64_t width,
-                      bool slopes, bool bf16, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, weights, nll, width, slopes, bf16, begin, end);
+void softmax_loss_cpu(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
+                      int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, begin, end);
 }
 
 }  // namespace lowrank

@@ -5,10 +5,9 @@
 namespace lowrank {
 
 /// Of rows [begin, end) of logits [N, V] the negative log-likelihood of their targets, nll = log sum_j
-/// exp(x_j)
-/// - x_t, into `nll`; with `slopes` the row itself becomes the gradient of weight * nll, weight * (softmax(x)
-/// - onehot(t)). bf16 values are given as their bits; sums are f32.
-void softmax_loss_cpu(void* logits, const int64_t* targets, const float* weights, float* nll, int64_t width,
-                      bool slopes, bool bf16, int64_t begin, int64_t end);
+/// exp(x_j) - x_t, into `nll`; with `slopes` the row itself becomes the gradient of its nll, softmax(x) -
+/// onehot(t). bf16 values are given as their bits; sums are f32.
+void softmax_loss_cpu(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
+                      int64_t begin, int64_t end);
 
 }  // namespace lowrank

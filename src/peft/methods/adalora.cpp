@@ -151,6 +151,9 @@ class AdaLora final : public Method {
     }
   }
 
+  std::vector<FileTensor> state() const override;
+  void set_state(const std::vector<FileTensor>& state) override;
+
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override;
   nlohmann::json config() const override;
   void read_config(const nlohmann::json& config, const std::string& where) override;
@@ -206,6 +209,41 @@ std::vector<FileTensor> AdaLora::file_tensors(std::vector<FileTensor> planned) c
     }
   }
   return planned;
+}
+
+/// Which ranks stayed, and the averages that decide it.
+std::vector<FileTensor> AdaLora::state() const {
+  std::vector<FileTensor> state;
+  for (size_t i = 0; i < triplets_.size(); ++i) {
+    const Triplet& t = triplets_[i];
+    const auto add = [&](const char* name, const at::Tensor& value) {
+      if (value.defined()) state.push_back({adapter_key(*modules_.modules()[i], name), value.to(at::kFloat)});
+    };
+    add("kept", t.kept);
+    for (const auto& [name, importance] :
+         {std::pair("lora_A", &t.of_a), {"lora_B", &t.of_b}, {"lora_E", &t.of_e}}) {
+      add(fmt::format("{}.sensitivity", name).c_str(), importance->sensitivity());
+      add(fmt::format("{}.uncertainty", name).c_str(), importance->uncertainty());
+    }
+  }
+  return state;
+}
+
+void AdaLora::set_state(const std::vector<FileTensor>& state) {
+  std::map<std::string, at::Tensor> by_name;
+  for (const FileTensor& tensor : state) by_name.emplace(tensor.name, tensor.value);
+  for (size_t i = 0; i < triplets_.size(); ++i) {
+    Triplet& t = triplets_[i];
+    const auto found = [&](const std::string& name) {
+      const auto at = by_name.find(adapter_key(*modules_.modules()[i], name));
+      return at == by_name.end() ? at::Tensor() : at->second;
+    };
+    const at::Tensor kept = found("kept");
+    t.kept = kept.defined() ? kept.to(at::kBool) : at::Tensor();
+    for (const auto& [name, importance] :
+         {std::pair(std::string("lora_A"), &t.of_a), {"lora_B", &t.of_b}, {"lora_E", &t.of_e}})
+      importance->restore(found(name + ".sensitivity"), found(name + ".uncertainty"));
+  }
 }
 
 nlohmann::json AdaLora::config() const {

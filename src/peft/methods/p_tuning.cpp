@@ -59,7 +59,6 @@ class PTuning final : public Method {
   }
   void initialise(const Checkpoint& base, uint64_t seed) override {
     Philox random(seed);
-    seed_ = seed;
     fill_normal(rows_, random);
     const double bound = 1 / std::sqrt(static_cast<double>(hidden_));
     for (const at::Tensor& tensor : lstm_) fill_uniform(tensor, bound, random);
@@ -69,9 +68,9 @@ class PTuning final : public Method {
 
   void begin_step(const StepInfo& info) override {
     if (!has_encoder_) return;
-    prompt_.begin_step([&] { return encode(info.step); });
+    prompt_.begin_step([&] { return encode(info); });
     const at::NoGradGuard no_grad;
-    undropped_ = drops() ? encode(0) : at::Tensor();
+    undropped_ = drops() ? encode({}) : at::Tensor();
   }
   void end_backward() override {
     if (has_encoder_) prompt_.end_backward();
@@ -102,7 +101,7 @@ class PTuning final : public Method {
     const at::NoGradGuard no_grad;
     const size_t of_encoder = 1 + lstm_.size() + 2 * mlp_.size();
     planned.erase(planned.begin(), planned.begin() + static_cast<std::ptrdiff_t>(of_encoder));
-    planned.insert(planned.begin(), {key, encode(0)});
+    planned.insert(planned.begin(), {key, encode({})});
     return planned;
   }
 
@@ -170,12 +169,12 @@ class PTuning final : public Method {
     }
   }
 
-  /// P; `step` 0: without dropout.
-  at::Tensor encode(int64_t step) const {
+  /// P; in step 0 without dropout.
+  at::Tensor encode(const StepInfo& info) const {
     at::Tensor x = rows_;
     for (int64_t layer = 0; is_lstm() && layer < layers_; ++layer) {
-      if (layer > 0 && step > 0 && drops())
-        x = x * dropout_mask(x.sizes(), derive_seed(seed_, static_cast<uint64_t>(step), layer));
+      if (layer > 0 && info.step > 0 && drops())
+        x = x * dropout_mask(x.sizes(), derive_seed(info.seed, static_cast<uint64_t>(info.step), layer));
       constexpr int64_t tensors = 8;
       const at::Tensor start = at::zeros({2, 1, hidden_}, x.options());
       x = std::get<0>(at::lstm(x.unsqueeze(0), {start, start},
@@ -201,7 +200,6 @@ class PTuning final : public Method {
   int64_t hidden_ = 0, layers_ = 2;
   double dropout_ = 0;
   bool has_encoder_ = true;
-  uint64_t seed_ = 0;
   PromptConfig config_;
   at::Tensor rows_;  ///< e, or without an encoder P, [N, d]
   std::vector<at::Tensor> lstm_;

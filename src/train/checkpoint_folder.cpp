@@ -1,0 +1,80 @@
+#include "train/checkpoint_folder.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/staged_folder.h"
+#include "peft/adapter_folder.h"
+#include "train/run_results.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Gives the files of the adapter in `run` second names in `folder`.
+void link_adapter(const fs::path& run, const fs::path& folder) {
+  const fs::path from = adapter_place(run);
+  for (const fs::path& name : adapter_files(from)) link_file(from / name, folder / name);
+}
+
+void remove_checkpoint(const fs::path& path) {
+  const ScratchFolder scratch(path);
+  std::error_code failed;
+  fs::rename(path, scratch.path() / "old", failed);
+  check(!failed, ErrorKind::io, "{}: cannot remove: {}", path.string(), failed.message());
+}
+
+}  // namespace
+
+void write_checkpoint(const fs::path& run, const Adapter& adapter, const std::string& base,
+                      const TrainState& state) {
+  const fs::path path = run / fmt::format("checkpoint-{}", state.step);
+  try {
+    StagedFolder folder(path);
+    write_adapter(folder.path(), adapter, base);
+    if (state.records.best_eval_loss) link_adapter(run, folder.path() / best_name);
+    write_state(folder.path() / state_name, state);
+    folder.commit();
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("the state after step {} cannot be saved as {}: {}", state.step, path.string(),
+                            error.what()),
+                error.hint());
+  }
+}
+
+void drop_old_checkpoints(const fs::path& run, int64_t kept) {
+  const std::vector<fs::path> names = checkpoints(run);
+  for (const fs::path& name : names | std::views::take(std::max<int64_t>(0, std::ssize(names) - kept))) {
+    if (holds_others(run, name))
+      warn("{}: stays, since it holds files that no run wrote", (run / name).string());
+    else
+      remove_checkpoint(run / name);
+  }
+}
+
+fs::path newest_checkpoint(const fs::path& run) {
+  std::error_code none;
+  if (!fs::is_directory(run, none)) return {};
+  const std::vector<fs::path> names = checkpoints(run);
+  for (const fs::path& name : names | std::views::reverse) {
+    try {
+      read_state_head(run / name / state_name);
+      return run / name;
+    } catch (const Error& error) {
+      warn("not resumed from: {}", error.what());
+    }
+  }
+  return {};
+}
+
+void restore_best(const fs::path& checkpoint, const fs::path& run) {
+  check(fs::is_directory(checkpoint / best_name), ErrorKind::corrupt, "{}: lacks the best adapter",
+        (checkpoint / best_name).string());
+  replace_adapter(run, [&](const fs::path& folder) { link_files(checkpoint / best_name, folder); });
+}
+
+}  // namespace lowrank

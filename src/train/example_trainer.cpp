@@ -1,0 +1,24 @@
+#include "train/example_trainer.h"
+
+#include "base/process.h"
+
+namespace lowrank {
+
+BatchLayout layout_of(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter) {
+  return {spec.task, why_prompts_differ(options, spec, adapter).empty(),
+          spec.fixed_positions - adapter.plan.context_rows};
+}
+
+ExampleTrainer::ExampleTrainer(const Model& model, Adapter& adapter, std::span<const Example> examples,
+                               const TrainOptions& options)
+    : source_(examples, options, layout_of(options, model.spec(), adapter)),
+      trainer_(model, adapter, options, plan_run(options, source_.steps_per_epoch())) {}
+
+StepResult ExampleTrainer::step() {
+  const double started = monotonic_seconds();
+  StepResult result = trainer_.step(source_.batches(trainer_.steps_done()), objective_);
+  result.seconds = monotonic_seconds() - started;
+  return result;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "train/example_source.h"
+#include "train/trainer.h"
+
+namespace lowrank {
+
+/// A trainer with what `lowrank train` gives it: examples in memory and the mean loss over their targets.
+class ExampleTrainer {
+ public:
+  /// All but the options must outlive the object. Errors: invalid where there are no examples.
+  ExampleTrainer(const Model& model, Adapter& adapter, std::span<const Example> examples,
+                 const TrainOptions& options);
+
+  /// The next step. Errors: as Trainer::step.
+  StepResult step();
+
+  bool done() const { return trainer_.done(); }
+  int64_t total_steps() const { return trainer_.plan().total_steps; }
+  Trainer& trainer() { return trainer_; }
+  const Trainer& trainer() const { return trainer_; }
+
+ private:
+  ExampleSource source_;
+  MeanLoss objective_;
+  Trainer trainer_;
+};
+
+/// How the examples of a run with this adapter become batches.
+BatchLayout layout_of(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter);
+
+}  // namespace lowrank

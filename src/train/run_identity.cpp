@@ -1,0 +1,107 @@
+#include "train/run_identity.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/cpu_features.h"
+#include "base/fingerprint.h"
+#include "kernels/parallel.h"
+
+namespace lowrank {
+namespace {
+
+constexpr size_t most_bytes_at_once = 32 << 20;
+
+std::string fingerprint_of(std::span<const Example> examples) {
+  Fingerprint all;
+  for (const Example& example : examples) {
+    all.add_values<int64_t>(example.tokens);
+    all.add_values<int64_t>(example.labels);
+    if (example.label) all.add_values<double>(std::span(&*example.label, 1));
+  }
+  return all.text();
+}
+
+std::string fingerprint_of(const Checkpoint& base) {
+  Fingerprint all;
+  all.add(base.spec().config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  size_t touched = 0;
+  for (const TensorRef& tensor : base.spec().tensors) {
+    const StoredTensor* stored = base.find(tensor);
+    if (!stored) continue;
+    all.add(tensor.name);
+    all.add(static_cast<int64_t>(stored->dtype));
+    all.add_values<int64_t>(stored->shape);
+    // The whole file in memory at once would be the run's peak.
+    for (size_t begin = 0; begin < stored->bytes.size(); begin += most_bytes_at_once) {
+      const size_t size = std::min(most_bytes_at_once, stored->bytes.size() - begin);
+      all.add(stored->bytes.subspan(begin, size));
+      touched += size;
+      if (touched < most_bytes_at_once) continue;
+      base.forget_pages();
+      touched = 0;
+    }
+  }
+  base.forget_pages();
+  return all.text();
+}
+
+/// Values at the start and configuration, so that neither another seed nor another --init-adapter is missed.
+std::string fingerprint_of(const Adapter& adapter) {
+  Fingerprint all;
+  const auto add = [&](const at::Tensor& tensor) {
+    const at::Tensor value = tensor.to(at::kFloat).contiguous();
+    all.add_values<float>(std::span(value.const_data_ptr<float>(), static_cast<size_t>(value.numel())));
+  };
+  add(adapter.parameters->values());
+  for (const FileTensor& tensor : file_tensors(adapter)) {
+    all.add(tensor.name);
+    add(tensor.value);
+  }
+  all.add(adapter.method->config().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return all.text();
+}
+
+/// Keys of fingerprints, which people need not see.
+const std::set<std::string> fingerprints = {"the base model", "the adapter at the start", "the training rows",
+                                            "the evaluation rows"};
+
+}  // namespace
+
+nlohmann::json run_identity(const RunInputs& inputs) {
+  nlohmann::json identity = inputs.options;
+  identity["the base model"] = fingerprint_of(inputs.base);
+  identity["the adapter at the start"] = fingerprint_of(inputs.adapter);
+  identity["the training rows"] = fingerprint_of(inputs.train);
+  identity["the evaluation rows"] = fingerprint_of(inputs.evaluation);
+  identity["steps in all"] = inputs.plan.total_steps;
+  identity["method"] = inputs.adapter.info->name;
+  identity["threads"] = thread_count();
+  identity["processor"] = describe(cpu_features());
+  identity["version of lowrank"] = inputs.program;
+  return identity;
+}
+
+std::vector<std::string> identity_differences(const nlohmann::json& saved, const nlohmann::json& now) {
+  std::set<std::string> names;
+  for (const nlohmann::json* one : {&saved, &now}) {
+    for (const auto& [name, value] : one->items()) names.insert(name);
+  }
+  const auto text = [](const nlohmann::json& of, const std::string& name) {
+    return of.contains(name) ? of[name].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                             : std::string("not there");
+  };
+  std::vector<std::string> differences;
+  for (const std::string& name : names) {
+    const std::string was = text(saved, name), is = text(now, name);
+    if (was == is) continue;
+    differences.push_back(fingerprints.contains(name) ? fmt::format("{} {} other than before", name,
+                                                                    name.ends_with('s') ? "are" : "is")
+                                                      : fmt::format("{} was {} and is {}", name, was, is));
+  }
+  return differences;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,109 @@
+// The chunked loss of targets: each target's own loss is differentiable, whatever comes back for it, with a
+// head that is frozen and with one that trains.
+#include "kernels/target_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/dot.h>
+#include <ATen/ops/linspace.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+#include "kernels/tensor_error.h"
+
+namespace lowrank {
+namespace {
+
+/// 210 targets at 9 rows, of a vocabulary of which a chunk holds 209.
+struct Chunked {
+  static constexpr int64_t count = 210, vocabulary = 40000, width = 16;
+  at::Tensor x = at::randn({9, width}), w = at::randn({vocabulary, width}) * 0.3;
+  at::Tensor rows = at::randint(9, {count}, at::kLong);
+  at::Tensor targets = at::randint(vocabulary, {count}, at::kLong);
+  /// Both signs, and zeros.
+  at::Tensor incoming = at::linspace(-1, 1, count).clamp_min(-0.5);
+
+  double loss_in_f64(const at::Tensor& hidden, const at::Tensor& head) const {
+    const at::NoGradGuard no_grad;
+    const at::Tensor weights = at::ones({count});
+    const at::Tensor nll = target_loss_reference(hidden, rows, targets, weights, head, {}).nll;
+    return at::dot(nll, incoming.to(at::kDouble)).item<double>();
+  }
+
+  /// Central difference in f64 at value `i` of the hidden state or of the head.
+  double slope(bool of_head, int64_t i) const {
+    constexpr double step = 1e-4;
+    double sides[2];
+    for (const int side : {0, 1}) {
+      at::Tensor hidden = x.to(at::kDouble), head = w.to(at::kDouble);
+      (of_head ? head : hidden).view({-1})[i] += side == 0 ? step : -step;
+      sides[side] = loss_in_f64(hidden, head);
+    }
+    return (sides[0] - sides[1]) / (2 * step);
+  }
+
+  /// Gradients as they are against slopes at some values, those of targets among them.
+  void expect_slopes(const at::Tensor& of_hidden, const at::Tensor& of_head, double close) const {
+    for (int64_t i = 0; of_hidden.defined() && i < x.numel(); i += 11)
+      EXPECT_NEAR(of_hidden.view({-1})[i].item<double>(), slope(false, i), close) << "hidden " << i;
+    for (int64_t n = 0; of_head.defined() && n < count; n += 41) {
+      const int64_t i = targets[n].item<int64_t>() * width + n % width;
+      EXPECT_NEAR(of_head.view({-1})[i].item<double>(), slope(true, i), close) << "head " << i;
+    }
+  }
+};
+
+TEST(TargetLoss, UnevenGradientsReachTheHiddenState) {
+  const Chunked in;
+  const at::Tensor a = leaf(in.x);
+  const TargetLoss found = target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), in.w, {});
+  found.nll.backward(in.incoming);
+  in.expect_slopes(a.grad(), {}, 1e-4);
+}
+
+TEST(TargetLoss, UnevenGradientsReachAHeadThatTrains) {
+  const Chunked in;
+  for (const bool moves_hidden : {true, false}) {
+    at::Tensor a = leaf(in.x);
+    const at::Tensor head = leaf(in.w);
+    a.set_requires_grad(moves_hidden);
+    const TargetLoss found = target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), head, {});
+    found.nll.backward(in.incoming);
+    in.expect_slopes(moves_hidden ? a.grad() : at::Tensor(), head.grad(), 1e-4);
+  }
+}
+
+TEST(TargetLoss, UnevenGradientsInBf16AreThoseOfF32) {
+  const Chunked in;
+  const at::Tensor rounded = in.x.to(at::kBFloat16), head = in.w.to(at::kBFloat16).to(at::kFloat);
+  const at::Tensor a = leaf(rounded), h = leaf(head), b = leaf(rounded.to(at::kFloat)), g = leaf(head);
+  const at::Tensor ones = at::ones({Chunked::count});
+  target_loss(a, in.rows, in.targets, ones, h, {}).nll.backward(in.incoming);
+  target_loss(b, in.rows, in.targets, ones, g, {}).nll.backward(in.incoming);
+  EXPECT_LT(relative(a.grad(), b.grad()), 3e-2);
+  EXPECT_LT(relative(h.grad(), g.grad()), 3e-2);
+}
+
+TEST(TargetLoss, AHeadThatTrainsHasAGradientToo) {
+  for (const bool moves_hidden : {true, false}) {
+    const at::Tensor x = at::randn({9, 16});
+    const at::Tensor w = at::randn({40000, 16}) * 0.3;  // of 210 targets, a chunk holds 209
+    const at::Tensor chosen = at::randint(9, {210}, at::kLong);
+    const at::Tensor targets = at::randint(40000, {210}, at::kLong);
+    const at::Tensor weights = at::rand({210});
+    at::Tensor a = leaf(x), b = leaf(x), head = leaf(w), other = leaf(w);
+    a.set_requires_grad(moves_hidden);
+    (target_loss(a, chosen, targets, weights, head, {}).loss * 0.25).backward();
+    (target_loss_reference(b, chosen, targets, weights, other, {}).loss * 0.25).backward();
+    EXPECT_LT(relative(head.grad(), other.grad()), 2e-5);
+    if (moves_hidden) {
+      EXPECT_LT(relative(a.grad(), b.grad()), 2e-5);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lowrank
