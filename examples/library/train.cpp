@@ -40,7 +40,7 @@ void train(const std::string& path, const std::string& rows, const std::string& 
 
   if (!tokenizer) return;
   const auto results =
-      generate(*model, *adapter.method, *tokenizer, {{encode_prompt(*tokenizer, "Once")}}, {});
+      generate(*model, InferenceHooks(adapter), *tokenizer, {{encode_prompt(*tokenizer, "Once")}}, {});
   std::cout << results[0].text << '\n';
 }
 

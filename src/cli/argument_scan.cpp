@@ -12,6 +12,7 @@ namespace lowrank {
 namespace {
 
 constexpr std::string_view any_text_type = "any text";
+constexpr std::string_view repeatable_type = "list of text, one each time";
 constexpr std::string_view optional_text_type = "text, or nothing";
 
 bool is_letter(char c) {
@@ -132,6 +133,16 @@ Field optional_text(Field field, std::string value) {
     return nlohmann::json(text.empty() ? value : std::string(text));
   };
   return field;
+}
+
+Field repeatable(Field field) {
+  field.type_name = repeatable_type;
+  field.parse = [](std::string_view text) { return nlohmann::json::array({text}); };
+  return field;
+}
+
+bool is_repeatable(const Field& field) {
+  return field.type_name == repeatable_type;
 }
 
 ScannedArguments scan_arguments(std::span<const std::string> arguments, std::span<const Field> fields,

@@ -30,6 +30,10 @@ Field any_text(Field field);
 /// A text option that stands for `value` where none follows it.
 Field optional_text(Field field, std::string value);
 
+/// A list of texts, each given by an option of its own: `--name A --name B`.
+Field repeatable(Field field);
+bool is_repeatable(const Field& field);
+
 /// Takes the arguments apart by the known fields: `--name value`, `--name=value`, `--flag`, `--no-flag` and
 /// `name=value`, dashes or underscores in names. The argument after a flag that takes a value is its value
 /// whatever it is, but not another flag, except for `any_text`. A flag that is not known takes the next

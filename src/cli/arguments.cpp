@@ -124,10 +124,15 @@ void Arguments::take_file(const nlohmann::json& file, const std::string& path) {
 void Arguments::take_values(const ScannedArguments& scanned) {
   for (const std::string& problem : scanned.problems) problems_.push_back(problem);
   std::map<std::string, const GivenValue*> seen;
+  std::map<std::string, nlohmann::json> lists;
   for (const GivenValue& value : scanned.values) {
     if (!value.field) {
       problems_.push_back(fmt::format("{} is not known{}", one_line(value.written, shown_length),
                                       hint_for(value.name, true)));
+    } else if (is_repeatable(*value.field)) {
+      nlohmann::json& list = lists[value.name];
+      list.push_back(value.text);
+      set(*value.field, list);
     } else if (const auto [first, is_new] = seen.emplace(value.name, &value); !is_new) {
       problems_.push_back(twice(*first->second, value));
     } else if (value.name != "config") {

@@ -43,7 +43,7 @@ LabelledFeatures features_of(const Model& model, const Dataset& dataset, const E
     texts.push_back(example.tokens);
     labels.push_back(*example.label);
   }
-  return {embed_texts(model, Hooks(), texts, batch_size, form), at::tensor(labels, at::kFloat)};
+  return {embed_texts(model, InferenceHooks(), texts, batch_size, form), at::tensor(labels, at::kFloat)};
 }
 
 std::vector<double> doubles(const at::Tensor& values) {

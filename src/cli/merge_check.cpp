@@ -49,14 +49,14 @@ Batch random_ids(const ModelSpec& spec) {
 at::Tensor logits_of(const Session& session) {
   const at::NoGradGuard no_grad;
   Batch batch = random_ids(session.checkpoint->spec());
-  session.hooks().layout(batch);
+  session.hooks()->layout(batch);
   const ModelSpec& spec = session.checkpoint->spec();
-  if (spec.labels) return sequence_scores(*session.model, {&batch}, session.hooks());
+  if (spec.labels) return sequence_scores(*session.model, {&batch}, *session.hooks());
   if (spec.task == Task::embedding)
-    return sequence_embeddings(*session.model, {&batch}, session.hooks(), Pooling::mean);
+    return sequence_embeddings(*session.model, {&batch}, *session.hooks(), Pooling::mean);
   std::vector<int64_t> rows;
   for (int64_t row = 0; row < batch.rows(); ++row) rows.push_back(row);
-  return batch_logits(*session.model, {&batch}, session.hooks(), rows, nullptr);
+  return batch_logits(*session.model, {&batch}, *session.hooks(), rows, nullptr);
 }
 
 /// The ids that texts begin with: the tokenizer's prefix, else the token that ends the text before.
@@ -84,11 +84,11 @@ std::vector<Example> sampled_texts(const Session& session, const std::vector<int
   while (std::ssize(texts.front().tokens) < length) {
     for (Example& text : texts) text.labels.assign(text.tokens.size(), no_target);
     Batch batch = make_batch(texts, indices);
-    session.hooks().layout(batch);
+    session.hooks()->layout(batch);
     std::vector<int64_t> last;
     for (int64_t s = 0; s < batch.sequences(); ++s) last.push_back(batch.offsets[s + 1] - 1);
     const at::Tensor logits =
-        batch_logits(*session.model, {&batch}, session.hooks(), last, nullptr).contiguous();
+        batch_logits(*session.model, {&batch}, *session.hooks(), last, nullptr).contiguous();
     for (int64_t i = 0; i < sampled_rows; ++i) {
       const std::span<float> row(logits.mutable_data_ptr<float>() + i * logits.size(1), logits.size(1));
       texts[i].tokens.push_back(sample(row, texts[i].tokens, options, randoms[i]));

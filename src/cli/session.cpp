@@ -76,7 +76,48 @@ Session open_session(const SessionOptions& options, const std::string& adapter) 
   if (!adapter.empty()) session.adapter = load_told_adapter(adapter, *session.checkpoint);
   session.model =
       load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);
-  if (session.adapter) session.adapter->method->begin_step({});
+  if (session.adapter) session.ready = InferenceHooks(*session.adapter);
+  return session;
+}
+
+namespace {
+
+struct NamedAdapter {
+  std::string name, path;
+};
+
+/// NAME=FOLDER apart; nothing where the whole is a place that exists, or has no name.
+std::optional<NamedAdapter> named(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || std::filesystem::exists(text)) return std::nullopt;
+  return NamedAdapter{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+}  // namespace
+
+std::function<int64_t(const std::string&)> Session::adapter_number() const {
+  if (!bank) return nullptr;
+  return [this](const std::string& name) { return bank->number_of(name); };
+}
+
+Session open_session(const SessionOptions& options, const std::vector<std::string>& adapters) {
+  if (adapters.empty()) return open_session(options, std::string());
+  if (adapters.size() == 1 && !named(adapters.front())) return open_session(options, adapters.front());
+  Session session;
+  session.bank = std::make_unique<AdapterBank>();
+  for (const std::string& text : adapters) {
+    const auto one = named(text);
+    check(one.has_value(), ErrorKind::invalid,
+          "--adapter {}: several adapters are given as NAME=FOLDER, and each row names its own", text);
+    check_adapter_place(one->path);
+  }
+  session.checkpoint = open_model(options);
+  for (const std::string& text : adapters) {
+    const auto one = named(text);
+    session.bank->add(one->name, load_told_adapter(one->path, *session.checkpoint));
+  }
+  session.ready = InferenceHooks(*session.bank);
+  session.model = load_model(session.checkpoint, options, nullptr, false);
   return session;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "peft/adapter_bank.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
 #include "peft/adapter_file.h"
@@ -40,22 +41,36 @@ Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint)
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
                                   const SessionOptions& options, const TrainPlan* plan, bool training);
 
-/// A model in use: plain, or with an adapter.
+/// A model in use: plain, with an adapter, or with several that rows choose from.
 struct Session {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::optional<Adapter> adapter;
+  std::unique_ptr<AdapterBank> bank;
   std::unique_ptr<Model> model;
-  Hooks plain;
+  InferenceHooks ready;  ///< of what is there
 
   /// Tokens that a text may have: the model's context, less an adapter's virtual tokens.
   int64_t room() const {
-    return checkpoint->spec().max_positions - (adapter ? adapter->plan.context_rows : 0);
+    return checkpoint->spec().max_positions - (bank      ? bank->context_rows()
+                                               : adapter ? adapter->plan.context_rows
+                                                         : 0);
   }
-  const Hooks& hooks() const { return adapter ? static_cast<const Hooks&>(*adapter->method) : plain; }
+  const InferenceHooks& hooks() const { return ready; }
+  /// The number of the adapter that a row names; nothing where rows choose from none.
+  std::function<int64_t(const std::string&)> adapter_number() const;
 };
 
 /// Errors: as open_model and load_adapter. `adapter` may be empty.
 Session open_session(const SessionOptions& options, const std::string& adapter);
+
+/// The same with any number of adapters: one folder is for all rows, NAME=FOLDER several times make a bank.
+/// Errors: also invalid for several without names, and as AdapterBank::add.
+Session open_session(const SessionOptions& options, const std::vector<std::string>& adapters);
+
+/// Help of --adapter where several can be given.
+inline constexpr const char* adapters_help =
+    "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf); NAME=FOLDER, perhaps several times: each row "
+    "names its adapter (\"adapter\": NAME, or base)";
 
 /// The type that `dtype` means on this machine.
 at::ScalarType compute_type(const SessionOptions& options);

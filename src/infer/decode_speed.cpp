@@ -6,7 +6,7 @@
 
 namespace lowrank {
 
-double seconds_per_token(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
+double seconds_per_token(const Model& model, const InferenceHooks& hooks, const Tokenizer& tokenizer,
                          std::span<const int64_t> prompt, int64_t tokens) {
   check(tokens > 1, ErrorKind::invalid, "{} tokens: at least 2 are needed to time one", tokens);
   const std::vector<std::vector<int64_t>> prompts{{prompt.begin(), prompt.end()}};

@@ -37,8 +37,9 @@ void check_finite(const at::Tensor& results, size_t first_text) {
        first_text + *bad / results.size(1) + 1, *bad % results.size(1), values[*bad]);
 }
 
-at::Tensor over_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
-                      int64_t batch_size, const std::function<at::Tensor(const Context&)>& compute) {
+at::Tensor over_texts(const Model& model, const InferenceHooks& hooks,
+                      std::span<const std::vector<int64_t>> texts, int64_t batch_size,
+                      const std::function<at::Tensor(const Context&)>& compute) {
   const at::NoGradGuard no_grad;
   check(!texts.empty(), ErrorKind::invalid, "there are no texts");
   std::vector<at::Tensor> results;
@@ -47,7 +48,7 @@ at::Tensor over_texts(const Model& model, const Hooks& hooks, std::span<const st
     const size_t count = std::min<size_t>(batch_size, texts.size() - begin);
     Batch batch =
         batch_of(texts.subspan(begin, count), static_cast<int64_t>(begin), model.spec().max_positions);
-    hooks.layout(batch);
+    hooks->layout(batch);
     const at::Tensor result = compute({&batch}).to(at::kFloat).contiguous();
     check_finite(result, begin);
     results.push_back(result);
@@ -57,16 +58,17 @@ at::Tensor over_texts(const Model& model, const Hooks& hooks, std::span<const st
 
 }  // namespace
 
-at::Tensor score_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
-                       int64_t batch_size) {
+at::Tensor score_texts(const Model& model, const InferenceHooks& hooks,
+                       std::span<const std::vector<int64_t>> texts, int64_t batch_size) {
   return over_texts(model, hooks, texts, batch_size,
-                    [&](const Context& context) { return sequence_scores(model, context, hooks); });
+                    [&](const Context& context) { return sequence_scores(model, context, *hooks); });
 }
 
-at::Tensor embed_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
-                       int64_t batch_size, const EmbeddingForm& form) {
+at::Tensor embed_texts(const Model& model, const InferenceHooks& hooks,
+                       std::span<const std::vector<int64_t>> texts, int64_t batch_size,
+                       const EmbeddingForm& form) {
   const at::Tensor vectors = over_texts(model, hooks, texts, batch_size, [&](const Context& context) {
-    return sequence_embeddings(model, context, hooks, form.pooling);
+    return sequence_embeddings(model, context, *hooks, form.pooling);
   });
   if (!form.normalised) return vectors;
   constexpr double smallest = 1e-12;  // as torch.nn.functional.normalize

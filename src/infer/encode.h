@@ -7,16 +7,18 @@
 
 #include "infer/embedding_form.h"
 #include "model/model.h"
+#include "peft/inference_hooks.h"
 
 namespace lowrank {
 
 /// What the label head says of each text (token ids, not empty), `batch_size` at a time: [N, outputs] f32.
 /// Errors: invalid for texts longer than the model's context, and scores that are not finite; interrupted.
-at::Tensor score_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
-                       int64_t batch_size);
+at::Tensor score_texts(const Model& model, const InferenceHooks& hooks,
+                       std::span<const std::vector<int64_t>> texts, int64_t batch_size);
 
 /// One vector a text: [N, d] f32. Errors: as score_texts.
-at::Tensor embed_texts(const Model& model, const Hooks& hooks, std::span<const std::vector<int64_t>> texts,
-                       int64_t batch_size, const EmbeddingForm& form);
+at::Tensor embed_texts(const Model& model, const InferenceHooks& hooks,
+                       std::span<const std::vector<int64_t>> texts, int64_t batch_size,
+                       const EmbeddingForm& form);
 
 }  // namespace lowrank

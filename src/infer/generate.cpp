@@ -73,7 +73,7 @@ struct Sequence {
   size_t prompt = 0;
   int64_t adapter = no_adapter;
   int64_t virtual_positions = 0, virtual_rows = 0;  ///< of its method
-  size_t cached = 0;  ///< tokens that the model has seen
+  size_t cached = 0;                                ///< tokens that the model has seen
   Philox random{0};
   StoppableText text;
   bool ended = false, done = false;
@@ -114,7 +114,8 @@ class Group {
   void add(int64_t index, const std::vector<int64_t>& prompt) {
     const int64_t adapter = adapter_of(options_, index);
     const Front front = front_of(model_, hooks_, index, prompt, adapter);
-    sequences_.push_back({index, prompt, prompt.size(), adapter, front.virtual_positions, front.virtual_rows, 0,
+    sequences_.push_back({index, prompt, prompt.size(), adapter, front.virtual_positions, front.virtual_rows,
+                          0,
                           Philox(static_cast<uint64_t>(options_.sampling.seed), static_cast<uint64_t>(index)),
                           StoppableText(tokenizer_, options_.stop)});
   }
@@ -227,11 +228,12 @@ class Group {
 
 }  // namespace
 
-std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
+std::vector<Generation> generate(const Model& model, const InferenceHooks& ready, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
                                  const GenerationOptions& options, const TextSink& sink,
                                  const GenerationSink& finished) {
   const at::NoGradGuard no_grad;
+  const Hooks& hooks = *ready;
   std::vector<Generation> results(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
     const auto index = static_cast<int64_t>(i);

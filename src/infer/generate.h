@@ -8,6 +8,7 @@
 
 #include "infer/sampler.h"
 #include "model/model.h"
+#include "peft/inference_hooks.h"
 #include "text/tokenizer.h"
 
 namespace lowrank {
@@ -38,7 +39,7 @@ using GenerationSink = std::function<void(int64_t sequence, const Generation& ma
 /// depend on the grouping. All prompts are looked at before the first token. Random choices derive from
 /// (seed, index of the prompt). Errors: invalid for prompts that leave no room in the model's context, and
 /// logits that are not finite; interrupted.
-std::vector<Generation> generate(const Model& model, const Hooks& hooks, const Tokenizer& tokenizer,
+std::vector<Generation> generate(const Model& model, const InferenceHooks& hooks, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
                                  const GenerationOptions& options, const TextSink& sink = nullptr,
                                  const GenerationSink& finished = nullptr);

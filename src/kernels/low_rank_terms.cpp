@@ -46,7 +46,11 @@ void add_low_rank_terms(const at::Tensor& x, const std::vector<Patch>& patches, 
              static_cast<double>(a.numel() + b.numel());
     groups.push_back(group);
   }
-  const LowRankTerms op{x.const_data_ptr(), y.mutable_data_ptr(), x.size(1), y.size(1), groups,
+  const LowRankTerms op{x.const_data_ptr(),
+                        y.mutable_data_ptr(),
+                        x.size(1),
+                        y.size(1),
+                        groups,
                         x.scalar_type() == at::kBFloat16};
   run(op, x.size(0));
   if (!ProfileScope::active()) return;

@@ -8,8 +8,8 @@
 
 namespace lowrank {
 
-/// True where `add_low_rank_terms` computes these patches: only factors, no dropout, no gradient asked for, x f32
-/// or bf16 and the factors f32.
+/// True where `add_low_rank_terms` computes these patches: only factors, no dropout, no gradient asked for, x
+/// f32 or bf16 and the factors f32.
 bool fits_low_rank_terms(const at::Tensor& x, const std::vector<Patch>& patches);
 
 /// y [T, out] += s B (A x) for each patch's own rows and tokens, x [T, in], both contiguous: one pass for any

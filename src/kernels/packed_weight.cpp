@@ -47,7 +47,8 @@ PackedWeight PackedWeight::expanded(RowSource source, int64_t out, int64_t in, a
 }
 
 at::Tensor PackedWeight::expand(int64_t begin, int64_t end, at::ScalarType type) const {
-  check(static_cast<bool>(source_), ErrorKind::invalid, "this weight was packed without the source of its rows");
+  check(static_cast<bool>(source_), ErrorKind::invalid,
+        "this weight was packed without the source of its rows");
   at::Tensor rows = at::empty({end - begin, in_}, type);
   parallel_for(begin, end, rows_per_task, [&](int64_t first, int64_t last) {
     at::Tensor slice = rows.narrow(0, first - begin, last - first);
@@ -78,7 +79,8 @@ at::Tensor PackedWeight::gradient_expanded(const at::Tensor& dy, int64_t begin, 
   at::Tensor dx = at::zeros({dy.size(0), in_}, at::kFloat);
   for (int64_t first = begin; first < end; first += step()) {
     const int64_t count = std::min(end - first, step());
-    dx.add_(product(dy.narrow(1, first - begin, count).contiguous(), expand(first, first + count, type_).t()));
+    dx.add_(
+        product(dy.narrow(1, first - begin, count).contiguous(), expand(first, first + count, type_).t()));
   }
   return dx.to(type_);
 }

@@ -32,8 +32,8 @@ class PackedWeight {
   /// dy [T, out] -> dy W, [T, in].
   at::Tensor input_gradient(const at::Tensor& dy) const;
 
-  /// Rows [begin, end) of W in `type`, [end - begin, in]. Errors: invalid for a weight that was packed without
-  /// its source.
+  /// Rows [begin, end) of W in `type`, [end - begin, in]. Errors: invalid for a weight that was packed
+  /// without its source.
   at::Tensor rows(int64_t begin, int64_t end, at::ScalarType type) const;
   /// The products with rows [begin, end) of W alone: x W[begin:end]^T, [T, end - begin], and dy W[begin:end]
   /// for dy [T, end - begin]. Errors: as `rows`.

@@ -25,11 +25,11 @@ struct LinearMap {
   explicit operator bool() const { return static_cast<bool>(apply); }
 };
 
-/// A change U(W) of the frozen rows that a patch is for, computed by blocks of rows, so that no more of W than
-/// a block is ever expanded.
+/// A change U(W) of the frozen rows that a patch is for, computed by blocks of rows, so that no more of W
+/// than a block is ever expanded.
 struct WeightUpdate {
-  /// Rows [begin, end) of U, counted from the patch's first row: from those rows of W [end - begin, in] and the
-  /// parameters alone, in the parameters' type; differentiable in the parameters.
+  /// Rows [begin, end) of U, counted from the patch's first row: from those rows of W [end - begin, in] and
+  /// the parameters alone, in the parameters' type; differentiable in the parameters.
   std::function<at::Tensor(const at::Tensor& w, const std::vector<at::Tensor>& parameters, int64_t begin,
                            int64_t end)>
       rows;
@@ -70,8 +70,8 @@ struct Patch {
 /// True where the patch is for all tokens.
 bool is_for_all_tokens(const Patch& patch);
 
-/// True where the patch leaves W x + b as it is and adds terms to it: patches that only add can share rows and
-/// tokens.
+/// True where the patch leaves W x + b as it is and adds terms to it: patches that only add can share rows
+/// and tokens.
 bool only_adds(const Patch& patch);
 
 /// True where the patch is s B (A drop(x)) alone.

@@ -11,12 +11,13 @@
 
 namespace lowrank {
 
-/// W of a patched product as the formula sees it: x -> x W[begin:end]^T, differentiable in x (and in W where it
-/// trains).
+/// W of a patched product as the formula sees it: x -> x W[begin:end]^T, differentiable in x (and in W where
+/// it trains).
 struct ProductRows {
   int64_t out = 0;
   std::function<at::Tensor(const at::Tensor& x, int64_t begin, int64_t end)> product;
-  /// x (W + U(W))[begin:end]^T, or x U(W)[begin:end]^T without `with_weight`; [begin, end) are the patch's rows.
+  /// x (W + U(W))[begin:end]^T, or x U(W)[begin:end]^T without `with_weight`; [begin, end) are the patch's
+  /// rows.
   std::function<at::Tensor(const at::Tensor& x, const Patch& patch, bool with_weight)> updated;
 };
 

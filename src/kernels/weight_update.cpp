@@ -101,9 +101,8 @@ at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PackedWeig
   UpdatedWeight updated{std::move(weight), patch.begin, patch.end, patch.update, with_weight};
   const Tensors& parameters = patch.update.parameters;
   const bool differentiable =
-      needs_gradient(x) || std::ranges::any_of(parameters, [](const at::Tensor& parameter) {
-        return needs_gradient(parameter);
-      });
+      needs_gradient(x) ||
+      std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return needs_gradient(parameter); });
   NodePointer<UpdatedProductBackward> node;
   if (differentiable) {
     Tensors inputs{x};
@@ -123,9 +122,8 @@ at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PackedWeig
 
 at::Tensor updated_product(const at::Tensor& x, const at::Tensor& w, const Patch& patch, bool with_weight) {
   const at::Tensor rows = w.narrow(0, patch.begin, patch.end - patch.begin);
-  const at::Tensor u =
-      patch.update.rows(rows.to(patch.update.parameters.front().scalar_type()), patch.update.parameters, 0,
-                        patch.end - patch.begin);
+  const at::Tensor u = patch.update.rows(rows.to(patch.update.parameters.front().scalar_type()),
+                                         patch.update.parameters, 0, patch.end - patch.begin);
   const at::Tensor factor = with_weight ? rows + u : u;
   return at::mm(x, factor.to(x.scalar_type()).t());
 }

@@ -9,8 +9,8 @@
 
 namespace lowrank {
 
-/// x [T, in] -> x (W + U(W))^T for the rows of the patch, or x U(W)^T without `with_weight`: [T, end - begin].
-/// U is computed some rows at a time, forward and again backward:
+/// x [T, in] -> x (W + U(W))^T for the rows of the patch, or x U(W)^T without `with_weight`: [T, end -
+/// begin]. U is computed some rows at a time, forward and again backward:
 ///   dx = dy (W + U),  dU = dy^T x, which goes on into the update's parameters.
 /// Saves x alone.
 at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,

@@ -20,8 +20,8 @@ at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv,
 /// attention need not be computed for others.
 at::Tensor leaving_rows(const at::Tensor& rows, const Geometry& geometry);
 
-/// One layer: its branch outputs from the hidden state before it; `in` are the rows that enter it, `out` those
-/// that leave it.
+/// One layer: its branch outputs from the hidden state before it; `in` are the rows that enter it, `out`
+/// those that leave it.
 using LayerBody = std::function<TensorPair(const Packed& hidden, const Place& in, const Place& out)>;
 
 /// The hidden state after layer `index`, from the one before it: the stream and the branch that `body` gives,

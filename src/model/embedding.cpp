@@ -72,9 +72,8 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& ta
 Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding) {
   const std::vector<int64_t>& ids = context.batch->tokens;
   Packed hidden{{}, {}, geometry_of(*context.batch)};
-  at::Tensor rows = embedding.frozen()
-                        ? embedding.look_up(ids)
-                        : embedding.look_up(ids, hooks.weight(context, embedding.tensor()));
+  at::Tensor rows = embedding.frozen() ? embedding.look_up(ids)
+                                       : embedding.look_up(ids, hooks.weight(context, embedding.tensor()));
   hidden.stream = hooks.embed({context, hidden.geometry}, embedding, std::move(rows));
   return hidden;
 }

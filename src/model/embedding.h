@@ -40,8 +40,8 @@ class Embedding {
   double scale_;
 };
 
-/// The hidden state [T, d] that enters the first layer, laid out as the batch is: the embedding's rows for its
-/// tokens, through `Hooks::embed`.
+/// The hidden state [T, d] that enters the first layer, laid out as the batch is: the embedding's rows for
+/// its tokens, through `Hooks::embed`.
 Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
 
 /// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient.

@@ -43,11 +43,12 @@ Geometry with_rows_in_front(const Geometry& geometry, int64_t count);
 /// that no further layer can take (no plan). Otherwise `geometry` itself.
 Geometry geometry_behind(const Geometry& geometry);
 
-/// The sequences [begin, end) of `geometry` alone, whose batch rows are [first_row, end_row): no attention plan.
+/// The sequences [begin, end) of `geometry` alone, whose batch rows are [first_row, end_row): no attention
+/// plan.
 Geometry part_of(const Geometry& geometry, int64_t begin, int64_t end, int64_t first_row, int64_t end_row);
 
-/// Sequences of several geometries, one after the other, with the plan of a pass without cache. `parts` are all
-/// sequences of a batch.
+/// Sequences of several geometries, one after the other, with the plan of a pass without cache. `parts` are
+/// all sequences of a batch.
 Geometry joined(std::span<const Geometry> parts);
 
 /// A hidden state between layers: the residual stream [T, d] (f32) and the branch output [T, d] that is still

@@ -26,8 +26,8 @@ struct Context {
       {};  ///< rows of the batch whose last hidden state is wanted, ascending; empty: all
 };
 
-/// Where in a pass a hook is asked: what the pass is about, how the tokens lie in the rows that the hook sees,
-/// and the layer.
+/// Where in a pass a hook is asked: what the pass is about, how the tokens lie in the rows that the hook
+/// sees, and the layer.
 struct Place {
   const Context& context;
   const Geometry& geometry;

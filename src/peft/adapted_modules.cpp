@@ -22,8 +22,8 @@ void AdaptedModules::plan(const ModelSpec& spec, TrainPlan& plan) {
   for (const Module* module : select_modules(spec, targets.targets())) {
     if (is_saved_whole(module->name, modules_to_save)) continue;
     check(module->is_linear() || (adapts_embeddings && module->role == Role::embedding),
-          ErrorKind::unsupported, "target_modules: {} is {}; this method adapts linear layers{}", module->name,
-          module->role == Role::position ? "a table of positions" : "an embedding",
+          ErrorKind::unsupported, "target_modules: {} is {}; this method adapts linear layers{}",
+          module->name, module->role == Role::position ? "a table of positions" : "an embedding",
           adapts_embeddings ? " and the embedding of tokens" : "");
     by_name_[module->name] = modules_.size();
     modules_.push_back(module);

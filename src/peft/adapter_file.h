@@ -53,7 +53,8 @@ Adapter load_adapter(const std::filesystem::path& path, const Checkpoint& base,
 /// The tensors that `save_adapter` writes.
 std::vector<FileTensor> file_tensors(const Adapter& adapter);
 
-/// Writes tensors in f32 (integers in int32) as a safetensors file. Errors: io; invalid when a value is not finite.
+/// Writes tensors in f32 (integers in int32) as a safetensors file. Errors: io; invalid when a value is not
+/// finite.
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
 
 /// Writes an adapter's two files to a new folder. Errors: as write_file_tensors.

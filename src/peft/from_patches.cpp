@@ -22,9 +22,8 @@ std::vector<Patch> patches_of(const Method& method, const Module& module, bool t
 
 const Module* adapted_module(const Method& method, std::string_view name) {
   const std::vector<const Module*> modules = method.adapted();
-  const auto found = std::ranges::find(modules, name, [](const Module* module) -> std::string_view {
-    return module->name;
-  });
+  const auto found =
+      std::ranges::find(modules, name, [](const Module* module) -> std::string_view { return module->name; });
   return found == modules.end() ? nullptr : *found;
 }
 
@@ -113,8 +112,7 @@ LowRankForm low_rank_form_of(const Method& method) {
   }
   if (const TrainedTensors* beside = method.trained_beside(); beside && !beside->names().empty())
     add(fmt::format("whole tensors of the model ({})", fmt::join(beside->names(), ", ")));
-  if (form.updates.empty() && form.beside.empty())
-    add("parameters that are no low-rank updates of weights");
+  if (form.updates.empty() && form.beside.empty()) add("parameters that are no low-rank updates of weights");
   return form;
 }
 

@@ -29,8 +29,8 @@ LowRankForm low_rank_form_of(const Method& method);
 /// Multiply-adds of a token over all modules.
 int64_t patches_multiply_adds(const Method& method);
 
-/// The first module to whose product the patches add a bias although the model has none there to merge it into;
-/// nullptr: there is none.
+/// The first module to whose product the patches add a bias although the model has none there to merge it
+/// into; nullptr: there is none.
 const Module* module_without_bias(const Method& method, const ModelSpec& spec);
 
 }  // namespace lowrank

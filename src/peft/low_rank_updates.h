@@ -21,9 +21,9 @@ struct LowRankFactors {
   int64_t rank = 0;
   double scale = 0;     ///< s
   uint64_t number = 0;  ///< among the adapted ones; makes dropout masks differ
-  at::Tensor a;     ///< A [r, in]; of an embedding [r, V]
-  at::Tensor b;     ///< B [out, r]; of an embedding [d, r]
-  at::Tensor bias;  ///< [out], undefined without `lora_bias`
+  at::Tensor a;         ///< A [r, in]; of an embedding [r, V]
+  at::Tensor b;         ///< B [out, r]; of an embedding [d, r]
+  at::Tensor bias;      ///< [out], undefined without `lora_bias`
 };
 
 /// What methods that add s B A to weights share: the factors of all targeted modules, the tensors and rows

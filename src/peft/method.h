@@ -110,9 +110,9 @@ struct Method : Hooks {
   /// Takes what `state` gave, of the same method on the same plan. Errors: corrupt for other tensors.
   virtual void set_state(const std::vector<FileTensor>& /*state*/) {}
 
-  /// The modules that `patches` acts on; after `plan`. `multiply_adds`, whether prefixes may be shared, merging
-  /// and the low-rank form follow from the patches (peft/from_patches.h), which can be asked before `bind` for
-  /// shapes alone; a method overrides them only for what is no patch.
+  /// The modules that `patches` acts on; after `plan`. `multiply_adds`, whether prefixes may be shared,
+  /// merging and the low-rank form follow from the patches (peft/from_patches.h), which can be asked before
+  /// `bind` for shapes alone; a method overrides them only for what is no patch.
   virtual std::vector<const Module*> adapted() const { return {}; }
   /// False where the method acts through `patches`, `embed` and `weight` alone.
   virtual bool acts_between_layers() const { return true; }

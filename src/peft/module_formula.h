@@ -19,8 +19,8 @@ class AdaptedModules;
 
 /// A method that is nothing but patches on chosen modules: what it trains of one module, how that starts, the
 /// patches that it makes of it, and its keys in PEFT's configuration. `make_module_method`
-/// (peft/module_method.h) makes a whole method of it: choice of modules, modules that train whole beside them,
-/// merging, export and files follow. `values` are always the tensors of `parameters`, in its order.
+/// (peft/module_method.h) makes a whole method of it: choice of modules, modules that train whole beside
+/// them, merging, export and files follow. `values` are always the tensors of `parameters`, in its order.
 struct ModuleFormula {
   virtual ~ModuleFormula() = default;
 
@@ -51,7 +51,8 @@ struct ModuleFormula {
 
   /// What `patches` needs of the values that is worth computing once a step instead of in every pass,
   /// differentiable in them; the values themselves where nothing is.
-  virtual std::vector<at::Tensor> resolved(const Module& /*module*/, std::span<const at::Tensor> values) const {
+  virtual std::vector<at::Tensor> resolved(const Module& /*module*/,
+                                           std::span<const at::Tensor> values) const {
     return {values.begin(), values.end()};
   }
   virtual bool resolves() const { return false; }

@@ -18,7 +18,8 @@ int64_t count_of(const ParameterSpec& spec) {
 ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type) {
   begins_.push_back(0);
   for (ParameterSpec& spec : specs) {
-    const at::Tensor value = spec.frozen ? at::zeros(spec.shape, spec.integer ? at::kInt : type) : at::Tensor();
+    const at::Tensor value =
+        spec.frozen ? at::zeros(spec.shape, spec.integer ? at::kInt : type) : at::Tensor();
     check(by_name_.emplace(spec.name, value).second, ErrorKind::invalid, "the parameter {} stands twice",
           spec.name);
     if (spec.frozen) continue;

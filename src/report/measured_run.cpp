@@ -7,8 +7,7 @@ namespace lowrank {
 
 Evaluation evaluate_at_start(const Model& model, Adapter& adapter, std::span<const Example> evaluation,
                              const TrainOptions& options) {
-  adapter.method->begin_step({});
-  return evaluate(model, *adapter.method, evaluation, options.batch_size);
+  return evaluate(model, InferenceHooks(adapter), evaluation, options.batch_size);
 }
 
 MeasuredRun measured_run(const Model& model, Adapter& adapter, std::span<const Example> train,
@@ -23,7 +22,7 @@ MeasuredRun measured_run(const Model& model, Adapter& adapter, std::span<const E
     after_step(step, trainer.total_steps());
   }
   adapter.method->begin_step({trainer.total_steps(), trainer.total_steps()});
-  run.evaluation = evaluate(model, *adapter.method, evaluation, options.batch_size);
+  run.evaluation = evaluate(model, InferenceHooks(adapter), evaluation, options.batch_size);
   return run;
 }
 

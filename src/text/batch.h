@@ -23,13 +23,13 @@ struct Batch {
   std::vector<int64_t> positions;  ///< [T] position of each token in its own sequence
   std::vector<int64_t> offsets;    ///< [S+1] first row of each sequence, then T
   Targets targets;
-  std::vector<int64_t> examples;      ///< [S] index of each sequence in its data set
-  std::vector<int64_t> prompt_rows;   ///< [S] rows before the completion; empty: all rows are prompt
-  std::vector<int64_t> first_labels;  ///< [S] the first token where it is a target, which only rows put in
-                                      ///< front of it can predict, else `no_target`; empty: it is none
-  std::vector<int64_t> parents = {};  ///< [S] the sequence that each one continues, an earlier one, whose
-                                      ///< rows (and those that it continues) come before its own, or
-                                      ///< `no_parent`; empty: none does
+  std::vector<int64_t> examples;       ///< [S] index of each sequence in its data set
+  std::vector<int64_t> prompt_rows;    ///< [S] rows before the completion; empty: all rows are prompt
+  std::vector<int64_t> first_labels;   ///< [S] the first token where it is a target, which only rows put in
+                                       ///< front of it can predict, else `no_target`; empty: it is none
+  std::vector<int64_t> parents = {};   ///< [S] the sequence that each one continues, an earlier one, whose
+                                       ///< rows (and those that it continues) come before its own, or
+                                       ///< `no_parent`; empty: none does
   std::vector<int64_t> adapters = {};  ///< [S] the adapter of each sequence among those of a bank, or
                                        ///< `no_adapter`; empty: none has one
 

@@ -13,8 +13,8 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end);
 /// Puts the sequences of `part` after those of `batch`. Errors: as part_of.
 void append(Batch& batch, const Batch& part);
 
-/// The batch's sequences in the order of their adapters (`Batch::adapters`), those of one adapter as they were.
-/// Errors: as part_of.
+/// The batch's sequences in the order of their adapters (`Batch::adapters`), those of one adapter as they
+/// were. Errors: as part_of.
 Batch sorted_by_adapter(const Batch& batch);
 
 }  // namespace lowrank

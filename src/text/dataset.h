@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +23,7 @@ struct Example {
   int64_t line = 0;
   std::optional<double> label = {};  ///< of the whole row, instead of labels
   int64_t length = 0;                ///< tokens of the row before it was cut; 0: it was not
+  int64_t adapter = no_adapter;      ///< as Batch::adapters
 
   int64_t targets() const;  ///< labels after the first, since nothing predicts the first token; or one
 };
@@ -31,6 +33,8 @@ struct DatasetOptions {
   std::vector<std::string> columns;     ///< as RowOptions
   int64_t max_length = 0;               ///< tokens a row; 0: no limit
   std::optional<LabelSet> labels = {};  ///< given: rows are labelled
+  /// The number of the adapter that a row names, from its name; none: rows name none.
+  std::function<int64_t(const std::string& name)> adapter_number = nullptr;
 };
 
 /// What of the rows is likely a mistake of who wrote them, counted.

@@ -126,6 +126,8 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
   row.line = line;
   row.where = where;
   row.format = format;
+  if (const auto adapter = json.find("adapter"); adapter != json.end() && adapter->is_string())
+    row.adapter = adapter->get<std::string>();
   switch (format) {
     case RowFormat::prompt_completion:
       row.prompt = read.text("prompt");
@@ -155,9 +157,9 @@ struct Columns {
   std::vector<std::string> headerless;          ///< by position
 };
 
-constexpr std::array<std::string_view, 10> known_fields{"prompt", "completion",    "text",      "instruction",
-                                                        "input",  "output",        "input_ids", "labels",
-                                                        "label",  "attention_mask"};
+constexpr std::array<std::string_view, 11> known_fields{
+    "prompt",    "completion", "text",  "instruction",    "input",  "output",
+    "input_ids", "labels",     "label", "attention_mask", "adapter"};
 
 std::optional<size_t> position(const std::string& text) {
   size_t number = 0;
@@ -204,6 +206,14 @@ Json renamed(const Json& row, const Columns& columns, const std::string& where) 
 }
 
 }  // namespace
+
+int64_t adapter_of(const Row& row, const std::function<int64_t(const std::string& name)>& number) try {
+  check(!row.adapter.empty(), ErrorKind::invalid,
+        "the row names no adapter (\"adapter\"; \"base\" stands for the model without one)");
+  return number(row.adapter);
+} catch (const Error& error) {
+  throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+}
 
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take) {

@@ -28,6 +28,7 @@ struct Row {
   std::string completion;  ///< the whole text for `text` and `labelled`
   std::string label;       ///< of `labelled`; numbers and booleans as text, 1.0 as 1
   std::vector<int64_t> input_ids, labels;
+  std::string adapter;  ///< the adapter that the row names for itself; empty: none
 };
 
 /// Help for the two options, for commands.
@@ -41,6 +42,10 @@ struct RowOptions {
   std::vector<std::string> columns;  ///< `field=column`: which key or column of the file a field comes from
   bool need_completion = true;       ///< false for rows that are only prompts, or texts without label
 };
+
+/// The number of the adapter that a row names. Errors: as `number`, with the row's place; invalid for a row
+/// that names none.
+int64_t adapter_of(const Row& row, const std::function<int64_t(const std::string& name)>& number);
 
 /// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows have the
 /// first row's format, or the named one. In `columns` a whole number names a column of a table without header

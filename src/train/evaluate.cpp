@@ -68,9 +68,10 @@ std::string Evaluation::summary() const {
   return text;
 }
 
-Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Example> examples,
-                    int64_t batch_size, std::span<const int64_t> adapters) {
+Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<const Example> examples,
+                    int64_t batch_size) {
   const at::NoGradGuard no_grad;
+  const Hooks& hooks = *ready;
   Evaluation result;
   result.rows.resize(examples.size());
   Agreement agreement;
@@ -84,8 +85,7 @@ Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Exam
     std::iota(indices.begin(), indices.end(), begin);
     Batch batch = model.spec().labels ? make_batch(examples, indices)
                                       : make_training_batch(examples, indices, false, most);
-    for (size_t s = 0; s < indices.size() && !adapters.empty(); ++s)
-      batch.adapters.push_back(adapters[indices[s]]);
+    for (const int64_t index : indices) batch.adapters.push_back(examples[index].adapter);
     hooks.layout(batch);
     const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
                                                 : batch_loss(model, {&batch}, hooks))

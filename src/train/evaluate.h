@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/model.h"
+#include "peft/inference_hooks.h"
 #include "text/dataset.h"
 
 namespace lowrank {
@@ -28,9 +29,8 @@ struct Evaluation {
 };
 
 /// Losses of the examples in their order, without gradients. A batch has at most `batch_size` rows.
-/// `adapters`: of each example, as Batch::adapters; empty: none is named. Errors: invalid when a loss is not
-/// finite; interrupted.
-Evaluation evaluate(const Model& model, const Hooks& hooks, std::span<const Example> examples,
-                    int64_t batch_size, std::span<const int64_t> adapters = {});
+/// Errors: invalid when a loss is not finite; interrupted.
+Evaluation evaluate(const Model& model, const InferenceHooks& hooks, std::span<const Example> examples,
+                    int64_t batch_size);
 
 }  // namespace lowrank

@@ -106,7 +106,6 @@ class Run {
   }
 
   void evaluate_now() {
-    adapter_.method->begin_step({step(), trainer_.total_steps()});
     const Evaluation found = evaluation();
     nlohmann::ordered_json entry = {{"step", step()}, {"epoch", trainer_.trainer().plan().epoch(step())}};
     const nlohmann::ordered_json figures = found.figures();
@@ -123,7 +122,7 @@ class Run {
 
   Evaluation evaluation() {
     try {
-      return evaluate(model_, *adapter_.method, evaluation_, options_.batch_size);
+      return evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.batch_size);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
       stop();

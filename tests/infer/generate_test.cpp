@@ -40,7 +40,7 @@ TEST_F(Greedy, TextEqualsTransformersInOneBatchAndAlone) {
     GenerationOptions options;
     options.max_new_tokens = 48;
     options.batch_size = batch_size;
-    const auto results = generate(*model, Hooks(), *tokenizer, prompts, options);
+    const auto results = generate(*model, InferenceHooks(), *tokenizer, prompts, options);
     for (size_t i = 0; i < results.size(); ++i) {
       EXPECT_EQ(results[i].text, expected[i]["text"].get<std::string>()) << "batch of " << batch_size;
     }
@@ -54,8 +54,8 @@ TEST_F(Greedy, StopTextsEndTheTextAndAreLeftOut) {
   options.max_new_tokens = 48;
   options.stop = {stop};
   std::string streamed;
-  const auto results = generate(*model, Hooks(), *tokenizer, std::span(prompts).subspan(1, 1), options,
-                                [&](int64_t, const std::string& text) { streamed += text; });
+  const auto results = generate(*model, InferenceHooks(), *tokenizer, std::span(prompts).subspan(1, 1),
+                                options, [&](int64_t, const std::string& text) { streamed += text; });
   EXPECT_EQ(results[0].text, whole.substr(0, whole.find(stop)));
   EXPECT_EQ(streamed, results[0].text);
   EXPECT_TRUE(results[0].ended);
@@ -66,10 +66,10 @@ TEST_F(Greedy, SamplingFollowsTheSeedNotTheGrouping) {
   options.max_new_tokens = 12;
   options.sampling.temperature = 1.5;
   options.sampling.seed = 7;
-  const auto together = generate(*model, Hooks(), *tokenizer, prompts, options);
-  const auto again = generate(*model, Hooks(), *tokenizer, prompts, options);
+  const auto together = generate(*model, InferenceHooks(), *tokenizer, prompts, options);
+  const auto again = generate(*model, InferenceHooks(), *tokenizer, prompts, options);
   options.sampling.seed = 8;
-  const auto other = generate(*model, Hooks(), *tokenizer, prompts, options);
+  const auto other = generate(*model, InferenceHooks(), *tokenizer, prompts, options);
   bool differs = false;
   for (size_t i = 0; i < prompts.size(); ++i) {
     EXPECT_EQ(together[i].tokens, again[i].tokens);
@@ -101,8 +101,8 @@ TEST_F(Greedy, VirtualTokensThatAreTheBeginningGiveTheSameText) {
   }
   GenerationOptions options;
   options.max_new_tokens = 24;
-  const auto expected_texts = generate(*model, Hooks(), *tokenizer, wholes, options);
-  const auto given = generate(*model, *adapter.method, *tokenizer, ends, options);
+  const auto expected_texts = generate(*model, InferenceHooks(), *tokenizer, wholes, options);
+  const auto given = generate(*model, InferenceHooks(adapter), *tokenizer, ends, options);
   for (size_t i = 0; i < ends.size(); ++i) EXPECT_EQ(given[i].tokens, expected_texts[i].tokens) << i;
 }
 
@@ -115,9 +115,9 @@ TEST_F(Greedy, ConcatenatedRowsAreDecodedWithoutACache) {
   adapter.method->initialise(*checkpoint, 3);
   GenerationOptions options;
   options.max_new_tokens = 4;
-  const auto together = generate(*model, *adapter.method, *tokenizer, prompts, options);
+  const auto together = generate(*model, InferenceHooks(adapter), *tokenizer, prompts, options);
   options.batch_size = 1;
-  const auto alone = generate(*model, *adapter.method, *tokenizer, prompts, options);
+  const auto alone = generate(*model, InferenceHooks(adapter), *tokenizer, prompts, options);
   for (size_t i = 0; i < prompts.size(); ++i) {
     EXPECT_FALSE(together[i].tokens.empty());
     EXPECT_EQ(together[i].tokens, alone[i].tokens);

@@ -25,7 +25,7 @@ TEST(OutgrownCache, TextEqualsThatOfWholePasses) {
   options.max_new_tokens = 12;
   options.batch_size = 3;
   options.ignore_eos = true;
-  const auto generated = generate(*model, Hooks(), tokenizer, prompts, options);
+  const auto generated = generate(*model, InferenceHooks(), tokenizer, prompts, options);
   for (size_t i = 0; i < prompts.size(); ++i) {
     std::vector<int64_t> tokens = prompts[i];
     for (int64_t step = 0; step < options.max_new_tokens; ++step) {

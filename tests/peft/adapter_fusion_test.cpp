@@ -83,7 +83,8 @@ TEST_F(AdapterFusionTest, CombinesItsMembersByAttention) {
   const at::Tensor in = at::randn({5, 32}), out = at::randn({5, 32});
   for (const bool dynamic : {true, false}) {
     const Adapter adapter = fusion({{"fusion", dynamic ? "dynamic" : "static"}});
-    const at::Tensor found = adapter.method->branch_end(test::PlacesIn(test::no_tokens()).layer(1), {Role::down}, in, out);
+    const at::Tensor found =
+        adapter.method->branch_end(test::PlacesIn(test::no_tokens()).layer(1), {Role::down}, in, out);
     EXPECT_LT(test::largest_difference(found, expected(adapter, dynamic, in, out)), 2e-5);
     EXPECT_GT(test::largest_difference(found, out), 1e-2);
   }
@@ -138,9 +139,11 @@ TEST_F(AdapterFusionTest, IsReadWithItsMembersWhereverTheyWere) {
   EXPECT_EQ(again.method->config(), adapter.method->config());
   const at::NoGradGuard no_grad;
   const at::Tensor in = at::randn({5, 32}), out = at::randn({5, 32});
-  EXPECT_EQ(test::largest_difference(again.method->branch_end(test::PlacesIn(test::no_tokens()).layer(1), {Role::down}, in, out),
-                                     adapter.method->branch_end(test::PlacesIn(test::no_tokens()).layer(1), {Role::down}, in, out)),
-            0);
+  EXPECT_EQ(
+      test::largest_difference(
+          again.method->branch_end(test::PlacesIn(test::no_tokens()).layer(1), {Role::down}, in, out),
+          adapter.method->branch_end(test::PlacesIn(test::no_tokens()).layer(1), {Role::down}, in, out)),
+      0);
 }
 
 TEST_F(AdapterFusionTest, RefusesMembersThatDoNotFit) {

@@ -121,12 +121,11 @@ const auto on_folders =
     testing::Values(Case{"tiny_decoders/gemma3", plain}, Case{"tiny_decoders/mistral", patterns},
                     Case{"tiny_llama/linear", with(plain, "rank", 1)});
 /// Methods that are low-rank updates, whatever they train.
-const auto other_methods =
-    testing::Values(Case{"tiny_llama/linear", {{"init_r", 3}}, "adalora"},
-                    Case{"tiny_llama/linear", {{"rank", 6}, {"save_projection", false}}, "vera"},
-                    Case{"tiny_llama/linear", {{"rank", 2}}, "loha"},
-                    Case{"tiny_llama/linear", {{"rank", 5}}, "miss"},
-                    Case{"tiny_llama/linear", {{"rank", 4}, {"hybrid_r", 3}}, "gralora"});
+const auto other_methods = testing::Values(
+    Case{"tiny_llama/linear", {{"init_r", 3}}, "adalora"},
+    Case{"tiny_llama/linear", {{"rank", 6}, {"save_projection", false}}, "vera"},
+    Case{"tiny_llama/linear", {{"rank", 2}}, "loha"}, Case{"tiny_llama/linear", {{"rank", 5}}, "miss"},
+    Case{"tiny_llama/linear", {{"rank", 4}, {"hybrid_r", 3}}, "gralora"});
 const auto number = [](const auto& info) { return "case" + std::to_string(info.index); };
 INSTANTIATE_TEST_SUITE_P(Gguf, GgufLora, on_gguf, number);
 INSTANTIATE_TEST_SUITE_P(Folders, GgufLora, on_folders, number);

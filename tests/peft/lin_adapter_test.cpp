@@ -17,9 +17,11 @@ at::Tensor expected_after(const test::BottleneckFormula& lin, const at::Tensor& 
 TEST(LinAdapter, ActsBehindTheLayer) {
   const at::NoGradGuard no_grad;
   const test::BottleneckFormula lin("lin_adapter");
-  const Packed pre_norm = lin.adapter.method->layer_end(test::PlacesIn(lin.batch).layer(1), {lin.in, lin.out, {}});
+  const Packed pre_norm =
+      lin.adapter.method->layer_end(test::PlacesIn(lin.batch).layer(1), {lin.in, lin.out, {}});
   lin.expect_equal(pre_norm.sum(), expected_after(lin, lin.in + lin.out));
-  const Packed post_norm = lin.adapter.method->layer_end(test::PlacesIn(lin.batch).layer(1), {lin.in, {}, {}});
+  const Packed post_norm =
+      lin.adapter.method->layer_end(test::PlacesIn(lin.batch).layer(1), {lin.in, {}, {}});
   lin.expect_equal(post_norm.sum(), expected_after(lin, lin.in));
   lin.expect_equal(lin.branch_end(), lin.out);
 }

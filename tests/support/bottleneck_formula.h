@@ -59,7 +59,8 @@ class BottleneckFormula {
   /// What the method adds to `in` at the end of a branch of layer 1.
   at::Tensor branch_end(Role branch = Role::down, bool post_norm = false) const {
     const at::NoGradGuard no_grad;
-    return adapter.method->branch_end(PlacesIn(batch).layer(1), {branch, post_norm ? &norm : nullptr}, in, out);
+    return adapter.method->branch_end(PlacesIn(batch).layer(1), {branch, post_norm ? &norm : nullptr}, in,
+                                      out);
   }
 
   static void expect_equal(const at::Tensor& found, const at::Tensor& expected) {

@@ -137,5 +137,25 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   EXPECT_NE(why_prompts_differ(options, spec, virtual_tokens.adapter), "");
 }
 
+/// Whatever method has a dropout: masks must differ among rows that begin alike.
+TEST(PromptSharing, NoMethodSharesUnderDropout) {
+  const TrainOptions options;
+  const Trained base(test::tiny_llama_config(), "lora", at::kFloat);
+  int64_t found = 0;
+  for (const MethodInfo* info : methods()) {
+    auto method = info->make();
+    std::vector<Field> fields = method->fields();
+    if (!find_field(fields, "dropout")) continue;
+    for (const OptionExample& example : info->examples) {
+      if (example.name == small_example) apply(fields, nlohmann::json::parse(example.options), info->name);
+    }
+    apply(fields, {{"dropout", 0.1}}, info->name);
+    const Adapter dropping = make_adapter(*info, std::move(method), *base.checkpoint);
+    EXPECT_NE(why_prompts_differ(options, base.checkpoint->spec(), dropping), "") << info->name;
+    ++found;
+  }
+  EXPECT_GE(found, 10);
+}
+
 }  // namespace
 }  // namespace lowrank

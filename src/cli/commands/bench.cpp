@@ -15,6 +15,7 @@ struct Benchmark {
 };
 
 constexpr Benchmark benchmarks[] = {
+    {"adapters", "tokens a second of rows with adapters of their own", bench_adapters},
     {"decode", "milliseconds a generated token: base, adapters, merged models", bench_decode},
     {"limit", "share of a training step that its matrix products alone take", bench_limit}};
 
@@ -31,7 +32,7 @@ int run(const std::vector<std::string>& arguments) {
   }
   const auto* found = std::ranges::find(benchmarks, arguments.front(), &Benchmark::name);
   check(found != std::end(benchmarks), ErrorKind::invalid,
-        "the benchmark '{}' is not known; there are decode and limit", arguments.front());
+        "the benchmark '{}' is not known; there are adapters, decode and limit", arguments.front());
   return found->run({arguments.begin() + 1, arguments.end()});
 }
 

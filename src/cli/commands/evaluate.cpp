@@ -15,14 +15,15 @@ namespace {
 
 int run(const std::vector<std::string>& arguments) {
   SessionOptions session_options;
-  std::string adapter, data;
+  std::string data;
+  std::vector<std::string> adapters;
   DatasetOptions dataset_options;
   int64_t batch_size = 8;
   bool json = false;
   Arguments parser("evaluate", "mean loss over the target tokens of a data set");
   parser.add(session_options.fields());
   parser.add(
-      {field("adapter", adapter, adapter_help),
+      {repeatable(field("adapter", adapters, adapters_help)),
        field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
        field("format", dataset_options.format, row_format_help),
        field("columns", dataset_options.columns, columns_help),
@@ -31,11 +32,12 @@ int run(const std::vector<std::string>& arguments) {
        field("json", json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   require({{"--model", &session_options.model}, {"--data", &data}});
-  const Session session = open_session(session_options, adapter);
+  const Session session = open_session(session_options, adapters);
   const ModelSpec& spec = session.checkpoint->spec();
   check(spec.task != Task::embedding, ErrorKind::invalid,
         "{}: an encoder without a label head has no loss; give --adapter with one", session_options.model);
   dataset_options.labels = spec.labels;
+  dataset_options.adapter_number = session.adapter_number();
   if (spec.labels && dataset_options.max_length == 0) dataset_options.max_length = spec.max_positions;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(session_options.model);
   const bool shared = session.room() < spec.max_positions;

@@ -19,15 +19,16 @@ namespace {
 struct Options {
   SessionOptions session;
   GenerationOptions generation;
-  std::string adapter, prompt, data, output, format;
-  std::vector<std::string> columns;
+  std::string prompt, data, output, format;
+  std::vector<std::string> adapters, columns;
   bool json = false;
 };
 
 /// The key of the model's text in a row, whose own completion stays.
 constexpr const char* result_key = "generated";
 
-void generate_one(const Session& session, const Tokenizer& tokenizer, const Options& options) {
+void generate_one(const Session& session, const Tokenizer& tokenizer, Options options) {
+  if (session.bank) options.generation.adapters = {0};
   const std::vector<std::vector<int64_t>> prompts{encode_prompt(tokenizer, options.prompt)};
   const TextSink stream = [](int64_t, const std::string& text) { std::cout << text << std::flush; };
   const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation,
@@ -46,6 +47,7 @@ struct PromptRows {
   std::vector<nlohmann::ordered_json> rows;
   std::vector<std::vector<int64_t>> ids;
   std::vector<std::string> where;
+  std::vector<std::string> adapters;  ///< that each row names
 };
 
 PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
@@ -57,6 +59,7 @@ PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
               prompts.rows.push_back(json);
               prompts.ids.push_back(encode_prompt(tokenizer, row.prompt));
               prompts.where.push_back(row.where);
+              prompts.adapters.push_back(row.adapter);
             });
   if (any_has(prompts.rows, result_key)) warn("\"{}\" of the rows is replaced", result_key);
   return prompts;
@@ -82,8 +85,14 @@ void check_lengths(const PromptRows& prompts, int64_t room) {
 
 /// Writes the rows as they are finished: what a signal or an error leaves of them is kept.
 void generate_rows(const Session& session, const Tokenizer& tokenizer, PromptRows& prompts, RowWriter& writer,
-                   const Options& options) {
+                   const Options& given) {
   check_lengths(prompts, session.room());
+  Options options = given;
+  if (const auto number = session.adapter_number()) {
+    for (size_t i = 0; i < prompts.ids.size(); ++i)
+      options.generation.adapters.push_back(
+          adapter_of({.where = prompts.where[i], .adapter = prompts.adapters[i]}, number));
+  }
   const auto finished = [&](int64_t index, const Generation& made) {
     prompts.rows[index][result_key] = made.text;
     writer.write(prompts.rows[index]);
@@ -107,7 +116,7 @@ int run(const std::vector<std::string>& arguments) {
   parser.add(options.session.fields());
   parser.add(options.generation.sampling.fields());
   parser.add(
-      {field("adapter", options.adapter, adapter_help),
+      {repeatable(field("adapter", options.adapters, adapters_help)),
        any_text(
            field("prompt", options.prompt, "a text to continue; the result is streamed to standard output")),
        field("data", options.data,
@@ -124,6 +133,8 @@ int run(const std::vector<std::string>& arguments) {
   require(
       {{"--model", &options.session.model}, {"--prompt or --data", either(options.prompt, options.data)}});
   check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
+  check(options.prompt.empty() || options.adapters.size() <= 1, ErrorKind::invalid,
+        "--prompt is for one adapter; give the prompts as rows (--data), each with its \"adapter\"");
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   std::optional<PromptRows> prompts;
   std::optional<RowWriter> writer;
@@ -131,7 +142,7 @@ int run(const std::vector<std::string>& arguments) {
     prompts = read_prompts(tokenizer, options);
     writer.emplace(options.output, options.data);
   }
-  const Session session = open_session(options.session, options.adapter);
+  const Session session = open_session(options.session, options.adapters);
   check(session.checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,
         "{}: an encoder generates no text; `lowrank classify` and `lowrank embed` are for it",
         options.session.model);

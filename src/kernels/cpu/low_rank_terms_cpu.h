@@ -6,8 +6,8 @@
 namespace lowrank {
 
 /// Terms of one group of neighbouring tokens: columns [begin, end) of y += (x A^T) (s B^T). The groups of a
-/// product may be adapters of different sequences, experts of a mixture, or patches of one fused product; their
-/// ranks may differ.
+/// product may be adapters of different sequences, experts of a mixture, or patches of one fused product;
+/// their ranks may differ.
 struct LowRankGroup {
   int64_t first_token = 0, end_token = 0;
   int64_t begin = 0, end = 0;

@@ -120,8 +120,8 @@ class AdapterFusion final : public Method {
       return one.layer == place.layer && one.branch == site.branch;
     });
     if (found == sites.end()) return out;
-    const at::Tensor x = bottleneck_input(members_.front().units.config(), place.context, *this, site, in, out,
-                                          parameters_->values().scalar_type());
+    const at::Tensor x = bottleneck_input(members_.front().units.config(), place.context, *this, site, in,
+                                          out, parameters_->values().scalar_type());
     std::vector<at::Tensor> outputs;
     outputs.reserve(members_.size());
     for (const Member& member : members_)

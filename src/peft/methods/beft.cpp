@@ -38,7 +38,7 @@ bool reads(const nlohmann::json& config) {
 }  // namespace
 
 extern const MethodInfo beft_method;
-const MethodInfo beft_method{"beft", "arXiv 2509.15974", "biases added to value projections", 5e-3,
-                             make_module_method<Beft>, reads};
+const MethodInfo beft_method{"beft", "arXiv 2509.15974",       "biases added to value projections",
+                             5e-3,   make_module_method<Beft>, reads};
 
 }  // namespace lowrank

@@ -33,8 +33,7 @@ struct LoHa final : ModuleFormula {
 
   bool resolves() const override { return true; }
   /// A [r^2, in] and B [out, r^2], or the update itself, [out, in].
-  std::vector<at::Tensor> resolved(const Module& module,
-                                   std::span<const at::Tensor> values) const override {
+  std::vector<at::Tensor> resolved(const Module& module, std::span<const at::Tensor> values) const override {
     const auto& [w1_a, w1_b, w2_a, w2_b] = std::tie(values[0], values[1], values[2], values[3]);
     if (as_matrix(module)) return {at::mm(w1_a, w1_b) * at::mm(w2_a, w2_b) * options.scale_of(module)};
     return {(w1_b.unsqueeze(1) * w2_b.unsqueeze(0)).flatten(0, 1),

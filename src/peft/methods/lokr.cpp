@@ -39,8 +39,8 @@ struct LoKr final : ModuleFormula {
   std::vector<Field> fields() override {
     std::vector<Field> fields = options.fields();
     fields.push_back(
-        limited(field("decompose_factor", decompose_factor, "size of the first matrix; -1: near the root"), -1,
-                1 << 20));
+        limited(field("decompose_factor", decompose_factor, "size of the first matrix; -1: near the root"),
+                -1, 1 << 20));
     fields.push_back(field("decompose_both", decompose_both, "split the first matrix into factors, too"));
     fields.push_back(
         field("rank_dropout_scale", rank_dropout_scale, "divide what rank_dropout keeps by the kept share"));
@@ -76,8 +76,7 @@ struct LoKr final : ModuleFormula {
 
   bool resolves() const override { return true; }
   /// (alpha / r) w1, then w2 or its two factors.
-  std::vector<at::Tensor> resolved(const Module& module,
-                                   std::span<const at::Tensor> values) const override {
+  std::vector<at::Tensor> resolved(const Module& module, std::span<const at::Tensor> values) const override {
     const bool split = shapes(module).split_1;
     std::vector<at::Tensor> parts{(split ? at::mm(values[0], values[1]) : values[0]) *
                                   options.scale_of(module)};
@@ -139,8 +138,11 @@ bool reads(const nlohmann::json& config) {
 }  // namespace
 
 extern const MethodInfo lokr_method;
-const MethodInfo lokr_method{
-    "lokr", "Yeh et al. 2023, arXiv 2309.14859", "update that is a Kronecker product", 1e-3,
-    make_module_method<LoKr>, reads};
+const MethodInfo lokr_method{"lokr",
+                             "Yeh et al. 2023, arXiv 2309.14859",
+                             "update that is a Kronecker product",
+                             1e-3,
+                             make_module_method<LoKr>,
+                             reads};
 
 }  // namespace lowrank

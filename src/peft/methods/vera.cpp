@@ -34,8 +34,8 @@ class Vera final : public ModuleFormula {
     return {limited(field("rank", rank_, "rows of A and columns of B"), 1, 1 << 20),
             field("projection_prng_key", projection_key_, "seed of A and B"),
             field("save_projection", save_projection_, "write A and B into the adapter"),
-            limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"), 0,
-                    0.99),
+            limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"),
+                    0, 0.99),
             field("d_initial", d_initial_, "start of lambda_d"),
             one_of(field("bias", bias_, "which of the model's own biases train, too"),
                    {"none", "all", "vera_only"})};
@@ -75,8 +75,7 @@ class Vera final : public ModuleFormula {
 
   bool resolves() const override { return true; }
   /// lambda_d * A[:, :in], [r, in], and lambda_b * B[:out], [out, r].
-  std::vector<at::Tensor> resolved(const Module& module,
-                                   std::span<const at::Tensor> values) const override {
+  std::vector<at::Tensor> resolved(const Module& module, std::span<const at::Tensor> values) const override {
     return {a_.narrow(1, 0, module.in) * values[1].unsqueeze(1),
             b_.narrow(0, 0, module.out) * values[0].unsqueeze(1)};
   }

@@ -1,4 +1,4 @@
-#include "infer/adapter_bank.h"
+#include "peft/adapter_bank.h"
 
 #include <algorithm>
 
