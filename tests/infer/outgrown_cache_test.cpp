@@ -13,6 +13,7 @@ TEST(OutgrownCache, TextEqualsThatOfWholePasses) {
   const Tokenizer tokenizer = load_tokenizer(test::fixture("text/gpt2_small"));
   const test::TemporaryFolder folder;
   nlohmann::json config = test::tiny_config("phi3");
+  config["original_max_position_embeddings"] = 24;
   config["vocab_size"] = tokenizer.vocabulary_size();
   test::write_tiny_model(folder.path(), config);
   const auto checkpoint = Checkpoint::open(folder.path());

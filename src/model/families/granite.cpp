@@ -50,10 +50,10 @@ std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const 
 
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("granite", "GraniteForCausalLM");
-  config["embedding_multiplier"] = 3.0;
-  config["attention_multiplier"] = 0.3;
-  config["residual_multiplier"] = 0.6;
-  config["logits_scaling"] = 2.5;
+  config["embedding_multiplier"] = 0.8;
+  config["attention_multiplier"] = 0.5;
+  config["residual_multiplier"] = 1.3;
+  config["logits_scaling"] = 0.8;
   return config;
 }
 

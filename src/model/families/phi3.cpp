@@ -63,10 +63,10 @@ std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const 
   return make_decoder(std::move(checkpoint), options, std::move(config));
 }
 
-/// Six of eight dimensions rotate; texts of up to 24 tokens are short ones.
+/// Six of eight dimensions rotate; texts of up to 64 positions are short ones.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("phi3", "Phi3ForCausalLM");
-  config["original_max_position_embeddings"] = 24;
+  config["original_max_position_embeddings"] = 64;
   config["partial_rotary_factor"] = 0.75;
   config["rope_scaling"] = {
       {"type", "longrope"}, {"long_factor", {1.0, 2.2, 3.9}}, {"short_factor", {1.0, 1.1, 1.2}}};
