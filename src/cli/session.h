@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "base/fields.h"
-#include "peft/adapter_bank.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "peft/adapter_bank.h"
 #include "peft/adapter_file.h"
+#include "peft/inference_hooks.h"
 #include "text/tokenizer.h"
 
 namespace lowrank {

@@ -170,9 +170,9 @@ class Group {
   /// A text that outgrows the positions with the rotary frequencies of its cached keys is computed anew.
   void forget_outgrown(KvCache& cache) {
     if (!model_.spec().restarts_cache) return;
-    const int64_t most = model_.spec().fixed_positions - virtual_positions_;
     for (size_t slot = 0; slot < sequences_.size(); ++slot) {
       Sequence& sequence = sequences_[slot];
+      const int64_t most = model_.spec().fixed_positions - sequence.virtual_positions;
       if (std::ssize(sequence.tokens) <= most || static_cast<int64_t>(sequence.cached) > most) continue;
       cache.clear(static_cast<int64_t>(slot));
       sequence.cached = 0;

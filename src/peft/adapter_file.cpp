@@ -11,6 +11,7 @@
 #include "peft/adapter_labels.h"
 #include "peft/adapter_reader.h"
 #include "peft/encoder_state.h"
+#include "peft/method_record.h"
 #include "peft/side_by_side.h"
 
 namespace lowrank {
@@ -134,6 +135,7 @@ void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, 
   }
   adapter.method->save_beside(folder, base);
   write_encoder_state(folder, adapter);
+  write_method_record(folder, adapter);
   write_adapter_files(folder, files, config, file_tensors(adapter));
   if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
 }

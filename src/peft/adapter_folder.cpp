@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 12> file_names{"adapters.json",
+constexpr std::array<std::string_view, 13> file_names{"adapters.json",
                                                       "adapter_fusion_config.json",
                                                       "adapter_config.json",
                                                       "head_config.json",
@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 12> file_names{"adapters.json",
                                                       "model_head.safetensors",
                                                       "encoder_state.safetensors",
                                                       "labels.json",
+                                                      "lowrank.json",
                                                       "adapter_model.bin"};
 
 void rename_folder(const fs::path& from, const fs::path& to) {

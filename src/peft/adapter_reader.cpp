@@ -17,6 +17,7 @@
 #include "formats/block_formats.h"
 #include "peft/encoder_state.h"
 #include "peft/low_rank_config.h"
+#include "peft/method_record.h"
 #include "peft/registry.h"
 
 namespace lowrank {
@@ -235,8 +236,8 @@ void check_names(const AdapterContents& contents, const TrainPlan& plan, const M
 StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& spec) try {
   StoredAdapter stored;
   stored.contents = read_adapter(path, spec);
-  stored.info = &method_of_config(stored.contents.config, stored.contents.config_name);
-  stored.method = stored.info->make();
+  const MethodInfo& reader = method_of_config(stored.contents.config, stored.contents.config_name);
+  stored.info = &recorded_method(path, reader, stored.method);
   stored.method->read_config(stored.contents.config, stored.contents.config_name);
   stored.where = stored.contents.tensors_name;
   stored.encoded = read_encoder_state(path, *stored.method, stored.contents);

@@ -32,9 +32,13 @@ const MethodInfo& method_of_config(const nlohmann::json& config, const std::stri
   check(config.is_object(), ErrorKind::invalid, "{}: no object of options", where);
   const bool peft = config.contains("peft_type");
   check(!peft || config["peft_type"].is_string(), ErrorKind::invalid, "{}: peft_type is no text", where);
+  std::vector<const MethodInfo*> readers;
   for (const MethodInfo* method : methods()) {
-    if (method->reads && method->reads(config)) return *method;
+    if (method->reads && method->reads(config)) readers.push_back(method);
   }
+  check(readers.size() < 2, ErrorKind::unsupported, "{}: this configuration fits both {} and {}", where,
+        readers.empty() ? "" : readers[0]->name, readers.size() < 2 ? "" : readers[1]->name);
+  if (!readers.empty()) return *readers.front();
   check(peft || config.contains("config"), ErrorKind::invalid,
         "{}: no peft_type, as PEFT writes it, and no config, as AdapterHub does", where);
   fail(ErrorKind::unsupported, "{}: no method reads {} with these options; known methods are {}", where,

@@ -143,7 +143,8 @@ Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int
                     "{}: text rows need a tokenizer", row.where);
               Example example = example_of(row, tokenizer, options, dataset.notes);
               check_ids(example, vocabulary, row.where);
-              if (options.adapter_number) example.adapter = adapter_of(row, options.adapter_number);
+              if (options.adapter_number)
+                example.adapter = adapter_of(row.adapter, row.where, options.adapter_number);
               if (example.length > 0) {
                 ++dataset.truncated;
                 dataset.cut_tokens += example.length;

@@ -207,12 +207,13 @@ Json renamed(const Json& row, const Columns& columns, const std::string& where) 
 
 }  // namespace
 
-int64_t adapter_of(const Row& row, const std::function<int64_t(const std::string& name)>& number) try {
-  check(!row.adapter.empty(), ErrorKind::invalid,
+int64_t adapter_of(const std::string& adapter, const std::string& where,
+                   const std::function<int64_t(const std::string& name)>& number) try {
+  check(!adapter.empty(), ErrorKind::invalid,
         "the row names no adapter (\"adapter\"; \"base\" stands for the model without one)");
-  return number(row.adapter);
+  return number(adapter);
 } catch (const Error& error) {
-  throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+  throw Error(error.kind(), fmt::format("{}: {}", where, error.what()), error.hint());
 }
 
 void read_rows(const std::string& pattern, const RowOptions& options,

@@ -45,7 +45,8 @@ struct RowOptions {
 
 /// The number of the adapter that a row names. Errors: as `number`, with the row's place; invalid for a row
 /// that names none.
-int64_t adapter_of(const Row& row, const std::function<int64_t(const std::string& name)>& number);
+int64_t adapter_of(const std::string& adapter, const std::string& where,
+                   const std::function<int64_t(const std::string& name)>& number);
 
 /// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows have the
 /// first row's format, or the named one. In `columns` a whole number names a column of a table without header

@@ -90,8 +90,7 @@ void generate_rows(const Session& session, const Tokenizer& tokenizer, PromptRow
   Options options = given;
   if (const auto number = session.adapter_number()) {
     for (size_t i = 0; i < prompts.ids.size(); ++i)
-      options.generation.adapters.push_back(
-          adapter_of({.where = prompts.where[i], .adapter = prompts.adapters[i]}, number));
+      options.generation.adapters.push_back(adapter_of(prompts.adapters[i], prompts.where[i], number));
   }
   const auto finished = [&](int64_t index, const Generation& made) {
     prompts.rows[index][result_key] = made.text;
