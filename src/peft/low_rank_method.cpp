@@ -58,6 +58,7 @@ class LowRankMethod final : public Method {
     return patch;
   }
 
+  bool starts_from_base() const override { return variant_.options.init != "false"; }
   bool merges(const TensorRef& tensor) const override { return updates_.merges(tensor); }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     std::optional<at::Tensor> plain = updates_.merged(tensor, value);

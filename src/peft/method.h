@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -151,6 +152,12 @@ struct Method : Hooks {
   virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;
 };
 
+/// Options that a method is checked with, beside its default ones.
+struct OptionExample {
+  std::string_view name;     ///< what is special about them, one word: letters, digits and underscores
+  std::string_view options;  ///< a JSON object with keys of `fields`; fits every family
+};
+
 /// A method's entry: its file ends in `extern const MethodInfo <file>_method`.
 struct MethodInfo {
   std::string_view name;
@@ -160,6 +167,8 @@ struct MethodInfo {
   std::unique_ptr<Method> (*make)();
   /// True when a configuration is this method's; nullptr: its files are another method's.
   bool (*reads)(const nlohmann::json& config);
+  /// One for each thing that the options can change: starts, variants, what else trains.
+  std::span<const OptionExample> examples = {};
 };
 
 }  // namespace lowrank

@@ -116,10 +116,16 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "IA3";
 }
 
+constexpr OptionExample examples[] = {
+    {"inputs", R"({"feedforward_modules": ".*"})"},
+    {"all_linear", R"({"target_modules": "all-linear"})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo ia3_method;
 const MethodInfo ia3_method{
-    "ia3", "Liu et al. 2022, arXiv 2205.05638", "learned scales of activations", 5e-3, make, reads};
+    "ia3", "Liu et al. 2022, arXiv 2205.05638", "learned scales of activations", 5e-3, make, reads, examples};
 
 }  // namespace lowrank
