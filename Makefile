@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 LIBTORCH = $(shell tools/setup path libtorch)
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps configure demo test check asan fuzz bench package format clean
+.PHONY: all help deps configure demo test check interop asan fuzz bench package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -29,11 +29,16 @@ test: deps configure  ## all tests
 	@tools/setup model
 	@tools/setup minilm
 	cmake --build $(BUILD) -j $(JOBS)
+	@rm -rf $(BUILD)/test_results && mkdir -p $(BUILD)/test_results
 	LOWRANK_MODEL="$$(tools/setup path model)" LOWRANK_MINILM="$$(tools/setup path minilm)" \
-	  ctest --test-dir $(BUILD) --output-on-failure
+	  ctest --test-dir $(BUILD) --output-on-failure --output-junit test_results/ctest.xml
 
 check:  ## format, tidy on changed files, layers, sizes, docs; warnings are errors
 	@tools/check
+
+interop: all  ## what we write, read by PEFT, AdapterHub, llama.cpp and mlx-lm, and the other way round (installs them: 5 GB)
+	cmake --build $(BUILD) --target test_formats -j $(JOBS)
+	tests/interop/run $(BUILD) $(CHECKS)
 
 # Without the long suites: what every method promises (contract), the same tests for older processors, the package.
 asan:  ## unit tests under the address and undefined-behaviour sanitizers

@@ -47,9 +47,13 @@ CpuFeatures detect_cpu() {
 
 CpuFeatures restricted(CpuFeatures found, std::string_view level) {
   if (level == "native") return found;
+  if (level == "avx512bf16") {
+    found.amx_bf16 = false;
+    return found;
+  }
   if (level == "avx512") return {.avx2 = found.avx2, .avx512 = found.avx512};
   if (level == "avx2") return {.avx2 = found.avx2};
-  fail(ErrorKind::invalid, "LOWRANK_CPU must be avx2, avx512 or native, not \"{}\".", level);
+  fail(ErrorKind::invalid, "LOWRANK_CPU must be avx2, avx512, avx512bf16 or native, not \"{}\".", level);
 }
 
 std::string_view cpu_level() {
@@ -66,6 +70,10 @@ std::vector<std::pair<std::string, std::string>> library_limits(const CpuFeature
                                                                 std::string_view level) {
   const CpuFeatures allowed = restricted(found, level);
   if (level == "native") return {};
+  if (allowed.avx512_bf16)
+    return {{"ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16"},
+            {"MKL_ENABLE_INSTRUCTIONS", "AVX512_E3"},
+            {"ATEN_CPU_CAPABILITY", "avx512"}};
   if (allowed.avx512)
     return {{"ONEDNN_MAX_CPU_ISA", "AVX512_CORE"},
             {"MKL_ENABLE_INSTRUCTIONS", "AVX512"},

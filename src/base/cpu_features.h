@@ -22,10 +22,11 @@ struct CpuFeatures {
 CpuFeatures detect_cpu();
 
 /// `found` without what `level` leaves out: "avx2" has no AVX-512 and no AMX, "avx512" only F, BW, VL and DQ
-/// of it, "native" is everything. Another level is an Error.
+/// of it, "avx512bf16" all but AMX, "native" is everything. Another level is an Error.
 CpuFeatures restricted(CpuFeatures found, std::string_view level);
 
-/// The environment variable LOWRANK_CPU (avx2, avx512 or native), "native" where it is unset or empty.
+/// The environment variable LOWRANK_CPU (avx2, avx512, avx512bf16 or native), "native" where it is unset or
+/// empty.
 std::string_view cpu_level();
 
 /// What the program may use: detect_cpu(), restricted to cpu_level() as it was at the first call. Our own

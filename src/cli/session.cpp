@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/places.h"
-#include "kernels/products.h"
 #include "peft/adapter_labels.h"
 
 namespace lowrank {
@@ -44,18 +43,17 @@ std::shared_ptr<const Checkpoint> open_told(const std::string& path, const std::
 at::ScalarType compute_type(const SessionOptions& options) {
   if (options.dtype == "f32") return at::kFloat;
   if (options.dtype == "bf16") return at::kBFloat16;
-  return bf16_is_fast() ? at::kBFloat16 : at::kFloat;
+  return LoadOptions().compute;
 }
 
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
                                   const SessionOptions& options, const TrainPlan* plan, bool training) {
   LoadOptions load;
   load.compute = compute_type(options);
-  load.memory = options.base_memory == "fast"    ? BaseMemory::fast
-                : options.base_memory == "small" ? BaseMemory::small
-                                                 : BaseMemory::one;
+  if (options.base_memory == "fast") load.memory = BaseMemory::fast;
+  if (options.base_memory == "one") load.memory = BaseMemory::one;
+  if (options.base_memory == "small") load.memory = BaseMemory::small;
   load.nf4 = options.base_format == "nf4";
-  if (load.nf4 && options.base_memory == "auto") load.memory = BaseMemory::small;
   load.training = training;
   if (plan) load.use = uses_of(*plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);

@@ -73,14 +73,14 @@ std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const
   const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
   const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
   const int64_t columns = parts.front().module->in;
-  if (options.memory == BaseMemory::small && known) {
+  if (options.base_memory() == BaseMemory::small && known) {
     return std::make_shared<const PackedWeight>(
         PackedWeight::expanded(source, rows, columns, options.compute));
   }
   at::Tensor matrix = at::empty({rows, columns}, options.compute);
   source(0, rows, matrix);
   return std::make_shared<const PackedWeight>(
-      PackedWeight::pack(matrix, options.compute, options.memory, options.training, source));
+      PackedWeight::pack(matrix, options.compute, options.base_memory(), options.training, source));
 }
 
 at::Tensor part_bias(const Linear::Part& part, const Context& context, const Hooks& hooks) {

@@ -8,8 +8,14 @@
 
 #include "base/error.h"
 #include "kernels/label_loss.h"
+#include "kernels/products.h"
 
 namespace lowrank {
+
+at::ScalarType default_compute_type() {
+  return bf16_is_fast() ? at::kBFloat16 : at::kFloat;
+}
+
 namespace {
 
 /// The patches on the head, for the products of these rows of the batch.

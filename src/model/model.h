@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include <ATen/core/Tensor.h>
 
@@ -18,16 +19,20 @@ namespace lowrank {
 /// What a method does with a base tensor.
 enum class Use { frozen, trained, generated };
 
-/// How a model is held in memory.
+/// bf16 where the processor computes it fast, else f32.
+at::ScalarType default_compute_type();
+
+/// How a model is held in memory. What is not set is what the program runs where it is told nothing.
 struct LoadOptions {
-  at::ScalarType compute =
-      at::kFloat;  ///< type of products and of what is stored between them: f32, bf16 (f64 in tests)
-  BaseMemory memory = BaseMemory::fast;
+  /// Type of products and of what is stored between them: f32, bf16 (f64 in tests).
+  at::ScalarType compute = default_compute_type();
+  std::optional<BaseMemory> memory = std::nullopt;  ///< none: `one`, with `nf4` `small`
   bool nf4 = false;       ///< frozen weights of linear layers but the head are rounded to NF4 (kernels/nf4.h)
   bool training = false;  ///< input gradients are needed
   std::function<Use(const TensorRef&)> use = nullptr;  ///< from the method's plan; none: everything is frozen
 
   Use use_of(const TensorRef& tensor) const { return use ? use(tensor) : Use::frozen; }
+  BaseMemory base_memory() const { return memory.value_or(nf4 ? BaseMemory::small : BaseMemory::one); }
 };
 
 /// A model of some family: a causal language model, or an encoder with or without a label head.

@@ -24,6 +24,7 @@ struct Recorder final : Hooks {
 
 std::unique_ptr<Model> body_of(const Checkpoint& base) {
   LoadOptions options;
+  options.compute = at::kFloat;
   options.memory = BaseMemory::small;
   options.use = [](const TensorRef& tensor) {
     return tensor.role == Role::head ? Use::generated : Use::frozen;

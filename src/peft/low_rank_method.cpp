@@ -55,6 +55,7 @@ class LowRankMethod final : public Method {
     return patch ? std::vector{std::move(*patch)} : std::vector<Patch>();
   }
 
+  bool starts_from_base() const override { return variant_.options.init != "false"; }
   std::vector<const Module*> adapted() const override { return updates_.patched(); }
   bool acts_between_layers() const override { return false; }
   const TrainedTensors* trained_beside() const override { return &updates_.saved(); }

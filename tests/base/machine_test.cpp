@@ -60,6 +60,7 @@ TEST(CpuFeatures, LevelsOnlyTakeAway) {
   const CpuFeatures all = {true, true, true, true, true};
   EXPECT_EQ(restricted(all, "native"), all);
   EXPECT_EQ(restricted(all, "avx512"), (CpuFeatures{.avx2 = true, .avx512 = true}));
+  EXPECT_EQ(restricted(all, "avx512bf16"), (CpuFeatures{true, true, true, true, false}));
   EXPECT_EQ(restricted(all, "avx2"), (CpuFeatures{.avx2 = true}));
   EXPECT_EQ(restricted({}, "avx2"), CpuFeatures{});
   EXPECT_THROW(restricted(all, "sse"), Error);
@@ -75,10 +76,15 @@ TEST(CpuFeatures, LibrariesAreHeldToTheLevelAndToTheProcessor) {
   const Variables avx512{{"ONEDNN_MAX_CPU_ISA", "AVX512_CORE"},
                          {"MKL_ENABLE_INSTRUCTIONS", "AVX512"},
                          {"ATEN_CPU_CAPABILITY", "avx512"}};
+  const Variables avx512bf16{{"ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16"},
+                             {"MKL_ENABLE_INSTRUCTIONS", "AVX512_E3"},
+                             {"ATEN_CPU_CAPABILITY", "avx512"}};
   EXPECT_EQ(library_limits(all, "native"), Variables{});
+  EXPECT_EQ(library_limits(all, "avx512bf16"), avx512bf16);
   EXPECT_EQ(library_limits(all, "avx2"), avx2);
   EXPECT_EQ(library_limits(all, "avx512"), avx512);
   EXPECT_EQ(library_limits(old, "avx512"), avx2);
+  EXPECT_EQ(library_limits(old, "avx512bf16"), avx2);
   EXPECT_EQ(library_limits({}, "avx512"), Variables{});
   EXPECT_THROW(library_limits(all, "AVX2"), Error);
 }

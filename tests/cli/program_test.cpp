@@ -129,7 +129,7 @@ TEST_F(Program, AWrongProcessorLevelIsOneError) {
   const char* before = std::getenv("LOWRANK_CPU");
   const std::string kept = before ? before : "";
   setenv("LOWRANK_CPU", "sse", 1);
-  refused("methods", "LOWRANK_CPU must be avx2, avx512 or native, not \"sse\"");
+  refused("methods", "LOWRANK_CPU must be avx2, avx512, avx512bf16 or native, not \"sse\"");
   setenv("LOWRANK_CPU", kept.c_str(), 1);
 }
 

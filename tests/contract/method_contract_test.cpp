@@ -1,110 +1,32 @@
-// What every method promises, on every family: run over both tables, so that a new entry is tested by being
-// there.
+// What every method promises, on every family and with each of its examples of options: run over both
+// tables, so that a new entry is tested by being there.
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/abs.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/max.h>
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "contract/contract.h"
 #include "peft/merge.h"
-#include "peft/registry.h"
 #include "support/gradient_check.h"
-#include "support/tiny_model.h"
 #include "text/training_batch.h"
 #include "train/example_trainer.h"
 
 namespace lowrank {
 namespace {
 
-struct Case {
-  const FamilyInfo* family;
-  const MethodInfo* method;
-};
+using test::difference;
 
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
-  for (const FamilyInfo* family : families()) {
-    for (const MethodInfo* method : methods()) cases.push_back({family, method});
-  }
-  return cases;
-}
-
-class MethodContract : public testing::TestWithParam<Case> {
+class MethodContract : public test::ContractFixture, public testing::WithParamInterface<test::ContractCase> {
  protected:
-  void SetUp() override {
-    test::write_tiny_model(folder.path() / "base", GetParam().family->tiny_config());
-    checkpoint = Checkpoint::open(folder.path() / "base");
-    examples = test::random_examples({7, 1, 12}, checkpoint->spec().vocabulary_size);
-    if (checkpoint->spec().labels) test::label(examples, *checkpoint->spec().labels);
-    batch = test::batch_of(examples);
-    try {
-      plan_adapter(*GetParam().method, made(), checkpoint->spec());
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::unsupported) throw;
-      GTEST_SKIP() << error.what();
-    }
-  }
-
-  /// With its default options, or the small ones that it names instead.
-  static std::unique_ptr<Method> made() {
-    const MethodInfo& info = *GetParam().method;
-    std::unique_ptr<Method> method = info.make();
-    for (const OptionExample& example : info.examples) {
-      if (example.name == small_example)
-        apply(method->fields(), nlohmann::json::parse(example.options), info.name);
-    }
-    return method;
-  }
-
-  Adapter fresh(at::ScalarType type = at::kFloat) const {
-    Adapter adapter = make_adapter(*GetParam().method, made(), *checkpoint, type);
-    adapter.method->initialise(*checkpoint, 11);
-    return adapter;
-  }
-
-  /// With values that all matter.
-  Adapter stirred(at::ScalarType type = at::kFloat) const {
-    Adapter adapter = fresh(type);
-    const at::NoGradGuard no_grad;
-    Philox random(4);
-    at::Tensor& values = adapter.parameters->values();
-    for (int64_t i = 0; i < values.numel(); ++i) values[i] += 0.05 * random.normal();
-    return adapter;
-  }
-
-  std::unique_ptr<Model> model(const Adapter& adapter, at::ScalarType type = at::kFloat,
-                               bool training = true) const {
-    LoadOptions options;
-    options.compute = type;
-    options.training = training;
-    options.use = uses_of(adapter.plan);
-    return checkpoint->family().load(checkpoint, options);
-  }
-
-  /// What the model says of each sequence: its label's scores, or the logits of its last row.
-  at::Tensor logits(const Model& model, const Hooks& hooks, Batch of) const {
-    const at::NoGradGuard no_grad;
-    hooks.layout(of);
-    if (model.spec().labels) return sequence_scores(model, {&of}, hooks);
-    std::vector<int64_t> rows;
-    for (int64_t s = 0; s < of.sequences(); ++s) rows.push_back(of.offsets[s + 1] - 1);
-    return batch_logits(model, {&of}, hooks, rows, nullptr);
-  }
-
-  static double difference(const at::Tensor& a, const at::Tensor& b) {
-    return at::max(at::abs(a - b)).item<double>();
-  }
-
-  test::TemporaryFolder folder;
-  std::shared_ptr<const Checkpoint> checkpoint;
-  std::vector<Example> examples;
-  Batch batch;
+  void SetUp() override { prepare(GetParam()); }
 };
+
+/// What does not change with the options.
+class DefaultsContract : public MethodContract {};
 
 TEST_P(MethodContract, EqualsTheBaseAtTheStartAndDiffersOnceStirred) {
   Adapter adapter = fresh();
@@ -135,27 +57,14 @@ TEST_P(MethodContract, GradientsMatchFiniteDifferences) {
         }
         return loss.loss.item<double>();
       },
-      17);
-}
-
-/// Loss and gradient of the examples in f64 as a training pass computes them.
-std::pair<double, at::Tensor> loss_and_gradient(const Model& model, Adapter& adapter, Batch batch,
-                                                bool recompute) {
-  adapter.parameters->zero_gradients();
-  adapter.method->layout(batch);
-  adapter.method->begin_step({1, 1});
-  Context context{&batch, true};
-  context.recompute = recompute;
-  const TargetLoss loss = batch_loss(model, context, *adapter.method);
-  loss.loss.backward();
-  adapter.method->end_backward();
-  return {loss.loss.item<double>(), adapter.parameters->gradients().clone()};
+      // Some values of each: a hundred and more with the default options.
+      std::max<int64_t>(17, adapter.parameters->count() / (GetParam().example ? 40 : 150)));
 }
 
 TEST_P(MethodContract, LayersComputedAgainGiveTheSameGradient) {
   Adapter adapter = stirred(at::kDouble);
   const auto adapted = model(adapter, at::kDouble);
-  const auto [loss, gradient] = loss_and_gradient(*adapted, adapter, batch, false);
+  const auto [loss, gradient] = loss_and_gradient(*adapted, adapter, batch);
   const auto [again, slope] = loss_and_gradient(*adapted, adapter, batch, true);
   EXPECT_NEAR(again, loss, 1e-12 * std::abs(loss));
   EXPECT_LT(difference(slope, gradient), 1e-12);
@@ -184,6 +93,8 @@ TEST_P(MethodContract, SharedPromptsGiveTheSameGradient) {
   Adapter adapter = stirred(at::kDouble);
   if (checkpoint->spec().labels) GTEST_SKIP() << "an encoder's rows see what follows them";
   if (adapter.plan.context_rows > 0) GTEST_SKIP() << "virtual tokens stand in front of each prompt";
+  const std::string reason = adapter.method->why_prompts_differ();
+  if (!reason.empty()) GTEST_SKIP() << "prompts are not shared: " << reason;
   std::vector<Example> rows = examples;
   const Example prompt = test::random_examples({5}, 64, 21).front();
   for (Example& row : rows) {
@@ -193,15 +104,15 @@ TEST_P(MethodContract, SharedPromptsGiveTheSameGradient) {
   std::vector<int64_t> indices(rows.size());
   std::iota(indices.begin(), indices.end(), 0);
   const auto adapted = model(adapter, at::kDouble);
-  const auto [loss, gradient] = loss_and_gradient(*adapted, adapter, make_batch(rows, indices), false);
+  const auto [loss, gradient] = loss_and_gradient(*adapted, adapter, make_batch(rows, indices));
   const Batch shared = make_training_batch(rows, indices, true);
-  const auto [found, slope] = loss_and_gradient(*adapted, adapter, shared, false);
+  const auto [found, slope] = loss_and_gradient(*adapted, adapter, shared);
   EXPECT_NEAR(found, loss, 1e-12 * std::abs(loss));
   EXPECT_LT(difference(slope, gradient), 1e-11);
   EXPECT_LT(shared.rows(), make_batch(rows, indices).rows() - 5);
 }
 
-TEST_P(MethodContract, LossFallsAndOnlyParametersChange) {
+TEST_P(DefaultsContract, LossFallsAndOnlyParametersChange) {
   Adapter adapter = fresh();
   const auto adapted = model(adapter);
   const at::Tensor before = logits(*adapted, test::FileWeights(checkpoint), batch);
@@ -249,7 +160,7 @@ TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
   }
   const auto merged = Checkpoint::open(folder.path() / "merged");
   adapter.method->begin_step({});
-  EXPECT_LT(difference(logits(*merged->family().load(merged, {}), Hooks(), batch),
+  EXPECT_LT(difference(logits(*merged->family().load(merged, test::in_f32()), Hooks(), batch),
                        logits(*model(adapter), *adapter.method, batch)),
             1e-4);
   EXPECT_THROW(merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged"), Error);
@@ -317,16 +228,17 @@ TEST_P(MethodContract, CountsItsParameters) {
 }
 
 TEST_P(MethodContract, OptionsAreKnownByNameAndUnknownOnesRefused) {
-  const std::unique_ptr<Method> method = GetParam().method->make();
+  const std::unique_ptr<Method> method = GetParam().make();
   EXPECT_THROW(apply(method->fields(), {{"no_such_option", 1}}, "test"), Error);
   EXPECT_NO_THROW(apply(method->fields(), resolved(method->fields()), "test"));
 }
 
-INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, MethodContract, testing::ValuesIn(all_cases()),
-                         [](const auto& info) {
-                           return std::string(info.param.family->name) + "_" +
-                                  std::string(info.param.method->name);
-                         });
+INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, MethodContract, testing::ValuesIn(test::default_cases()),
+                         test::name_of_case);
+INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, DefaultsContract, testing::ValuesIn(test::default_cases()),
+                         test::name_of_case);
+INSTANTIATE_TEST_SUITE_P(ExamplesOfOptions, MethodContract, testing::ValuesIn(test::example_cases()),
+                         test::name_of_case);
 
 }  // namespace
 }  // namespace lowrank

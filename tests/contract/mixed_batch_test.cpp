@@ -7,6 +7,7 @@
 #include <ATen/ops/max.h>
 #include <gtest/gtest.h>
 
+#include "contract/contract.h"
 #include "peft/adapter_bank.h"
 #include "peft/registry.h"
 #include "support/expect_error.h"
@@ -14,19 +15,6 @@
 
 namespace lowrank {
 namespace {
-
-struct Case {
-  const FamilyInfo* family;
-  const MethodInfo* method;
-};
-
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
-  for (const FamilyInfo* family : families()) {
-    for (const MethodInfo* method : methods()) cases.push_back({family, method});
-  }
-  return cases;
-}
 
 /// The family's tiny configuration, of an encoder without a label head: that would train whole.
 nlohmann::json config_of(const FamilyInfo& family) {
@@ -37,7 +25,7 @@ nlohmann::json config_of(const FamilyInfo& family) {
   return config;
 }
 
-class MixedBatch : public testing::TestWithParam<Case> {
+class MixedBatch : public testing::TestWithParam<test::ContractCase> {
  protected:
   void SetUp() override {
     test::write_tiny_model(folder_.path(), config_of(*GetParam().family));
@@ -49,14 +37,8 @@ class MixedBatch : public testing::TestWithParam<Case> {
     examples_ = test::random_examples({7, 1, 12, 5, 6, 3}, checkpoint_->spec().vocabulary_size);
   }
 
-  /// With its default options, or the small ones that it names, and values that all matter.
-  Adapter adapter(const MethodInfo& info, const nlohmann::json& options, uint64_t seed) const {
-    std::unique_ptr<Method> method = info.make();
-    for (const OptionExample& example : info.examples) {
-      if (example.name == small_example)
-        apply(method->fields(), nlohmann::json::parse(example.options), info.name);
-    }
-    apply(method->fields(), options, info.name);
+  /// With values that all matter.
+  Adapter adapter(const MethodInfo& info, std::unique_ptr<Method> method, uint64_t seed) const {
     Adapter made = make_adapter(info, std::move(method), *checkpoint_, at::kDouble);
     made.method->initialise(*checkpoint_, seed);
     const at::NoGradGuard no_grad;
@@ -65,8 +47,14 @@ class MixedBatch : public testing::TestWithParam<Case> {
     for (int64_t i = 0; i < values.numel(); ++i) values[i] += 0.05 * random.normal();
     return made;
   }
+  Adapter adapter(std::string_view name, const nlohmann::json& options, uint64_t seed) const {
+    const MethodInfo& info = method_named(name);
+    std::unique_ptr<Method> method = info.make();
+    apply(method->fields(), options, name);
+    return adapter(info, std::move(method), seed);
+  }
 
-  Adapter tested() const { return adapter(*GetParam().method, nlohmann::json::object(), 4); }
+  Adapter tested() const { return adapter(*GetParam().method, GetParam().make(), 4); }
 
   Batch batch_of(std::vector<int64_t> examples, const std::vector<int64_t>& adapters) const {
     Batch batch = make_batch(examples_, examples);
@@ -127,8 +115,8 @@ TEST_P(MixedBatch, GivesEachSequenceWhatItGetsAlone) {
     return;
   }
   bank.add("own", std::move(*made));
-  bank.add("wide", adapter(method_named("lora"), {{"rank", 7}, {"target_modules", "all-linear"}}, 5));
-  bank.add("vera", adapter(method_named("vera"), {{"rank", 3}}, 6));
+  bank.add("wide", adapter("lora", {{"rank", 7}, {"target_modules", "all-linear"}}, 5));
+  bank.add("vera", adapter("vera", {{"rank", 3}}, 6));
 
   const std::vector<int64_t> all{0, 1, 2, 3, 4, 5}, adapters{1, 0, no_adapter, 2, 0, 1};
   const auto together = said(bank, batch_of(all, adapters));
@@ -158,7 +146,7 @@ TEST_P(MixedBatch, GoesOnFromACache) {
     if (error.kind() != ErrorKind::unsupported) throw;
     GTEST_SKIP() << error.what();
   }
-  bank.add("lora", adapter(method_named("lora"), {{"rank", 5}}, 5));
+  bank.add("lora", adapter("lora", {{"rank", 5}}, 5));
   const std::vector<int64_t> examples{0, 2, 4}, adapters{1, no_adapter, 0};
   KvCache cache(6, 64);
   for (const auto& [begin, end] : {std::pair{0, 4}, {4, 5}, {5, 6}}) {
@@ -169,11 +157,8 @@ TEST_P(MixedBatch, GoesOnFromACache) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, MixedBatch, testing::ValuesIn(all_cases()),
-                         [](const auto& info) {
-                           return std::string(info.param.family->name) + "_" +
-                                  std::string(info.param.method->name);
-                         });
+INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, MixedBatch, testing::ValuesIn(test::default_cases()),
+                         test::name_of_case);
 
 }  // namespace
 }  // namespace lowrank

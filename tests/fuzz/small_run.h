@@ -52,10 +52,10 @@ inline void forward(const Model& model, Method& method) {
 /// Loads the model of a checkpoint and runs it with LoRA. `choice` varies how weights are held.
 inline void load_and_run(const std::shared_ptr<const Checkpoint>& checkpoint, size_t choice) {
   prepare_small_runs();
+  constexpr BaseMemory memories[] = {BaseMemory::fast, BaseMemory::one, BaseMemory::small};
   LoadOptions options;
-  if (choice % 3 == 1) options.memory = BaseMemory::one;
-  if (choice % 3 == 2) options.memory = BaseMemory::small;
-  if (choice % 5 == 0) options.compute = at::kBFloat16;
+  options.memory = memories[choice % std::size(memories)];
+  options.compute = choice % 5 == 0 ? at::kBFloat16 : at::kFloat;
   const std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, options);
   const MethodInfo& lora = method_named("lora");
   const Adapter adapter = make_adapter(lora, lora.make(), *checkpoint);

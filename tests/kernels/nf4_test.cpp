@@ -29,9 +29,7 @@ at::Tensor expanded(const Nf4& quantised, const at::Tensor& like) {
 }
 
 TEST(Nf4, IsBitsandbytesBitForBit) {
-  const auto shared = test::shared_folder();
-  if (!shared) GTEST_SKIP() << "no reference vectors beside the source tree (LOWRANK_SHARED)";
-  const SafetensorsFile file = SafetensorsFile::open(*shared / "golden/nf4/nf4.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(test::fixture("golden/nf4/nf4.safetensors"));
   const auto stored = [&](const char* name, at::ScalarType type) {
     const StoredTensor& tensor = *file.find(name);
     return at::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.shape, type).clone();

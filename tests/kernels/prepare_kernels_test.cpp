@@ -29,10 +29,12 @@ TEST(PrepareKernels, LevelHoldsKernelsAndLibraries) {
     EXPECT_EQ(cpu_features(), detect_cpu());
     return;
   }
-  EXPECT_FALSE(bf16_is_fast());
+  EXPECT_EQ(bf16_is_fast(), level == "avx512bf16");
   EXPECT_EQ(target, level == "avx2" ? "AVX2" : "AVX3");
   EXPECT_EQ(at::get_cpu_capability(), level == "avx2" ? "AVX2" : "AVX512");
-  EXPECT_EQ(variable("ONEDNN_MAX_CPU_ISA"), level == "avx2" ? "AVX2" : "AVX512_CORE");
+  EXPECT_EQ(variable("ONEDNN_MAX_CPU_ISA"), level == "avx2"         ? "AVX2"
+                                            : level == "avx512bf16" ? "AVX512_CORE_BF16"
+                                                                    : "AVX512_CORE");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "model/checkpoint.h"
 #include "model/registry.h"
 #include "support/expect_error.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -27,7 +28,7 @@ TEST_P(TinyEncoder, StatesScoresAndLossesEqualTransformers) {
   const std::filesystem::path folder = test::fixture("tiny_encoders") / GetParam();
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20)["sequences"];
   const auto checkpoint = Checkpoint::open(folder);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   std::vector<Example> examples;
   for (const nlohmann::json& sequence : expected) {
     Example& example = examples.emplace_back();
@@ -60,7 +61,7 @@ TEST(Encoder, EmbeddingsOfMiniLmEqualTransformers) {
   if (!folder) GTEST_SKIP() << "LOWRANK_MINILM names no MiniLM folder (tools/setup minilm)";
   const nlohmann::json expected = read_json_file(test::fixture("tiny_encoders/minilm.json"), 1 << 20)["rows"];
   const auto checkpoint = Checkpoint::open(*folder);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   std::vector<Example> examples;
   for (const nlohmann::json& row : expected) {
     examples.push_back({row["ids"].get<std::vector<int64_t>>(), {}, 1, 0.0});
@@ -83,17 +84,15 @@ struct HeadFromFile : Hooks {
 
 TEST(Encoder, ScoresOfMiniLmWithAHeadEqualTransformers) {
   const auto folder = test::minilm();
-  const auto shared = test::shared_folder();
   if (!folder) GTEST_SKIP() << "LOWRANK_MINILM names no MiniLM folder (tools/setup minilm)";
-  if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
-  const nlohmann::json expected = read_json_file(*shared / "golden/base_bert/expected.json", 1 << 20);
+  const nlohmann::json expected = read_json_file(test::fixture("golden/base_bert/expected.json"), 1 << 20);
   const auto checkpoint = Checkpoint::open(*folder, LabelSet{{"no", "yes"}});
-  LoadOptions options;
+  LoadOptions options = test::in_f32();
   options.use = [](const TensorRef& tensor) {
     return tensor.name.starts_with("classifier.") ? Use::trained : Use::frozen;
   };
   const auto model = checkpoint->family().load(checkpoint, options);
-  const HeadFromFile head(*shared / "golden/base_bert/classifier.safetensors");
+  const HeadFromFile head(test::fixture("golden/base_bert/classifier.safetensors"));
   const Batch batch = test::batch_of({{expected["input_ids"], {}, 1, expected["labels"][0].get<double>()}});
   const at::Tensor scores = sequence_scores(*model, {&batch}, head);
   const nlohmann::json& top = expected["top8"];
@@ -108,7 +107,7 @@ TEST(Encoder, AHeadThatTheFolderLacksMustComeFromElsewhere) {
   const std::filesystem::path folder = test::fixture("tiny_encoders/bert_plain");
   const auto checkpoint = Checkpoint::open(folder, LabelSet{{"a", "b"}});
   test::expect_error(ErrorKind::invalid, "bert_plain", "no tensor classifier.bias; a head that is new",
-                     [&] { checkpoint->family().load(checkpoint, {}); });
+                     [&] { checkpoint->family().load(checkpoint, test::in_f32()); });
   const TensorRef& head = *checkpoint->spec().find_tensor("classifier.weight");
   EXPECT_NEAR(checkpoint->start(head, 1).std().item<double>(), 0.02, 0.01);
   EXPECT_EQ(

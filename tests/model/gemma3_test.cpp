@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -13,7 +14,7 @@ TEST(Gemma3, LossOfEachRowIsTransformers) {
   const char* path = std::getenv("LOWRANK_GEMMA");
   if (!path) GTEST_SKIP() << "LOWRANK_GEMMA names no Gemma 3 270M Q4_K_M file (tools/setup gemma fetches it)";
   const auto checkpoint = Checkpoint::open(path);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   const at::NoGradGuard no_grad;
   std::vector<double> expected;
   std::vector<Example> examples;

@@ -10,6 +10,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -20,7 +21,7 @@ TEST(Gguf, MixedBlockTypesInOneProductGiveTransformersLogits) {
   const std::filesystem::path folder = test::fixture("tiny_gguf");
   const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
   const auto checkpoint = Checkpoint::open(folder / "mixed.gguf");
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   const StoredTensor& ids = *expected.find("ids");
   Example example;
   example.tokens.resize(ids.shape[0]);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 
 namespace lowrank {
@@ -29,7 +30,7 @@ void expect_own_numbers(const std::filesystem::path& model_path, const std::file
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
   const Batch batch = one_sequence(expected["input_ids"]);
   const auto checkpoint = Checkpoint::open(model_path);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   const Context context{&batch};
   const Hooks plain;
   const TargetLoss loss = batch_loss(*model, context, plain);
@@ -46,16 +47,12 @@ void expect_own_numbers(const std::filesystem::path& model_path, const std::file
 
 TEST(GoldenBase, SmolLM2HasItsLossAndLogits) {
   const auto model = test::real_model();
-  const auto shared = test::shared_folder();
   if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
-  if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
-  expect_own_numbers(*model, *shared / "golden/base_smol");
+  expect_own_numbers(*model, test::fixture("golden/base_smol"));
 }
 
 TEST(GoldenBase, Gpt2HasItsLossAndLogits) {
-  const auto shared = test::shared_folder();
-  if (!shared) GTEST_SKIP() << "no reference adapters beside the source tree (LOWRANK_SHARED)";
-  expect_own_numbers(*shared / "golden/base_gpt2", *shared / "golden/base_gpt2");
+  expect_own_numbers(test::fixture("golden/base_gpt2"), test::fixture("golden/base_gpt2"));
 }
 
 }  // namespace

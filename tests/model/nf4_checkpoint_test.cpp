@@ -9,6 +9,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -35,7 +36,7 @@ TEST_P(Nf4Checkpoint, LogitsEqualTransformers) {
   };
   const at::Tensor ids = stored("ids", at::kLong);
   const auto checkpoint = Checkpoint::open(folder);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   const at::Tensor ours =
       all_logits(*model, {ids.const_data_ptr<int64_t>(), ids.const_data_ptr<int64_t>() + ids.numel()});
   EXPECT_LT(at::max(at::abs(ours - stored("logits", at::kFloat))).item<double>(), 1e-4);
@@ -50,7 +51,7 @@ TEST(Nf4Base, EveryMemoryPolicyHasTheSameWeights) {
     test::write_tiny_model(folder.path(), config);
     const auto checkpoint = Checkpoint::open(folder.path());
     const auto logits = [&](BaseMemory memory, bool nf4) {
-      LoadOptions options;
+      LoadOptions options = test::in_f32();
       options.memory = memory;
       options.nf4 = nf4;
       return all_logits(*checkpoint->family().load(checkpoint, options), {1, 5, 9, 2});

@@ -9,6 +9,7 @@
 #include "formats/safetensors.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
+#include "support/load_forms.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {
@@ -192,7 +193,7 @@ TEST_F(OpenModel, FoldersQuantisedByOtherToolsAreRefusedByTheirMethod) {
 TEST_F(OpenModel, ATextBeyondGpt2sPositionsIsToldAsSuch) {
   test::write_tiny_model(base(), test::tiny_gpt2_config());
   const auto checkpoint = Checkpoint::open(base());
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   const Batch batch = test::batch_of(test::random_examples({65}, 64));
   test::expect_error(ErrorKind::invalid, "", "position 64",
                      [&] { batch_logits(*model, {&batch}, Hooks{}, std::vector<int64_t>{0}, nullptr); });

@@ -12,6 +12,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -46,7 +47,7 @@ TEST_P(TinyCheckpoint, LogitsEqualTransformers) {
   const std::filesystem::path folder = path.parent_path() / path.stem();
   const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
   const auto checkpoint = Checkpoint::open(path);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   // The sequences are packed into one batch: they must not see each other.
   std::vector<Example> examples;
   for (int i = 0; expected.find("ids_" + std::to_string(i)); ++i) {

@@ -12,6 +12,7 @@
 #include "peft/adapter_file.h"
 #include "peft/rank_budget.h"
 #include "peft/registry.h"
+#include "support/load_forms.h"
 #include "support/method_formula.h"
 #include "support/tiny_model.h"
 
@@ -46,7 +47,7 @@ TEST(AdaLora, ThePrunedFileGivesTheSameLogits) {
   apply(method->fields(), {{"init_r", 4}, {"target_r", 1}}, "test");
   Adapter adapter = make_adapter(info, std::move(method), *checkpoint);
   adapter.method->initialise(*checkpoint, 3);
-  LoadOptions options;
+  LoadOptions options = test::in_f32();
   options.training = true;
   const auto model = checkpoint->family().load(checkpoint, options);
   const Batch batch = test::batch_of(test::random_examples({9}, 64));

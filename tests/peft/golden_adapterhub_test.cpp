@@ -14,6 +14,7 @@
 #include "peft/adapter_reader.h"
 #include "peft/adapterhub_file.h"
 #include "peft/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -44,7 +45,7 @@ struct WithClassifier : Hooks {
 
 /// An adapter of the golden folders on its base model.
 struct Golden {
-  std::filesystem::path shared, folder;
+  std::filesystem::path folder;
   nlohmann::json expected;
   std::shared_ptr<const Checkpoint> checkpoint;
   Adapter adapter;
@@ -55,26 +56,23 @@ struct Golden {
   const Hooks& acting() const { return hooks ? *hooks : *adapter.method; }
 };
 
-std::optional<std::filesystem::path> adapterhub_base(const std::string& name,
-                                                     const std::filesystem::path& shared) {
-  return name == "gpt2" ? std::optional(shared / "golden/base_gpt2") : test::minilm();
+std::optional<std::filesystem::path> adapterhub_base(const std::string& name) {
+  return name == "gpt2" ? std::optional(test::fixture("golden/base_gpt2")) : test::minilm();
 }
 
+/// Nothing where the base is missing.
 std::optional<Golden> open_golden(
     const std::string& name, const std::filesystem::path& adapter,
     const std::function<Adapter(const std::filesystem::path&, const Checkpoint&)>& load) {
   Golden golden;
-  const auto shared = test::shared_folder();
-  if (!shared) return std::nullopt;
-  golden.shared = *shared;
-  golden.folder = *shared / "golden" / name / adapter;
-  golden.expected = read_json_file(*shared / "golden" / name / "expected.json", 1 << 20);
+  golden.folder = test::fixture("golden/" + name) / adapter;
+  golden.expected = read_json_file(test::fixture("golden/" + name) / "expected.json", 1 << 20);
   const bool bert = golden.expected["base"] == "bert";
-  const auto path = adapterhub_base(golden.expected["base"], *shared);
+  const auto path = adapterhub_base(golden.expected["base"]);
   if (!path) return std::nullopt;
   golden.checkpoint = Checkpoint::open(*path, bert ? std::optional(LabelSet{{"0", "1"}}) : std::nullopt);
   golden.adapter = load(golden.folder, *golden.checkpoint);
-  LoadOptions options;
+  LoadOptions options = test::in_f32();
   options.training = true;
   options.use = [uses = uses_of(golden.adapter.plan)](const TensorRef& tensor) {
     return tensor.name.starts_with("classifier.") ? Use::trained : uses(tensor);
@@ -82,7 +80,7 @@ std::optional<Golden> open_golden(
   golden.model = golden.checkpoint->family().load(golden.checkpoint, options);
   if (bert) {
     golden.hooks = std::make_unique<WithClassifier>(*golden.adapter.method,
-                                                    *shared / "golden/base_bert/classifier.safetensors");
+                                                    test::fixture("golden/base_bert/classifier.safetensors"));
   }
   Example example{golden.expected["input_ids"], golden.expected["labels"], 1};
   if (bert) example.label = example.labels[0];
@@ -150,7 +148,7 @@ class GoldenAdapterHub : public testing::TestWithParam<AdapterHubCase> {};
 
 TEST_P(GoldenAdapterHub, LossLogitsGradientsAndFilesAreItsOwn) {
   const auto golden = open_golden(GetParam().folder, "", load);
-  if (!golden) GTEST_SKIP() << "no reference adapters (LOWRANK_SHARED) or no MiniLM folder (LOWRANK_MINILM)";
+  if (!golden) GTEST_SKIP() << "LOWRANK_MINILM names no MiniLM folder (tools/setup minilm)";
   EXPECT_EQ(golden->adapter.info->name, GetParam().method);
   expect_loss_and_gradients(*golden);
   expect_scores(*golden);
@@ -179,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(Folders, GoldenAdapterHub,
 
 TEST(GoldenFusion, LossLogitsAndFilesAreItsOwn) {
   const auto golden = open_golden("adhub_gpt2_fusion", "fusion", load);
-  if (!golden) GTEST_SKIP() << "no reference adapters (LOWRANK_SHARED)";
+  ASSERT_TRUE(golden);
   EXPECT_EQ(golden->adapter.info->name, "adapter_fusion");
   const auto targets = static_cast<double>(golden->batch.targets.count());
   const at::Tensor loss = batch_loss(*golden->model, {&golden->batch}, golden->acting()).loss / targets;
@@ -209,7 +207,7 @@ TEST(GoldenFusion, GradientsOfAllItsPartsAreItsOwn) {
                         *adapter.parameters);
         return adapter;
       });
-  if (!golden) GTEST_SKIP() << "no reference adapters (LOWRANK_SHARED)";
+  ASSERT_TRUE(golden);
   expect_loss_and_gradients(*golden);
 }
 

@@ -12,6 +12,7 @@
 #include "peft/merge.h"
 #include "peft/registry.h"
 #include "support/gradient_check.h"
+#include "support/load_forms.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {
@@ -46,7 +47,8 @@ class LoraEmbedding : public testing::TestWithParam<bool> {
     const at::NoGradGuard no_grad;
     std::vector<int64_t> rows;
     for (int64_t row = 0; row < batch.offsets.back(); ++row) rows.push_back(row);
-    return batch_logits(*checkpoint->family().load(checkpoint, {}), {&batch}, hooks, rows, nullptr);
+    return batch_logits(*checkpoint->family().load(checkpoint, test::in_f32()), {&batch}, hooks, rows,
+                        nullptr);
   }
 
   test::TemporaryFolder folder_;

@@ -17,6 +17,7 @@
 #include "model/registry.h"
 #include "peft/adapter_file.h"
 #include "peft/merge.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -34,7 +35,7 @@ class LoraExtras : public testing::TestWithParam<const char*> {
   }
 
   std::unique_ptr<Model> model(const Checkpoint& checkpoint, bool plain = false) const {
-    LoadOptions options;
+    LoadOptions options = test::in_f32();
     options.training = true;
     if (!plain) options.use = uses_of(adapter_->plan);
     return checkpoint.family().load(std::shared_ptr<const Checkpoint>(checkpoint_, &checkpoint), options);

@@ -12,6 +12,7 @@
 #include "peft/registry.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -34,7 +35,7 @@ class MergeGguf : public testing::TestWithParam<const char*> {
 
   static at::Tensor logits(const std::shared_ptr<const Checkpoint>& checkpoint, const Hooks& hooks) {
     const at::NoGradGuard no_grad;
-    const auto model = checkpoint->family().load(checkpoint, {});
+    const auto model = checkpoint->family().load(checkpoint, test::in_f32());
     const Batch batch = test::batch_of(test::random_examples({9, 5}, checkpoint->spec().vocabulary_size));
     std::vector<int64_t> rows(batch.rows());
     for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);

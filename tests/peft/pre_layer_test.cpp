@@ -96,8 +96,7 @@ TEST(PreLayer, ConcatenatedRowsLieBeforeTheEarlierOnes) {
   tuned.adapter.method->layout(batch);
   EXPECT_EQ(batch.positions, (std::vector<int64_t>{3, 4, 5, 6, 7}));
   const at::NoGradGuard no_grad;
-  const Packed first{
-      embedded({&batch}, *tuned.adapter.method, tuned.model->embedding()), {}, geometry_of(batch)};
+  const Packed first = embedded({&batch}, *tuned.adapter.method, tuned.model->embedding());
   const Packed second = tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(0), first);
   const at::Tensor rows = tuned.adapter.parameters->at(rows_key).detach();
   EXPECT_TRUE(second.stream.equal(at::cat({rows[1], rows[0], tuned.embedded({1, 2})})));

@@ -1,5 +1,6 @@
 // The last layers alone: counts, and no gradient below them.
 #include "base/error.h"
+#include "support/load_forms.h"
 #include "support/method_formula.h"
 
 namespace lowrank {
@@ -19,7 +20,7 @@ TEST(TopLayers, RefusesMoreLayersThanThereAre) {
 
 TEST(TopLayers, NothingIsDifferentiatedBelowThem) {
   const test::MethodFormula top("top_layers", {{"layers", 1}});
-  LoadOptions load;
+  LoadOptions load = test::in_f32();
   load.training = true;
   load.use = uses_of(top.adapter.plan);
   const auto model = top.checkpoint->family().load(top.checkpoint, load);

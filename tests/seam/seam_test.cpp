@@ -11,6 +11,7 @@
 #include "peft/adapter_file.h"
 #include "seam/post_norm_encoder.h"
 #include "support/gradient_check.h"
+#include "support/load_forms.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {
@@ -240,7 +241,7 @@ TEST(Seam, TrainedBaseWeightsAreNeverPacked) {
   const Linear qkv = load_linear(
       *tiny.checkpoint,
       [] {
-        LoadOptions options;
+        LoadOptions options = test::in_f32();
         options.use = [](const TensorRef& tensor) {
           return tensor.name == "model.layers.1.self_attn.k_proj.weight" ? Use::trained : Use::frozen;
         };

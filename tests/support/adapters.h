@@ -9,6 +9,7 @@
 
 #include "peft/adapter_file.h"
 #include "peft/registry.h"
+#include "support/load_forms.h"
 #include "support/tiny_model.h"
 
 namespace lowrank::test {
@@ -30,7 +31,7 @@ inline Adapter random_adapter(const Checkpoint& base, const nlohmann::json& opti
 /// Logits of two random sequences at every position, in f32.
 inline at::Tensor logits_of(const std::shared_ptr<const Checkpoint>& base, const Hooks& hooks) {
   const at::NoGradGuard no_grad;
-  const auto model = base->family().load(base, {});
+  const auto model = base->family().load(base, in_f32());
   const Batch batch = batch_of(random_examples({9, 5}, base->spec().vocabulary_size));
   std::vector<int64_t> rows(batch.rows());
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);

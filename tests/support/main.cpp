@@ -32,9 +32,15 @@ int main(int count, char** values) {
   const std::string level(lowrank::cpu_level());
   const lowrank::CpuFeatures& allowed = lowrank::cpu_features();
   constexpr int skipped = 77;
-  if ((level == "avx2" && !allowed.avx2) || (level == "avx512" && !allowed.avx512)) {
+  const lowrank::CpuFeatures found = lowrank::detect_cpu();
+  if ((level == "avx2" && !allowed.avx2) || (level == "avx512" && !allowed.avx512) ||
+      (level == "avx512bf16" && !allowed.avx512_bf16)) {
     std::printf("skipped: LOWRANK_CPU=%s, and this processor has %s\n", level.c_str(),
-                lowrank::describe(lowrank::detect_cpu()).c_str());
+                lowrank::describe(found).c_str());
+    return skipped;
+  }
+  if (level == "avx512bf16" && allowed == found) {
+    std::printf("skipped: without AMX this processor is tested as it is\n");
     return skipped;
   }
   if (level != "native") std::printf("LOWRANK_CPU=%s\n", level.c_str());

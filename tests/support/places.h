@@ -20,13 +20,13 @@ inline std::optional<std::filesystem::path> minilm() {
   return path;
 }
 
-/// The folder with the reference adapters and data sets: LOWRANK_SHARED, else `shared` beside the source
-/// tree.
+/// The folder with the data sets E2E and GSM8K (`data/`), which have no package: LOWRANK_SHARED, else
+/// `shared` beside the source tree.
 inline std::optional<std::filesystem::path> shared_folder() {
   const char* named = std::getenv("LOWRANK_SHARED");
   const std::filesystem::path path =
       named ? named : std::filesystem::path(LOWRANK_SOURCE).parent_path() / "shared";
-  if (!std::filesystem::exists(path / "golden")) return std::nullopt;
+  if (!std::filesystem::exists(path / "data")) return std::nullopt;
   return path;
 }
 

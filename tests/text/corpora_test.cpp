@@ -22,7 +22,6 @@ std::vector<std::string> lines(const std::filesystem::path& path) {
 }
 
 std::vector<std::string> texts_of(const std::filesystem::path& data, const std::string& file) {
-  if (file == "torture") return torture();
   std::vector<std::string> texts = lines(data / file);
   if (!file.ends_with(".jsonl")) return texts;
   std::vector<std::string> fields;
@@ -35,53 +34,65 @@ std::vector<std::string> texts_of(const std::filesystem::path& data, const std::
   return fields;
 }
 
-void expect_checksums(const Tokenizer& tokenizer, const std::string& name,
-                      const std::filesystem::path& data) {
-  const auto corpora = json_of(text_fixture("corpora.json"));
-  for (const auto& [file, expected] : corpora.at(name).items()) {
-    uint64_t checksum = 0xCBF29CE484222325U;
-    size_t tokens = 0;
-    const auto texts = texts_of(data, file);
-    for (const std::string& text : texts) {
-      auto ids = tokenizer.encode(text, true);
-      tokens += ids.size();
-      ids.push_back(-1);
-      for (const int64_t id : ids) checksum = (checksum ^ static_cast<uint64_t>(id)) * 0x100000001B3U;
-    }
-    EXPECT_EQ(texts.size(), expected["texts"].get<size_t>()) << file;
-    EXPECT_EQ(tokens, expected["tokens"].get<size_t>()) << file;
-    EXPECT_EQ(fmt::format("{:016x}", checksum), expected["checksum"].get<std::string>()) << file;
+void expect_checksum(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+                     const nlohmann::json& expected) {
+  uint64_t checksum = 0xCBF29CE484222325U;
+  size_t tokens = 0;
+  for (const std::string& text : texts) {
+    auto ids = tokenizer.encode(text, true);
+    tokens += ids.size();
+    ids.push_back(-1);
+    for (const int64_t id : ids) checksum = (checksum ^ static_cast<uint64_t>(id)) * 0x100000001B3U;
+  }
+  EXPECT_EQ(texts.size(), expected["texts"].get<size_t>());
+  EXPECT_EQ(tokens, expected["tokens"].get<size_t>());
+  EXPECT_EQ(fmt::format("{:016x}", checksum), expected["checksum"].get<std::string>());
+}
+
+/// A real tokenizer: its name in corpora.json, and where it is.
+struct RealTokenizer {
+  const char* name;
+  const char* variable;  ///< that names its file or folder; null: `data/NAME` of the shared folder
+
+  std::optional<std::filesystem::path> path() const {
+    const char* named = variable ? std::getenv(variable) : nullptr;
+    if (named) return named;
+    const auto shared = shared_folder();
+    return variable || !shared ? std::nullopt : std::optional(*shared / "data" / name);
+  }
+  std::string missing() const { return std::string("needs ") + (variable ? variable : "LOWRANK_SHARED"); }
+};
+
+class Corpora : public testing::TestWithParam<RealTokenizer> {};
+
+TEST_P(Corpora, AwkwardTextsHaveTheirIds) {
+  const auto path = GetParam().path();
+  if (!path) GTEST_SKIP() << GetParam().missing();
+  const Tokenizer tokenizer = load_tokenizer(*path);
+  if (!GetParam().variable) {
+    EXPECT_EQ(tokenizer.spec().eos, 50256);
+  }
+  expect_checksum(tokenizer, torture(), json_of(text_fixture("corpora.json"))[GetParam().name]["torture"]);
+}
+
+TEST_P(Corpora, DataSetsHaveTheirIds) {
+  const auto path = GetParam().path();
+  if (!path) GTEST_SKIP() << GetParam().missing();
+  const auto shared = shared_folder();
+  if (!shared) GTEST_SKIP() << "needs LOWRANK_SHARED";
+  const Tokenizer tokenizer = load_tokenizer(*path);
+  for (const auto& [file, expected] : json_of(text_fixture("corpora.json"))[GetParam().name].items()) {
+    SCOPED_TRACE(file);
+    if (file != "torture") expect_checksum(tokenizer, texts_of(*shared / "data", file), expected);
   }
 }
 
-TEST(Corpora, SmolLm2FromGguf) {
-  const auto model = real_model();
-  const auto shared = shared_folder();
-  if (!model || !shared) GTEST_SKIP() << "needs LOWRANK_MODEL and LOWRANK_SHARED";
-  expect_checksums(load_tokenizer(*model), "smollm2", *shared / "data");
-}
-
-TEST(Corpora, Gemma3FromGguf) {
-  const char* model = std::getenv("LOWRANK_GEMMA");
-  const auto shared = shared_folder();
-  if (!model || !shared) GTEST_SKIP() << "needs LOWRANK_GEMMA (tools/setup gemma) and LOWRANK_SHARED";
-  expect_checksums(load_tokenizer(model), "gemma3", *shared / "data");
-}
-
-TEST(Corpora, MiniLmFromFolder) {
-  const char* model = std::getenv("LOWRANK_MINILM");
-  const auto shared = shared_folder();
-  if (!model || !shared) GTEST_SKIP() << "needs LOWRANK_MINILM (tools/setup minilm) and LOWRANK_SHARED";
-  expect_checksums(load_tokenizer(model), "minilm", *shared / "data");
-}
-
-TEST(Corpora, Gpt2FromFolder) {
-  const auto shared = shared_folder();
-  if (!shared) GTEST_SKIP() << "needs LOWRANK_SHARED";
-  const Tokenizer tokenizer = load_tokenizer(*shared / "data" / "gpt2");
-  EXPECT_EQ(tokenizer.spec().eos, 50256);
-  expect_checksums(tokenizer, "gpt2", *shared / "data");
-}
+INSTANTIATE_TEST_SUITE_P(RealTokenizers, Corpora,
+                         testing::Values(RealTokenizer{"smollm2", "LOWRANK_MODEL"},
+                                         RealTokenizer{"gemma3", "LOWRANK_GEMMA"},
+                                         RealTokenizer{"minilm", "LOWRANK_MINILM"},
+                                         RealTokenizer{"gpt2", nullptr}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace lowrank::test

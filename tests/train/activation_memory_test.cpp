@@ -9,6 +9,7 @@
 
 #include "model/registry.h"
 #include "peft/registry.h"
+#include "support/load_forms.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "train/example_trainer.h"
@@ -41,7 +42,7 @@ class Memory {
     const MethodInfo& info = method_named("lora");
     adapter_ = make_adapter(info, info.make(), *checkpoint_);
     adapter_.method->initialise(*checkpoint_, 1);
-    LoadOptions load;
+    LoadOptions load = test::in_f32();
     load.training = true;
     load.use = uses_of(adapter_.plan);
     model_ = checkpoint_->family().load(checkpoint_, load);

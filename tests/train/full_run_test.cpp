@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "model/registry.h"
 #include "peft/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 #include "train/example_trainer.h"
@@ -21,7 +22,7 @@ TEST_P(Full, FiveStepsAreThoseOfTransformers) {
   Adapter adapter = make_adapter(info, info.make(), *checkpoint);
   adapter.method->initialise(*checkpoint, 0);
   EXPECT_EQ(adapter.parameters->count(), expected["count"].get<int64_t>());
-  LoadOptions load;
+  LoadOptions load = test::in_f32();
   load.training = true;
   load.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, load);

@@ -11,6 +11,7 @@
 #include "peft/adapter_folder.h"
 #include "peft/registry.h"
 #include "support/expect_error.h"
+#include "support/load_forms.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "train/checkpoint_folder.h"
@@ -30,7 +31,7 @@ struct Tiny {
     const MethodInfo& info = method_named("lora");
     adapter = make_adapter(info, info.make(), *checkpoint);
     adapter.method->initialise(*checkpoint, 1);
-    LoadOptions load;
+    LoadOptions load = test::in_f32();
     load.training = true;
     load.use = uses_of(adapter.plan);
     model = checkpoint->family().load(checkpoint, load);

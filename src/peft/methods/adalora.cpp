@@ -313,6 +313,14 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "ADALORA";
 }
 
+constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
+    {"early", R"({"init_r": 6, "target_r": 2, "tinit": 2, "tfinal": 5, "delta_t": 2, "total_step": 20})"},
+    {"free", R"({"orth_reg_weight": 0})"},
+    {"bias_all", R"({"bias": "all"})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo adalora_method;
@@ -321,6 +329,7 @@ const MethodInfo adalora_method{"adalora",
                                 "low-rank updates whose ranks follow their importance",
                                 2e-3,
                                 make,
-                                reads};
+                                reads,
+                                examples};
 
 }  // namespace lowrank

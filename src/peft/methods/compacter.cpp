@@ -23,6 +23,11 @@ bool reads(const nlohmann::json& file) {
   return config && config->phm_layer && !config->original_ln_before;
 }
 
+constexpr OptionExample examples[] = {
+    {"own_rules", R"({"shared_phm_rule": false, "phm_dim": 2})"},
+    {"rank", R"({"phm_rank": 2, "bottleneck_size": 8})"},
+};
+
 }  // namespace
 
 extern const MethodInfo compacter_method;
@@ -31,6 +36,7 @@ const MethodInfo compacter_method{"compacter",
                                   "bottlenecks of Kronecker products after attention and after the MLP",
                                   3e-3,
                                   make,
-                                  reads};
+                                  reads,
+                                  examples};
 
 }  // namespace lowrank

@@ -20,6 +20,10 @@ bool reads(const nlohmann::json& file) {
   return config && config->phm_layer && config->original_ln_before;
 }
 
+constexpr OptionExample examples[] = {
+    {"rank", R"({"phm_rank": 2, "bottleneck_size": 8})"},
+};
+
 }  // namespace
 
 extern const MethodInfo compacter_pp_method;
@@ -28,6 +32,7 @@ const MethodInfo compacter_pp_method{"compacter_pp",
                                      "bottlenecks of Kronecker products after the MLP",
                                      3e-3,
                                      make,
-                                     reads};
+                                     reads,
+                                     examples};
 
 }  // namespace lowrank

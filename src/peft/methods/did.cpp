@@ -14,10 +14,19 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "DID";
 }
 
+constexpr OptionExample examples[] = {
+    {"of_norms", R"({"intrinsic_dimension": 40, "train": "norm|ln_|LayerNorm"})"},
+};
+
 }  // namespace
 
 extern const MethodInfo did_method;
-const MethodInfo did_method{
-    "did", "Aghajanyan et al. 2020, arXiv 2012.13255", "a random subspace of all weights", 1e-3, make, reads};
+const MethodInfo did_method{"did",
+                            "Aghajanyan et al. 2020, arXiv 2012.13255",
+                            "a random subspace of all weights",
+                            1e-3,
+                            make,
+                            reads,
+                            examples};
 
 }  // namespace lowrank

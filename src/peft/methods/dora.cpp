@@ -101,6 +101,14 @@ bool reads(const nlohmann::json& config) {
   return is_low_rank_config(config, true, {"", "gaussian", "orthogonal", "eva", "loftq", "corda", "lora_ga"});
 }
 
+constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
+    {"all_linear", R"({"target_modules": "all-linear", "rank": 3})"},
+    {"patterns", R"({"rank_pattern": {".*\\.1\\..*": 3}, "alpha_pattern": {".*\\.0\\..*": 5}})"},
+    {"bias_all", R"({"bias": "all"})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo dora_method;
@@ -109,6 +117,7 @@ const MethodInfo dora_method{"dora",
                              "low-rank update of directions, with trained magnitudes",
                              2e-4,
                              make,
-                             reads};
+                             reads,
+                             examples};
 
 }  // namespace lowrank

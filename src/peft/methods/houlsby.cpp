@@ -22,6 +22,15 @@ bool reads(const nlohmann::json& file) {
          !(config->init_weights == "houlsby" && config->non_linearity == "relu");
 }
 
+constexpr OptionExample examples[] = {
+    {"learned", R"({"scaling_type": "learned", "non_linearity": "gelu"})"},
+    {"channel", R"({"scaling_type": "channel", "non_linearity": "tanh"})"},
+    {"left_out", R"({"leave_out": [0]})"},
+    {"dropped_layers", R"({"adapter_drop": 1})"},
+    {"own_start", R"({"init_weights": "houlsby"})"},
+    {"mam_start", R"({"init_weights": "mam_adapter"})"},
+};
+
 }  // namespace
 
 extern const MethodInfo houlsby_method;
@@ -30,6 +39,7 @@ const MethodInfo houlsby_method{"houlsby",
                                 "bottlenecks after attention and after the MLP",
                                 1e-3,
                                 make,
-                                reads};
+                                reads,
+                                examples};
 
 }  // namespace lowrank

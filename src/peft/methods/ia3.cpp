@@ -70,6 +70,12 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "IA3";
 }
 
+constexpr OptionExample examples[] = {
+    {"inputs", R"({"feedforward_modules": ".*"})"},
+    {"all_linear", R"({"target_modules": "all-linear"})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo ia3_method;
@@ -78,6 +84,7 @@ const MethodInfo ia3_method{"ia3",
                             "learned scales of activations",
                             5e-3,
                             make_module_method<Ia3>,
-                            reads};
+                            reads,
+                             examples};
 
 }  // namespace lowrank

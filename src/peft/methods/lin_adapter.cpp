@@ -22,6 +22,10 @@ bool reads(const nlohmann::json& file) {
   return config && !config->phm_layer && !config->is_parallel && config->after_layer;
 }
 
+constexpr OptionExample examples[] = {
+    {"learned", R"({"scaling_type": "learned", "bottleneck_size": 5})"},
+};
+
 }  // namespace
 
 extern const MethodInfo lin_adapter_method;
@@ -30,6 +34,7 @@ const MethodInfo lin_adapter_method{"lin_adapter",
                                     "one bottleneck behind each layer, with its own norm",
                                     1e-3,
                                     make,
-                                    reads};
+                                    reads,
+                                    examples};
 
 }  // namespace lowrank

@@ -77,6 +77,13 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "LOHA";
 }
 
+constexpr OptionExample examples[] = {
+    {"dropped_rows", R"({"rank_dropout": 0.3})"},
+    {"dropped_modules", R"({"module_dropout": 0.4, "target_modules": "all-linear"})"},
+    {"patterns", R"({"rank_pattern": {".*\\.1\\..*": 3}, "alpha_pattern": {".*\\.0\\..*": 5}})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo loha_method;
@@ -85,6 +92,7 @@ const MethodInfo loha_method{"loha",
                              "elementwise product of two low-rank updates",
                              1e-3,
                              make_module_method<LoHa>,
-                             reads};
+                             reads,
+                             examples};
 
 }  // namespace lowrank

@@ -135,6 +135,14 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "LOKR";
 }
 
+constexpr OptionExample examples[] = {
+    {"both", R"({"decompose_both": true, "rank": 2})"},
+    {"factor", R"({"decompose_factor": 2, "rank": 2})"},
+    {"dropped_rows", R"({"rank_dropout": 0.3, "rank_dropout_scale": true})"},
+    {"dropped_modules", R"({"module_dropout": 0.4, "target_modules": "all-linear"})"},
+    {"patterns", R"({"rank_pattern": {".*\\.1\\..*": 3}, "alpha_pattern": {".*\\.0\\..*": 5}})"},
+};
+
 }  // namespace
 
 extern const MethodInfo lokr_method;
@@ -143,6 +151,7 @@ const MethodInfo lokr_method{"lokr",
                              "update that is a Kronecker product",
                              1e-3,
                              make_module_method<LoKr>,
-                             reads};
+                             reads,
+                             examples};
 
 }  // namespace lowrank

@@ -19,11 +19,33 @@ bool reads(const nlohmann::json& config) {
                             {"", "gaussian", "orthogonal", "eva", "loftq", "corda", "lora_ga"});
 }
 
+constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
+    {"patterns", R"({"rank_pattern": {".*\\.1\\..*": 3}, "alpha_pattern": {".*\\.0\\..*": 5}})"},
+    {"all_linear", R"({"target_modules": "all-linear", "rank": 3})"},
+    {"one_layer", R"({"layers_to_transform": [1]})"},
+    {"by_alpha", R"({"scaling": "1/alpha", "alpha": 4})"},
+    {"by_root", R"json({"scaling": "alpha/sqrt(r)"})json"},
+    {"gaussian", R"({"init": "gaussian"})"},
+    {"orthogonal", R"({"init": "orthogonal"})"},
+    {"random", R"({"init": "false"})"},
+    {"lora_bias", R"({"lora_bias": true})"},
+    {"bias_all", R"({"bias": "all"})"},
+    {"bias_own", R"({"bias": "lora_only"})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+    {"token_rows", R"({"trainable_token_indices": [3, 17]})"},
+    {"tied_rows", R"({"trainable_token_indices": [3, 17], "ensure_weight_tying": true})"},
+};
+
 }  // namespace
 
 extern const MethodInfo lora_method;
-const MethodInfo lora_method{
-    "lora", "Hu et al. 2021, arXiv 2106.09685", "low-rank update s B A beside chosen weights", 2e-4, make,
-    reads};
+const MethodInfo lora_method{"lora",
+                             "Hu et al. 2021, arXiv 2106.09685",
+                             "low-rank update s B A beside chosen weights",
+                             2e-4,
+                             make,
+                             reads,
+                             examples};
 
 }  // namespace lowrank

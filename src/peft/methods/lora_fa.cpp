@@ -17,11 +17,19 @@ std::unique_ptr<Method> make() {
   return make_low_rank_method(std::move(variant));
 }
 
+constexpr OptionExample examples[] = {
+    {"all_linear", R"({"target_modules": "all-linear", "dropout": 0.3})"},
+};
+
 }  // namespace
 
 extern const MethodInfo lora_fa_method;
-const MethodInfo lora_fa_method{
-    "lora_fa", "Zhang et al. 2023, arXiv 2308.03303", "low-rank update with a frozen random A", 4e-4, make,
-    nullptr};
+const MethodInfo lora_fa_method{"lora_fa",
+                                "Zhang et al. 2023, arXiv 2308.03303",
+                                "low-rank update with a frozen random A",
+                                4e-4,
+                                make,
+                                nullptr,
+                                examples};
 
 }  // namespace lowrank

@@ -20,6 +20,10 @@ std::unique_ptr<Method> make() {
   return make_low_rank_method(std::move(variant));
 }
 
+constexpr OptionExample examples[] = {
+    {"ratio", R"({"lr_ratio": 4, "dropout": 0.3})"},
+};
+
 }  // namespace
 
 extern const MethodInfo lora_plus_method;
@@ -28,6 +32,7 @@ const MethodInfo lora_plus_method{"lora_plus",
                                   "low-rank update whose B learns faster than A",
                                   5e-5,
                                   make,
-                                  nullptr};
+                                  nullptr,
+                                  examples};
 
 }  // namespace lowrank

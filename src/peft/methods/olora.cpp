@@ -26,6 +26,11 @@ bool reads(const nlohmann::json& config) {
   return is_low_rank_config(config, false, {"olora"});
 }
 
+constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
+    {"by_root", R"json({"scaling": "alpha/sqrt(r)", "rank": 3})json"},
+};
+
 }  // namespace
 
 extern const MethodInfo olora_method;
@@ -34,6 +39,7 @@ const MethodInfo olora_method{"olora",
                               "low-rank update that starts from the weight's QR decomposition",
                               2e-4,
                               make,
-                              reads};
+                              reads,
+                              examples};
 
 }  // namespace lowrank

@@ -216,6 +216,13 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "P_TUNING";
 }
 
+constexpr OptionExample examples[] = {
+    {"lstm", R"({"encoder_reparameterization_type": "LSTM", "encoder_hidden_size": 6})"},
+    {"deep_lstm",
+     R"({"encoder_reparameterization_type": "LSTM", "encoder_hidden_size": 6, "encoder_num_layers": 2, "encoder_dropout": 0.3})"},
+    {"narrow", R"({"encoder_hidden_size": 6, "num_virtual_tokens": 3})"},
+};
+
 }  // namespace
 
 extern const MethodInfo p_tuning_method;
@@ -224,6 +231,7 @@ const MethodInfo p_tuning_method{"p_tuning",
                                  "rows in front of the text, given by a trained encoder",
                                  1e-3,
                                  make,
-                                 reads};
+                                 reads,
+                                 examples};
 
 }  // namespace lowrank

@@ -21,10 +21,19 @@ bool reads(const nlohmann::json& file) {
   return config && !config->phm_layer && config->is_parallel;
 }
 
+constexpr OptionExample examples[] = {
+    {"channel", R"({"scaling_type": "channel", "bottleneck_size": 5})"},
+};
+
 }  // namespace
 
 extern const MethodInfo parallel_adapter_method;
-const MethodInfo parallel_adapter_method{
-    "parallel_adapter", "He et al. 2021, arXiv 2110.04366", "bottlenecks beside the MLP", 1e-4, make, reads};
+const MethodInfo parallel_adapter_method{"parallel_adapter",
+                                         "He et al. 2021, arXiv 2110.04366",
+                                         "bottlenecks beside the MLP",
+                                         1e-4,
+                                         make,
+                                         reads,
+                                         examples};
 
 }  // namespace lowrank

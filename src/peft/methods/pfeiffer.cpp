@@ -21,11 +21,19 @@ bool reads(const nlohmann::json& file) {
          config->original_ln_before;
 }
 
+constexpr OptionExample examples[] = {
+    {"wide", R"({"bottleneck_size": 12, "scaling": 2})"},
+};
+
 }  // namespace
 
 extern const MethodInfo pfeiffer_method;
-const MethodInfo pfeiffer_method{
-    "pfeiffer", "Pfeiffer et al. 2020, arXiv 2005.00247", "one bottleneck a layer, after the MLP", 1e-3, make,
-    reads};
+const MethodInfo pfeiffer_method{"pfeiffer",
+                                 "Pfeiffer et al. 2020, arXiv 2005.00247",
+                                 "one bottleneck a layer, after the MLP",
+                                 1e-3,
+                                 make,
+                                 reads,
+                                 examples};
 
 }  // namespace lowrank

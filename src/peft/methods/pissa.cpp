@@ -70,6 +70,13 @@ bool reads(const nlohmann::json& config) {
   return is_low_rank_config(config, false, {"pissa"});
 }
 
+constexpr OptionExample examples[] = {
+    {"randomised", R"({"niter": 4})"},
+    {"dropout", R"({"dropout": 0.3})"},
+    {"by_root", R"json({"scaling": "alpha/sqrt(r)"})json"},
+    {"patterns", R"({"rank_pattern": {".*\\.1\\..*": 3}, "alpha_pattern": {".*\\.0\\..*": 5}})"},
+};
+
 }  // namespace
 
 extern const MethodInfo pissa_method;
@@ -78,6 +85,7 @@ const MethodInfo pissa_method{"pissa",
                               "low-rank update that starts from the principal singular vectors",
                               2e-4,
                               make,
-                              reads};
+                              reads,
+                              examples};
 
 }  // namespace lowrank

@@ -21,6 +21,10 @@ bool reads(const nlohmann::json& file) {
          !config->original_ln_before && config->init_weights == "houlsby" && config->non_linearity == "relu";
 }
 
+constexpr OptionExample examples[] = {
+    {"wide", R"({"bottleneck_size": 12, "scaling": 2})"},
+};
+
 }  // namespace
 
 extern const MethodInfo plain_adapter_method;
@@ -29,6 +33,7 @@ const MethodInfo plain_adapter_method{"plain_adapter",
                                       "ReLU(x W_down) W_up + x after attention and after the MLP",
                                       1e-3,
                                       make,
-                                      reads};
+                                      reads,
+                                      examples};
 
 }  // namespace lowrank

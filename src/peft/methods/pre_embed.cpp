@@ -100,6 +100,11 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "PRE_EMBED";
 }
 
+constexpr OptionExample examples[] = {
+    {"prefix", R"({"num_infix_tokens": 0})"},
+    {"infix", R"({"num_prefix_tokens": 0, "num_infix_tokens": 2})"},
+};
+
 }  // namespace
 
 extern const MethodInfo pre_embed_method;
@@ -108,6 +113,7 @@ const MethodInfo pre_embed_method{"pre_embed",
                                   "trained embeddings in front of prompt and completion",
                                   3e-2,
                                   make,
-                                  reads};
+                                  reads,
+                                  examples};
 
 }  // namespace lowrank

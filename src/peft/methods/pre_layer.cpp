@@ -152,6 +152,12 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "PRE_LAYER";
 }
 
+constexpr OptionExample examples[] = {
+    {"added", R"({"prelayer_mode": "add"})"},
+    {"added_to_all", R"({"prelayer_mode": "add", "prelayer_scope": "all"})"},
+    {"concatenated", R"({"prelayer_mode": "concatenate", "num_prefix_tokens": 2, "num_infix_tokens": 0})"},
+};
+
 }  // namespace
 
 extern const MethodInfo pre_layer_method;
@@ -160,6 +166,7 @@ const MethodInfo pre_layer_method{"pre_layer",
                                   "trained rows of special tokens in front of every layer",
                                   1e-2,
                                   make,
-                                  reads};
+                                  reads,
+                                  examples};
 
 }  // namespace lowrank

@@ -153,6 +153,11 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "PREFIX_TUNING";
 }
 
+constexpr OptionExample examples[] = {
+    {"projected", R"({"prefix_projection": true, "encoder_hidden_size": 6})"},
+    {"zero", R"({"init_weights": "zero", "num_virtual_tokens": 3})"},
+};
+
 }  // namespace
 
 extern const MethodInfo prefix_tuning_method;
@@ -161,6 +166,7 @@ const MethodInfo prefix_tuning_method{"prefix_tuning",
                                       "trained keys and values in front of each sequence",
                                       3e-2,
                                       make,
-                                      reads};
+                                      reads,
+                                      examples};
 
 }  // namespace lowrank

@@ -129,6 +129,11 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "PROMPT_TUNING";
 }
 
+constexpr OptionExample examples[] = {
+    {"random", R"({"prompt_tuning_init": "random", "num_virtual_tokens": 3})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo prompt_tuning_method;
@@ -137,6 +142,7 @@ const MethodInfo prompt_tuning_method{"prompt_tuning",
                                       "trained rows in front of the embedded text",
                                       3e-2,
                                       make,
-                                      reads};
+                                      reads,
+                                      examples};
 
 }  // namespace lowrank

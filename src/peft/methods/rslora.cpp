@@ -12,6 +12,10 @@ std::unique_ptr<Method> make() {
   return make_low_rank_method(std::move(variant));
 }
 
+constexpr OptionExample examples[] = {
+    {"high_rank", R"({"rank": 24, "dropout": 0.3})"},
+};
+
 }  // namespace
 
 extern const MethodInfo rslora_method;
@@ -20,6 +24,7 @@ const MethodInfo rslora_method{"rslora",
                                "low-rank update scaled by alpha / sqrt(r), for high ranks",
                                1e-4,
                                make,
-                               nullptr};
+                               nullptr,
+                               examples};
 
 }  // namespace lowrank

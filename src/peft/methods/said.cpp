@@ -15,11 +15,19 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "SAID";
 }
 
+constexpr OptionExample examples[] = {
+    {"of_a_layer", R"({"intrinsic_dimension": 60, "train": "\\.1\\."})"},
+};
+
 }  // namespace
 
 extern const MethodInfo said_method;
-const MethodInfo said_method{
-    "said", "Aghajanyan et al. 2020, arXiv 2012.13255", "a random subspace, scaled by tensor", 1e-3, make,
-    reads};
+const MethodInfo said_method{"said",
+                             "Aghajanyan et al. 2020, arXiv 2012.13255",
+                             "a random subspace, scaled by tensor",
+                             1e-3,
+                             make,
+                             reads,
+                             examples};
 
 }  // namespace lowrank

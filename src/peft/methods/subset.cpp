@@ -34,10 +34,16 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "SUBSET";
 }
 
+constexpr OptionExample examples[] = {
+    {"norms", R"({"train": "norm|ln_|LayerNorm"})"},
+    {"whole_layer", R"({"train": "\\.1\\."})"},
+};
+
 }  // namespace
 
 extern const MethodInfo subset_method;
 const MethodInfo subset_method{
-    "subset", "Touvron et al. 2022, arXiv 2203.09795", "tensors of the base by name", 5e-5, make, reads};
+    "subset", "Touvron et al. 2022, arXiv 2203.09795", "tensors of the base by name", 5e-5, make, reads,
+    examples};
 
 }  // namespace lowrank

@@ -22,10 +22,11 @@ namespace {
 constexpr const char* key_a = "base_model.vera_A";
 constexpr const char* key_b = "base_model.vera_B";
 
-/// Kaiming's uniform start: U(-sqrt(6 / columns), sqrt(6 / columns)).
+/// Kaiming's uniform start: U(-sqrt(6 / columns), sqrt(6 / columns)), drawn in f32, so that a seed has one
+/// pair.
 void kaiming_uniform(const at::Tensor& tensor, at::Generator& generator) {
   const double bound = std::sqrt(6.0 / static_cast<double>(tensor.size(1)));
-  tensor.uniform_(-bound, bound, generator);
+  tensor.copy_(at::empty(tensor.sizes(), at::kFloat).uniform_(-bound, bound, generator));
 }
 
 class Vera final : public ModuleFormula {
@@ -130,6 +131,14 @@ bool reads(const nlohmann::json& config) {
   return config.value("peft_type", "") == "VERA";
 }
 
+constexpr OptionExample examples[] = {
+    {"drawn_again", R"({"save_projection": false, "projection_prng_key": 5})"},
+    {"narrow", R"({"rank": 5, "d_initial": 1})"},
+    {"bias_all", R"({"bias": "all"})"},
+    {"bias_own", R"({"bias": "vera_only"})"},
+    {"saved", R"({"modules_to_save": ["0"]})"},
+};
+
 }  // namespace
 
 extern const MethodInfo vera_method;
@@ -138,6 +147,7 @@ const MethodInfo vera_method{"vera",
                              "trained scales of one shared random low-rank pair",
                              4e-3,
                              make_module_method<Vera>,
-                             reads};
+                             reads,
+                             examples};
 
 }  // namespace lowrank
