@@ -42,10 +42,10 @@ StepBatches ExampleSource::batches(int64_t step) {
   for (int64_t begin = first; begin < last; begin += options_.batch_size) {
     const std::span rows =
         std::span(order).subspan(begin, std::min<size_t>(options_.batch_size, last - begin));
-    found.batches.push_back(layout_.task == Task::causal_lm
-                                ? make_training_batch(examples_, rows, layout_.share_prompts,
-                                                      layout_.most_shared)
-                                : make_batch(examples_, rows));
+    found.batches.push_back(
+        layout_.task == Task::causal_lm
+            ? make_training_batch(examples_, rows, layout_.share_prompts, layout_.most_shared)
+            : make_batch(examples_, rows));
     for (const int64_t row : rows) found.tokens += std::ssize(examples_[row].tokens);
   }
   return found;

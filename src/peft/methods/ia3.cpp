@@ -85,6 +85,6 @@ const MethodInfo ia3_method{"ia3",
                             5e-3,
                             make_module_method<Ia3>,
                             reads,
-                             examples};
+                            examples};
 
 }  // namespace lowrank
