@@ -57,8 +57,8 @@ TEST_P(MethodContract, GradientsMatchFiniteDifferences) {
         }
         return loss.loss.item<double>();
       },
-      // Some values of each: a hundred and more with the default options.
-      std::max<int64_t>(17, adapter.parameters->count() / (GetParam().example ? 40 : 150)));
+      // Of many values 25 to 75: f32's gradients are compared whole (load_forms_test.cpp).
+      std::max<int64_t>(17, adapter.parameters->count() / (GetParam().example ? 25 : 75)));
 }
 
 TEST_P(MethodContract, LayersComputedAgainGiveTheSameGradient) {
