@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/ones_like.h>
 
 #include "kernels/dropout.h"
 #include "kernels/layer_norm.h"
@@ -128,7 +129,9 @@ at::Tensor Bottleneck::apply(const at::Tensor& x, uint64_t dropout_seed) const {
   } else if (config_.scaling != 1) {
     u = u * config_.scaling;
   }
-  return dropout_seed != 0 && config_.dropout > 0 ? apply_dropout(u, {config_.dropout, dropout_seed}) : u;
+  if (dropout_seed == 0 || config_.dropout == 0) return u;
+  // apply_dropout itself has no gradient.
+  return u * apply_dropout(at::ones_like(u), {config_.dropout, dropout_seed});
 }
 
 }  // namespace lowrank
