@@ -35,12 +35,13 @@ void add_low_rank_terms(const at::Tensor& x, const std::vector<Patch>& patches, 
   std::vector<LowRankGroup> groups;
   double flops = 0;
   for (const Patch& patch : patches) {
-    const at::Tensor& a = kept.emplace_back(patch.A.contiguous());
+    const at::Tensor a = patch.A.contiguous();
     LowRankGroup group{patch.first_token, std::min(patch.end_token, x.size(0)),
                        patch.begin,       patch.end,
                        a.size(0),         a.const_data_ptr<float>()};
-    const at::Tensor& b = kept.emplace_back(
-        patch.scaled_b.defined() ? patch.scaled_b : at::mul(patch.B, patch.scale).t().contiguous());
+    const at::Tensor b =
+        patch.scaled_b.defined() ? patch.scaled_b : at::mul(patch.B, patch.scale).t().contiguous();
+    kept.insert(kept.end(), {a, b});
     group.b = b.const_data_ptr<float>();
     flops += 2.0 * static_cast<double>(group.end_token - group.first_token) *
              static_cast<double>(a.numel() + b.numel());
