@@ -160,7 +160,7 @@ std::vector<std::vector<Cell>> cells(const std::vector<Patch>& patches, int64_t 
     std::vector<Cell>& run = grid.emplace_back();
     for (size_t j = 0; j + 1 < places.size(); ++j)
       run.push_back({rows[i], rows[i + 1], places[j], places[j + 1], covering(here, places[j], token_range)});
-    if (run.empty()) run.push_back({rows[i], rows[i + 1], 0, 0, {}});
+    if (run.empty()) run.push_back({rows[i], rows[i + 1], 0, 0, here});
   }
   return grid;
 }

@@ -18,6 +18,7 @@ class Widening {
   Widening(const Batch& old, int64_t prefix, int64_t infix) : old_(old), prefix_(prefix), infix_(infix) {
     wide_.offsets.push_back(0);
     wide_.examples = old.examples;
+    wide_.adapters = old.adapters;
     // Labels are of whole sequences; their weights are theirs.
     wide_.targets.values = old.targets.values;
     if (!old.targets.values.empty()) wide_.targets.weights = old.targets.weights;

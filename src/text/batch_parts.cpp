@@ -19,6 +19,22 @@ void add(std::vector<T>& to, const std::vector<T>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
+/// Values of sequences, of which a batch may have none: then `usual(s)` stands for each.
+template <class Usual>
+std::vector<int64_t> filled(const std::vector<int64_t>& values, const Batch& batch, const Usual& usual) {
+  std::vector<int64_t> all = values;
+  for (int64_t s = std::ssize(all); s < batch.sequences(); ++s) all.push_back(usual(s));
+  return all;
+}
+
+/// Puts values of the part's sequences after those of the batch's, unless neither has any.
+template <class Usual>
+void add(std::vector<int64_t> Batch::*values, Batch& batch, const Batch& part, const Usual& usual) {
+  if ((batch.*values).empty() && (part.*values).empty()) return;
+  batch.*values = filled(batch.*values, batch, [&](int64_t s) { return usual(batch, s); });
+  add(batch.*values, filled(part.*values, part, [&](int64_t s) { return usual(part, s); }));
+}
+
 void check_alone(const Batch& batch) {
   const bool alone = std::ranges::all_of(batch.parents, [](int64_t parent) { return parent == no_parent; });
   check(alone, ErrorKind::invalid, "sequences that continue others cannot be taken out of their batch");
@@ -49,6 +65,7 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
     part.targets.rows.push_back(targets.rows[i] - first);
     part.targets.tokens.push_back(targets.tokens[i]);
     part.targets.weights.push_back(targets.weights[i]);
+    if (!targets.examples.empty()) part.targets.examples.push_back(targets.examples[i]);
   }
   return part;
 }
@@ -56,17 +73,19 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
 void append(Batch& batch, const Batch& part) {
   check_alone(batch);
   check_alone(part);
+  const auto length = [](const Batch& of, int64_t s) { return of.offsets[s + 1] - of.offsets[s]; };
+  add(&Batch::prompt_rows, batch, part, length);
+  add(&Batch::first_labels, batch, part, [](const Batch&, int64_t) { return no_target; });
+  add(&Batch::adapters, batch, part, [](const Batch&, int64_t) { return no_adapter; });
   const int64_t first = batch.rows();
   if (batch.offsets.empty()) batch.offsets.push_back(0);
   add(batch.tokens, part.tokens);
   add(batch.positions, part.positions);
   for (int64_t s = 0; s < part.sequences(); ++s) batch.offsets.push_back(first + part.offsets[s + 1]);
   add(batch.examples, part.examples);
-  add(batch.prompt_rows, part.prompt_rows);
-  add(batch.first_labels, part.first_labels);
-  add(batch.adapters, part.adapters);
   for (const int64_t row : part.targets.rows) batch.targets.rows.push_back(first + row);
   add(batch.targets.tokens, part.targets.tokens);
+  add(batch.targets.examples, part.targets.examples);
   add(batch.targets.values, part.targets.values);
   add(batch.targets.weights, part.targets.weights);
 }

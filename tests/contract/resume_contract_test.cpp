@@ -82,6 +82,9 @@ class ResumeContract : public testing::TestWithParam<ResumedRun> {
     nlohmann::json given = options_of(GetParam().method);
     const std::vector<Field> fields = chosen.method->fields();
     if (find_field(fields, "dropout")) given["dropout"] = 0.2;
+    for (const OptionExample& example : chosen.info->examples) {
+      if (example.name == small_example) apply(fields, nlohmann::json::parse(example.options), "test");
+    }
     apply(fields, given, "test");
     return chosen;
   }

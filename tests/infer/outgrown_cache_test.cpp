@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "infer/generate.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -18,7 +19,7 @@ TEST(OutgrownCache, TextEqualsThatOfWholePasses) {
   test::write_tiny_model(folder.path(), config);
   const auto checkpoint = Checkpoint::open(folder.path());
   ASSERT_EQ(checkpoint->spec().fixed_positions, 24);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   // One is short until the end, one outgrows the 24 positions, one is long from the start.
   std::vector<std::vector<int64_t>> prompts;
   for (const Example& example : test::random_examples({3, 18, 30}, 64)) prompts.push_back(example.tokens);

@@ -11,6 +11,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
@@ -25,7 +26,7 @@ void expect_logits(const std::filesystem::path& path, const std::filesystem::pat
   const nlohmann::json sequences = read_json_file(folder / "expected.json", 1 << 20)["sequences"];
   const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
   const auto checkpoint = Checkpoint::open(path);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   std::vector<Example> examples;
   for (const nlohmann::json& sequence : sequences)
     examples.push_back({sequence["input_ids"], sequence["labels"]});
@@ -84,7 +85,7 @@ TEST(GoldenFamilies, Phi3GoesOnBeyondTheOriginalContextAsTransformersDoes) {
   const nlohmann::json expected =
       read_json_file(folder / "expected.json", 1 << 20)["greedy_across_original_length"];
   const auto checkpoint = Checkpoint::open(folder);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   std::vector<int64_t> tokens = expected["prompt"];
   for (const int64_t next : expected["continuation"].get<std::vector<int64_t>>()) {
     const Batch batch = test::batch_of({{tokens, tokens}});

@@ -8,6 +8,7 @@
 #include "model/checkpoint.h"
 #include "model/registry.h"
 #include "support/expect_error.h"
+#include "support/load_forms.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "text/training_batch.h"
@@ -73,7 +74,7 @@ TEST(RopeFrequencies, LongTextsAreLaidDownWholeAndShareNoPrompt) {
   test::write_tiny_model(folder.path(), config);
   const auto checkpoint = Checkpoint::open(folder.path());
   EXPECT_EQ(checkpoint->spec().fixed_positions, 16);
-  const auto model = checkpoint->family().load(checkpoint, {});
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   std::vector<Example> rows = test::random_examples({16, 20, 12}, 64);
   for (Example& row : rows) {
     std::copy_n(rows[0].tokens.begin(), 8, row.tokens.begin());

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "model/registry.h"
 #include "peft/adapter_file.h"
+#include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
 
@@ -23,7 +24,7 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
   const nlohmann::json& own = expected["adapter"];
   const auto checkpoint = Checkpoint::open(folder);
   const Adapter adapter = load_adapter(folder / "adapter", *checkpoint);
-  LoadOptions options;
+  LoadOptions options = test::in_f32();
   options.training = true;
   options.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, options);
