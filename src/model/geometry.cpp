@@ -58,18 +58,18 @@ Geometry geometry_of(const Batch& batch) {
 }
 
 Geometry geometry_of_rows(const Batch& batch, std::span<const int64_t> rows) {
-  check(std::ranges::is_sorted(rows), ErrorKind::invalid, "rows of a batch are read in ascending order only");
   Geometry geometry;
   std::vector<int64_t> positions;
   positions.reserve(rows.size());
   for (const int64_t row : rows) positions.push_back(batch.positions[row]);
+  geometry.positions = at::tensor(positions, at::kLong);
+  if (!std::ranges::is_sorted(rows)) return geometry;
   for (const int64_t offset : batch.offsets)
     geometry.offsets.push_back(std::ranges::lower_bound(rows, offset) - rows.begin());
   for (size_t s = 0; s + 1 < geometry.offsets.size(); ++s) {
     const bool any = geometry.offsets[s] < geometry.offsets[s + 1];
     geometry.first_positions.push_back(any ? positions[geometry.offsets[s]] : 0);
   }
-  geometry.positions = at::tensor(positions, at::kLong);
   return geometry;
 }
 

@@ -30,8 +30,8 @@ struct Geometry {
 /// sequence's positions must be consecutive.
 Geometry geometry_of(const Batch& batch);
 
-/// The geometry of these rows of the batch alone, ascending, for what comes after the layers: no attention
-/// plan. Errors: invalid where they are not ascending.
+/// The geometry of these rows of the batch alone, for what comes after the layers: no attention plan, and no
+/// sequences (`offsets` is empty) where the rows are not ascending.
 Geometry geometry_of_rows(const Batch& batch, std::span<const int64_t> rows);
 
 /// `geometry` with `count` rows put in front of each sequence at the positions before its first one.

@@ -145,6 +145,8 @@ std::vector<Patch> AdapterBank::patches(const Place& place, const Module& module
   std::vector<Patch> all;
   for (const Part& part : parts_of(*place.context.batch)) {
     if (!part.entry) continue;
+    check(!place.geometry.offsets.empty(), ErrorKind::invalid,
+          "rows of several adapters are read in ascending order only");
     const auto known = part.entry->patches.find(&module);
     std::vector<Patch> own;
     if (known != part.entry->patches.end()) {

@@ -23,6 +23,7 @@ bool reads(const nlohmann::json& file) {
 }
 
 constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
     {"learned", R"({"scaling_type": "learned", "non_linearity": "gelu"})"},
     {"channel", R"({"scaling_type": "channel", "non_linearity": "tanh"})"},
     {"left_out", R"({"leave_out": [0]})"},

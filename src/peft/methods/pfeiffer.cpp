@@ -22,6 +22,7 @@ bool reads(const nlohmann::json& file) {
 }
 
 constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
     {"wide", R"({"bottleneck_size": 12, "scaling": 2})"},
 };
 

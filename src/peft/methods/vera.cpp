@@ -132,6 +132,7 @@ bool reads(const nlohmann::json& config) {
 }
 
 constexpr OptionExample examples[] = {
+    {"dropout", R"({"dropout": 0.3})"},
     {"drawn_again", R"({"save_projection": false, "projection_prng_key": 5})"},
     {"narrow", R"({"rank": 5, "d_initial": 1})"},
     {"bias_all", R"({"bias": "all"})"},
