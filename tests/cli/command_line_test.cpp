@@ -61,7 +61,7 @@ TEST_F(CommandLine, NothingIsGivenTwice) {
   refused(plan("--data a.jsonl --data b.jsonl"), "give a folder or a pattern with *");
   refused(plan("--columns a=b --columns c=d"), "a list is written with commas");
   refused(plan(config("rank: 4") + " " + config("rank: 4")), "--config is given twice");
-  refused("evaluate --model m --adapter A --adapter B --data d", "--adapter is given twice");
+  refused("classify --model m --adapter A --adapter B --data d", "--adapter is given twice");
   refused("merge --model m --adapter A --adapter B --output o", "--adapter is given twice");
   refused(plan(config("rank: 4\nrank: 8\n")), "c.yaml:2: the key \"rank\" stands twice");
   refused(plan(config("target-modules: q_proj\ntarget_modules: v_proj\n")), "are the same key");
