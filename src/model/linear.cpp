@@ -108,11 +108,12 @@ at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Place& 
   std::vector<Patch> patches;
   int64_t row = 0;
   for (const Linear::Part& part : parts) {
-    for (Patch& patch : hooks.patches(place, *part.module)) {
+    std::vector<Patch> own = hooks.patches(place, *part.module);
+    for (Patch& patch : own) {
       patch.begin += row;
       patch.end += row;
-      patches.push_back(std::move(patch));
     }
+    patches.insert(patches.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
     row += part.module->out;
   }
   if (run.weight) return low_rank_linear(x, run.weight, bias, std::move(patches));

@@ -4,6 +4,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/ranges.h>
 
@@ -44,10 +45,27 @@ at::Tensor rows_of(const at::Tensor& all, const Geometry& geometry, int64_t begi
   return all.narrow(0, geometry.offsets[begin], geometry.offsets[end] - geometry.offsets[begin]);
 }
 
-void prepare(Patch& patch) {
-  if (patch.A.defined()) {
-    patch.A = patch.A.contiguous();
-    patch.scaled_b = (patch.B * patch.scale).t().contiguous();
+/// Lays A and s B^T of all patches one after the other in memory, as passes read them.
+void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
+                     const std::vector<const Module*>& order) {
+  int64_t count = 0;
+  for (const auto& [module, own] : patches) {
+    for (const Patch& patch : own) count += patch.A.defined() ? patch.A.numel() + patch.B.numel() : 0;
+  }
+  at::Tensor all;
+  int64_t next = 0;
+  const auto place = [&](const at::Tensor& values) {
+    if (!all.defined()) all = at::empty({count}, values.options().requires_grad(false));
+    const at::Tensor view = all.narrow(0, next, values.numel()).view(values.sizes());
+    next += values.numel();
+    return view.copy_(values);
+  };
+  for (const Module* module : order) {
+    for (Patch& patch : patches.at(module)) {
+      if (!patch.A.defined()) continue;
+      patch.A = place(patch.A);
+      patch.scaled_b = place((patch.B * patch.scale).t());
+    }
   }
 }
 
@@ -67,12 +85,11 @@ int64_t AdapterBank::add(std::string name, Adapter adapter) {
       name, adapter.info->name, replaced == adapter.plan.uses.end() ? "" : replaced->first);
   const at::NoGradGuard no_grad;
   adapter.method->begin_step({});
+  acts_between_layers_ |= adapter.method->acts_between_layers();
   Entry& entry = entries_.emplace_back(std::move(name), std::make_shared<Adapter>(std::move(adapter)));
-  for (const Module* module : entry.adapter->method->adapted()) {
-    std::vector<Patch> patches = plain_patches(*entry.adapter->method, *module);
-    std::ranges::for_each(patches, prepare);
-    entry.patches.emplace(module, std::move(patches));
-  }
+  for (const Module* module : entry.adapter->method->adapted())
+    entry.patches.emplace(module, plain_patches(*entry.adapter->method, *module));
+  lay_out_factors(entry.patches, entry.adapter->method->adapted());
   return size() - 1;
 }
 
@@ -102,12 +119,6 @@ std::vector<AdapterBank::Part> AdapterBank::parts_of(const Batch& batch) const {
     parts.back().end = s + 1;
   }
   return parts;
-}
-
-bool AdapterBank::any_acts_between_layers(const std::vector<Part>& parts) const {
-  return std::ranges::any_of(parts, [](const Part& part) {
-    return part.entry && part.entry->adapter->method->acts_between_layers();
-  });
 }
 
 void AdapterBank::layout(Batch& batch) const {
@@ -142,30 +153,32 @@ at::Tensor AdapterBank::embed(const Place& place, const Embedding& embedding, at
 }
 
 std::vector<Patch> AdapterBank::patches(const Place& place, const Module& module) const {
+  const std::vector<Part> parts = parts_of(*place.context.batch);
   std::vector<Patch> all;
-  for (const Part& part : parts_of(*place.context.batch)) {
+  all.reserve(parts.size());
+  for (const Part& part : parts) {
     if (!part.entry) continue;
     check(!place.geometry.offsets.empty(), ErrorKind::invalid,
           "rows of several adapters are read in ascending order only");
+    const int64_t first = place.geometry.offsets[part.begin], end = place.geometry.offsets[part.end];
+    if (first == end) continue;
+    const auto take = [&](const std::vector<Patch>& own) {
+      for (const Patch& patch : own) {
+        Patch& next = all.emplace_back(patch);
+        next.first_token = first;
+        next.end_token = end;
+      }
+    };
     const auto known = part.entry->patches.find(&module);
-    std::vector<Patch> own;
-    if (known != part.entry->patches.end()) {
-      own = known->second;
-    } else {
-      own = part.entry->adapter->method->patches(place, module);
-    }
-    for (Patch& patch : own) {
-      patch.first_token = place.geometry.offsets[part.begin];
-      patch.end_token = place.geometry.offsets[part.end];
-      if (patch.first_token < patch.end_token) all.push_back(std::move(patch));
-    }
+    known != part.entry->patches.end() ? take(known->second)
+                                       : take(part.entry->adapter->method->patches(place, module));
   }
   return all;
 }
 
 std::optional<Prefix> AdapterBank::prefix(const Place& place) const {
+  if (!acts_between_layers_) return std::nullopt;
   const std::vector<Part> parts = parts_of(*place.context.batch);
-  if (!any_acts_between_layers(parts)) return std::nullopt;
   Prefix all;
   std::vector<at::Tensor> keys, values;
   int64_t rows = 0;
@@ -191,8 +204,8 @@ std::optional<Prefix> AdapterBank::prefix(const Place& place) const {
 
 at::Tensor AdapterBank::branch_end(const Place& place, const Site& site, const at::Tensor& in,
                                    const at::Tensor& out) const {
+  if (!acts_between_layers_) return out;
   const std::vector<Part> parts = parts_of(*place.context.batch);
-  if (!any_acts_between_layers(parts)) return out;
   std::vector<at::Tensor> pieces;
   for (const Part& part : parts) {
     at::Tensor own = rows_of(out, place.geometry, part.begin, part.end);
@@ -207,8 +220,8 @@ at::Tensor AdapterBank::branch_end(const Place& place, const Site& site, const a
 }
 
 Packed AdapterBank::layer_end(const Place& place, Packed hidden) const {
+  if (!acts_between_layers_) return hidden;
   const std::vector<Part> parts = parts_of(*place.context.batch);
-  if (!any_acts_between_layers(parts)) return hidden;
   std::vector<at::Tensor> streams, branches;
   std::vector<Geometry> geometries;
   bool same_rows = true, any_branch = false;

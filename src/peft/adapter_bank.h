@@ -50,9 +50,9 @@ class AdapterBank final : public Hooks {
   };
 
   std::vector<Part> parts_of(const Batch& batch) const;
-  bool any_acts_between_layers(const std::vector<Part>& parts) const;
 
   std::vector<Entry> entries_;
+  bool acts_between_layers_ = false;  ///< some adapter does
 };
 
 }  // namespace lowrank

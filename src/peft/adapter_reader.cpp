@@ -1,17 +1,16 @@
 #include "peft/adapter_reader.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/from_blob.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/nearest_name.h"
 #include "base/one_line.h"
 #include "formats/block_formats.h"
@@ -178,11 +177,11 @@ void fill_parameters(const AdapterContents& contents, const TrainPlan& plan, con
       std::memcpy(parameter.mutable_data_ptr<int32_t>(), tensor.bytes.data(), tensor.bytes.size());
       continue;
     }
-    std::vector<float> values(count_of(spec));
-    expand(tensor.dtype, tensor.bytes, values);
-    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
-      broken.push_back(spec.name);
-    parameter.copy_(at::from_blob(values.data(), spec.shape, at::kFloat));
+    at::Tensor values = parameter.scalar_type() == at::kFloat ? parameter : at::empty(spec.shape, at::kFloat);
+    const std::span<float> data(values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel()));
+    expand(tensor.dtype, tensor.bytes, data);
+    if (first_not_finite(data)) broken.push_back(spec.name);
+    if (!values.is_same(parameter)) parameter.copy_(values);
   }
   if (broken.empty()) return;
   fail(ErrorKind::corrupt, "{}: values that are not finite in {}{}", contents.tensors_name, broken.front(),
