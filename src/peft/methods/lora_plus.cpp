@@ -1,5 +1,5 @@
 // LoRA+ (Hayou et al. 2024, arXiv 2402.12354): LoRA whose B learns `lr_ratio` times as fast as A. Files are
-// LORA files; nothing in them says how they were trained.
+// LORA files; how they were trained stands beside them (peft/method_record.h).
 #include "peft/low_rank_method.h"
 #include "peft/registry.h"
 
