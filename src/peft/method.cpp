@@ -16,11 +16,14 @@ std::string Method::why_prompts_differ() const {
 }
 
 bool Method::merges(const TensorRef& tensor) const {
+  // What acts beside the weights is lost in them, so that the rest alone is not merged either.
+  if (acts_between_layers()) return false;
   const TrainedTensors* beside = trained_beside();
   return (beside && beside->holds(tensor)) || patches_change(*this, tensor);
 }
 
 std::optional<at::Tensor> Method::merged(const TensorRef& tensor, const at::Tensor& value) const {
+  if (acts_between_layers()) return std::nullopt;
   if (const TrainedTensors* beside = trained_beside()) {
     if (std::optional<at::Tensor> trained = beside->value(tensor)) return trained;
   }

@@ -72,7 +72,10 @@ std::unique_ptr<Method> make() {
     for (const LowRankFactors& f : of.factors()) state->m[f.module->name].copy_(row_norms(base, f));
     state->norms.clear();
   };
-  variant.begin_step = [state, updates] { state->compute(**updates); };
+  variant.begin_step = [state, updates] {
+    state->norms.clear();
+    state->compute(**updates);
+  };
   variant.after_step = [state] { state->norms.clear(); };
   variant.patch = [state, updates](Patch& patch, const LowRankFactors& f) {
     patch.scales_bias = false;

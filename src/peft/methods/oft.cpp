@@ -181,7 +181,7 @@ constexpr OptionExample examples[] = {
     {"exact", R"({"oft_block_size": 8, "use_cayley_neumann": false, "bias": "oft_only"})"},
     {"blocks", R"({"oft_block_size": 0, "rank": 4, "num_cayley_neumann_terms": 7})"},
     {"shared", R"({"oft_block_size": 16, "block_share": true, "num_cayley_neumann_terms": 3})"},
-    {"constrained", R"({"oft_block_size": 8, "coft": true, "eps": 0.2})"}};
+    {"constrained", R"({"oft_block_size": 8, "coft": true, "eps": 50})"}};
 
 }  // namespace
 
