@@ -72,19 +72,18 @@ std::unique_ptr<Method> make() {
     for (const LowRankFactors& f : of.factors()) state->m[f.module->name].copy_(row_norms(base, f));
     state->norms.clear();
   };
-  variant.begin_step = [state, updates] {
-    state->norms.clear();
-    state->compute(**updates);
-  };
+  variant.begin_step = [state, updates] { state->compute(**updates); };
   variant.after_step = [state] { state->norms.clear(); };
-  variant.patch = [state, updates](Patch& patch, const LowRankFactors& f) {
+  variant.patch = [state](Patch& patch, const LowRankFactors& f) {
     patch.scales_bias = false;
     if (!state->base) {
       patch.out_scale = at::empty({f.module->out}, f.b.options());
       return;
     }
-    state->compute(**updates);
-    patch.out_scale = state->m.at(f.module->name) / state->norms.at(f.module->name);
+    // Where no step was begun, what follows may still change the factors: these norms are not kept.
+    const auto known = state->norms.find(f.module->name);
+    const at::Tensor norms = known == state->norms.end() ? row_norms(*state->base, f) : known->second;
+    patch.out_scale = state->m.at(f.module->name) / norms;
     patch.B = patch.B * patch.out_scale.unsqueeze(1);
   };
   variant.form = [](LowRankForm form) {
