@@ -7,6 +7,7 @@
 #include "base/staged_folder.h"
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
+#include "peft/inference_hooks.h"
 #include "peft/merge_plan.h"
 #include "peft/merge_rounding.h"
 #include "peft/model_description.h"
@@ -76,6 +77,8 @@ MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std:
   const at::NoGradGuard no_grad;
   check(is_free(output), ErrorKind::invalid, "{}: exists already; merging writes a new folder",
         output.string());
+  // What merging asks of the patches, several times a module, is computed once.
+  const InferenceHooks ready(adapter);
   const MergePlan plan = merge_plan(base, *adapter.method);
   MergeResult result{.changed = plan.changed, .tensors = std::ssize(plan.outputs), .untied = plan.untied};
   check_describable(base, output.string());

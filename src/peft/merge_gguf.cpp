@@ -6,6 +6,7 @@
 #include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "formats/quantise.h"
+#include "peft/inference_hooks.h"
 #include "peft/merge.h"
 #include "peft/merge_plan.h"
 
@@ -103,6 +104,8 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
         output.string());
   check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
         ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());
+  // What merging asks of the patches, several times a module, is computed once.
+  const InferenceHooks ready(adapter);
   const MergePlan plan = merge_plan(base, *adapter.method);
   std::vector<Planned> tensors = planned_tensors(base, plan, type);
   MergeResult result{.changed = plan.changed, .tensors = std::ssize(tensors), .untied = plan.untied};
