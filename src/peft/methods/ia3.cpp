@@ -1,6 +1,8 @@
 // (IA)^3 (Liu et al. 2022, arXiv 2205.05638, section 3.3): learned vectors scale activations.
 //   Attention: y = l * (W x + b), l [out]. Feed-forward: y = W (l * x) + b, l [in]. Both start at one.
 // Files are PEFT's: `base_model.model.<module>.ia3_l`, [out, 1] or [1, in].
+#include <set>
+
 #include <fmt/ranges.h>
 
 #include "peft/adapted_modules.h"
@@ -18,9 +20,14 @@ struct Ia3 final : ModuleFormula {
   std::vector<Role> default_roles() const override {
     return {Role::key, Role::value, Role::query_key_value, Role::down};
   }
-  void choose(const ModelSpec& spec, const AdaptedModules&) override {
+  void choose(const ModelSpec& spec, const AdaptedModules& modules) override {
     if (feedforward.empty())
       feedforward = fmt::format("{}", fmt::join(names_of_roles(spec, {Role::down}), ","));
+    const TargetModules names = feedforward_names();
+    input_scaled.clear();
+    for (const Module* module : modules.modules()) {
+      if (names_module(names.names, names.expression, module->name)) input_scaled.insert(module->name);
+    }
   }
 
   std::vector<ParameterSpec> parameters(const Module& module) const override {
@@ -58,12 +65,10 @@ struct Ia3 final : ModuleFormula {
     read_targets(feedforward, names.names, names.expression);
     return names;
   }
-  bool scales_input(const Module& module) const {
-    const TargetModules names = feedforward_names();
-    return names_module(names.names, names.expression, module.name);
-  }
+  bool scales_input(const Module& module) const { return input_scaled.contains(module.name); }
 
   std::string feedforward;
+  std::set<std::string, std::less<>> input_scaled;  ///< modules
 };
 
 bool reads(const nlohmann::json& config) {
