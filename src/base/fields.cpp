@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/field_conversion.h"
+#include "base/json.h"
 
 namespace lowrank {
 namespace {
@@ -18,7 +19,7 @@ std::string shown(const Json& value) {
   if (value.is_structured() &&
       std::ranges::any_of(value, [](const Json& entry) { return entry.is_structured(); }))
     return value.is_array() ? "a nested list" : "a nested object";
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = json_text(value);
   if (text.size() <= 80) return text;
   size_t end = 77;
   while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // between two UTF-8 characters

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -32,6 +33,13 @@ nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_vie
 /// array.
 void parse_json_elements(std::string_view text, std::string_view where, JsonLimits limits,
                          const std::function<void(nlohmann::ordered_json)>& take);
+
+/// JSON as UTF-8 text, on one line or indented by so many spaces. Bytes that are no UTF-8 become U+FFFD: what
+/// a model writes need not be text.
+template <class Json>
+std::string json_text(const Json& value, int indent = -1) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
 
 /// Parses a whole file. Errors: as MmapFile::open and parse_json; corrupt when it is larger than `max_bytes`.
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits = {});

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "cli/arguments.h"
@@ -119,8 +120,7 @@ int bench_adapters(const std::vector<std::string>& arguments) {
          row["lowest_ratio"].get<double>(), row["highest_ratio"].get<double>(), one.name);
   }
   info("{:8.2f} ms to read another adapter and make it ready", median(switches));
-  if (options.json)
-    std::cout << results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  if (options.json) std::cout << json_text(results, 2) << '\n';
   return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/benchmarks.h"
@@ -106,8 +107,7 @@ int bench_decode(const std::vector<std::string>& arguments) {
     }
   }
   const nlohmann::ordered_json results = results_of(all);
-  if (options.json)
-    std::cout << results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  if (options.json) std::cout << json_text(results, 2) << '\n';
   for (const auto& row : results) {
     info("{:8.2f} ms a token, {:.2f} of the base's ({:.2f} to {:.2f})  {}",
          row["milliseconds_per_token"].get<double>(), row["ratio"].get<double>(),

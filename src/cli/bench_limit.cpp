@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/benchmarks.h"
@@ -71,7 +72,7 @@ void tell(const Measured& measured, bool json) {
                                          {"share", median(measured.shares)},
                                          {"products_per_step", measured.products},
                                          {"product_gflops", 1e-9 * measured.flops / alone}};
-  if (json) std::cout << result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  if (json) std::cout << json_text(result, 2) << '\n';
   info("a step takes {:.1f} ms, its {} matrix products alone {:.1f} ms ({:.0f} GFLOP/s): {:.1f} % of it",
        1e3 * median(measured.step_seconds), measured.products, 1e3 * median(measured.product_seconds),
        1e-9 * measured.flops / alone, 100 * median(measured.shares));

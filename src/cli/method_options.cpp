@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "cli/places.h"
 #include "model/checkpoint.h"
 #include "peft/adapter_labels.h"
@@ -35,7 +36,7 @@ bool agree(const Json& one, const Json& other, const ModelSpec& spec) {
 }
 
 std::string shown(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(value);
 }
 
 }  // namespace

@@ -35,10 +35,10 @@ std::string program_version() {
   return LOWRANK_VERSION;
 }
 
-int64_t tell_resumed(const std::filesystem::path& checkpoint, const nlohmann::json& identity, bool anyway) {
+int64_t tell_resumed(const std::filesystem::path& checkpoint, RunIdentity& identity, bool anyway) {
   if (checkpoint.empty()) return 0;
   const StateHead saved = read_state_head(checkpoint / state_name);
-  const std::vector<std::string> differences = identity_differences(saved.identity, identity);
+  const std::vector<std::string> differences = identity_differences(saved.identity, identity.whole());
   if (!differences.empty()) {
     const std::string told = fmt::format("{}: the run that left it was another: {}", checkpoint.string(),
                                          fmt::join(differences, "; "));

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fields.h"
+#include "train/run_identity.h"
 
 namespace lowrank {
 
@@ -30,6 +31,6 @@ std::string program_version();
 /// Tells from where a run goes on, and what differs between it and the one that left the checkpoint; gives
 /// the steps that are done, 0 without a checkpoint. Errors: invalid where something differs, unless `anyway`;
 /// as read_state.
-int64_t tell_resumed(const std::filesystem::path& checkpoint, const nlohmann::json& identity, bool anyway);
+int64_t tell_resumed(const std::filesystem::path& checkpoint, RunIdentity& identity, bool anyway);
 
 }  // namespace lowrank

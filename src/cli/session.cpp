@@ -40,20 +40,20 @@ std::shared_ptr<const Checkpoint> open_told(const std::string& path, const std::
   return checkpoint;
 }
 
-at::ScalarType compute_type(const SessionOptions& options) {
-  if (options.dtype == "f32") return at::kFloat;
-  if (options.dtype == "bf16") return at::kBFloat16;
-  return LoadOptions().compute;
-}
-
-std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
-                                  const SessionOptions& options, const TrainPlan* plan, bool training) {
+LoadOptions load_options(const SessionOptions& options) {
   LoadOptions load;
-  load.compute = compute_type(options);
+  if (options.dtype == "f32") load.compute = at::kFloat;
+  if (options.dtype == "bf16") load.compute = at::kBFloat16;
   if (options.base_memory == "fast") load.memory = BaseMemory::fast;
   if (options.base_memory == "one") load.memory = BaseMemory::one;
   if (options.base_memory == "small") load.memory = BaseMemory::small;
   load.nf4 = options.base_format == "nf4";
+  return load;
+}
+
+std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
+                                  const SessionOptions& options, const TrainPlan* plan, bool training) {
+  LoadOptions load = load_options(options);
   load.training = training;
   if (plan) load.use = uses_of(*plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);

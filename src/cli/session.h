@@ -38,6 +38,9 @@ std::shared_ptr<const Checkpoint> open_told(const std::string& path,
                                             const std::optional<LabelSet>& labels = std::nullopt);
 Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint);
 
+/// How the options want weights held.
+LoadOptions load_options(const SessionOptions& options);
+
 /// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
                                   const SessionOptions& options, const TrainPlan* plan, bool training);
@@ -72,8 +75,5 @@ Session open_session(const SessionOptions& options, const std::vector<std::strin
 inline constexpr const char* adapters_help =
     "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf); NAME=FOLDER, perhaps several times: each row "
     "names its adapter (\"adapter\": NAME, or base)";
-
-/// The type that `dtype` means on this machine.
-at::ScalarType compute_type(const SessionOptions& options);
 
 }  // namespace lowrank

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 void write_gguf_model(const Checkpoint& checkpoint, const Adapter& adapter, const fs::path& path) {
   // What whole weights learn is often smaller than the steps of a block format.
-  const bool whole = adapter.method->output() != Output::adapter;
+  const bool whole = adapter.method->form().output() != Output::adapter;
   const MergeResult result =
       merge_to_gguf(checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path, enough_kept,
                     Existing::replaced);
@@ -46,7 +46,7 @@ void tell_left_out(const MergeResult& result, const fs::path& model) {
 }
 
 Kept written_at_the_end(const Adapter& adapter, const std::string& exported) {
-  const Output kind = adapter.method->output();
+  const Output kind = adapter.method->form().output();
   return [kind, exported](const fs::path& name) {
     if (name == "README.md") return true;
     if (name == "adapter.gguf") return exported == "gguf-lora";
@@ -57,13 +57,13 @@ Kept written_at_the_end(const Adapter& adapter, const std::string& exported) {
 }
 
 void check_results(const Checkpoint& checkpoint, const Adapter& adapter, const std::string& exported) {
-  if (adapter.method->output() == Output::adapter || exported == "gguf") return;
+  if (adapter.method->form().output() == Output::adapter || exported == "gguf") return;
   check_describable(checkpoint, fmt::format("--method {}", adapter.info->name));
 }
 
 void write_results(const fs::path& output, const Checkpoint& checkpoint, const Adapter& trained,
                    const std::string& exported, bool best_chosen) {
-  const Output kind = trained.method->output();
+  const Output kind = trained.method->form().output();
   if (exported == "none" && kind == Output::adapter) return;
   const std::optional<Adapter> best =
       best_chosen ? std::optional(load_adapter(output, checkpoint)) : std::nullopt;

@@ -29,4 +29,16 @@ int64_t multiply_adds(const Patch& patch) {
   return sum;
 }
 
+int64_t kept_values(const Patch& patch, int64_t in) {
+  const int64_t out = patch.end - patch.begin;
+  int64_t values = 0;
+  if (patch.in_scale.defined()) values += in;
+  if (patch.out_scale.defined()) values += out;
+  if (patch.A.defined()) values += 2 * patch.A.size(0);
+  if (patch.in_map) values += 3 * in;
+  if (patch.out_map) values += 3 * out;
+  if (patch.branch) values += in + out;
+  return values;
+}
+
 }  // namespace lowrank

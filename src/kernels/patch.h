@@ -80,4 +80,8 @@ bool only_factors(const Patch& patch);
 /// Multiply-adds of a token that the patch takes beside the product's own.
 int64_t multiply_adds(const Patch& patch);
 
+/// Values of a token, about, that the backward pass through the patch reads, where the product's input, of
+/// `in` values, is kept anyway.
+int64_t kept_values(const Patch& patch, int64_t in);
+
 }  // namespace lowrank

@@ -6,6 +6,7 @@
 #include <span>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gather.h>
@@ -19,6 +20,7 @@
 #include "kernels/node.h"
 #include "kernels/parallel.h"
 #include "kernels/products.h"
+#include "kernels/recomputed.h"
 
 namespace lowrank {
 namespace {
@@ -142,6 +144,49 @@ at::Tensor TrainedHead::gradient_for(const at::Tensor& incoming) const {
   return sum;
 }
 
+/// The patches as rows [begin, begin + count) of the product see them. Dropout of other rows has other masks.
+std::vector<Patch> patches_of_rows(const std::vector<Patch>& patches, int64_t begin, int64_t count) {
+  std::vector<Patch> result;
+  for (Patch patch : patches) {
+    patch.first_token = std::max<int64_t>(0, patch.first_token - begin);
+    if (patch.end_token != Patch::all_tokens) patch.end_token = std::min(count, patch.end_token - begin);
+    if (patch.first_token >= std::min(count, patch.end_token)) continue;
+    patch.dropout.seed += static_cast<uint64_t>(begin) * 0x9e3779b97f4a7c15U;
+    result.push_back(std::move(patch));
+  }
+  return result;
+}
+
+at::Tensor nll_of(const at::Tensor& hidden, const at::Tensor& targets, const at::Tensor& head,
+                  const std::vector<Patch>& patches) {
+  const at::Tensor logits = head_logits(hidden, head, patches);
+  return at::logsumexp(logits, 1) - at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
+}
+
+/// The loss under a patched head, chunk by chunk; of several chunks none keeps its logits.
+TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, const at::Tensor& weights,
+                        const at::Tensor& head, const std::vector<Patch>& patches) {
+  const int64_t count = chosen.size(0);
+  const int64_t chunk = std::max<int64_t>(1, max_logit_bytes / (head.size(0) * int64_t{sizeof(float)}));
+  if (count <= chunk) {
+    const at::Tensor nll = nll_of(chosen, targets, head, patches);
+    return {(nll * weights.to(nll.scalar_type())).sum(), nll};
+  }
+  // Patches can train although the hidden state does not: something must ask for a gradient.
+  const at::Tensor asks = at::zeros({1}).set_requires_grad(true);
+  std::vector<at::Tensor> losses;
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    const int64_t size = std::min(chunk, count - begin);
+    const auto body = [head, ids = targets.narrow(0, begin, size),
+                       ours = patches_of_rows(patches, begin, size)](const at::Tensor& x, const at::Tensor&) {
+      return TensorPair{nll_of(x, ids, head, ours), {}};
+    };
+    losses.push_back(recomputed(chosen.narrow(0, begin, size), asks, body).first);
+  }
+  const at::Tensor nll = at::cat(losses);
+  return {(nll * weights.to(nll.scalar_type())).sum(), nll};
+}
+
 }  // namespace
 
 at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches) {
@@ -152,17 +197,16 @@ at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const s
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
                                  const std::vector<Patch>& patches) {
-  const at::Tensor logits = head_logits(hidden.index_select(0, rows), head, patches);
-  const at::Tensor nll = at::logsumexp(logits, 1) - at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
+  const at::Tensor nll = nll_of(hidden.index_select(0, rows), targets, head, patches);
   return {(nll * weights.to(nll.scalar_type())).sum(), nll};
 }
 
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches) {
   const OpScope scope("target_loss");
-  if (!patches.empty() || head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble) {
+  if (!patches.empty()) return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches);
+  if (head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble)
     return target_loss_reference(hidden, rows, targets, weights, head, patches);
-  }
   NodePointer<TargetLossBackward> node;
   if (needs_gradient(hidden, head)) node = make_node<TargetLossBackward>(hidden, head);
   const bool trains_head = needs_gradient(head), moves_hidden = needs_gradient(hidden);

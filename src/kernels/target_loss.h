@@ -18,11 +18,12 @@ struct TargetLoss {
 /// row-major in the compute type, or in f32 where it trains. Losses and slopes are computed together in
 /// chunks of at most 32 MB of logits, and the backward pass scales each row's by what comes for its loss; no
 /// [N, V] exists. A head that trains takes its gradient, [V, d] f32, beside, for gradients in proportion to
-/// `weights`; where others come, the chunks are computed once more.
+/// `weights`; where others come, the chunks are computed once more. Chunks of a patched head are computed
+/// again in the backward pass.
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches);
 
-/// The same from plain differentiable operations; used where the head is patched.
+/// The same from plain differentiable operations.
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
                                  const std::vector<Patch>& patches);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/one_line.h"
 #include "formats/block_formats.h"
 #include "model/rope_frequencies.h"
@@ -13,7 +14,7 @@ namespace {
 /// A value as an error shows it.
 std::string shown(const nlohmann::json& value) {
   if (value.is_structured()) return value.is_array() ? "a list" : "an object";
-  return one_line(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 60);
+  return one_line(json_text(value), 60);
 }
 
 [[noreturn]] void wrong(std::string_view key, std::string_view must, const nlohmann::json& value) {
@@ -86,6 +87,10 @@ std::vector<double> ConfigReader::numbers(std::string_view key) const {
 
 void ConfigReader::require(bool holds, std::string_view key, std::string_view must) const {
   check(holds, ErrorKind::invalid, "config: {} {}", key, must);
+}
+
+void ConfigReader::require_text(std::string_view key, std::string_view only) const {
+  require(text(key, only) == only, key, "must be " + std::string(only));
 }
 
 int64_t GgufConfigReader::count(std::string_view key, std::optional<int64_t> fallback, int64_t most) const {

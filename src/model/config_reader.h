@@ -41,6 +41,8 @@ class ConfigReader {
   bool has(std::string_view key) const { return find(key) != nullptr; }
   /// Errors: invalid, "config: KEY must …", when `holds` is false.
   void require(bool holds, std::string_view key, std::string_view must) const;
+  /// Errors: invalid, when the key is there and says anything else.
+  void require_text(std::string_view key, std::string_view only) const;
 
  private:
   const nlohmann::json* find(std::string_view key) const;

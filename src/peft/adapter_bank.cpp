@@ -81,7 +81,7 @@ int64_t AdapterBank::add(std::string name, Adapter adapter) {
   check(
       replaced == adapter.plan.uses.end(), ErrorKind::unsupported,
       "the adapter {} ({}) replaces tensors of the base ({}), which all sequences of a batch share; merge it "
-      "into a model of its own (`lowrank merge`), or use it alone",
+      "into a model of its own, or use it alone",
       name, adapter.info->name, replaced == adapter.plan.uses.end() ? "" : replaced->first);
   const at::NoGradGuard no_grad;
   adapter.method->begin_step({});

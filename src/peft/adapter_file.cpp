@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/process.h"
 #include "formats/safetensors_writer.h"
 #include "peft/adapter_folder.h"
@@ -91,7 +92,7 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter) {
     const at::Tensor value = adapter.parameters->at(copy.of).detach();
     planned.push_back({copy.name, copy.transposed ? value.t() : value});
   }
-  return adapter.method->file_tensors(std::move(planned));
+  return adapter.method->form().file_tensors(std::move(planned));
 }
 
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors) {
@@ -114,17 +115,16 @@ void write_file_tensors(const std::filesystem::path& path, const std::vector<Fil
   write_safetensors(path, tensors);
 }
 
-void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
+void write_adapter_files(const std::filesystem::path& folder, const AdapterFileNames& files,
                          const nlohmann::json& config, const std::vector<FileTensor>& tensors) {
   write_file_tensors(folder / files.tensors, tensors);
-  write_file_atomically(folder / files.config,
-                        config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(folder / files.config, json_text(config, 2) + "\n");
 }
 
 void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base) {
-  if (adapter.method->parts()) return write_side_by_side(folder, adapter, base);
-  const AdapterFiles files = adapter.method->files();
-  nlohmann::json config = adapter.method->config();
+  if (adapter.method->form().parts()) return write_side_by_side(folder, adapter, base);
+  const AdapterFileNames files = adapter.method->form().names();
+  nlohmann::json config = adapter.method->form().config();
   config[std::string(files.base_key)] = base;
   if (files.peft) {
     config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
@@ -133,7 +133,7 @@ void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, 
     config["revision"] = nullptr;
     config["auto_mapping"] = nullptr;
   }
-  adapter.method->save_beside(folder, base);
+  adapter.method->form().save_beside(folder, base);
   write_encoder_state(folder, adapter);
   write_method_record(folder, adapter);
   write_adapter_files(folder, files, config, file_tensors(adapter));
@@ -145,9 +145,9 @@ void save_adapter(const std::filesystem::path& folder, const Adapter& adapter, c
 }
 
 int64_t adapter_file_size(const std::filesystem::path& folder, const Adapter& adapter) {
-  const std::vector<Adapter>* parts = adapter.method->parts();
+  const std::vector<Adapter>* parts = adapter.method->form().parts();
   if (!parts)
-    return static_cast<int64_t>(std::filesystem::file_size(folder / adapter.method->files().tensors));
+    return static_cast<int64_t>(std::filesystem::file_size(folder / adapter.method->form().names().tensors));
   int64_t bytes = 0;
   for (const Adapter& part : *parts) bytes += adapter_file_size(folder / std::string(part.info->name), part);
   return bytes;

@@ -58,12 +58,12 @@ std::vector<FileTensor> file_tensors(const Adapter& adapter);
 void write_file_tensors(const std::filesystem::path& path, const std::vector<FileTensor>& file_tensors);
 
 /// Writes an adapter's two files to a new folder. Errors: as write_file_tensors.
-void write_adapter_files(const std::filesystem::path& folder, const AdapterFiles& files,
+void write_adapter_files(const std::filesystem::path& folder, const AdapterFileNames& files,
                          const nlohmann::json& config, const std::vector<FileTensor>& tensors);
 
 /// The same for an adapter with all that belongs to it: labels.json for a label head, the parameters of an
-/// encoder where the method has one (peft/encoder_state.h), what `Method::save_beside` writes. `base`: what
-/// the configuration will call the base model.
+/// encoder where the method has one (peft/encoder_state.h), what `AdapterForm::save_beside` writes. `base`:
+/// what the configuration will call the base model.
 void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
 
 /// The same in place of an adapter that `folder` may hold: what is read there is the old one or the new one

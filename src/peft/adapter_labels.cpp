@@ -54,9 +54,7 @@ std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
 }
 
 void write_adapter_labels(const std::filesystem::path& folder, const LabelSet& labels) {
-  write_file_atomically(
-      folder / labels_name,
-      label_keys(labels).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(folder / labels_name, json_text(label_keys(labels), 2) + "\n");
 }
 
 }  // namespace lowrank

@@ -237,7 +237,7 @@ StoredAdapter open_adapter(const std::filesystem::path& path, const ModelSpec& s
   stored.contents = read_adapter(path, spec);
   const MethodInfo& reader = method_of_config(stored.contents.config, stored.contents.config_name);
   stored.info = &recorded_method(path, reader, stored.method);
-  stored.method->read_config(stored.contents.config, stored.contents.config_name);
+  stored.method->form().read_config(stored.contents.config, stored.contents.config_name);
   stored.where = stored.contents.tensors_name;
   stored.encoded = read_encoder_state(path, *stored.method, stored.contents);
   return stored;

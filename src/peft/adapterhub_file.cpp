@@ -19,8 +19,8 @@ void check_not_pickled(const std::filesystem::path& tensors, const char* pickle)
                           file.string(), tensors.string()));
 }
 
-void add_tensors(AdapterContents& contents, const std::filesystem::path& folder, const AdapterFiles& files,
-                 const char* pickle, const ModelSpec& spec) {
+void add_tensors(AdapterContents& contents, const std::filesystem::path& folder,
+                 const AdapterFileNames& files, const char* pickle, const ModelSpec& spec) {
   const std::filesystem::path tensors = folder / files.tensors;
   check_not_pickled(tensors, pickle);
   contents.add(tensors, [&](const std::string& name) {
@@ -28,7 +28,7 @@ void add_tensors(AdapterContents& contents, const std::filesystem::path& folder,
   });
 }
 
-AdapterContents described(const std::filesystem::path& folder, const AdapterFiles& files) {
+AdapterContents described(const std::filesystem::path& folder, const AdapterFileNames& files) {
   AdapterContents contents;
   contents.config_name = (folder / files.config).string();
   contents.tensors_name = (folder / files.tensors).string();

@@ -12,13 +12,13 @@ namespace lowrank {
 
 /// The files of one adapter of AdapterHub's library `adapters`, of a fusion of several, and of a head that
 /// trained with either.
-inline constexpr AdapterFiles adapterhub_files{"adapter_config.json", "adapter.safetensors", "model_name",
-                                               false, "adapters"};
-inline constexpr AdapterFiles fusion_files{"adapter_fusion_config.json", "model_adapter_fusion.safetensors",
-                                           "model_name", false, "adapters"};
+inline constexpr AdapterFileNames adapterhub_files{"adapter_config.json", "adapter.safetensors", "model_name",
+                                                   false, "adapters"};
+inline constexpr AdapterFileNames fusion_files{
+    "adapter_fusion_config.json", "model_adapter_fusion.safetensors", "model_name", false, "adapters"};
 
-inline constexpr AdapterFiles head_files{"head_config.json", "model_head.safetensors", "model_name", false,
-                                         "adapters"};
+inline constexpr AdapterFileNames head_files{"head_config.json", "model_head.safetensors", "model_name",
+                                             false, "adapters"};
 
 /// True when a label head lies in the folder.
 bool has_head(const std::filesystem::path& folder);

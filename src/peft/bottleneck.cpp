@@ -53,6 +53,7 @@ void Bottleneck::plan_projection(TrainPlan& plan, const std::string& name, int64
 }
 
 void Bottleneck::plan(TrainPlan& plan, bool frozen) const {
+  plan.kept_values += 2 * (hidden_ + size_);
   const size_t first = plan.parameters.size();
   if (config_.ln_before) {
     for (const char* part : {"weight", "bias"}) {

@@ -14,7 +14,7 @@ namespace {
 /// Stream of the run's seed for the layers that are dropped.
 constexpr uint64_t drop_stream = 11;
 
-class BottleneckMethod final : public Method {
+class BottleneckMethod final : public Method, public AdapterForm {
  public:
   BottleneckMethod(BottleneckConfig config, std::vector<std::string> starts)
       : config_(std::move(config)), starts_(std::move(starts)) {
@@ -96,7 +96,9 @@ class BottleneckMethod final : public Method {
     return {{}, {"bottlenecks, whose non-linearity no low-rank update of a weight equals"}};
   }
 
-  AdapterFiles files() const override { return adapterhub_files; }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
+  AdapterFileNames names() const override { return adapterhub_files; }
   nlohmann::json config() const override { return written_; }
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
     return head_.without(std::move(planned));

@@ -17,10 +17,10 @@ constexpr const char* state_name = "encoder_state.safetensors";
 
 std::optional<StoredTensor> read_encoder_state(const std::filesystem::path& folder, Method& method,
                                                AdapterContents& contents) {
-  const std::string encoded(method.encoded_tensor());
+  const std::string encoded(method.form().encoded_tensor());
   if (encoded.empty()) return std::nullopt;
   if (!std::filesystem::exists(folder / state_name)) {
-    method.drop_encoder();
+    method.form().drop_encoder();
     return std::nullopt;
   }
   const StoredTensor* found = contents.find(encoded);
@@ -47,7 +47,7 @@ void check_encoded(const StoredTensor& stored, const Adapter& adapter, const std
 }
 
 void write_encoder_state(const std::filesystem::path& folder, const Adapter& adapter) {
-  if (adapter.method->encoded_tensor().empty()) return;
+  if (adapter.method->form().encoded_tensor().empty()) return;
   const std::vector<FileTensor> written = file_tensors(adapter);
   std::vector<FileTensor> lost;
   for (const ParameterSpec& spec : adapter.plan.parameters) {

@@ -116,12 +116,13 @@ LowRankForm low_rank_form_of(const Method& method) {
   return form;
 }
 
-int64_t patches_multiply_adds(const Method& method) {
-  int64_t sum = 0;
+void add_patch_costs(const Method& method, TrainPlan& plan) {
   for (const Module* module : method.adapted()) {
-    for (const Patch& patch : plain_patches(method, *module)) sum += multiply_adds(patch);
+    for (const Patch& patch : plain_patches(method, *module)) {
+      plan.multiply_adds += multiply_adds(patch);
+      plan.kept_values += kept_values(patch, module->in);
+    }
   }
-  return sum;
 }
 
 const Module* module_without_bias(const Method& method, const ModelSpec& spec) {

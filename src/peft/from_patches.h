@@ -26,8 +26,8 @@ at::Tensor with_patches(const Method& method, const TensorRef& tensor, const at:
 /// Patches of factors as updates; what else they do, and what trains beside them, in words.
 LowRankForm low_rank_form_of(const Method& method);
 
-/// Multiply-adds of a token over all modules.
-int64_t patches_multiply_adds(const Method& method);
+/// Adds what a token costs over all modules: multiply-adds and kept values.
+void add_patch_costs(const Method& method, TrainPlan& plan);
 
 /// The first module to whose product the patches add a bias although the model has none there to merge it
 /// into; nullptr: there is none.

@@ -20,7 +20,7 @@ namespace lowrank {
 /// beside the tensors (f32) and their gradients only what is random is kept.
 /// A label head trains whole. Files are our own: `intrinsic_vector` [d], `said_lambda` [tensors], and in the
 /// configuration the seed and the tensors' names.
-class IntrinsicDimension : public Method {
+class IntrinsicDimension : public Method, public AdapterForm {
  public:
   /// `type`: peft_type of the files.
   IntrinsicDimension(std::string type, bool scales) : type_(std::move(type)), scales_(scales) {}
@@ -41,7 +41,9 @@ class IntrinsicDimension : public Method {
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override;
   bool keeps_tied_head() const override { return head_ != nullptr; }
 
-  AdapterFiles files() const override { return own_files; }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
+  AdapterFileNames names() const override { return own_files; }
   nlohmann::json config() const override;
   void read_config(const nlohmann::json& config, const std::string& where) override;
 

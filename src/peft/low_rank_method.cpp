@@ -9,7 +9,7 @@
 namespace lowrank {
 namespace {
 
-class LowRankMethod final : public Method {
+class LowRankMethod final : public Method, public AdapterForm {
  public:
   explicit LowRankMethod(LowRankVariant variant) : variant_(std::move(variant)) {}
 
@@ -72,6 +72,8 @@ class LowRankMethod final : public Method {
     return variant_.form ? variant_.form(updates_.form()) : updates_.form();
   }
 
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
     return variant_.file_tensors ? variant_.file_tensors(std::move(planned)) : planned;
   }

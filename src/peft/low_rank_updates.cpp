@@ -79,6 +79,7 @@ void LowRankUpdates::add_factors(const Module& module, TrainPlan& plan) {
   plan.parameters.push_back({factor_key(module, "B"), {module.out, rank}});
   if (has_bias(module)) plan.parameters.push_back({bias_key(module), {module.out}});
   plan.targets.push_back(module.name);
+  plan.kept_values += 2 * rank;
   plan.multiply_adds += rank * (module.is_linear() ? module.in + module.out : module.out);
 }
 

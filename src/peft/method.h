@@ -1,6 +1,6 @@
 #pragma once
 
-#include <filesystem>
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,12 +16,12 @@
 #include "model/checkpoint.h"
 #include "model/hooks.h"
 #include "model/model.h"
+#include "peft/adapter_form.h"
 #include "peft/low_rank_form.h"
 #include "peft/parameters.h"
 
 namespace lowrank {
 
-struct Adapter;
 class TrainedTensors;
 
 /// A tensor of the adapter file that repeats a parameter.
@@ -31,12 +31,6 @@ struct ParameterCopy {
   bool transposed = false;
 };
 
-/// A tensor of the adapter file.
-struct FileTensor {
-  std::string name;
-  at::Tensor value;
-};
-
 /// What a method trains on a model, from names and shapes alone.
 struct TrainPlan {
   std::vector<ParameterSpec> parameters;
@@ -44,14 +38,9 @@ struct TrainPlan {
   std::map<std::string, Use> uses;   ///< base tensors that are not frozen, by name
   std::vector<std::string> targets;  ///< what is adapted, for people
   int64_t multiply_adds = 0;         ///< for a token, beside those of the base
-  int64_t context_rows = 0;          ///< positions of the context that virtual tokens take in each sequence
-};
-
-/// What a training run leaves behind. Checkpoints within a run are adapters always.
-enum class Output {
-  adapter,            ///< the two files of `save_adapter`
-  adapter_and_model,  ///< those, and the merged model
-  model,              ///< the merged model alone: an adapter would be as large
+  int64_t kept_values = 0;      ///< for a token, beside those of the base: f32 that the backward pass reads
+  int64_t resolved_values = 0;  ///< f32 that are computed from the parameters once a step
+  int64_t context_rows = 0;     ///< positions of the context that virtual tokens take in each sequence
 };
 
 /// Where a run stands.
@@ -62,21 +51,10 @@ struct StepInfo {
   uint64_t seed = 0;          ///< of the run
 };
 
-/// The two files of an adapter folder; as they are here, PEFT's.
-struct AdapterFiles {
-  std::string_view config = "adapter_config.json";
-  std::string_view tensors = "adapter_model.safetensors";
-  std::string_view base_key = "base_model_name_or_path";  ///< in the configuration: the base model's name
-  bool peft = true;                                       ///< PEFT's common fields stand in the configuration
-  std::string_view library = "peft";                      ///< that loads them; empty: this program alone does
-};
-
-/// Files in PEFT's form, of a type that it does not know.
-inline constexpr AdapterFiles own_files{.library = ""};
-
-/// A way of training with few parameters: one file under peft/methods. It overrides the hooks that it needs
-/// and knows no model family. Life: make, set options (or `read_config`), `plan`, `bind`, `attach`, then
-/// `initialise` or the values from a file.
+/// A way of training with few parameters: one file under peft/methods. A method has three roles, each of
+/// which overrides what it needs: `Hooks` in the forward pass, `Method` before and around the steps,
+/// `AdapterForm` on disk. It knows no model family. Life: make, set options (or `AdapterForm::read_config`),
+/// `plan`, `bind`, `attach`, then `initialise` or the values from a file.
 struct Method : Hooks {
   /// The options, declared once: flags, keys of configuration files, defaults and help. The fields point into
   /// the method.
@@ -137,33 +115,13 @@ struct Method : Hooks {
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
 
-  /// What `train` writes at the end.
-  virtual Output output() const { return Output::adapter; }
-
   /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
   /// undefined before `bind`.
   virtual LowRankForm low_rank_form() const;
 
-  /// The names of the adapter's files.
-  virtual AdapterFiles files() const { return {}; }
-  /// The configuration as PEFT (or whoever reads `files`) writes it, for what `file_tensors` gives.
-  virtual nlohmann::json config() const = 0;
-  /// What is written beside it, from the tensors of the plan (parameters, then copies): those themselves, but
-  /// for methods whose file has another form.
-  virtual std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const { return planned; }
-  /// The tensor of that file which an encoder computes from parameters that the file lacks; they then stand
-  /// in a file of their own (peft/encoder_state.h). Empty: there is no encoder.
-  virtual std::string_view encoded_tensor() const { return {}; }
-  /// Before `plan`: the encoder's parameters are lost, so the encoded tensor is itself what trains.
-  virtual void drop_encoder() {}
-  /// Writes what the adapter needs beside its two files; `base` is the base model's name. Errors: io,
-  /// invalid.
-  virtual void save_beside(const std::filesystem::path& /*folder*/, const std::string& /*base*/) const {}
-  /// The adapters that this one is made of, each with a folder of its own; nullptr: it is one itself.
-  virtual const std::vector<Adapter>* parts() const { return nullptr; }
-  /// The options from such a file. Errors: unsupported or invalid, all fields that cannot be honoured at
-  /// once.
-  virtual void read_config(const nlohmann::json& config, const std::string& where) = 0;
+  /// How adapters of this method lie on disk.
+  virtual AdapterForm& form() = 0;
+  virtual const AdapterForm& form() const = 0;
 };
 
 /// Options that a method is checked with, beside its default ones.
@@ -171,6 +129,19 @@ struct OptionExample {
   std::string_view name;     ///< what is special about them, one word: letters, digits and underscores
   std::string_view options;  ///< a JSON object with keys of `fields`; fits every family
 };
+
+/// A text that can be a template's argument.
+template <size_t size>
+struct TemplateText {
+  char text[size];
+  consteval TemplateText(const char (&given)[size]) { std::copy_n(given, size, text); }
+};
+
+/// `MethodInfo::reads` of a method that alone has this peft_type: `reads_type<"VERA">`.
+template <TemplateText type>
+bool reads_type(const nlohmann::json& config) {
+  return config.value("peft_type", "") == type.text;
+}
 
 /// The name of an example that stands for the default options, where those do not fit a tiny model.
 inline constexpr std::string_view small_example = "small";

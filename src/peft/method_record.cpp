@@ -25,7 +25,7 @@ std::vector<Field> own_fields(Method& method, const MethodInfo& reader) {
 
 void write_method_record(const std::filesystem::path& folder, const Adapter& adapter) {
   if (adapter.info->reads) return;
-  const MethodInfo& reader = method_of_config(adapter.method->config(), "the adapter's configuration");
+  const MethodInfo& reader = method_of_config(adapter.method->form().config(), "the adapter's configuration");
   const nlohmann::json record = {{"method", adapter.info->name},
                                  {"options", resolved(own_fields(*adapter.method, reader))}};
   write_file_atomically(folder / method_record_name, record.dump(2) + "\n");

@@ -15,7 +15,7 @@ namespace {
 
 using Tensors = std::vector<at::Tensor>;
 
-class ModuleMethod final : public Method {
+class ModuleMethod final : public Method, public AdapterForm {
  public:
   explicit ModuleMethod(std::unique_ptr<ModuleFormula> formula) : formula_(std::move(formula)) {
     modules_.default_roles = formula_->default_roles();
@@ -41,7 +41,8 @@ class ModuleMethod final : public Method {
     for (ParameterSpec& parameter : formula_->shared_parameters())
       plan.parameters.push_back(std::move(parameter));
     take(ParameterSet::stand_ins(plan.parameters));
-    plan.multiply_adds = patches_multiply_adds(*this);
+    add_patch_costs(*this, plan);
+    if (formula_->resolves()) plan.resolved_values = resolved_count();
     modules_.plan_saved(spec, plan, formula_->biases());
     return plan;
   }
@@ -114,6 +115,8 @@ class ModuleMethod final : public Method {
     return form;
   }
 
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   nlohmann::json config() const override {
     nlohmann::json config;
     modules_.write(config);
@@ -142,6 +145,14 @@ class ModuleMethod final : public Method {
     if (!formula_->resolves()) return values_[index];
     return resolved_.known() ? resolved_.of(index)
                              : formula_->resolved(*modules_.modules()[index], values_[index]);
+  }
+
+  int64_t resolved_count() const {
+    int64_t count = 0;
+    for (size_t i = 0; i < values_.size(); ++i) {
+      for (const at::Tensor& value : values_of(i)) count += value.numel();
+    }
+    return count;
   }
 
   std::optional<size_t> adapted_embedding(const TensorRef& tensor) const {

@@ -6,6 +6,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
 
@@ -27,11 +28,9 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     specs_.push_back(std::move(spec));
   }
   values_ = at::zeros({begins_.back()}, type);
-  gradients_ = at::zeros({begins_.back()}, type);
   for (size_t i = 0; i < specs_.size(); ++i) {
     at::Tensor view = values_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape).detach();
     view.set_requires_grad(true);
-    view.mutable_grad() = gradients_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape);
     by_name_[specs_[i].name] = std::move(view);
   }
 }
@@ -42,7 +41,7 @@ ParameterSet ParameterSet::stand_ins(const std::vector<ParameterSpec>& specs) {
   for (const ParameterSpec& spec : specs)
     result.by_name_[spec.name] =
         at::empty(spec.shape, at::device(at::kMeta).dtype(spec.integer ? at::kInt : at::kFloat));
-  result.values_ = result.gradients_ = at::empty({0}, at::device(at::kMeta).dtype(at::kFloat));
+  result.values_ = at::empty({0}, at::device(at::kMeta).dtype(at::kFloat));
   return result;
 }
 
@@ -64,7 +63,6 @@ ParameterSet ParameterSet::part(std::string_view prefix) const {
   }
   const int64_t begin = std::max<int64_t>(0, first);
   result.values_ = values_.narrow(0, begin, result.begins_.back());
-  result.gradients_ = gradients_.narrow(0, begin, result.begins_.back());
   return result;
 }
 
@@ -75,7 +73,14 @@ const at::Tensor& ParameterSet::at(std::string_view name) const {
 }
 
 void ParameterSet::zero_gradients() {
-  gradients_.zero_();
+  if (gradients_.defined()) {
+    gradients_.zero_();
+    return;
+  }
+  gradients_ = at::zeros_like(values_);
+  for (size_t i = 0; i < specs_.size(); ++i)
+    by_name_[specs_[i].name].mutable_grad() =
+        gradients_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape);
 }
 
 }  // namespace lowrank

@@ -25,7 +25,8 @@ struct ParameterSpec {
 int64_t count_of(const ParameterSpec& spec);
 
 /// All trained values of a run in one flat buffer and their gradients in another; each parameter is a view of
-/// both. Gradients are zeroed, never released, so that the views stay. Frozen parameters stand apart.
+/// both. Gradients are there from the first `zero_gradients` on, so that an adapter that does not train has
+/// none; then they are zeroed, never released, so that the views stay. Frozen parameters stand apart.
 class ParameterSet {
  public:
   /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
@@ -53,7 +54,9 @@ class ParameterSet {
   at::TensorOptions options() const { return values_.options(); }
   at::Tensor& values() { return values_; }
   const at::Tensor& values() const { return values_; }
+  /// Undefined before `zero_gradients`.
   at::Tensor& gradients() { return gradients_; }
+  /// Before each step, also the first.
   void zero_gradients();
 
  private:

@@ -39,7 +39,7 @@ std::vector<std::string> names_in(const std::filesystem::path& folder) {
   return order["methods"].get<std::vector<std::string>>();
 }
 
-class SideBySide final : public Method {
+class SideBySide final : public Method, public AdapterForm {
  public:
   explicit SideBySide(std::vector<Adapter> parts) : parts_(std::move(parts)) {
     std::vector<std::string_view> names, papers, summaries;
@@ -220,9 +220,11 @@ class SideBySide final : public Method {
            std::ranges::any_of(parts_, [&](const Adapter& part) { return part.method->merges(tensor); });
   }
   std::string why_not_merged() const override { return unmerged_; }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   Output output() const override {
     const bool plain = std::ranges::all_of(
-        parts_, [](const Adapter& part) { return part.method->output() == Output::adapter; });
+        parts_, [](const Adapter& part) { return part.method->form().output() == Output::adapter; });
     return plain || !unmerged_.empty() ? Output::adapter : Output::adapter_and_model;
   }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
@@ -245,11 +247,11 @@ class SideBySide final : public Method {
     return all;
   }
 
-  AdapterFiles files() const override {
+  AdapterFileNames names() const override {
     const bool same = std::ranges::all_of(parts_, [&](const Adapter& part) {
-      return part.method->files().library == parts_.front().method->files().library;
+      return part.method->form().names().library == parts_.front().method->form().names().library;
     });
-    return {.library = same ? parts_.front().method->files().library : ""};
+    return {.library = same ? parts_.front().method->form().names().library : ""};
   }
   nlohmann::json config() const override {
     nlohmann::json names = nlohmann::json::array();
@@ -279,6 +281,8 @@ class SideBySide final : public Method {
     }
     whole.targets.insert(whole.targets.end(), part.plan.targets.begin(), part.plan.targets.end());
     whole.multiply_adds += part.plan.multiply_adds;
+    whole.kept_values += part.plan.kept_values;
+    whole.resolved_values += part.plan.resolved_values;
     whole.context_rows += part.plan.context_rows;
   }
 
@@ -333,11 +337,9 @@ std::filesystem::path first_adapter(const std::filesystem::path& folder) {
 
 void write_side_by_side(const std::filesystem::path& folder, const Adapter& adapter,
                         const std::string& base) {
-  for (const Adapter& part : *adapter.method->parts())
+  for (const Adapter& part : *adapter.method->form().parts())
     write_adapter(folder / std::string(part.info->name), part, base);
-  write_file_atomically(
-      folder / order_name,
-      adapter.method->config().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(folder / order_name, json_text(adapter.method->form().config(), 2) + "\n");
 }
 
 Adapter load_side_by_side(const std::filesystem::path& folder, const Checkpoint& base, at::ScalarType type) {

@@ -11,7 +11,7 @@ namespace lowrank {
 /// What methods share that train tensors of the base whole and add nothing: they choose the tensors. Products
 /// run in the compute type on a rounded copy of the f32 values, made once a pass. A tied head trains with its
 /// embedding, as one tensor; a label head trains always.
-class SubsetMethod : public Method {
+class SubsetMethod : public Method, public AdapterForm {
  public:
   TrainPlan plan(const ModelSpec& spec) override;
   void bind(const ParameterSet& parameters) override { trained_.bind(parameters); }
@@ -24,8 +24,10 @@ class SubsetMethod : public Method {
     return trained_.value(tensor);
   }
   bool keeps_tied_head() const override { return trained_.keeps_tie(); }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   Output output() const override { return Output::adapter_and_model; }
-  AdapterFiles files() const override { return own_files; }
+  AdapterFileNames names() const override { return own_files; }
 
  protected:
   /// What trains, without a tied head. Errors: invalid or unsupported when that is nothing.

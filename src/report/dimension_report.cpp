@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/atomic_file.h"
+#include "base/json.h"
 #include "report/table.h"
 
 namespace lowrank {
@@ -107,8 +108,7 @@ LinePlot plot_of(const DimensionReport& report) {
 
 void write_report(const DimensionReport& report, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
-  write_file_atomically(folder / "intrinsic.json",
-                        json_of(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(folder / "intrinsic.json", json_text(json_of(report), 2) + "\n");
   write_file_atomically(folder / "intrinsic.md", markdown_of(report));
   if (!report.points.empty()) write_file_atomically(folder / "intrinsic.svg", svg_of(plot_of(report)));
 }

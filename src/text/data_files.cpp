@@ -153,13 +153,12 @@ std::vector<std::filesystem::path> data_files(const std::string& pattern) {
 }
 
 std::string row_text(const Json& value) {
-  constexpr auto replace = Json::error_handler_t::replace;
   if (value.is_binary()) return {value.get_binary().begin(), value.get_binary().end()};
-  if (!value.is_structured()) return value.dump(-1, ' ', false, replace);
+  if (!value.is_structured()) return json_text(value);
   std::string text(1, value.is_object() ? '{' : '[');
   for (const auto& [key, member] : value.items()) {
     if (text.size() > 1) text += ',';
-    if (value.is_object()) text += Json(key).dump(-1, ' ', false, replace) + ':';
+    if (value.is_object()) text += json_text(Json(key)) + ':';
     text += row_text(member);
   }
   return text + (value.is_object() ? '}' : ']');

@@ -12,7 +12,7 @@ constexpr int64_t f32_size = sizeof(float);
 constexpr int64_t most_logit_bytes = 32 << 20;
 
 /// What the libraries' kernels and scratch memory come to, and pages that the allocator keeps; measured.
-constexpr int64_t library_bytes = 90'000'000;
+constexpr int64_t library_bytes = 40'000'000;
 
 /// What lies unused between the pieces that are kept, as a share of these: blocks that a layer frees leave
 /// room which the next layer's do not quite fill. Where layers are recomputed, all but a small piece of each
@@ -57,31 +57,47 @@ int lowest_layer(const ModelSpec& spec, const TrainPlan& plan) {
   return plan.targets.empty() ? 0 : lowest;
 }
 
-/// Values a row of what lies between the two factors of each pair A [r, in], B [out, r].
-int64_t inner_values(const TrainPlan& plan) {
-  int64_t values = 0, pending = 0;  // rows of the matrix before
-  for (const ParameterSpec& parameter : plan.parameters) {
-    if (parameter.shape.size() != 2) continue;
-    const bool pair = pending > 0 && parameter.shape[1] == pending;
-    if (pair) values += pending;
-    pending = pair ? 0 : parameter.shape[0];
-  }
-  return values;
-}
-
 /// Bytes of the trained values' gradients and moments (f32), of values that are zero at first and thus not in
-/// memory yet, and of a gradient before it is added.
+/// memory yet (or of a second copy of trained weights), of a gradient before it is added, and of what is
+/// computed from the values once a step, with its gradient.
 int64_t state_bytes_of(const TrainPlan& plan) {
   int64_t count = 0, largest = 0;
   for (const ParameterSpec& parameter : plan.parameters) {
     count += *element_count(parameter.shape);
     largest = std::max(largest, *element_count(parameter.shape));
   }
-  const int64_t copies = plan.uses.empty() ? 4 : 3;  // whole tensors of the base start from its values
-  return f32_size * (copies * count + (plan.uses.empty() ? 2 * largest : 0));
+  return f32_size * (4 * count + (plan.uses.empty() ? 2 * largest : 0) + 2 * plan.resolved_values);
+}
+
+/// Bytes of base tensors that a method generates (f32 with a gradient, and the products' copy), and bytes a
+/// row that norms which train keep.
+struct ReplacedBytes {
+  int64_t generated = 0, norms = 0;
+};
+
+ReplacedBytes replaced_bytes(const ModelSpec& spec, const TrainPlan& plan, int64_t size) {
+  ReplacedBytes bytes;
+  for (const auto& [name, use] : plan.uses) {
+    const TensorRef* tensor = spec.find_tensor(name);
+    if (!tensor) continue;
+    if (use == Use::generated) bytes.generated += *element_count(tensor->shape) * (2 * f32_size + size);
+    if (tensor->role == Role::norm && tensor->is_weight()) bytes.norms += spec.hidden_size * f32_size;
+  }
+  return bytes;
 }
 
 }  // namespace
+
+int64_t mapped_bytes(const Checkpoint& base, const LoadOptions& options) {
+  if (options.base_memory() != BaseMemory::small || options.nf4) return 0;
+  int64_t bytes = 0;
+  for (const Module& module : base.spec().modules) {
+    const TensorRef* tensor = base.spec().find_tensor(module.name + ".weight");
+    const StoredTensor* stored = tensor ? base.find(*tensor) : nullptr;
+    if (stored) bytes += std::ssize(stored->bytes);
+  }
+  return bytes;
+}
 
 int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarType compute,
                        const BatchSize& batch, bool recompute) {
@@ -89,7 +105,8 @@ int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarT
   const std::set<std::string> targets(plan.targets.begin(), plan.targets.end());
   int64_t count = 0;
   for (const ParameterSpec& parameter : plan.parameters) count += *element_count(parameter.shape);
-  int64_t kept = plan.uses.empty() ? inner_values(plan) * 2 * f32_size : 0, largest = 0;
+  const ReplacedBytes replaced = replaced_bytes(spec, plan, size);
+  int64_t kept = recompute ? 0 : plan.kept_values * f32_size + replaced.norms, largest = 0;
   for (int layer = lowest_layer(spec, plan); layer < spec.layers; ++layer) {
     const int64_t whole = layer_bytes(spec, targets, layer, size);
     kept += recompute ? spec.hidden_size * (f32_size + size) : whole;
@@ -100,7 +117,7 @@ int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarT
   const double unused = recompute ? unused_share_of_inputs : unused_share;
   const double a_row =
       (1 + unused) * static_cast<double>(kept) + (1 + unused_share) * 2 * static_cast<double>(largest);
-  return library_bytes + state_bytes_of(plan) + 2 * whole_weights +
+  return library_bytes + state_bytes_of(plan) + 2 * whole_weights + replaced.generated +
          static_cast<int64_t>(a_row * static_cast<double>(batch.rows)) + logits;
 }
 

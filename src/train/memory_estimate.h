@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "model/checkpoint.h"
 #include "model/model.h"
 #include "peft/method.h"
 
@@ -11,6 +12,10 @@ namespace lowrank {
 struct BatchSize {
   int64_t rows = 0, targets = 0;
 };
+
+/// Bytes of the base's files that a model without a copy of its weights reads in each pass, and which are
+/// then in memory as mapped pages; 0 for models with copies. Some may be there already.
+int64_t mapped_bytes(const Checkpoint& base, const LoadOptions& options);
 
 /// Bytes that training needs beside what the process holds once model and parameters are loaded: gradients
 /// and moments (f32), what the forward pass of a micro-batch keeps for the backward pass, and what exists for

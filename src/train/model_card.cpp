@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/json.h"
 #include "base/one_line.h"
 
 namespace lowrank {
@@ -33,7 +34,7 @@ std::string name_of(const std::string& path) {
 
 /// A text as YAML in double quotes, which JSON's escapes are as well.
 std::string in_yaml(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(nlohmann::json(text));
 }
 
 /// A name in Markdown: on one line, and no end of a table's cell.
@@ -52,7 +53,7 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
                       const std::string& data, const TrainOptions& options, const RunResult& result) {
   const std::string base_name = in_markdown(name_of(base));
   const std::string data_name = in_markdown(name_of(data));
-  const std::string_view library = adapter.method->files().library;
+  const std::string_view library = adapter.method->form().names().library;
   const std::vector<std::string>& targets = adapter.plan.targets;
   std::string card = fmt::format(
       "---\nbase_model: {7}\nlibrary_name: {1}\npipeline_tag: {2}\ntags:\n- {3}\n- lowrank\n---\n\n"
@@ -74,10 +75,10 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
   if (result.best_eval_loss) {
     card += fmt::format("| evaluation loss | {:.4f} (step {}) |\n", *result.best_eval_loss, result.best_step);
   }
-  const bool whole = adapter.method->output() == Output::model;
+  const bool whole = adapter.method->form().output() == Output::model;
   card += whole ? fmt::format("\nThis folder is a model: `lowrank {} --model DIR`.\n", use_of(adapter))
                 : fmt::format("\nUse it with `lowrank {} --model {} --adapter DIR`{}.\n", use_of(adapter),
-                              base_name, other_use(library, adapter.method->parts() != nullptr));
+                              base_name, other_use(library, adapter.method->form().parts() != nullptr));
   write_file_atomically(folder / "README.md", card);
 }
 

@@ -137,7 +137,7 @@ class Run {
   void save_checkpoint() {
     TrainState state = trainer_.trainer().state();
     state.records = result_;
-    state.identity = places_.identity;
+    if (places_.identity) state.identity = places_.identity();
     metrics_.sync();
     write_checkpoint(places_.output, adapter_, places_.base, state);
     saved_ = places_.output / fmt::format("checkpoint-{}", step());

@@ -19,7 +19,8 @@ struct RunPlaces {
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;
   std::function<void(const std::string&)> tell_profile;  ///< a line each, at the end
   std::function<void()> after_save;                      ///< whenever `output` has got an adapter
-  nlohmann::json identity = {};       ///< for checkpoints: what the run's numbers depend on (run_identity.h)
+  /// What the run's numbers depend on (train/run_identity.h), asked for before the first checkpoint.
+  std::function<nlohmann::json()> identity;
   std::filesystem::path resume = {};  ///< the checkpoint's folder to go on from; empty: the run starts
 };
 

@@ -7,11 +7,13 @@
 
 #include "base/cpu_features.h"
 #include "base/fingerprint.h"
+#include "base/json.h"
 #include "kernels/parallel.h"
 
 namespace lowrank {
 namespace {
 
+constexpr const char* base_key = "the base model";
 constexpr size_t most_bytes_at_once = 32 << 20;
 
 std::string fingerprint_of(std::span<const Example> examples) {
@@ -26,7 +28,7 @@ std::string fingerprint_of(std::span<const Example> examples) {
 
 std::string fingerprint_of(const Checkpoint& base) {
   Fingerprint all;
-  all.add(base.spec().config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  all.add(json_text(base.spec().config));
   size_t touched = 0;
   for (const TensorRef& tensor : base.spec().tensors) {
     const StoredTensor* stored = base.find(tensor);
@@ -60,28 +62,30 @@ std::string fingerprint_of(const Adapter& adapter) {
     all.add(tensor.name);
     add(tensor.value);
   }
-  all.add(adapter.method->config().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  all.add(json_text(adapter.method->form().config()));
   return all.text();
 }
 
 /// Keys of fingerprints, which people need not see.
-const std::set<std::string> fingerprints = {"the base model", "the adapter at the start", "the training rows",
+const std::set<std::string> fingerprints = {base_key, "the adapter at the start", "the training rows",
                                             "the evaluation rows"};
 
 }  // namespace
 
-nlohmann::json run_identity(const RunInputs& inputs) {
-  nlohmann::json identity = inputs.options;
-  identity["the base model"] = fingerprint_of(inputs.base);
-  identity["the adapter at the start"] = fingerprint_of(inputs.adapter);
-  identity["the training rows"] = fingerprint_of(inputs.train);
-  identity["the evaluation rows"] = fingerprint_of(inputs.evaluation);
-  identity["steps in all"] = inputs.plan.total_steps;
-  identity["method"] = inputs.adapter.info->name;
-  identity["threads"] = thread_count();
-  identity["processor"] = describe(cpu_features());
-  identity["version of lowrank"] = inputs.program;
-  return identity;
+RunIdentity::RunIdentity(const RunInputs& inputs) : base_(inputs.base), identity_(inputs.options) {
+  identity_["the adapter at the start"] = fingerprint_of(inputs.adapter);
+  identity_["the training rows"] = fingerprint_of(inputs.train);
+  identity_["the evaluation rows"] = fingerprint_of(inputs.evaluation);
+  identity_["steps in all"] = inputs.plan.total_steps;
+  identity_["method"] = inputs.adapter.info->name;
+  identity_["threads"] = thread_count();
+  identity_["processor"] = describe(cpu_features());
+  identity_["version of lowrank"] = inputs.program;
+}
+
+const nlohmann::json& RunIdentity::whole() {
+  if (!identity_.contains(base_key)) identity_[base_key] = fingerprint_of(base_);
+  return identity_;
 }
 
 std::vector<std::string> identity_differences(const nlohmann::json& saved, const nlohmann::json& now) {
@@ -90,8 +94,7 @@ std::vector<std::string> identity_differences(const nlohmann::json& saved, const
     for (const auto& [name, value] : one->items()) names.insert(name);
   }
   const auto text = [](const nlohmann::json& of, const std::string& name) {
-    return of.contains(name) ? of[name].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                             : std::string("not there");
+    return of.contains(name) ? json_text(of[name]) : std::string("not there");
   };
   std::vector<std::string> differences;
   for (const std::string& name : names) {

@@ -23,9 +23,19 @@ struct RunInputs {
   std::string program;     ///< its version
 };
 
-/// The identity as one object: numbers and texts as they are, fingerprints of what is large (each byte of the
-/// base's tensors among it), number of threads and what the processor has.
-nlohmann::json run_identity(const RunInputs& inputs);
+/// A run's identity as one object: numbers and texts as they are, fingerprints of what is large (each byte of
+/// the base's tensors among it), number of threads and what the processor has.
+class RunIdentity {
+ public:
+  /// Takes all but the base, which must outlive this, as it is now: the adapter will train.
+  explicit RunIdentity(const RunInputs& inputs);
+  /// The first call reads the whole base.
+  const nlohmann::json& whole();
+
+ private:
+  const Checkpoint& base_;
+  nlohmann::json identity_;
+};
 
 /// What differs between the identity that was saved and that of a run that would go on from there, for
 /// people, a clause each: "lr was 0.001 and is 0.002".

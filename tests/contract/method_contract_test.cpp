@@ -141,7 +141,7 @@ TEST_P(MethodContract, SavedAndLoadedBitEqual) {
     ASSERT_NE(same, read.end()) << tensor.name;
     EXPECT_TRUE(at::equal(same->value, tensor.value)) << tensor.name;
   }
-  EXPECT_EQ(again.method->config(), adapter.method->config());
+  EXPECT_EQ(again.method->form().config(), adapter.method->form().config());
 }
 
 TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {

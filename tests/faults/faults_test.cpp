@@ -40,9 +40,10 @@ class Faults : public test::ProgramTest {
   std::string fingerprint(const fs::path& adapter_folder) const {
     try {
       const Adapter adapter = load_adapter(adapter_folder, *checkpoint());
-      std::string text = adapter.method->config().dump();
-      if (adapter.method->parts()) {
-        for (const Adapter& part : *adapter.method->parts()) text += part.method->config().dump();
+      std::string text = adapter.method->form().config().dump();
+      if (adapter.method->form().parts()) {
+        for (const Adapter& part : *adapter.method->form().parts())
+          text += part.method->form().config().dump();
       }
       const at::Tensor& values = adapter.parameters->values();
       return text.append(reinterpret_cast<const char*>(values.const_data_ptr()), values.nbytes());

@@ -52,7 +52,7 @@ void use(const Adapter& adapter, const Base& base) {
       if (output.changed) (void)merged_values(*base.checkpoint, *adapter.method, output);
     }
   });
-  answers([&] { (void)adapter.method->config().dump(); });
+  answers([&] { (void)adapter.method->form().config().dump(); });
   answers([&] { (void)adapter.method->low_rank_form(); });
 }
 

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "fuzz/target.h"
 
 namespace lowrank::fuzz {
@@ -125,7 +126,7 @@ inline std::string changed_json(const std::string& text, Mutation& mutation) {
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) return text;
   for (size_t times = 1 + mutation.below(4); times > 0; --times) change_json(json, mutation);
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(json);
 }
 
 /// A safetensors file with a changed header.

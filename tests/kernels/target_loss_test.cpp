@@ -105,5 +105,42 @@ TEST(TargetLoss, AHeadThatTrainsHasAGradientToo) {
   }
 }
 
+/// Two low-rank patches on a head of 40,000 rows, each for its own tokens, of which a chunk holds 209.
+std::vector<Patch> token_patches(const at::Tensor& a, const at::Tensor& b) {
+  Patch first;
+  first.A = a;
+  first.B = b;
+  first.scale = 0.7;
+  first.end = b.size(0);
+  first.end_token = 100;
+  Patch second = first;
+  second.scale = -1.3;
+  second.first_token = 205;
+  second.end_token = Patch::all_tokens;
+  return {first, second};
+}
+
+TEST(TargetLoss, AHeadThatIsPatchedIsComputedInChunks) {
+  for (const bool moves_hidden : {true, false}) {
+    const at::Tensor x = at::randn({9, 16}), w = at::randn({40000, 16}) * 0.3;
+    const at::Tensor down = at::randn({3, 16}), up = at::randn({40000, 3});
+    const at::Tensor chosen = at::randint(9, {430}, at::kLong);
+    const at::Tensor targets = at::randint(40000, {430}, at::kLong);
+    const at::Tensor weights = at::rand({430});
+    at::Tensor h = leaf(x), a = leaf(down), b = leaf(up), h2 = leaf(x), a2 = leaf(down), b2 = leaf(up);
+    h.set_requires_grad(moves_hidden);
+    const TargetLoss found = target_loss(h, chosen, targets, weights, w, token_patches(a, b));
+    const TargetLoss expected = target_loss_reference(h2, chosen, targets, weights, w, token_patches(a2, b2));
+    EXPECT_LT(relative(found.nll.detach(), expected.nll.detach()), 1e-6);
+    found.loss.backward();
+    expected.loss.backward();
+    EXPECT_LT(relative(a.grad(), a2.grad()), 1e-5);
+    EXPECT_LT(relative(b.grad(), b2.grad()), 1e-5);
+    if (moves_hidden) {
+      EXPECT_LT(relative(h.grad(), h2.grad()), 1e-5);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lowrank

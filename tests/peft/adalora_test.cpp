@@ -77,11 +77,12 @@ TEST(AdaLora, ThePrunedFileGivesTheSameLogits) {
 TEST(AdaLora, RanksGoFromTheFirstStepOn) {
   test::MethodFormula adalora("adalora", {{"init_r", 4}, {"target_r", 1}, {"total_step", 4}});
   const auto kept = [&] {
-    const nlohmann::json pattern = adalora.adapter.method->config()["rank_pattern"];
+    const nlohmann::json pattern = adalora.adapter.method->form().config()["rank_pattern"];
     int64_t count = 0;
     for (const auto& [name, ranks] : pattern.items()) count += std::count(ranks.begin(), ranks.end(), true);
     return count;
   };
+  adalora.adapter.parameters->zero_gradients();
   adalora.adapter.parameters->gradients().fill_(1);
   adalora.adapter.method->begin_step({1, 4});
   adalora.adapter.method->after_step({1, 4});

@@ -136,7 +136,7 @@ TEST_F(AdapterFusionTest, IsReadWithItsMembersWhereverTheyWere) {
   for (const std::string& member : members) std::filesystem::remove_all(member);
   const Adapter again = load_adapter(folder_.path() / "fusion", *checkpoint);
   EXPECT_EQ(again.info->name, "adapter_fusion");
-  EXPECT_EQ(again.method->config(), adapter.method->config());
+  EXPECT_EQ(again.method->form().config(), adapter.method->form().config());
   const at::NoGradGuard no_grad;
   const at::Tensor in = at::randn({5, 32}), out = at::randn({5, 32});
   EXPECT_EQ(

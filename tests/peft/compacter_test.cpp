@@ -30,7 +30,7 @@ TEST(Compacter, RoundsItsSizeUpAndRefusesOneThatDoesNotFit) {
   // 32 / 5 = 6, which 4 does not divide.
   const test::BottleneckFormula compacter("compacter", {{"reduction_factor", 5}});
   EXPECT_EQ(compacter.parameter("adapter_down.0.b").numel(), 8);
-  EXPECT_EQ(compacter.adapter.method->config()["config"]["reduction_factor"], 4);
+  EXPECT_EQ(compacter.adapter.method->form().config()["config"]["reduction_factor"], 4);
   EXPECT_THROW(test::BottleneckFormula("compacter", {{"bottleneck_size", 6}}), Error);
   EXPECT_THROW(test::BottleneckFormula("compacter", {{"phm_dim", 5}}), Error);
 }

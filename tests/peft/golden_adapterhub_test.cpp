@@ -121,7 +121,7 @@ void expect_loss_and_gradients(const Golden& golden) {
 
 /// The adapter, saved again, has the same files as those of `folder`.
 void expect_same_files(const std::filesystem::path& saved, const std::filesystem::path& folder,
-                       const AdapterFiles& files) {
+                       const AdapterFileNames& files) {
   const nlohmann::json config = read_json_file(folder / files.config, 1 << 20);
   EXPECT_EQ(read_json_file(saved / files.config, 1 << 20), config);
   const SafetensorsFile expected = SafetensorsFile::open(folder / files.tensors);

@@ -11,7 +11,7 @@ TEST(LayerNorm, TrainsAllNormsUnderPeftsKeys) {
   EXPECT_NO_THROW(norms.adapter.parameters->at(
       "base_model.model.model.layers.1.input_layernorm.ln_tuning_layers.weight"));
   const nlohmann::json names = {"input_layernorm", "norm", "post_attention_layernorm"};
-  nlohmann::json written = norms.adapter.method->config()["target_modules"];
+  nlohmann::json written = norms.adapter.method->form().config()["target_modules"];
   std::sort(written.begin(), written.end());
   EXPECT_EQ(written, names);
 }

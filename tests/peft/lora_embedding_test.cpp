@@ -115,7 +115,7 @@ TEST(LoraOrthogonal, StartsAtTheBaseWithFactorsThatAreNotZero) {
   EXPECT_GT(at::max(at::abs(a)).item<double>(), 1e-2);
   EXPECT_GT(at::max(at::abs(b)).item<double>(), 1e-2);
   EXPECT_LT(at::max(at::abs(at::mm(b, a))).item<double>(), 1e-6);
-  EXPECT_EQ(adapter.method->config()["init_lora_weights"], "orthogonal");
+  EXPECT_EQ(adapter.method->form().config()["init_lora_weights"], "orthogonal");
   EXPECT_THROW(with_rank(3), Error);
 }
 

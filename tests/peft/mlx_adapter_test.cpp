@@ -72,8 +72,8 @@ TEST_P(MlxAdapter, GivesTheSameNumbersAsTheFactorsInPeftsFolder) {
   EXPECT_LT(
       test::largest_difference(test::logits_of(base_, *read.method), test::logits_of(base_, *adapter.method)),
       1e-6);
-  EXPECT_EQ(read.method->config()["lora_alpha"], 60);
-  EXPECT_EQ(read.method->config()["lora_dropout"], 0.05);
+  EXPECT_EQ(read.method->form().config()["lora_alpha"], 60);
+  EXPECT_EQ(read.method->form().config()["lora_dropout"], 0.05);
 }
 
 TEST_P(MlxAdapter, WithoutKeysAndWithTheLastLayersOnly) {

@@ -109,7 +109,7 @@ TEST(PTuning, TrainingGoesOnWithTheEncoderOrWithTheTable) {
     const Adapter table = load_adapter(folder, *tuned.checkpoint);
     EXPECT_EQ(table.parameters->count(), 4 * 32);
     EXPECT_TRUE(prompt_of(table).equal(prompt_of(tuned.adapter)));
-    EXPECT_EQ(table.method->config(), tuned.adapter.method->config());
+    EXPECT_EQ(table.method->form().config(), tuned.adapter.method->form().config());
     // Saved over an encoder, the table leaves none behind.
     save_adapter(folder, tuned.adapter, "base");
     save_adapter(folder, table, "base");

@@ -38,7 +38,7 @@ TEST(Pissa, ARandomisedStartIsRefusedWithAWayOut) {
   const nlohmann::json config = {{"peft_type", "LORA"}, {"init_lora_weights", "pissa_niter_4"}};
   const MethodInfo& info = method_of_config(config, "adapter_config.json");
   try {
-    info.make()->read_config(config, "adapter_config.json");
+    info.make()->form().read_config(config, "adapter_config.json");
     ADD_FAILURE() << "read";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("path_initial_model_for_weight_conversion"), std::string::npos);

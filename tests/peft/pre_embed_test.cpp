@@ -27,7 +27,7 @@ TEST(PreEmbed, WithoutInfixItsFileIsPromptTunings) {
   save_adapter(folder, tuned.adapter, "base");
   const Adapter again = load_adapter(folder, *tuned.checkpoint);
   EXPECT_EQ(again.info->name, "prompt_tuning");
-  EXPECT_EQ(again.method->config(), tuned.adapter.method->config());
+  EXPECT_EQ(again.method->form().config(), tuned.adapter.method->form().config());
   EXPECT_TRUE(again.parameters->at(key).detach().equal(tuned.adapter.parameters->at(key).detach()));
   const at::Tensor before = tuned.losses({test::example_of({1, 2, 3}, 1)});
   const at::NoGradGuard no_grad;
@@ -42,12 +42,12 @@ TEST(PreEmbed, NeedsATokenAndAConsistentFile) {
   });
   const std::unique_ptr<Method> method = method_named("pre_embed").make();
   test::expect_error(ErrorKind::invalid, "here", "num_virtual_tokens 5", [&] {
-    method->read_config({{"peft_type", "PRE_EMBED"},
-                         {"task_type", "CAUSAL_LM"},
-                         {"num_virtual_tokens", 5},
-                         {"num_prefix_tokens", 2},
-                         {"num_infix_tokens", 2}},
-                        "here");
+    method->form().read_config({{"peft_type", "PRE_EMBED"},
+                                {"task_type", "CAUSAL_LM"},
+                                {"num_virtual_tokens", 5},
+                                {"num_prefix_tokens", 2},
+                                {"num_infix_tokens", 2}},
+                               "here");
   });
 }
 

@@ -55,7 +55,7 @@ TEST(PrefixTuning, TextStartsBehindThePrefix) {
   // Two key heads of 8 values, as keys and as values, in two layers.
   EXPECT_EQ(tuned.adapter.parameters->at("prompt_embeddings").sizes().vec(),
             (std::vector<int64_t>{3, 2 * 2 * 16}));
-  const nlohmann::json config = tuned.adapter.method->config();
+  const nlohmann::json config = tuned.adapter.method->form().config();
   EXPECT_EQ(config["token_dim"], 16);
   EXPECT_EQ(config["num_attention_heads"], 2);
   EXPECT_EQ(config["encoder_hidden_size"], 16);
@@ -93,7 +93,7 @@ TEST(PrefixTuning, StartsFromZerosOnRequest) {
   const test::PromptOnTinyModel projected("prefix_tuning",
                                           {{"init_weights", "zero"}, {"prefix_projection", true}});
   EXPECT_EQ(file_tensors(projected.adapter).front().value.abs().max().item<double>(), 0);
-  EXPECT_EQ(projected.adapter.method->config()["init_weights"], "zero");
+  EXPECT_EQ(projected.adapter.method->form().config()["init_weights"], "zero");
 }
 
 TEST(PrefixTuning, CannotBeMerged) {

@@ -68,8 +68,8 @@ TEST(PromptTuning, StartsFromATextsTokensCutOrRepeated) {
       base->read_rows(embedding, token, token + 1, row);
       EXPECT_TRUE(row[0].equal(adapter.parameters->at(key).detach()[i])) << i;
     }
-    EXPECT_EQ(adapter.method->config()["prompt_tuning_init"], "TEXT");
-    EXPECT_EQ(adapter.method->config()["tokenizer_name_or_path"], path->string());
+    EXPECT_EQ(adapter.method->form().config()["prompt_tuning_init"], "TEXT");
+    EXPECT_EQ(adapter.method->form().config()["tokenizer_name_or_path"], path->string());
   }
 }
 

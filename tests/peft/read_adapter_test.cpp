@@ -156,14 +156,14 @@ TEST_F(ReadAdapter, TheFirstPatternInTheFileCounts) {
   config.erase("alpha_pattern");
   text = config.dump();
   text.insert(1, R"("alpha_pattern":{"q_proj":32,"model.layers.0.self_attn.q_proj":64},)");
-  const nlohmann::json written = load().method->config()["alpha_pattern"];
+  const nlohmann::json written = load().method->form().config()["alpha_pattern"];
   EXPECT_EQ(written["model.layers.0.self_attn.q_proj"], 32) << written;
   EXPECT_EQ(written["model.layers.1.self_attn.q_proj"], 32) << written;
   text.replace(text.find("q_proj\":32"), 10, "k_proj\":32");
   const Adapter other = load();
   ASSERT_EQ(other.notes.size(), 1U);
   EXPECT_NE(other.notes.front().find("\"k_proj\""), std::string::npos) << other.notes.front();
-  EXPECT_EQ(other.method->config()["alpha_pattern"]["model.layers.0.self_attn.q_proj"], 64);
+  EXPECT_EQ(other.method->form().config()["alpha_pattern"]["model.layers.0.self_attn.q_proj"], 64);
 }
 
 TEST_F(ReadAdapter, PatternsOfTheCommandLineKeepTheirOrderAndMustMatch) {
@@ -174,7 +174,8 @@ TEST_F(ReadAdapter, PatternsOfTheCommandLineKeepTheirOrderAndMustMatch) {
     return plan_adapter(method_named("lora"), std::move(method), checkpoint->spec());
   };
   const Adapter adapter = planned("alpha_pattern", "v_proj|q_proj=5,q_proj=32");
-  for (const auto& [name, alpha] : adapter.method->config()["alpha_pattern"].items()) EXPECT_EQ(alpha, 5);
+  for (const auto& [name, alpha] : adapter.method->form().config()["alpha_pattern"].items())
+    EXPECT_EQ(alpha, 5);
   const Adapter object = planned("rank_pattern", R"({"q_proj":3,"model.layers.0.self_attn.q_proj":2})");
   EXPECT_EQ(object.plan.parameters.front().shape.front(), 3);
   test::expect_error(ErrorKind::invalid, "rank_pattern", "did you mean q_proj",

@@ -11,7 +11,7 @@ TEST(RsLora, MergesByItsFormula) {
   const at::Tensor update =
       at::mm(rslora.parameter("q_proj", "lora_B.weight"), rslora.parameter("q_proj", "lora_A.weight"));
   rslora.expect_merged("q_proj", rslora.weight("q_proj") + 3.0 * update);
-  EXPECT_EQ(rslora.adapter.method->config()["use_rslora"], true);
+  EXPECT_EQ(rslora.adapter.method->form().config()["use_rslora"], true);
 }
 
 }  // namespace

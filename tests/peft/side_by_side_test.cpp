@@ -96,7 +96,7 @@ TEST(SideBySide, IsTheOtherWhereOneIsStillTheBase) {
   Adapter both = tiny.adapter("lora+houlsby", {{"rank", 2}});
   Adapter alone = tiny.adapter("houlsby");
   const at::NoGradGuard no_grad;
-  const std::vector<Adapter>& parts = *both.method->parts();
+  const std::vector<Adapter>& parts = *both.method->form().parts();
   const int64_t lora = parts[0].parameters->count();
   both.parameters->values().narrow(0, 0, lora).zero_();
   both.parameters->values().narrow(0, lora, alone.parameters->count()).copy_(alone.parameters->values());

@@ -18,9 +18,11 @@ namespace lowrank {
 namespace {
 
 /// A method for one test: parameters and hooks, without options or files.
-struct SpikeMethod : Method {
+struct SpikeMethod : Method, AdapterForm {
   std::vector<Field> fields() override { return {}; }
   void initialise(const Checkpoint&, uint64_t) override {}
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   nlohmann::json config() const override { return {}; }
   void read_config(const nlohmann::json&, const std::string&) override {}
   void bind(const ParameterSet& set) override { parameters = &set; }

@@ -100,6 +100,7 @@ class PreferenceTest : public testing::TestWithParam<const char*> {
     Figures figures;
     const at::Tensor sum = Preference(model).sum({shared, laid_out, scored}, figures);
     if (backward) {
+      adapter.parameters->zero_gradients();
       sum.backward();
       adapter.method->end_backward();
     }

@@ -30,7 +30,7 @@ ExportResult write(const Options& options, const Checkpoint& checkpoint, const A
     const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, options.output, Existing::kept);
     return {result.modules, result.bytes};
   }
-  check(adapter.method->files().library == "peft", ErrorKind::unsupported, "{}: PEFT has no {}",
+  check(adapter.method->form().names().library == "peft", ErrorKind::unsupported, "{}: PEFT has no {}",
         options.adapter, adapter.info->name);
   StagedFolder folder(options.output);
   write_adapter(folder.path(), adapter, options.model);

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
@@ -38,7 +39,7 @@ void generate_one(const Session& session, const Tokenizer& tokenizer, Options op
                                         {"completion", results[0].text},
                                         {"tokens", results[0].tokens},
                                         {"ended", results[0].ended}};
-    std::cout << out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::cout << json_text(out);
   }
   std::cout << '\n';
 }

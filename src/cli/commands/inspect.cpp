@@ -104,8 +104,7 @@ Json to_json(const Contents& contents) {
 
 void print(const Contents& contents, bool all) {
   for (const auto& [key, value] : contents.about.items()) {
-    std::string text = value.is_string() ? value.get<std::string>()
-                                         : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::string text = value.is_string() ? value.get<std::string>() : json_text(value);
     std::ranges::replace(text, '\n', ' ');
     std::cout << fmt::format("{:<44} {}\n", one_line(key), one_line(text, 77));
   }
@@ -136,7 +135,7 @@ int run(const std::vector<std::string>& arguments) {
   require({{"the path", &path}});
   const Contents contents = describe(path);
   if (json) {
-    std::cout << to_json(contents).dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    std::cout << json_text(to_json(contents), 2) << '\n';
   } else {
     print(contents, tensors);
   }

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/input_dimension.h"
@@ -54,8 +55,7 @@ int run(const std::vector<std::string>& arguments) {
                                                      : weight_dimension(question, weights, chosen, settings);
   std::cerr << '\n' << markdown_of(report);
   info("{}: intrinsic.json, intrinsic.md, intrinsic.svg", question.output);
-  if (json)
-    std::cout << json_of(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  if (json) std::cout << json_text(json_of(report), 2) << '\n';
   return 0;
 }
 

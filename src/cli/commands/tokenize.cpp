@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/one_line.h"
@@ -21,8 +22,7 @@ struct Options {
 
 /// A token's text in quotes, with nothing in it that a terminal obeys.
 std::string shown(const std::string& text) {
-  return one_line(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-                  std::string::npos);
+  return one_line(json_text(nlohmann::json(text)), std::string::npos);
 }
 
 void print(const Tokenizer& tokenizer, const std::vector<int64_t>& ids, const Options& options) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/progress.h"
@@ -146,8 +147,10 @@ RunPlan tell_run(const Model& model, const Adapter& adapter, std::span<const Exa
   RunPlan plan = plan_run(options.train, source.steps_per_epoch());
   const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps);
   tell_prompts(why_prompts_differ(options.train, model.spec(), adapter), examples, options.train);
-  const int64_t more = training_bytes(model.spec(), adapter.plan, compute_type(options.session), batch,
-                                      options.train.gradient_checkpointing);
+  const LoadOptions load = load_options(options.session);
+  const int64_t more =
+      mapped_bytes(*adapter.base, load) +
+      training_bytes(model.spec(), adapter.plan, load.compute, batch, options.train.gradient_checkpointing);
   info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} tokens",
        static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
   return plan;
@@ -175,7 +178,7 @@ nlohmann::json configuration(const Options& options, const MethodInfo& method,
                              const std::vector<Field>& fields) {
   nlohmann::json values = resolved(fields);
   values["lr"] = options.train.lr.value_or(method.default_learning_rate);
-  values["dtype"] = compute_type(options.session) == at::kBFloat16 ? "bf16" : "f32";
+  values["dtype"] = load_options(options.session).compute == at::kBFloat16 ? "bf16" : "f32";
   values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
   return values;
 }
@@ -218,9 +221,8 @@ int train(Options& options, ChosenMethod chosen, const std::vector<Field>& field
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
   const RunPlan plan = tell_run(*model, adapter, data.train.examples, options);
-  const nlohmann::json identity =
-      run_identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
-                    decisive_options(configuration(options, *adapter.info, fields)), program_version()});
+  RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
+                        decisive_options(configuration(options, *adapter.info, fields)), program_version()});
   const int64_t first = tell_resumed(output.resumed(), identity, options.resume.anyway);
   throw_if_interrupted();
   output.begin();
@@ -229,7 +231,7 @@ int train(Options& options, ChosenMethod chosen, const std::vector<Field>& field
   {
     Progress progress("step", plan.total_steps, first);
     RunPlaces places = places_of(options, output, kept, progress);
-    places.identity = identity;
+    places.identity = [&] { return identity.whole(); };
     result =
         run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train, places);
   }
@@ -239,7 +241,7 @@ int train(Options& options, ChosenMethod chosen, const std::vector<Field>& field
   else
     write_model_card(output.path(), adapter, options.session.model, options.rows.data, options.train, result);
   tell_result(result);
-  if (adapter.method->output() != Output::model)
+  if (adapter.method->form().output() != Output::model)
     info("{}: adapter of {} bytes", options.output, adapter_file_size(output.path(), adapter));
   write_results(output.path(), *checkpoint, adapter, options.exported, result.best_eval_loss.has_value());
   output.drop_earlier([](const auto&) { return false; });
@@ -269,7 +271,7 @@ int dry_run(Options& options, ChosenMethod chosen, const std::vector<Field>& fie
                                 {"context", spec.max_positions},
                                 {"state_bytes", state_bytes(parameter_count(adapter.plan))},
                                 {"targets", adapter.plan.targets}};
-  std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  std::cout << json_text(out, 2) << '\n';
   tell_plan(adapter, spec);
   return 0;
 }

@@ -1,7 +1,6 @@
 // BERT (Devlin et al. 2019, arXiv 1810.04805), sentence-transformers' folders included: encoder.h.
 // A label head is the pooler, which folders of plain encoders may hold, and a classifier.
 #include "base/error.h"
-#include "model/checkpoint.h"
 #include "model/encoder.h"
 #include "model/registry.h"
 
@@ -18,15 +17,6 @@ EncoderConfig parse(const nlohmann::json& config) {
   return c;
 }
 
-ModelSpec make_spec(const nlohmann::json& config) {
-  return encoder_spec(family_name, config, parse(config));
-}
-
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  const EncoderConfig config = parse(checkpoint->spec().config);
-  return make_encoder(std::move(checkpoint), options, config);
-}
-
 nlohmann::json tiny_config() {
   return tiny_encoder_config(family_name, "BertForSequenceClassification", 2);
 }
@@ -36,7 +26,13 @@ constexpr std::string_view model_types[] = {"bert"};
 }  // namespace
 
 extern const FamilyInfo bert_family;
-const FamilyInfo bert_family{family_name, model_types, {},          nullptr,
-                             make_spec,   load,        tiny_config, "BertForSequenceClassification"};
+const FamilyInfo bert_family{family_name,
+                             model_types,
+                             {},
+                             nullptr,
+                             encoder_spec<family_name, parse>,
+                             load_encoder<parse>,
+                             tiny_config,
+                             "BertForSequenceClassification"};
 
 }  // namespace lowrank

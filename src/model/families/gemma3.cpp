@@ -3,9 +3,7 @@
 // window with rotary positions of their own.
 #include <cmath>
 
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -44,8 +42,7 @@ DecoderConfig parse(const nlohmann::json& json) {
   c.names.after_mlp = {"post_feedforward_layernorm", "post_ffw_norm"};
   c.names.query_norm = {"self_attn.q_norm", "attn_q_norm"};
   c.names.key_norm = {"self_attn.k_norm", "attn_k_norm"};
-  read.require(read.text("hidden_activation", "gelu_pytorch_tanh") == "gelu_pytorch_tanh",
-               "hidden_activation", "must be gelu_pytorch_tanh");
+  read.require_text("hidden_activation", "gelu_pytorch_tanh");
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"})
     read.require(!read.has(key), key, "must be absent: capped logits are not supported");
   read.require(!read.flag("use_bidirectional_attention", false), "use_bidirectional_attention",
@@ -59,10 +56,6 @@ DecoderConfig parse(const nlohmann::json& json) {
   c.rotary = frequencies_of(json, c.head_dim);
   for (int64_t i = 0; i < c.layers; ++i) c.rotary_of[i] = c.windows[i] > 0 ? 1 : 0;
   return c;
-}
-
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {
@@ -87,11 +80,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   return config;
 }
 
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
-}
-
 /// The first of its two layers sees a window of 5.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("gemma3_text", "Gemma3ForCausalLM");
@@ -108,7 +96,8 @@ constexpr std::string_view gguf_architectures[] = {"gemma3"};
 }  // namespace
 
 extern const FamilyInfo gemma3_family;
-const FamilyInfo gemma3_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                               make_spec,   load,        tiny_config};
+const FamilyInfo gemma3_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

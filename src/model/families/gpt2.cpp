@@ -3,9 +3,7 @@
 // may leave the prefix `transformer.` out of all names.
 #include <cmath>
 
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -57,10 +55,6 @@ DecoderConfig parse(const nlohmann::json& json) {
   return c;
 }
 
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
-}
-
 nlohmann::json config_from_gguf(const GgufFile& file) {
   const GgufConfigReader read(file, "gpt2");
   nlohmann::json config = {{"model_type", "gpt2"}, {"architectures", {"GPT2LMHeadModel"}}};
@@ -74,11 +68,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   config["activation_function"] = "gelu_new";
   config["tie_word_embeddings"] = !file.find_tensor("output.weight");
   return config;
-}
-
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
 }
 
 nlohmann::json tiny_config() {
@@ -97,7 +86,8 @@ constexpr std::string_view gguf_architectures[] = {"gpt2"};
 }  // namespace
 
 extern const FamilyInfo gpt2_family;
-const FamilyInfo gpt2_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                             make_spec,   load,        tiny_config};
+const FamilyInfo gpt2_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

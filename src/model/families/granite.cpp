@@ -1,9 +1,7 @@
 // Granite 3, dense (IBM 2024, github.com/ibm-granite/granite-3.0-language-models): Llama with constant
 // factors on the embedding, on q·k in place of 1/sqrt(head size), on each branch before it is added, and
 // under the logits.
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -21,12 +19,8 @@ DecoderConfig parse(const nlohmann::json& json) {
   c.residual_multiplier = read.number("residual_multiplier", 1);
   c.logits_multiplier = 1 / read.positive("logits_scaling", 1);
   c.rotate(rope_frequencies(json, c.head_dim));
-  read.require(read.text("hidden_act", "silu") == "silu", "hidden_act", "must be silu");
+  read.require_text("hidden_act", "silu");
   return c;
-}
-
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {
@@ -41,11 +35,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   config["attention_bias"] = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   config["mlp_bias"] = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   return config;
-}
-
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
 }
 
 nlohmann::json tiny_config() {
@@ -63,7 +52,8 @@ constexpr std::string_view gguf_architectures[] = {"granite"};
 }  // namespace
 
 extern const FamilyInfo granite_family;
-const FamilyInfo granite_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                                make_spec,   load,        tiny_config};
+const FamilyInfo granite_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

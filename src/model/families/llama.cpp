@@ -4,9 +4,7 @@
 // biases on q, k, v (arXiv 2407.10671). Qwen 3: norms on query and key heads (arXiv 2505.09388).
 #include <algorithm>
 
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -30,7 +28,7 @@ DecoderConfig parse(const nlohmann::json& json) {
     c.names.key_norm = {"self_attn.k_norm", "attn_k_norm"};
   }
   c.rotate(rope_frequencies(json, c.head_dim));
-  read.require(read.text("hidden_act", "silu") == "silu", "hidden_act", "must be silu");
+  read.require_text("hidden_act", "silu");
   if (!read.texts("layer_types").empty()) return c;
   if (type == "mistral" && read.has("sliding_window"))
     c.windows.assign(c.layers, read.count("sliding_window"));
@@ -40,10 +38,6 @@ DecoderConfig parse(const nlohmann::json& json) {
     std::fill(c.windows.begin() + first, c.windows.end(), read.count("sliding_window"));
   }
   return c;
-}
-
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {
@@ -59,11 +53,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   return config;
 }
 
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
-}
-
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("llama", "LlamaForCausalLM");
   config["rope_theta"] = 10000.0;
@@ -77,7 +66,8 @@ constexpr std::string_view gguf_architectures[] = {"llama", "qwen2", "qwen3"};
 }  // namespace
 
 extern const FamilyInfo llama_family;
-const FamilyInfo llama_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                              make_spec,   load,        tiny_config};
+const FamilyInfo llama_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

@@ -1,9 +1,7 @@
 // OLMo 2 (OLMo Team 2024, arXiv 2501.00656): Llama with norms behind the branches only, and norms over all
 // query heads together and over all key heads together.
 #include "base/error.h"
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -23,12 +21,8 @@ DecoderConfig parse(const nlohmann::json& json) {
   c.names.query_norm = {"self_attn.q_norm", "attn_q_norm"};
   c.names.key_norm = {"self_attn.k_norm", "attn_k_norm"};
   c.rotate(rope_frequencies(json, c.head_dim));
-  read.require(read.text("hidden_act", "silu") == "silu", "hidden_act", "must be silu");
+  read.require_text("hidden_act", "silu");
   return c;
-}
-
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
 }
 
 /// Windows are OLMo 3's, whose files have the same architecture.
@@ -44,11 +38,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   return config;
 }
 
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
-}
-
 nlohmann::json tiny_config() {
   return tiny_decoder_config("olmo2", "Olmo2ForCausalLM");
 }
@@ -59,7 +48,8 @@ constexpr std::string_view gguf_architectures[] = {"olmo2"};
 }  // namespace
 
 extern const FamilyInfo olmo2_family;
-const FamilyInfo olmo2_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                              make_spec,   load,        tiny_config};
+const FamilyInfo olmo2_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

@@ -1,8 +1,6 @@
 // Phi-3 and Phi-4-mini (Microsoft 2024 and 2025, arXiv 2404.14219, 2503.01743): Llama with one matrix for q,
 // k and v and one for gate and up, rotary positions on a part of each head, and longrope.
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -38,12 +36,8 @@ DecoderConfig parse(const nlohmann::json& json) {
   c.names.gate_up = {"mlp.gate_up_proj", "ffn_up"};
   c.rotate(rope_frequencies(with_longrope(json), rotary_dimension(json, c.head_dim)));
   if (read.has("sliding_window")) c.windows.assign(c.layers, read.count("sliding_window"));
-  read.require(read.text("hidden_act", "silu") == "silu", "hidden_act", "must be silu");
+  read.require_text("hidden_act", "silu");
   return c;
-}
-
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {
@@ -56,11 +50,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   if (file.find<int64_t>("phi3.attention.sliding_window").value_or(0) > 0)
     config["sliding_window"] = read.count("attention.sliding_window");
   return config;
-}
-
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
 }
 
 /// Six of eight dimensions rotate; texts of up to 64 positions are short ones.
@@ -79,7 +68,8 @@ constexpr std::string_view gguf_architectures[] = {"phi3"};
 }  // namespace
 
 extern const FamilyInfo phi3_family;
-const FamilyInfo phi3_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                             make_spec,   load,        tiny_config};
+const FamilyInfo phi3_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

@@ -1,7 +1,6 @@
 // RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder (encoder.h) with positions counted from behind
 // the padding token, one token type, and a label head of its own.
 #include "base/error.h"
-#include "model/checkpoint.h"
 #include "model/encoder.h"
 #include "model/registry.h"
 
@@ -19,15 +18,6 @@ EncoderConfig parse(const nlohmann::json& config) {
   return c;
 }
 
-ModelSpec make_spec(const nlohmann::json& config) {
-  return encoder_spec(family_name, config, parse(config));
-}
-
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  const EncoderConfig config = parse(checkpoint->spec().config);
-  return make_encoder(std::move(checkpoint), options, config);
-}
-
 nlohmann::json tiny_config() {
   return tiny_encoder_config(family_name, "RobertaForSequenceClassification", 1);
 }
@@ -37,7 +27,13 @@ constexpr std::string_view model_types[] = {"roberta"};
 }  // namespace
 
 extern const FamilyInfo roberta_family;
-const FamilyInfo roberta_family{family_name, model_types, {},          nullptr,
-                                make_spec,   load,        tiny_config, "RobertaForSequenceClassification"};
+const FamilyInfo roberta_family{family_name,
+                                model_types,
+                                {},
+                                nullptr,
+                                encoder_spec<family_name, parse>,
+                                load_encoder<parse>,
+                                tiny_config,
+                                "RobertaForSequenceClassification"};
 
 }  // namespace lowrank

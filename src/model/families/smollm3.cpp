@@ -1,8 +1,6 @@
 // SmolLM3 (Hugging Face 2025, huggingface.co/blog/smollm3): Llama without rotary positions in some layers
 // (NoPE; Kazemnejad et al. 2023, arXiv 2305.19466), by default every fourth.
-#include "model/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_spec.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -39,12 +37,8 @@ DecoderConfig parse(const nlohmann::json& json) {
     c.rotary_of[i] = -1;
     if (slides) c.windows[i] = read.count("sliding_window");
   }
-  read.require(read.text("hidden_act", "silu") == "silu", "hidden_act", "must be silu");
+  read.require_text("hidden_act", "silu");
   return c;
-}
-
-ModelSpec make_spec(const nlohmann::json& config) {
-  return decoder_spec(family_name, config, parse(config));
 }
 
 nlohmann::json config_from_gguf(const GgufFile& file) {
@@ -54,11 +48,6 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   config["attention_bias"] = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   config["mlp_bias"] = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   return config;
-}
-
-std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options) {
-  DecoderConfig config = parse(checkpoint->spec().config);
-  return make_decoder(std::move(checkpoint), options, std::move(config));
 }
 
 /// Its second layer does not rotate.
@@ -74,7 +63,8 @@ constexpr std::string_view gguf_architectures[] = {"smollm3"};
 }  // namespace
 
 extern const FamilyInfo smollm3_family;
-const FamilyInfo smollm3_family{family_name, model_types, gguf_architectures, config_from_gguf,
-                                make_spec,   load,        tiny_config};
+const FamilyInfo smollm3_family{
+    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
+    load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

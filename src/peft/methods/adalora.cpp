@@ -32,7 +32,7 @@ struct Triplet {
   at::Tensor score() const { return of_e.score().flatten() + of_a.score().mean(1) + of_b.score().mean(0); }
 };
 
-class AdaLora final : public Method {
+class AdaLora final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     constexpr int64_t most = int64_t{1} << 40;
@@ -65,7 +65,7 @@ class AdaLora final : public Method {
       plan.parameters.push_back({adapter_key(*module, "lora_E"), {r, 1}});
     }
     take(ParameterSet::stand_ins(plan.parameters));
-    plan.multiply_adds = patches_multiply_adds(*this);
+    add_patch_costs(*this, plan);
     modules_.plan_saved(spec, plan, bias_);
     return plan;
   }
@@ -154,6 +154,8 @@ class AdaLora final : public Method {
   std::vector<FileTensor> state() const override;
   void set_state(const std::vector<FileTensor>& state) override;
 
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override;
   nlohmann::json config() const override;
   void read_config(const nlohmann::json& config, const std::string& where) override;
@@ -309,10 +311,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<AdaLora>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "ADALORA";
-}
-
 constexpr OptionExample examples[] = {
     {"dropout", R"({"dropout": 0.3})"},
     {"early", R"({"init_r": 6, "target_r": 2, "tinit": 2, "tfinal": 5, "delta_t": 2, "total_step": 20})"},
@@ -329,7 +327,7 @@ const MethodInfo adalora_method{"adalora",
                                 "low-rank updates whose ranks follow their importance",
                                 2e-3,
                                 make,
-                                reads,
+                                reads_type<"ADALORA">,
                                 examples};
 
 }  // namespace lowrank

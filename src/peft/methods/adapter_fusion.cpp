@@ -55,7 +55,7 @@ void check_alike(const Member& first, const Member& other) {
         first.folder.string(), other.folder.string(), first.units.name());
 }
 
-class AdapterFusion final : public Method {
+class AdapterFusion final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     return {field("members", folders_, "folders of adapters that were trained before, two or more"),
@@ -89,6 +89,7 @@ class AdapterFusion final : public Method {
                              member.plan.parameters.end());
       plan.copies.insert(plan.copies.end(), member.plan.copies.begin(), member.plan.copies.end());
       plan.multiply_adds += member.plan.multiply_adds;
+      plan.kept_values += member.plan.kept_values;
     }
     head_.plan(spec, trains_head_, plan);
     written_ = adapterhub_config(fusion_config(), spec, name);
@@ -146,7 +147,9 @@ class AdapterFusion final : public Method {
     return {{}, {"a fusion of bottlenecks, which is no low-rank update of a weight"}};
   }
 
-  AdapterFiles files() const override { return fusion_files; }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
+  AdapterFileNames names() const override { return fusion_files; }
   nlohmann::json config() const override { return written_; }
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
     planned.resize(fusion_parameters_);

@@ -31,14 +31,10 @@ struct Beft final : ModuleFormula {
   void read(const nlohmann::json&, const std::string&) override {}
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "BEFT";
-}
-
 }  // namespace
 
 extern const MethodInfo beft_method;
 const MethodInfo beft_method{"beft", "arXiv 2509.15974",       "biases added to value projections",
-                             5e-3,   make_module_method<Beft>, reads};
+                             5e-3,   make_module_method<Beft>, reads_type<"BEFT">};
 
 }  // namespace lowrank

@@ -27,14 +27,14 @@ std::unique_ptr<Method> make() {
   return std::make_unique<BitFit>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "BITFIT";
-}
-
 }  // namespace
 
 extern const MethodInfo bitfit_method;
-const MethodInfo bitfit_method{
-    "bitfit", "Ben Zaken et al. 2022, arXiv 2106.10199", "the base's own biases", 1e-3, make, reads};
+const MethodInfo bitfit_method{"bitfit",
+                               "Ben Zaken et al. 2022, arXiv 2106.10199",
+                               "the base's own biases",
+                               1e-3,
+                               make,
+                               reads_type<"BITFIT">};
 
 }  // namespace lowrank

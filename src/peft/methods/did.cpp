@@ -10,10 +10,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<IntrinsicDimension>("DID", false);
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "DID";
-}
-
 constexpr OptionExample examples[] = {
     {"of_norms", R"({"intrinsic_dimension": 40, "train": "norm|ln_|LayerNorm"})"},
 };
@@ -26,7 +22,7 @@ const MethodInfo did_method{"did",
                             "a random subspace of all weights",
                             1e-3,
                             make,
-                            reads,
+                            reads_type<"DID">,
                             examples};
 
 }  // namespace lowrank

@@ -54,6 +54,7 @@ void add_magnitudes(TrainPlan& plan, const LowRankUpdates& updates) {
           "target_modules: {} is an embedding, which dora does not adapt", f.module->name);
     plan.parameters.push_back({key(*f.module), {f.module->out}});
     plan.multiply_adds += f.module->out;
+    plan.kept_values += 2 * f.module->out;
   }
 }
 

@@ -23,13 +23,10 @@ std::unique_ptr<Method> make() {
   return std::make_unique<Full>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "FULL";
-}
-
 }  // namespace
 
 extern const MethodInfo full_method;
-const MethodInfo full_method{"full", "", "full fine-tuning: every tensor of the base", 2e-5, make, reads};
+const MethodInfo full_method{"full", "",   "full fine-tuning: every tensor of the base",
+                             2e-5,   make, reads_type<"FULL">};
 
 }  // namespace lowrank

@@ -130,10 +130,6 @@ class GraLora final : public ModuleFormula {
   std::string bias_ = "none";
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "GRALORA";
-}
-
 constexpr OptionExample examples[] = {
     {"small", R"({"rank": 4, "alpha": 8})"},
     {"hybrid", R"({"rank": 8, "gralora_k": 4, "hybrid_r": 3, "bias": "gralora_only"})"},
@@ -144,7 +140,7 @@ constexpr OptionExample examples[] = {
 extern const MethodInfo gralora_method;
 const MethodInfo gralora_method{
     "gralora", "Jung et al. 2025, arXiv 2505.20355", "a grid of small low-rank updates",
-    5e-4,      make_module_method<GraLora>,          reads,
+    5e-4,      make_module_method<GraLora>,          reads_type<"GRALORA">,
     examples};
 
 }  // namespace lowrank

@@ -86,10 +86,6 @@ class Hira final : public ModuleFormula {
   std::string init_ = "true";
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "HIRA";
-}
-
 constexpr OptionExample examples[] = {{"dropout", R"({"rank": 4, "dropout": 0.4})"},
                                       {"gaussian", R"({"rank": 3, "init": "gaussian"})"}};
 
@@ -101,7 +97,7 @@ const MethodInfo hira_method{"hira",
                              "elementwise product of the weight with a low-rank matrix",
                              1e-3,
                              make_module_method<Hira>,
-                             reads,
+                             reads_type<"HIRA">,
                              examples};
 
 }  // namespace lowrank

@@ -71,10 +71,6 @@ struct Ia3 final : ModuleFormula {
   std::set<std::string, std::less<>> input_scaled;  ///< modules
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "IA3";
-}
-
 constexpr OptionExample examples[] = {
     {"inputs", R"({"feedforward_modules": ".*"})"},
     {"all_linear", R"({"target_modules": "all-linear"})"},
@@ -89,7 +85,7 @@ const MethodInfo ia3_method{"ia3",
                             "learned scales of activations",
                             5e-3,
                             make_module_method<Ia3>,
-                            reads,
+                            reads_type<"IA3">,
                             examples};
 
 }  // namespace lowrank

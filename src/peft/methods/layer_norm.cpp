@@ -42,7 +42,7 @@ class LayerNormTuning final : public SubsetMethod {
             field("exclude_modules", targets_.exclude_modules, "norms that are left out")};
   }
   Output output() const override { return Output::adapter; }
-  AdapterFiles files() const override { return {}; }
+  AdapterFileNames names() const override { return {}; }
 
   nlohmann::json config() const override {
     nlohmann::json config = {{"peft_type", "LN_TUNING"},
@@ -86,14 +86,10 @@ std::unique_ptr<Method> make() {
   return std::make_unique<LayerNormTuning>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "LN_TUNING";
-}
-
 }  // namespace
 
 extern const MethodInfo layer_norm_method;
 const MethodInfo layer_norm_method{
-    "layer_norm", "Zhao et al. 2023, arXiv 2312.11420", "the norms", 1e-3, make, reads};
+    "layer_norm", "Zhao et al. 2023, arXiv 2312.11420", "the norms", 1e-3, make, reads_type<"LN_TUNING">};
 
 }  // namespace lowrank

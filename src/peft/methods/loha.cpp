@@ -73,10 +73,6 @@ struct LoHa final : ModuleFormula {
   LycorisOptions options;
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "LOHA";
-}
-
 constexpr OptionExample examples[] = {
     {"dropped_rows", R"({"rank_dropout": 0.3})"},
     {"dropped_modules", R"({"module_dropout": 0.4, "target_modules": "all-linear"})"},
@@ -92,7 +88,7 @@ const MethodInfo loha_method{"loha",
                              "elementwise product of two low-rank updates",
                              1e-3,
                              make_module_method<LoHa>,
-                             reads,
+                             reads_type<"LOHA">,
                              examples};
 
 }  // namespace lowrank

@@ -131,10 +131,6 @@ struct LoKr final : ModuleFormula {
   bool decompose_both = false, rank_dropout_scale = false;
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "LOKR";
-}
-
 constexpr OptionExample examples[] = {
     {"both", R"({"decompose_both": true, "rank": 2})"},
     {"factor", R"({"decompose_factor": 2, "rank": 2})"},
@@ -151,7 +147,7 @@ const MethodInfo lokr_method{"lokr",
                              "update that is a Kronecker product",
                              1e-3,
                              make_module_method<LoKr>,
-                             reads,
+                             reads_type<"LOKR">,
                              examples};
 
 }  // namespace lowrank

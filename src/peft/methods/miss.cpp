@@ -111,10 +111,6 @@ class Miss final : public ModuleFormula {
   std::string variant_ = "default", bias_ = "none";
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "MISS";
-}
-
 constexpr OptionExample examples[] = {{"small", R"({"rank": 4, "bias": "MiSS_only"})"},
                                       {"mini", R"({"rank": 4, "variant": "mini", "mini_r": 8})"},
                                       {"bat", R"({"rank": 4, "variant": "bat"})"},
@@ -128,7 +124,7 @@ const MethodInfo miss_method{"miss",
                              "one trained matrix for sums over shards of the input",
                              1e-3,
                              make_module_method<Miss>,
-                             reads,
+                             reads_type<"MISS">,
                              examples};
 
 }  // namespace lowrank

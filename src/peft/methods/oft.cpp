@@ -173,10 +173,6 @@ class Oft final : public ModuleFormula {
   std::string bias_ = "none";
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "OFT";
-}
-
 constexpr OptionExample examples[] = {
     {"exact", R"({"oft_block_size": 8, "use_cayley_neumann": false, "bias": "oft_only"})"},
     {"blocks", R"({"oft_block_size": 0, "rank": 4, "num_cayley_neumann_terms": 7})"},
@@ -191,7 +187,7 @@ const MethodInfo oft_method{"oft",
                             "trained rotations of blocks of the input",
                             1e-3,
                             make_module_method<Oft>,
-                            reads,
+                            reads_type<"OFT">,
                             examples};
 
 }  // namespace lowrank

@@ -26,7 +26,7 @@ namespace {
 constexpr const char* key = "prompt_embeddings";
 constexpr const char* embedding_key = "embedding.weight";
 
-class PTuning final : public Method {
+class PTuning final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     std::vector<Field> fields = encoder_fields();
@@ -94,6 +94,8 @@ class PTuning final : public Method {
     return {{}, {fmt::format("{} virtual tokens in front of the text", count_)}};
   }
 
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   std::string_view encoded_tensor() const override { return has_encoder_ ? key : ""; }
   void drop_encoder() override { has_encoder_ = false; }
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
@@ -212,10 +214,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<PTuning>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "P_TUNING";
-}
-
 constexpr OptionExample examples[] = {
     {"lstm", R"({"encoder_reparameterization_type": "LSTM", "encoder_hidden_size": 6})"},
     {"deep_lstm",
@@ -231,7 +229,7 @@ const MethodInfo p_tuning_method{"p_tuning",
                                  "rows in front of the text, given by a trained encoder",
                                  1e-3,
                                  make,
-                                 reads,
+                                 reads_type<"P_TUNING">,
                                  examples};
 
 }  // namespace lowrank

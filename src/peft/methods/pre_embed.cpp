@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* key = "prompt_embeddings";
 
-class PreEmbed final : public Method {
+class PreEmbed final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     return {limited(field("num_prefix_tokens", prefix_, "l_p, rows in front of each sequence"), 0, 1 << 20),
@@ -63,7 +63,9 @@ class PreEmbed final : public Method {
     return {{}, {fmt::format("{} virtual tokens among the text's", prefix_ + infix_)}};
   }
 
-  AdapterFiles files() const override { return infix_ == 0 ? AdapterFiles() : own_files; }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
+  AdapterFileNames names() const override { return infix_ == 0 ? AdapterFileNames() : own_files; }
   nlohmann::json config() const override {
     nlohmann::json config =
         config_.write(infix_ == 0 ? "PROMPT_TUNING" : "PRE_EMBED", prefix_ + infix_, width_, heads_);
@@ -96,10 +98,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<PreEmbed>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "PRE_EMBED";
-}
-
 constexpr OptionExample examples[] = {
     {"prefix", R"({"num_infix_tokens": 0})"},
     {"infix", R"({"num_prefix_tokens": 0, "num_infix_tokens": 2})"},
@@ -113,7 +111,7 @@ const MethodInfo pre_embed_method{"pre_embed",
                                   "trained embeddings in front of prompt and completion",
                                   3e-2,
                                   make,
-                                  reads,
+                                  reads_type<"PRE_EMBED">,
                                   examples};
 
 }  // namespace lowrank

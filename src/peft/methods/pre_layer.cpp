@@ -24,7 +24,7 @@ namespace {
 
 constexpr const char* key = "prelayer_embeddings";
 
-class PreLayer final : public Method {
+class PreLayer final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     std::vector<Field> fields = mode_fields();
@@ -97,7 +97,9 @@ class PreLayer final : public Method {
     return {{}, {fmt::format("rows of {} virtual tokens in every layer", prefix_ + infix_)}};
   }
 
-  AdapterFiles files() const override { return own_files; }
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
+  AdapterFileNames names() const override { return own_files; }
   nlohmann::json config() const override {
     nlohmann::json config = config_.write("PRE_LAYER", prefix_ + infix_, width_, heads_);
     config["num_prefix_tokens"] = prefix_;
@@ -148,10 +150,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<PreLayer>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "PRE_LAYER";
-}
-
 constexpr OptionExample examples[] = {
     {"added", R"({"prelayer_mode": "add"})"},
     {"added_to_all", R"({"prelayer_mode": "add", "prelayer_scope": "all"})"},
@@ -166,7 +164,7 @@ const MethodInfo pre_layer_method{"pre_layer",
                                   "trained rows of special tokens in front of every layer",
                                   1e-2,
                                   make,
-                                  reads,
+                                  reads_type<"PRE_LAYER">,
                                   examples};
 
 }  // namespace lowrank

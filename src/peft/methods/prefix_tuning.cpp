@@ -20,7 +20,7 @@ namespace {
 constexpr const char* key = "prompt_embeddings";
 constexpr const char* embedding_key = "embedding.weight";
 
-class PrefixTuning final : public Method {
+class PrefixTuning final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     return {
@@ -105,6 +105,8 @@ class PrefixTuning final : public Method {
     return {{}, {fmt::format("{} keys and values in front of the text", count_)}};
   }
 
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   std::string_view encoded_tensor() const override { return has_encoder() ? key : ""; }
   void drop_encoder() override { dropped_ = true; }
   std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
@@ -149,10 +151,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<PrefixTuning>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "PREFIX_TUNING";
-}
-
 constexpr OptionExample examples[] = {
     {"projected", R"({"prefix_projection": true, "encoder_hidden_size": 6})"},
     {"zero", R"({"init_weights": "zero", "num_virtual_tokens": 3})"},
@@ -166,7 +164,7 @@ const MethodInfo prefix_tuning_method{"prefix_tuning",
                                       "trained keys and values in front of each sequence",
                                       3e-2,
                                       make,
-                                      reads,
+                                      reads_type<"PREFIX_TUNING">,
                                       examples};
 
 }  // namespace lowrank

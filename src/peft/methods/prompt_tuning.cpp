@@ -25,7 +25,7 @@ struct Start {
 };
 constexpr Start starts[] = {{"random", "RANDOM"}, {"vocabulary", "SAMPLE_VOCAB"}, {"text", "TEXT"}};
 
-class PromptTuning final : public Method {
+class PromptTuning final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
     return {virtual_tokens_field(count_),
@@ -81,6 +81,8 @@ class PromptTuning final : public Method {
     return {{}, {fmt::format("{} virtual tokens in front of the text", count_)}};
   }
 
+  AdapterForm& form() override { return *this; }
+  const AdapterForm& form() const override { return *this; }
   nlohmann::json config() const override {
     nlohmann::json config = config_.write("PROMPT_TUNING", count_, width_, heads_);
     config["prompt_tuning_init"] = std::ranges::find(starts, init_, &Start::name)->in_files;
@@ -125,10 +127,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<PromptTuning>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "PROMPT_TUNING";
-}
-
 constexpr OptionExample examples[] = {
     {"random", R"({"prompt_tuning_init": "random", "num_virtual_tokens": 3})"},
     {"saved", R"({"modules_to_save": ["0"]})"},
@@ -142,7 +140,7 @@ const MethodInfo prompt_tuning_method{"prompt_tuning",
                                       "trained rows in front of the embedded text",
                                       3e-2,
                                       make,
-                                      reads,
+                                      reads_type<"PROMPT_TUNING">,
                                       examples};
 
 }  // namespace lowrank

@@ -11,10 +11,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<IntrinsicDimension>("SAID", true);
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "SAID";
-}
-
 constexpr OptionExample examples[] = {
     {"of_a_layer", R"({"intrinsic_dimension": 60, "train": "\\.1\\."})"},
 };
@@ -27,7 +23,7 @@ const MethodInfo said_method{"said",
                              "a random subspace, scaled by tensor",
                              1e-3,
                              make,
-                             reads,
+                             reads_type<"SAID">,
                              examples};
 
 }  // namespace lowrank

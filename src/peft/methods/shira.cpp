@@ -134,10 +134,6 @@ class Shira final : public ModuleFormula {
   std::string mask_type_ = "random";
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "SHIRA";
-}
-
 constexpr OptionExample examples[] = {{"small", R"({"rank": 2})"},
                                       {"seed", R"({"rank": 1, "random_seed": 42})"}};
 
@@ -149,7 +145,7 @@ const MethodInfo shira_method{"shira",
                               "a few trained values of each weight",
                               1e-3,
                               make_module_method<Shira>,
-                              reads,
+                              reads_type<"SHIRA">,
                               examples};
 
 }  // namespace lowrank

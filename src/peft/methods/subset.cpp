@@ -30,10 +30,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<Subset>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "SUBSET";
-}
-
 constexpr OptionExample examples[] = {
     {"norms", R"({"train": "norm|ln_|LayerNorm"})"},
     {"whole_layer", R"({"train": "\\.1\\."})"},
@@ -42,8 +38,12 @@ constexpr OptionExample examples[] = {
 }  // namespace
 
 extern const MethodInfo subset_method;
-const MethodInfo subset_method{
-    "subset", "Touvron et al. 2022, arXiv 2203.09795", "tensors of the base by name", 5e-5, make, reads,
-    examples};
+const MethodInfo subset_method{"subset",
+                               "Touvron et al. 2022, arXiv 2203.09795",
+                               "tensors of the base by name",
+                               5e-5,
+                               make,
+                               reads_type<"SUBSET">,
+                               examples};
 
 }  // namespace lowrank

@@ -37,10 +37,6 @@ std::unique_ptr<Method> make() {
   return std::make_unique<TopLayers>();
 }
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "TOP_LAYERS";
-}
-
 constexpr OptionExample examples[] = {
     {"two", R"({"layers": 2})"},
 };
@@ -48,8 +44,12 @@ constexpr OptionExample examples[] = {
 }  // namespace
 
 extern const MethodInfo top_layers_method;
-const MethodInfo top_layers_method{
-    "top_layers", "Hu et al. 2021, arXiv 2106.09685, section 5.1", "the last layers", 1e-4, make, reads,
-    examples};
+const MethodInfo top_layers_method{"top_layers",
+                                   "Hu et al. 2021, arXiv 2106.09685, section 5.1",
+                                   "the last layers",
+                                   1e-4,
+                                   make,
+                                   reads_type<"TOP_LAYERS">,
+                                   examples};
 
 }  // namespace lowrank

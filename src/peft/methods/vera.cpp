@@ -127,10 +127,6 @@ class Vera final : public ModuleFormula {
   at::Tensor a_, b_;  ///< [r, widest in], [widest out, r]
 };
 
-bool reads(const nlohmann::json& config) {
-  return config.value("peft_type", "") == "VERA";
-}
-
 constexpr OptionExample examples[] = {
     {"dropout", R"({"dropout": 0.3})"},
     {"drawn_again", R"({"save_projection": false, "projection_prng_key": 5})"},
@@ -148,7 +144,7 @@ const MethodInfo vera_method{"vera",
                              "trained scales of one shared random low-rank pair",
                              4e-3,
                              make_module_method<Vera>,
-                             reads,
+                             reads_type<"VERA">,
                              examples};
 
 }  // namespace lowrank
