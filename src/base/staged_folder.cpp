@@ -5,8 +5,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <random>
-#include <ranges>
 #include <set>
+#include <span>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -38,8 +38,7 @@ void try_to_sync_folder(const fs::path& path) {
   ::close(descriptor);
 }
 
-template <typename Files>
-void rename_files(const Files& files, const fs::path& from, const fs::path& to) {
+void rename_files(std::span<const fs::path> files, const fs::path& from, const fs::path& to) {
   std::set<fs::path> folders;
   for (const fs::path& file : files) {
     const fs::path folder = (to / file).parent_path();
@@ -146,14 +145,14 @@ bool is_configuration(const fs::path& name) {
 
 void move_files(const fs::path& from, const fs::path& to) {
   std::vector<fs::path> files = files_below(from);
-  const auto last =
-      std::ranges::stable_partition(files, [](const fs::path& f) { return !is_configuration(f); });
-  std::ranges::stable_sort(last, [](const fs::path& a, const fs::path& b) {
+  const auto last = std::stable_partition(files.begin(), files.end(),
+                                          [](const fs::path& f) { return !is_configuration(f); });
+  std::stable_sort(last, files.end(), [](const fs::path& a, const fs::path& b) {
     return std::distance(a.begin(), a.end()) > std::distance(b.begin(), b.end());
   });
-  for (const fs::path& file : std::views::reverse(last)) remove_file(to / file);
-  rename_files(std::ranges::subrange(files.begin(), last.begin()), from, to);
-  rename_files(last, from, to);
+  for (auto file = files.end(); file != last;) remove_file(to / *--file);
+  rename_files({files.begin(), last}, from, to);
+  rename_files({last, files.end()}, from, to);
 }
 
 void link_file(const fs::path& from, const fs::path& to) {

@@ -1,7 +1,7 @@
 #include "train/checkpoint_folder.h"
 
 #include <algorithm>
-#include <ranges>
+#include <span>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -48,7 +48,8 @@ void write_checkpoint(const fs::path& run, const Adapter& adapter, const std::st
 
 void drop_old_checkpoints(const fs::path& run, int64_t kept) {
   const std::vector<fs::path> names = checkpoints(run);
-  for (const fs::path& name : names | std::views::take(std::max<int64_t>(0, std::ssize(names) - kept))) {
+  const std::span older(names.data(), static_cast<size_t>(std::max<int64_t>(0, std::ssize(names) - kept)));
+  for (const fs::path& name : older) {
     if (holds_others(run, name))
       warn("{}: stays, since it holds files that no run wrote", (run / name).string());
     else
@@ -60,10 +61,10 @@ fs::path newest_checkpoint(const fs::path& run) {
   std::error_code none;
   if (!fs::is_directory(run, none)) return {};
   const std::vector<fs::path> names = checkpoints(run);
-  for (const fs::path& name : names | std::views::reverse) {
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
     try {
-      read_state_head(run / name / state_name);
-      return run / name;
+      read_state_head(run / *name / state_name);
+      return run / *name;
     } catch (const Error& error) {
       warn("not resumed from: {}", error.what());
     }

@@ -69,8 +69,8 @@ int64_t state_bytes_of(const TrainPlan& plan) {
   return f32_size * (4 * count + (plan.uses.empty() ? 2 * largest : 0) + 2 * plan.resolved_values);
 }
 
-/// Bytes of base tensors that a method generates (f32 with a gradient, and the products' copy), and bytes a
-/// row that norms which train keep.
+/// Bytes of base tensors that a method generates (f32 with a gradient, and two copies for products), and
+/// bytes a row that norms which train keep.
 struct ReplacedBytes {
   int64_t generated = 0, norms = 0;
 };
@@ -80,7 +80,7 @@ ReplacedBytes replaced_bytes(const ModelSpec& spec, const TrainPlan& plan, int64
   for (const auto& [name, use] : plan.uses) {
     const TensorRef* tensor = spec.find_tensor(name);
     if (!tensor) continue;
-    if (use == Use::generated) bytes.generated += *element_count(tensor->shape) * (2 * f32_size + size);
+    if (use == Use::generated) bytes.generated += *element_count(tensor->shape) * 2 * (f32_size + size);
     if (tensor->role == Role::norm && tensor->is_weight()) bytes.norms += spec.hidden_size * f32_size;
   }
   return bytes;
