@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view base_name = "base";
 
-/// A place as one part of a batch sees it.
+/// A place restricted to one part of a batch.
 class PartPlace {
  public:
   PartPlace(const Place& place, int64_t begin, int64_t end)
@@ -39,13 +39,13 @@ class PartPlace {
   int layer_;
 };
 
-/// The rows of sequences [begin, end), which may be undefined.
+/// The rows of sequences [begin, end); undefined if `all` is.
 at::Tensor rows_of(const at::Tensor& all, const Geometry& geometry, int64_t begin, int64_t end) {
   if (!all.defined()) return all;
   return all.narrow(0, geometry.offsets[begin], geometry.offsets[end] - geometry.offsets[begin]);
 }
 
-/// Lays A and s B^T of all patches one after the other in memory, as passes read them.
+/// Stores A and s B^T of all patches contiguously, in the order in which passes read them.
 void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
                      const std::vector<const Module*>& order) {
   int64_t count = 0;
@@ -86,7 +86,8 @@ int64_t AdapterBank::add(std::string name, Adapter adapter) {
   const at::NoGradGuard no_grad;
   adapter.method->begin_step({});
   acts_between_layers_ |= adapter.method->acts_between_layers();
-  Entry& entry = entries_.emplace_back(std::move(name), std::make_shared<Adapter>(std::move(adapter)));
+  entries_.push_back({std::move(name), std::make_shared<Adapter>(std::move(adapter)), {}});
+  Entry& entry = entries_.back();
   for (const Module* module : entry.adapter->method->adapted())
     entry.patches.emplace(module, plain_patches(*entry.adapter->method, *module));
   lay_out_factors(entry.patches, entry.adapter->method->adapted());
@@ -240,7 +241,7 @@ Packed AdapterBank::layer_end(const Place& place, Packed hidden) const {
   for (size_t i = 0; any_branch && i < parts.size(); ++i) {
     if (!branches[i].defined()) branches[i] = at::zeros_like(streams[i]);
   }
-  // A cache's plan stays with rows that stay.
+  // Unchanged rows keep the geometry, with a cache's plan.
   return {at::cat(streams), any_branch ? at::cat(branches) : at::Tensor(),
           same_rows ? std::move(hidden.geometry) : joined(geometries)};
 }
