@@ -18,7 +18,7 @@ AtomicFile::AtomicFile(std::filesystem::path path, Existing existing)
   std::error_code ignored;
   check(!std::filesystem::is_directory(path_, ignored), ErrorKind::invalid,
         "{}: a folder where a file is to be written", path_.string());
-  // "x" never follows a link and never takes a file over from another writer.
+  // "x" never follows a link and never takes over another writer's file.
   for (int attempt = 0; attempt < 1000 && !file_; ++attempt) {
     temporary_ = path_.string() + fmt::format(".{}-{}.partial", ::getpid(), attempt);
     file_ = std::fopen(temporary_.c_str(), "wbxe");
@@ -42,12 +42,12 @@ void AtomicFile::write(std::string_view text) {
   write(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-/// Renames the temporary file; false, with errno, where that is not possible.
+/// Renames the temporary file; on failure returns false and sets errno.
 bool AtomicFile::give_name() const {
   if (existing_ == Existing::replaced) return std::rename(temporary_.c_str(), path_.c_str()) == 0;
   if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) return true;
   if (errno != EINVAL && errno != ENOSYS) return false;
-  // This file system cannot: a second name is refused, too, where the first is taken.
+  // This file system cannot; making a hard link also fails if the name is taken.
   return ::link(temporary_.c_str(), path_.c_str()) == 0 && ::unlink(temporary_.c_str()) == 0;
 }
 

@@ -8,7 +8,7 @@
 
 namespace lowrank {
 
-/// What a complete file does to one that has come to stand under its name.
+/// What `commit` does with a file that already exists under the name.
 enum class Existing { replaced, kept };
 
 /// A file that appears under its name only when it is complete: bytes go to a temporary file in the same
@@ -24,7 +24,7 @@ class AtomicFile {
   /// Errors: io (a full disk, say).
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Once, at the end. Errors: io; invalid where there is a file that is kept; the old file is then
+  /// Call once, at the end. Errors: io; invalid if a file exists and is to be kept. On error the old file is
   /// untouched.
   void commit();
 

@@ -7,7 +7,7 @@
 
 namespace lowrank {
 
-/// What the processor and the operating system allow. All false on other processors than x86-64.
+/// What the processor and the operating system allow. All false on processors other than x86-64.
 struct CpuFeatures {
   bool avx2 = false;         ///< AVX2 and FMA
   bool avx512 = false;       ///< AVX-512 F, BW, VL and DQ together
@@ -18,28 +18,28 @@ struct CpuFeatures {
   bool operator==(const CpuFeatures&) const = default;
 };
 
-/// What the machine has, asked from the processor on every call.
+/// What the machine has, queried from the processor on every call.
 CpuFeatures detect_cpu();
 
-/// `found` without what `level` leaves out: "avx2" has no AVX-512 and no AMX, "avx512" only F, BW, VL and DQ
-/// of it, "avx512bf16" all but AMX, "native" is everything. Another level is an Error.
+/// `found` restricted to `level`: "avx2" has no AVX-512 and no AMX, "avx512" only AVX-512 F, BW, VL and DQ,
+/// "avx512bf16" everything but AMX, "native" everything. Errors: invalid for any other level.
 CpuFeatures restricted(CpuFeatures found, std::string_view level);
 
-/// The environment variable LOWRANK_CPU (avx2, avx512, avx512bf16 or native), "native" where it is unset or
+/// The environment variable LOWRANK_CPU (avx2, avx512, avx512bf16 or native), "native" if it is unset or
 /// empty.
 std::string_view cpu_level();
 
 /// What the program may use: detect_cpu(), restricted to cpu_level() as it was at the first call. Our own
-/// kernels follow it (kernels/prepare_kernels.h), libtorch and its libraries the variables below.
+/// kernels follow it (kernels/prepare_kernels.h); libtorch and its libraries follow the variables below.
 const CpuFeatures& cpu_features();
 
-/// The environment variables, with values, that hold libtorch's kernels, oneDNN and MKL to `level` on a
-/// processor that has `found`; none for "native". MKL obeys on Intel's processors only. libtorch takes its
-/// variable's word for what the processor has, so that its value is never above `found`.
+/// The environment variables, with values, that limit libtorch's kernels, oneDNN and MKL to `level` on a
+/// processor that has `found`; none for "native". MKL obeys only on Intel processors. libtorch trusts its
+/// variable about what the processor has, so its value never exceeds `found`.
 std::vector<std::pair<std::string, std::string>> library_limits(const CpuFeatures& found,
                                                                 std::string_view level);
 
-/// For people: "avx2 avx512 avx512_bf16", or "none".
+/// For messages: "avx2 avx512 avx512_bf16", or "none".
 std::string describe(const CpuFeatures& features);
 
 }  // namespace lowrank

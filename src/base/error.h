@@ -11,7 +11,8 @@ namespace lowrank {
 /// What went wrong, for a caller that reacts to it; `main` turns it into the exit code.
 enum class ErrorKind { not_found, invalid, corrupt, unsupported, io, interrupted };
 
-/// The one exception type of the project: a sentence that names file, offset or line, and a hint what to do.
+/// The project's only exception type: a sentence that names the file and the offset or line, and a hint on
+/// what to do.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message, std::string hint = {})
@@ -31,7 +32,7 @@ template <typename... Args>
   throw Error(kind, fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// As `fail` when `condition` does not hold; the message is formatted only then.
+/// Like `fail` if `condition` does not hold; the message is formatted only then.
 template <typename... Args>
 void check(bool condition, ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) [[unlikely]] {

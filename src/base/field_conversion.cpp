@@ -23,8 +23,8 @@ std::vector<std::string_view> split(std::string_view text) {
   }
 }
 
-/// The JSON that `text` is when it is one of that kind; lists of names with commas or brackets inside need
-/// it.
+/// `text` parsed as JSON if it is JSON that begins with `opening`; needed for lists of names that contain
+/// commas or brackets.
 std::optional<Json> as_json(std::string_view text, char opening) {
   if (text.empty() || text.front() != opening) return std::nullopt;
   Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);

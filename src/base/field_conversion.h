@@ -12,9 +12,9 @@
 
 namespace lowrank {
 
-/// Strict conversion between JSON, command-line text and the types that a field can have. `read` gives
-/// nothing for a value of another type or out of the type's range; `parse` gives the text itself, as a JSON
-/// string, where it is no such value, so that `read` refuses it and the error can show it.
+/// Strict conversion between JSON, command-line text and the types that a field can have. `read` returns
+/// nothing for a value of another type or out of the type's range; for text that is no such value, `parse`
+/// returns the text itself as a JSON string, so that `read` rejects it and the error can show it.
 template <class T>
 struct Conversion;
 
@@ -55,8 +55,8 @@ struct Conversion<std::vector<Element>> {
   static nlohmann::json parse(std::string_view text);
 };
 
-/// Numbers by name, in their order. As text: key=number,key=number or a JSON object; as JSON an object, or a
-/// list of pairs where the order is not that of the names, which an object would lose.
+/// Numbers by name, in order. As text: key=number,key=number or a JSON object; as JSON an object, or a list
+/// of pairs if they are not sorted by name, since an object would lose the order.
 template <>
 struct Conversion<std::vector<std::pair<std::string, double>>> {
   static constexpr std::string_view name = "map of name to number";

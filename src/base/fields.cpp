@@ -13,8 +13,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// A value as an error shows it: JSON, cut to one readable line. Deeper values are only named, since a file
-/// may nest them deeper than the stack allows.
+/// A value as errors show it: JSON, cut to one readable line. Nested values are only named, since a file may
+/// nest them deeper than the stack allows.
 std::string shown(const Json& value) {
   if (value.is_structured() &&
       std::ranges::any_of(value, [](const Json& entry) { return entry.is_structured(); }))
@@ -48,7 +48,7 @@ std::string article(std::string_view type) {
 }
 
 /// Whether a number, or every number directly in a list or a map, lies in [low, high]. Other values are not
-/// judged here.
+/// checked here.
 bool within(const Json& value, double low, double high) {
   const auto inside = [&](const Json& entry) {
     return !entry.is_number() || (entry.get<double>() >= low && entry.get<double>() <= high);

@@ -15,12 +15,12 @@
 
 namespace lowrank {
 
-/// One option, declared once: flag, key in files, default (the value it stands for), help and strict
+/// One option, declared once: flag, key in files, default (the bound variable's value), help and strict
 /// conversion.
 struct Field {
   std::string name;                     ///< snake_case, as in files
-  std::string help;                     ///< one line for people
-  std::function<nlohmann::json()> get;  ///< the value now; null for an empty optional
+  std::string help;                     ///< one line, for users
+  std::function<nlohmann::json()> get;  ///< the current value; null for an empty optional
   std::function<void(const nlohmann::json&)>
       set;                ///< stores a value, or throws an Error that names the field
   std::string type_name;  ///< for help and errors: "integer", "list of text", "linear|cosine"
@@ -29,22 +29,22 @@ struct Field {
 
 /// A field that reads and writes `value`, which must outlive it. T is bool, int64_t, double, std::string,
 /// std::vector<std::string>, std::vector<int64_t>, std::vector<std::pair<std::string, double>> (numbers by
-/// name, in their order), or std::optional of one of the others.
+/// name, in order), or std::optional of one of the others.
 ///
 /// `set` is strict: 3.0 is an integer and 3 a number, but "3" is neither; numbers must fit and be finite;
 /// null is for optionals only.
 template <class T>
 Field field(std::string name, T& value, std::string help);
 
-/// `field` whose numbers (the entries too, of a list or a map) must lie in [low, high]; either end may be
+/// `field` whose numbers (including the entries of a list or map) must lie in [low, high]; either end may be
 /// infinite.
 Field limited(Field field, double low, double high);
 
-/// A text `field` that takes only one of `choices`; a wrong one is answered with the nearest.
+/// A text `field` that accepts only one of `choices`; the error for any other suggests the nearest.
 Field one_of(Field field, std::vector<std::string> choices);
 
-/// Sets a field from the command line: true or false, numbers without anything around them, lists with commas
-/// (a,b) or as a JSON array, maps as key=number,key=number or as a JSON object, `none` to empty an optional.
+/// Sets a field from the command line: true or false, bare numbers, lists as a,b or as a JSON array, maps as
+/// key=number,key=number or as a JSON object, `none` to empty an optional.
 void set_text(const Field& field, std::string_view text);
 
 /// Sets every key of a JSON object. All unknown keys (each with the nearest known name) and all bad values
@@ -57,7 +57,7 @@ nlohmann::json resolved(std::span<const Field> fields);
 /// The command-line flag of a field name: "target_modules" gives "--target-modules".
 std::string flag_name(std::string_view name);
 
-/// The field of that name, dashes or underscores, or null.
+/// The field of that name, written with dashes or underscores; null if there is none.
 const Field* find_field(std::span<const Field> fields, std::string_view name);
 
 }  // namespace lowrank

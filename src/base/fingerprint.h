@@ -8,8 +8,8 @@
 
 namespace lowrank {
 
-/// A 64-bit fingerprint of what is added, in its order: other contents have another one, but for chance. It
-/// is quick (gigabytes a second) and no defence against intent.
+/// A 64-bit fingerprint of what is added, in order; different contents almost certainly have different
+/// fingerprints. It is fast (gigabytes per second) but no defence against deliberate collisions.
 class Fingerprint {
  public:
   void add(std::span<const std::byte> bytes);

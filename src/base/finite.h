@@ -9,8 +9,8 @@
 
 namespace lowrank {
 
-/// The place of the first value that is NaN or infinite; nothing where all are finite. The usual pass, over
-/// values that are finite, costs little beside writing them.
+/// The index of the first value that is NaN or infinite; nothing if all are finite. In that usual case the
+/// pass costs little compared with writing the values.
 inline std::optional<size_t> first_not_finite(std::span<const float> values) {
   constexpr uint32_t exponent = 0x7F800000U;
   uint32_t largest = 0;

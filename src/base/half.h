@@ -37,7 +37,7 @@ inline uint16_t f16_from_float(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
-/// The value of IEEE half-precision bits; exact, also where the processor flushes subnormal floats to zero.
+/// The value of IEEE half-precision bits; exact, even if the processor flushes subnormal floats to zero.
 inline float float_from_f16(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
   const uint32_t rest = half & 0x7FFFU;

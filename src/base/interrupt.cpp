@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-// A signal handler has no other way to tell anybody.
+// A signal handler can report in no other way.
 std::atomic<int> signalled = 0;
 static_assert(std::atomic<int>::is_always_lock_free);
 struct sigaction earlier_int, earlier_term;

@@ -12,8 +12,8 @@ namespace lowrank {
 namespace {
 
 /// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the library's tag, without
-/// the line's number where the text is a single line (of JSONL, which has a number of its own) and, since it
-/// quotes the text, without what does not fit on a line.
+/// the line number if the text is a single line (JSONL lines have their own number) and, since it quotes the
+/// text, made to fit on one line.
 std::string reason_of(const nlohmann::json::exception& error, bool single_line) {
   std::string reason = error.what();
   const size_t tag = reason.find("] ");
@@ -24,8 +24,9 @@ std::string reason_of(const nlohmann::json::exception& error, bool single_line) 
   return one_line(reason);
 }
 
-/// Builds the value from the parser's events and refuses what the library would accept. (Its own filter, a
-/// callback, looks through the parent again at the end of every object: quadratic time on large files.)
+/// Builds the value from the parser's events and rejects what the library would accept: duplicate keys and
+/// values beyond the limits. (Its own filter, a callback, scans the parent again at the end of every object:
+/// quadratic time on large files.)
 template <class Json>
 class Builder {
  public:
@@ -34,7 +35,7 @@ class Builder {
 
   Json take() { return std::move(root_); }
 
-  /// Elements of an array at the root are handed over instead of kept.
+  /// Elements of an array at the root are passed to `element` instead of kept.
   void hand_over(const std::function<void(Json)>& element) { element_ = element; }
 
   bool null() { return place(nullptr); }
@@ -124,7 +125,7 @@ Json parsed(std::string_view text, std::string_view where, JsonLimits limits,
             const std::function<void(Json)>& element = nullptr) {
   check(!text.starts_with("\xEF\xBB\xBF"), ErrorKind::corrupt,
         "{}: line 1 starts with a byte order mark, which JSON forbids", where);
-  // The library takes a zero byte for the end of the text and would not look at what follows.
+  // The library takes a zero byte as the end of the text and would ignore what follows.
   const size_t zero = text.find('\0');
   check(zero == std::string_view::npos, ErrorKind::corrupt, "{}: a zero byte at offset {}", where, zero);
   Builder<Json> builder(where, limits, text.find('\n') == std::string_view::npos);

@@ -12,30 +12,29 @@ namespace lowrank {
 
 /// Bounds on what is built from a text, which takes many times the text's memory.
 struct JsonLimits {
-  int depth = 64;              ///< objects and arrays within each other
+  int depth = 64;              ///< nesting of objects and arrays
   int64_t values = 8'000'000;  ///< numbers, strings, objects, arrays, …, keys not counted
-  int64_t keys = 8'000'000;    ///< of one object
+  int64_t keys = 8'000'000;    ///< in one object
 };
 
 /// Parses strict JSON (RFC 8259): UTF-8 without byte order mark, no comments, no duplicate keys, no numbers
-/// beyond f64, the text consumed whole. `where` names the source in errors. Errors: corrupt, with line and
+/// beyond f64, the whole text consumed. `where` names the source in errors. Errors: corrupt, with line and
 /// column or the key.
 nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits = {});
 
-/// The same with the keys in the order of the text, and numbers that a double or a 64-bit integer would write
-/// otherwise (1.10, 1e3, very large ones) kept as binary values that hold their text. Looking a key up takes
-/// time linear in the object's size, so `limits.keys` should be small.
+/// The same with keys in the order of the text, and with numbers that would print differently from a double
+/// or a 64-bit integer (1.10, 1e3, very large ones) kept as binary values that hold their text. Looking up a
+/// key takes time linear in the object's size, so `limits.keys` should be small.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where,
                                           JsonLimits limits = {});
 
-/// Parses an array and hands its elements over one by one, so that only one is in memory; `limits` holds for
-/// each. Errors: as parse_ordered_json, those of an element with its number; corrupt when the text is no
-/// array.
+/// Parses an array and passes its elements to `take` one by one, so that only one is in memory; `limits`
+/// holds for each. Errors: as parse_ordered_json; corrupt when the text is not an array.
 void parse_json_elements(std::string_view text, std::string_view where, JsonLimits limits,
                          const std::function<void(nlohmann::ordered_json)>& take);
 
-/// JSON as UTF-8 text, on one line or indented by so many spaces. Bytes that are no UTF-8 become U+FFFD: what
-/// a model writes need not be text.
+/// JSON as UTF-8 text, on one line or indented by `indent` spaces. Bytes that are not UTF-8 become U+FFFD:
+/// model output need not be valid text.
 template <class Json>
 std::string json_text(const Json& value, int indent = -1) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);

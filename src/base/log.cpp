@@ -17,14 +17,15 @@ namespace {
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> made = [] {
     auto created = spdlog::stderr_logger_mt("lowrank");
-    // On a terminal a message first wipes the progress line that may stand there.
+    // On a terminal, a message first clears any progress line.
     created->set_pattern(isatty(STDERR_FILENO) ? "\r\033[K%v" : "%v");
     return created;
   }();
   return *made;
 }
 
-/// Without what a terminal obeys: also the two-byte control characters, and bytes that are no UTF-8.
+/// Without anything that a terminal obeys, including two-byte control characters and bytes that are not
+/// UTF-8.
 std::string tame(std::string_view message) {
   std::string line(message);
   std::ranges::replace_if(
@@ -34,7 +35,7 @@ std::string tame(std::string_view message) {
 
 }  // namespace
 
-// Handed over as an argument: a brace in the message is no format.
+// Passed as an argument, so that braces in the message are not taken as format fields.
 void log_info(std::string_view message) {
   logger().info("{}", tame(message));
 }

@@ -7,12 +7,12 @@
 
 namespace lowrank {
 
-/// Messages for people, one line each on standard error. Results for programs never come here: they go to
-/// standard output. Control characters (file names and model texts may hold them) become spaces. Safe to call
-/// from several threads.
+/// Messages for users, one line each on standard error. Results for programs never go here but to standard
+/// output. Control characters (file names and model texts may hold them) become spaces. Safe to call from
+/// several threads.
 void log_info(std::string_view message);
 
-/// As log_info, after "warning: ". Shown also when quiet.
+/// As log_info, after "warning: ". Also shown when quiet.
 void log_warning(std::string_view message);
 
 /// Formats as fmt::format does.

@@ -13,7 +13,7 @@
 namespace lowrank {
 
 MmapFile MmapFile::open(const std::filesystem::path& path) {
-  // Without O_NONBLOCK a pipe would block here until somebody writes to it.
+  // Without O_NONBLOCK, opening a pipe would block until a writer opens it.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io, "{}: {}", path.string(),

@@ -26,7 +26,7 @@ class MmapFile {
   /// Lets the system drop the pages read so far; they are read again when they are touched.
   void forget_pages() const;
 
-  /// Errors: io when the file was written to since it was opened, so that what was read of it may be of two
+  /// Errors: io if the file has been written to since it was opened, so that what was read may mix two
   /// states. (Another file under its name does no harm.)
   void check_unchanged() const;
 

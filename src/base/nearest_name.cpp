@@ -7,7 +7,7 @@
 namespace lowrank {
 namespace {
 
-// Names come from files too: a longer one is no typing mistake, and its table would cost quadratic time.
+// Names also come from files: a longer one is not a typo, and its table would take quadratic time.
 constexpr size_t longest_name = 256;
 
 char folded(char letter) {
@@ -15,7 +15,7 @@ char folded(char letter) {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
-/// The distance of two names, or `limit + 1` as soon as it must exceed `limit`.
+/// The distance between two names, or `limit + 1` as soon as it must exceed `limit`.
 size_t distance(std::string_view a, std::string_view b, size_t limit) {
   const size_t difference = a.size() > b.size() ? a.size() - b.size() : b.size() - a.size();
   if (difference > limit) return limit + 1;

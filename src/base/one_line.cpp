@@ -7,7 +7,7 @@
 namespace lowrank {
 namespace {
 
-/// Bytes of the well-formed UTF-8 sequence at the front (Unicode 15, table 3-7); 0 where there is none.
+/// Bytes of the well-formed UTF-8 sequence at the front (Unicode 15, table 3-7); 0 if there is none.
 size_t sequence_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0U; };
   const auto follows = [&](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };

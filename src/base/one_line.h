@@ -9,7 +9,7 @@ namespace lowrank {
 /// UTF-8 as \xNN, cut with "..." after about `most` bytes.
 std::string one_line(std::string_view text, size_t most = 300);
 
-/// The same for a name: in double quotes, which inside it are escaped too.
+/// The same for a name: in double quotes, with quotes and backslashes inside it also escaped.
 std::string in_quotes(std::string_view text, size_t most = 80);
 
 }  // namespace lowrank

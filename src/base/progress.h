@@ -11,7 +11,7 @@
 
 namespace lowrank {
 
-/// What a progress line shows beside the count; what is empty is left out.
+/// What a progress line shows besides the count; empty values are left out.
 struct ProgressNumbers {
   std::optional<double> loss;  ///< mean over target tokens
   std::optional<double> tokens_per_second;
@@ -28,15 +28,15 @@ std::string progress_line(std::string_view unit, int64_t done, int64_t total, co
 struct ProgressOutput {
   std::function<void(std::string_view)> write;
   bool terminal = false;                   ///< rewrite one line, or write plain lines
-  std::function<size_t()> columns;         ///< the terminal's width now
-  double seconds_between = 0;              ///< least time between two lines
-  static ProgressOutput standard_error();  ///< ten lines a second on a terminal, else one in ten seconds
+  std::function<size_t()> columns;         ///< the terminal's current width
+  double seconds_between = 0;              ///< minimum time between two lines
+  static ProgressOutput standard_error();  ///< ten lines per second on a terminal, else one every ten seconds
 };
 
 /// A one-line display of a loop of `total` rounds. Nothing is shown when `set_quiet` is on.
 class Progress {
  public:
-  /// `first` rounds were done before (a resumed run): they do not count for the time left.
+  /// `first` rounds were done earlier (a resumed run); the time left is estimated without them.
   Progress(std::string unit, int64_t total, int64_t first = 0,
            ProgressOutput output = ProgressOutput::standard_error());
   /// Ends the line on a terminal, so that an error message starts on its own.
@@ -44,8 +44,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// After round `done` (counted from 1). Draws only when it is time, and always for the last. `seconds_left`
-  /// is filled in from the time since the display was made, unless given. `now` is in monotonic_seconds().
+  /// Call after round `done` (counted from 1). Draws only when due, and always for the last round.
+  /// `seconds_left` is estimated from the time since the display was made, unless given. `now` is in
+  /// monotonic_seconds().
   void update(int64_t done, ProgressNumbers numbers, double now = monotonic_seconds());
 
  private:

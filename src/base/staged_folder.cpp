@@ -30,7 +30,7 @@ void remove_file(const fs::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail_io(path, "remove", errno);
 }
 
-/// Not every file system can, and what was renamed has its name already.
+/// Failure is ignored: not every file system can, and what was renamed already has its name.
 void try_to_sync_folder(const fs::path& path) {
   const int descriptor = ::open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return;
@@ -49,7 +49,7 @@ void rename_files(std::span<const fs::path> files, const fs::path& from, const f
   for (const fs::path& folder : folders) try_to_sync_folder(folder);
 }
 
-/// The files below a folder, as paths within it, in the order of their names.
+/// The files below a folder, as paths relative to it, sorted by name.
 std::vector<fs::path> files_below(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
@@ -73,7 +73,7 @@ ScratchFolder::ScratchFolder(const fs::path& like) {
   constexpr int attempts = 100;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     path_ = like.string() + fmt::format(".{}-{:08x}.partial", ::getpid(), random());
-    // Unlike mkdtemp's, a folder with the mode that the user's umask gives.
+    // Unlike mkdtemp, this gives the folder the mode of the user's umask.
     if (::mkdir(path_.c_str(), 0777) == 0) return;
     if (errno != EEXIST) break;
   }

@@ -29,7 +29,7 @@ bool is_switch(const Field& field) {
   return field.type_name == "true or false";
 }
 
-/// "rank" of "rank=4"; nothing where no name stands before the first "=".
+/// "rank" of "rank=4"; nullopt if no name precedes the first "=".
 std::optional<std::string_view> name_before_equals(std::string_view argument) {
   const size_t equals = argument.find('=');
   if (equals == std::string_view::npos || equals == 0 || !is_letter(argument.front())) return std::nullopt;

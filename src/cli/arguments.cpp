@@ -20,9 +20,9 @@ namespace {
 
 constexpr size_t shown_length = 60;
 
-/// A file's value in the form that the field takes: one entry where it takes a list is such a list, and text
-/// is split as it is on the command line; names of modules (target_modules, exclude_modules, ...), which are
-/// text with commas, may be a list, as in PEFT's files.
+/// A file's value in the form that the field takes. For a list, a single entry becomes a list, and text is
+/// split as on the command line. Names of modules (target_modules, exclude_modules, ...), which are
+/// comma-separated text, may be a list, as in PEFT's files.
 nlohmann::json fitting(const Field& field, const nlohmann::json& value) {
   if (field.type_name == "text" && field.name.ends_with("_modules") && value.is_array()) {
     std::vector<std::string> names;

@@ -12,8 +12,8 @@
 
 namespace lowrank {
 
-/// The arguments of one command: fields as flags (`--batch-size 8`, `--no-shuffle`) or `key=value`, and a
-/// YAML file with the same names (--config), over which they win.
+/// The arguments of one command: fields as flags (`--batch-size 8`, `--no-shuffle`) or `key=value`, which
+/// override a YAML file with the same names (--config).
 class Arguments {
  public:
   Arguments(std::string_view command, std::string_view summary);
@@ -21,17 +21,17 @@ class Arguments {
   /// Adds fields; they must outlive the parse.
   void add(std::vector<Field> fields);
 
-  /// The field that a word without a flag sets; it is one of those added.
+  /// Names the field, one of those added, that a word without a flag sets.
   void add_positional(std::string name) { positional_ = std::move(name); }
 
-  /// What to add once the value of a field is known (the options of the chosen method). `known` gets the text
-  /// that the arguments or the file give to `name`, or an empty one; called in the order of adding. `others`
-  /// are the names of the fields that other values have, for errors.
+  /// Adds fields once the value of the field `name` is known (the options of the chosen method). `known` gets
+  /// the text that the arguments or the file give for `name`, or an empty one; calls are in the order of
+  /// adding. `others` are the names of the fields that other values would add, for errors.
   void add_later(std::string name, std::function<std::vector<Field>(const std::string& known)> known,
                  std::set<std::string> others = {});
 
-  /// Sets all fields. Returns false when help was asked for and printed. Errors: invalid, everything wrong at
-  /// once: among it options that are not known, or given twice.
+  /// Sets all fields. Returns false when help was asked for and printed. Errors: invalid, listing all
+  /// problems at once, including unknown options and options given twice.
   bool parse(const std::vector<std::string>& arguments);
 
   const std::vector<Field>& fields() const { return fields_; }
@@ -44,7 +44,7 @@ class Arguments {
     std::string name;
     std::function<std::vector<Field>(const std::string&)> known;
     std::set<std::string> others;
-    std::string value;  ///< what the arguments or the file give to `name`; may be empty
+    std::string value;  ///< what the arguments or the file give for `name`; may be empty
   };
 
   std::string look_ahead(const std::vector<std::string>& arguments, const nlohmann::json& file,
@@ -62,13 +62,13 @@ class Arguments {
   std::vector<std::string> problems_;
 };
 
-/// The text that is given of two, one of which must be, for `require`.
+/// Whichever of two texts is given, for `require` when one of them must be.
 inline const std::string* either(const std::string& one, const std::string& other) {
   return one.empty() ? &other : &one;
 }
 
-/// Fails with the flags' names when one of these texts is empty; with not_found when nothing is at the path
-/// that --model or --adapter names.
+/// Fails with the flags' names when one of these texts is empty; with not_found when nothing exists at the
+/// path given by --model or --adapter.
 void require(const std::vector<std::pair<std::string_view, const std::string*>>& flags);
 
 }  // namespace lowrank

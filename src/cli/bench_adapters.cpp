@@ -35,14 +35,14 @@ struct Options {
   }
 };
 
-/// Which adapters the rows of a batch have.
+/// The adapters that the sequences of a batch use.
 struct Contestant {
   std::string name;
-  std::vector<int64_t> adapters;  ///< [rows]
-  std::vector<double> speeds;     ///< tokens a second, by round
+  std::vector<int64_t> adapters;  ///< [sequences]
+  std::vector<double> speeds;     ///< tokens per second, by round
 };
 
-/// Tokens a second of all rows together; the prompts' own pass does not count.
+/// Tokens per second of all sequences together; the pass over the prompts does not count.
 double decode_speed(const Session& session, const Tokenizer& tokenizer, const Options& options,
                     const std::vector<int64_t>& adapters) {
   const std::vector<std::vector<int64_t>> prompts(options.batch_size,
@@ -61,7 +61,7 @@ double decode_speed(const Session& session, const Tokenizer& tokenizer, const Op
   return static_cast<double>(options.batch_size * (options.tokens - 1)) / (seconds(options.tokens) - first);
 }
 
-/// Milliseconds to read an adapter and make it ready on a base that is loaded.
+/// Milliseconds to read an adapter and make it ready on a loaded base.
 double switch_time(const Session& session, const std::string& folder) {
   const double started = monotonic_seconds();
   const Adapter adapter = load_adapter(folder, *session.checkpoint);
@@ -102,7 +102,7 @@ int bench_adapters(const std::vector<std::string>& arguments) {
        in_turn,
        {}}};
   std::vector<double> switches;
-  // The first round makes the kernels and is thrown away.
+  // The first round creates the kernels and is discarded.
   for (int64_t round = 0; round <= options.rounds; ++round) {
     for (Contestant& one : all) {
       throw_if_interrupted();

@@ -34,11 +34,11 @@ struct Options {
   }
 };
 
-/// One of the things that are compared.
+/// One of the models (with or without an adapter) that are compared.
 struct Contestant {
   std::string name;
   std::unique_ptr<Session> session;  ///< its hooks' address must not change
-  std::vector<double> seconds;       ///< a token, one by round
+  std::vector<double> seconds;       ///< per token, by round
 
   Contestant(std::string label, const SessionOptions& options, const std::string& adapter)
       : name(std::move(label)), session(std::make_unique<Session>(open_session(options, adapter))) {}
@@ -60,7 +60,7 @@ std::vector<Contestant> open_all(const Options& options) {
   return all;
 }
 
-/// Time over that of the first contestant in the same round.
+/// Ratios of its times to those of `base` in the same rounds.
 std::vector<double> ratios_of(const Contestant& one, const Contestant& base) {
   std::vector<double> ratios;
   for (size_t i = 0; i < one.seconds.size(); ++i) ratios.push_back(one.seconds[i] / base.seconds[i]);
@@ -97,7 +97,7 @@ int bench_decode(const std::vector<std::string>& arguments) {
   std::vector<Contestant> all = open_all(options);
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   const std::vector<int64_t> prompt = encode_prompt(tokenizer, options.prompt);
-  // The first round makes the kernels and is thrown away.
+  // The first round creates the kernels and is discarded.
   for (int64_t round = 0; round <= options.rounds; ++round) {
     for (Contestant& one : all) {
       throw_if_interrupted();

@@ -18,7 +18,7 @@
 namespace lowrank {
 namespace {
 
-/// Steps before the first that counts: they make kernels and buffers.
+/// Steps before the first that counts; they create kernels and buffers.
 constexpr int64_t warm_up_steps = 3;
 
 struct Options {
@@ -41,7 +41,7 @@ struct Measured {
   size_t products = 0;
 };
 
-/// A real step, then its matrix products alone, and again.
+/// Alternates between a real step and its matrix products alone.
 Measured measure(ExampleTrainer& trainer, int64_t rounds) {
   Measured measured;
   OpProfile profile(true);

@@ -14,7 +14,7 @@
 
 namespace lowrank {
 
-/// How many dimensions does a task need? What both ways of asking take.
+/// How many dimensions does a task need? Options common to both ways of measuring it.
 struct DimensionQuestion {
   SessionOptions session;
   TrainingDataOptions rows;
@@ -26,14 +26,14 @@ struct DimensionQuestion {
   std::vector<Field> fields();
 };
 
-/// Searches for the smallest dimension that reaches the report's goal: `run` gives the point of a dimension,
-/// which is told and added to the report. The report's files are written before the first run and after each.
-/// Errors: those of `run`; interrupted, with the folder named.
+/// Searches for the smallest dimension that reaches the report's goal: `run` returns the point of a
+/// dimension, which is logged and added to the report. The report's files are written before the first run
+/// and after each. Errors: those of `run`; interrupted, naming the folder.
 void search_dimensions(DimensionReport& report, const DimensionRange& range,
                        const std::function<DimensionPoint(int64_t dimension)>& run,
                        const std::string& folder);
 
-/// Refuses a reference that is no better than the base: no share of it is a goal. Errors: invalid.
+/// Refuses a reference that is no better than the base, since no share of it can be a goal. Errors: invalid.
 void check_reference(const DimensionReport& report, const std::string& advice);
 
 }  // namespace lowrank

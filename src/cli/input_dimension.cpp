@@ -30,7 +30,7 @@ struct LabelledFeatures {
   at::Tensor rows, labels;
 };
 
-/// What a head reached on the evaluation rows.
+/// A head's result on the evaluation rows.
 struct HeadResult {
   double quality = 0, loss = 0;
 };
@@ -70,7 +70,7 @@ struct Experiment {
             class_loss(scores, evaluation.labels.to(at::kLong), ones).loss.item<double>() / count};
   }
 
-  /// Trains a head on the training rows times `projection` (undefined: as they are) and judges it.
+  /// Trains a head on the training rows times `projection` (undefined: unprojected) and evaluates it.
   HeadResult run(const at::Tensor& projection) const {
     const auto projected = [&](const at::Tensor& rows) {
       return projection.defined() ? at::mm(rows, projection) : rows;
@@ -82,7 +82,7 @@ struct Experiment {
     return judged(fitted.scores(projected(evaluation.rows)));
   }
 
-  /// A head without features: the frequencies of the classes, or the mean value.
+  /// A head that ignores the features: class frequencies, or the mean value.
   HeadResult without_features() const {
     const int64_t rows = evaluation.labels.size(0);
     if (!labels.has_classes()) return judged(train.labels.mean().expand({rows, 1}));

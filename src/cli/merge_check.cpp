@@ -59,7 +59,7 @@ at::Tensor logits_of(const Session& session) {
   return batch_logits(*session.model, {&batch}, *session.hooks(), rows, nullptr);
 }
 
-/// The ids that texts begin with: the tokenizer's prefix, else the token that ends the text before.
+/// The ids that texts begin with: the tokenizer's prefix, else its end-of-text token.
 std::vector<int64_t> start_of_text(const std::string& model) {
   const std::optional<Tokenizer> tokenizer = find_tokenizer(model);
   if (!tokenizer) return {0};
@@ -67,7 +67,7 @@ std::vector<int64_t> start_of_text(const std::string& model) {
   return {tokenizer->spec().eos.value_or(0)};
 }
 
-/// Texts that the model writes by itself, of a fixed seed. The first tokens are no targets.
+/// Texts sampled from the model with a fixed seed. The `start` tokens are not targets.
 std::vector<Example> sampled_texts(const Session& session, const std::vector<int64_t>& start) {
   const at::NoGradGuard no_grad;
   const int64_t length = std::min<int64_t>(std::ssize(start) + sampled_tokens, session.room());
@@ -101,7 +101,8 @@ std::vector<Example> sampled_texts(const Session& session, const std::vector<int
   return texts;
 }
 
-/// The rows to compare the losses of; none for encoders without rows of the user's.
+/// The examples to compare the losses on; nullopt without --probe-data for encoders, or if the context has no
+/// room.
 std::optional<Probe> probe_of(const MergeCheckOptions& options, const Session& adapted) {
   const ModelSpec& spec = adapted.checkpoint->spec();
   if (!options.probe_data.empty()) {

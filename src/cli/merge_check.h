@@ -10,32 +10,33 @@ namespace lowrank {
 
 struct MergeCheckOptions {
   std::string model, adapter, merged;
-  std::string probe_data;  ///< rows as `evaluate` takes them; empty: texts that base and adapter sample
+  std::string probe_data;  ///< rows as `evaluate` takes them; empty: texts sampled from the adapted model
   std::string format;
   std::vector<std::string> columns;
 };
 
-/// Mean negative log-likelihood a target of the probe's rows (of labels: as `evaluate` has it).
+/// Mean negative log-likelihood per target of the probe's examples (for labels: the loss of `evaluate`).
 struct ProbeLosses {
   std::string rows;  ///< what they are
   double adapter = 0, merged = 0;
-  std::optional<double> base = {};  ///< none where the adapter brings the head
+  std::optional<double> base = {};  ///< nullopt if the adapter brings the head
 
-  /// The share of the adapter's gain that is left, 1 for all of it; nothing where there is none.
+  /// The share of the adapter's gain that is left, 1 for all of it; nullopt if there is no base loss or
+  /// hardly any gain.
   std::optional<double> gain_left() const;
 };
 
-/// A written model beside base and adapter, all in f32. Logits (of encoders: label scores, or embeddings) are
-/// those of a sequence of random ids.
+/// A written model compared with base and adapter, all in f32. Logits (for encoders: label scores or
+/// embeddings) are those of a sequence of random ids.
 struct MergeComparison {
-  double largest_difference = 0;  ///< of merged model and adapter
+  double largest_difference = 0;  ///< between merged model and adapter
   double distance = 0;            ///< the same, root mean square
-  double effect = 0;              ///< root mean square difference of base and adapter
-  double scale = 0;               ///< the adapter's largest logit
+  double effect = 0;              ///< root mean square difference between base and adapter
+  double scale = 0;               ///< the adapter's largest absolute logit
   std::optional<ProbeLosses> losses = {};
 
-  /// True unless the merged model is farther from the adapter than the base is, by more than rounding
-  /// explains, or a number is not finite.
+  /// False if a number is not finite, or if the merged model is farther from the adapter than the base is by
+  /// more than rounding explains.
   bool holds() const;
 };
 

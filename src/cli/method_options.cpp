@@ -24,7 +24,7 @@ std::vector<const Module*> modules_named(const ModelSpec& spec, const Json& text
   return select_modules(spec, targets);
 }
 
-/// The same value, or two ways to name the same modules.
+/// True for equal values, or two ways to name the same modules.
 bool agree(const Json& one, const Json& other, const ModelSpec& spec) {
   if (one == other) return true;
   if (!one.is_string() || !other.is_string()) return false;

@@ -11,23 +11,25 @@
 
 namespace lowrank {
 
-/// The options that any method has.
+/// Names of the options of all methods.
 std::set<std::string> all_method_options();
 
-/// The adapter that a run starts from (--init-adapter): its method, with the options that it was made with.
+/// The adapter that a run starts from (--init-adapter): its method, with the options that it was created
+/// with.
 struct StartingAdapter {
   std::string path;
   ModelSpec spec;          ///< of the model that it belongs to
-  ChosenMethod chosen;     ///< until it is moved from
+  ChosenMethod chosen;     ///< valid until moved from
   std::string method;      ///< its name
-  nlohmann::json options;  ///< their values by name
+  nlohmann::json options;  ///< values of the method's options, by name
 };
 
-/// Errors: as read_spec and load_adapter, but for the adapter's values; not_found.
+/// Does not read the adapter's values. Errors: as read_spec and load_adapter, except for those values;
+/// not_found.
 StartingAdapter read_starting_adapter(const std::string& path, const std::string& model);
 
-/// The run keeps the adapter's method and options. Errors: invalid, with both values, for all of those given
-/// (the names `given` of `fields`, set) that say something else.
+/// Checks the given options (the names `given` of `fields`, already set) against the adapter's method and
+/// options, which the run keeps. Errors: invalid, listing all options that differ, with both values.
 void check_starting_options(const StartingAdapter& start, std::span<const Field> fields,
                             const std::set<std::string>& given);
 

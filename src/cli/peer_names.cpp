@@ -6,7 +6,7 @@
 namespace lowrank {
 namespace {
 
-/// Theirs, ours. A name may stand several times: commands differ in their options.
+/// Theirs, ours. A name may appear several times, since commands differ in their options.
 constexpr std::pair<std::string_view, std::string_view> names[] = {
     {"adapter_model_path", "adapter"},
     {"adapter_name_or_path", "adapter"},

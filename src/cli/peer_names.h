@@ -7,8 +7,8 @@
 
 namespace lowrank {
 
-/// Our name of an option that other programs (PEFT, transformers, TRL, mlx-lm, axolotl, llama.cpp) call
-/// `name`, dashes or underscores: the first of ours that `known` has. Nothing for other names.
+/// Our name for an option that other programs (PEFT, transformers, TRL, mlx-lm, axolotl, llama.cpp) call
+/// `name`, with dashes or underscores: the first of ours that is `known`. nullopt for other names.
 std::optional<std::string> own_name(std::string_view name,
                                     const std::function<bool(std::string_view)>& known);
 

@@ -10,7 +10,7 @@
 namespace lowrank {
 namespace {
 
-/// "owner/name", in the letters that the hub allows.
+/// True for "owner/name" in the characters that the hub allows.
 bool is_hub_name(std::string_view path) {
   const auto allowed = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '/';

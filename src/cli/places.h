@@ -4,8 +4,8 @@
 
 namespace lowrank {
 
-/// Fails with not_found where nothing is at the path of --model; the hint tells how to fetch what looks like
-/// a model's name on the Hugging Face hub.
+/// Fails with not_found if nothing exists at the path of --model; if it looks like a model's name on the
+/// Hugging Face hub, the hint says how to download it.
 void check_model_place(const std::string& path);
 
 /// The same for an adapter.

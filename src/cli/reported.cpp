@@ -27,7 +27,7 @@ void tell(std::string_view sentence, std::string_view hint = {}) {
   if (!hint.empty()) std::cerr << "hint: " << one_line(hint, whole) << '\n';
 }
 
-/// The first line, without a tag in brackets before it.
+/// The first line, without a leading tag in brackets.
 std::string_view first_words(std::string_view text) {
   text = text.substr(0, text.find('\n'));
   const size_t end = text.starts_with('[') ? text.find("] ") : std::string_view::npos;
@@ -55,10 +55,10 @@ std::string sentence_of(const c10::Error& error) {
   return fmt::format("out of memory: {} at once are not to be had", amount.substr(0, amount.find('.')));
 }
 
-/// While one lives, the first piece of standard output that is lost ends a long output by an exception.
+/// While one exists, the first failed write to standard output throws, so that a long output ends early.
 struct OutputWatch {
   OutputWatch() { std::cout.exceptions(std::ios::badbit); }
-  // Standard error and the end of the program flush standard output once more.
+  // Writing to standard error and ending the program flush standard output once more, which must not throw.
   ~OutputWatch() { std::cout.exceptions(std::ios::goodbit); }
   OutputWatch(const OutputWatch&) = delete;
   OutputWatch& operator=(const OutputWatch&) = delete;

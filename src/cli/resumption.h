@@ -12,25 +12,25 @@
 
 namespace lowrank {
 
-/// How a run goes on from a checkpoint of an earlier one.
+/// Options for resuming from a checkpoint of an earlier run.
 struct ResumeOptions {
-  std::string resume;   ///< a checkpoint's folder, or `newest_resumed`; empty: the run starts
+  std::string resume;   ///< a checkpoint folder, or `newest_resumed`; empty: a new run
   bool anyway = false;  ///< --resume-anyway
 
   /// Fields that point into this value.
   std::vector<Field> fields();
 };
 
-/// Of the values of all options those that a run's numbers depend on, beside what its identity holds of them
-/// (train/run_identity.h): its files' contents, the number of its steps and of its threads.
+/// From the values of all options, those that a run's numbers depend on, except what its identity holds
+/// anyway (train/run_identity.h): contents of its files, numbers of steps and threads.
 nlohmann::json decisive_options(const nlohmann::json& values);
 
 /// The program's version.
 std::string program_version();
 
-/// Tells from where a run goes on, and what differs between it and the one that left the checkpoint; gives
-/// the steps that are done, 0 without a checkpoint. Errors: invalid where something differs, unless `anyway`;
-/// as read_state.
+/// Reports where a run resumes and how it differs from the run that left the checkpoint; returns the number
+/// of steps already done, 0 without a checkpoint. Errors: invalid if something differs, unless `anyway`; as
+/// read_state.
 int64_t tell_resumed(const std::filesystem::path& checkpoint, RunIdentity& identity, bool anyway);
 
 }  // namespace lowrank

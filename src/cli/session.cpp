@@ -84,7 +84,7 @@ struct NamedAdapter {
   std::string name, path;
 };
 
-/// NAME=FOLDER apart; nothing where the whole is a place that exists, or has no name.
+/// Splits NAME=FOLDER; nullopt if the whole is an existing path, or has no name.
 std::optional<NamedAdapter> named(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || std::filesystem::exists(text)) return std::nullopt;

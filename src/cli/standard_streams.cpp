@@ -9,7 +9,7 @@
 namespace lowrank {
 namespace {
 
-/// What the C++ library calls where an exception finds nobody: one sentence instead of its own words.
+/// Called by the C++ library for an uncaught exception: prints one sentence instead of the library's message.
 [[noreturn]] void end_in_words() {
   constexpr std::string_view words =
       "error: the program ended by an exception that nothing could catch; most often there is too little "
@@ -23,7 +23,7 @@ void set_last_words() {
   std::set_terminate(end_in_words);
 }
 
-// Before the shared libraries' own initialisers, which need hundreds of megabytes of address space.
+// Runs before the shared libraries' own initialisers, which need hundreds of megabytes of address space.
 [[gnu::used, gnu::section(".preinit_array")]] void (*const before_libraries)() = set_last_words;
 
 }  // namespace
@@ -31,7 +31,8 @@ void set_last_words() {
 void open_closed_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
-    // The lowest free number is the stream's own. Reading only: what is written to standard output is lost.
+    // The lowest free descriptor is the stream's own. Standard output is read-only, so that writing to it
+    // fails.
     if (open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
   }
 }

@@ -12,7 +12,7 @@
 
 namespace lowrank {
 
-/// Where the whole texts of a command come from and where its rows go.
+/// Where a command's texts come from and where its rows go.
 struct TextRowOptions {
   std::string text, data, output;
   std::vector<std::string> columns;
@@ -21,30 +21,32 @@ struct TextRowOptions {
   std::vector<Field> fields();
 };
 
-/// True when a row has this key.
+/// True if any row has this key.
 bool any_has(const std::vector<nlohmann::ordered_json>& rows, const std::string& key);
 
-/// Rows of a file, with the ids of their texts.
+/// Rows of a file, with the token ids of their texts.
 struct TextRows {
   std::vector<nlohmann::ordered_json> rows;
   std::vector<std::vector<int64_t>> ids;
 };
 
-/// The rows of `data`, or one of `text`, each text behind `prompt`. Those longer than `max_length` tokens are
-/// cut, which is told. Errors: as read_rows; invalid unless one of the two is given.
+/// The rows of `data`, or one with `text`, with `prompt` in front of each text. Those longer than
+/// `max_length` tokens are cut, with a warning. Errors: as read_rows; invalid unless exactly one of the two
+/// is given.
 TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length,
                         const std::string& prompt = {});
 
-/// JSON lines for standard output (where `path` is empty), or for a file that appears when they are finished.
+/// Writes JSON lines to standard output (if `path` is empty), or to a file that appears once they are
+/// complete.
 class RowWriter {
  public:
-  /// Opens the file at once, so that what cannot be written is known before the work. Errors: as AtomicFile;
-  /// invalid when it is one of the files of `data`.
+  /// Opens the file immediately, so that an unwritable path is reported before the work. Errors: as
+  /// AtomicFile; invalid when it is one of the files of `data`.
   RowWriter(const std::string& path, const std::string& data);
 
-  /// The row with its numbers as they stood (text/data_files.h). Errors: io.
+  /// Writes the row, with its numbers as they were read (text/data_files.h). Errors: io.
   void write(const nlohmann::ordered_json& row);
-  /// Ends the file. Errors: io.
+  /// Completes the file. Errors: io.
   void commit();
   int64_t rows() const { return rows_; }
 

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 void write_gguf_model(const Checkpoint& checkpoint, const Adapter& adapter, const fs::path& path) {
-  // What whole weights learn is often smaller than the steps of a block format.
+  // Updates of fully trained weights are often smaller than the steps of a block format.
   const bool whole = adapter.method->form().output() != Output::adapter;
   const MergeResult result =
       merge_to_gguf(checkpoint, adapter, whole ? std::optional(DType::f16) : std::nullopt, path, enough_kept,
@@ -26,7 +26,7 @@ void write_gguf_model(const Checkpoint& checkpoint, const Adapter& adapter, cons
        whole ? ", trained matrices in F16" : "");
 }
 
-/// Puts the merged model's files into a folder that may hold others.
+/// Writes the merged model's files to a folder that may hold other files.
 void write_model_folder(const Checkpoint& checkpoint, const Adapter& adapter, const fs::path& output,
                         const fs::path& folder) {
   const ScratchFolder scratch(output / "model");

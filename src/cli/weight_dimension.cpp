@@ -27,8 +27,8 @@ ChosenMethod subspace_method(const ChosenMethod& chosen, int64_t dimension) {
   return fresh;
 }
 
-/// The smallest dimension from `from` on that the method takes, which may need some for itself. Errors: those
-/// of the plan with `to`.
+/// The smallest dimension from `from` on that the method accepts; it may need a minimum of its own. Errors:
+/// those of planning with `to`.
 int64_t first_dimension(const ChosenMethod& chosen, const ModelSpec& spec, int64_t from, int64_t to) {
   const auto plan = [&](int64_t dimension) {
     ChosenMethod fresh = subspace_method(chosen, dimension);
@@ -53,7 +53,8 @@ int64_t first_dimension(const ChosenMethod& chosen, const ModelSpec& spec, int64
   return high;
 }
 
-/// The runs of one question, on one model in memory as long as the plans use its tensors alike.
+/// The runs of one question, on one model that stays loaded as long as the plans use its tensors in the same
+/// way.
 class Runs {
  public:
   Runs(const DimensionQuestion& question, const WeightDimensionOptions& options,
@@ -63,7 +64,7 @@ class Runs {
         checkpoint_(std::move(checkpoint)),
         data_(std::move(data)) {}
 
-  /// An adapter at its start, with the model that it acts on.
+  /// An initialised adapter; loads the model that it acts on if needed.
   Adapter prepare(ChosenMethod chosen) {
     Adapter adapter = make_adapter(*chosen.info, std::move(chosen.method), *checkpoint_);
     if (!model_ || adapter.plan.uses != uses_) {
@@ -102,7 +103,7 @@ class Runs {
   std::map<std::string, Use> uses_;  ///< how model_ holds its tensors
 };
 
-/// What counts as quality, from evaluations.
+/// Quality, computed from evaluations.
 struct QualityMeasure {
   std::string name;
   double base_loss = 0, reference_loss = 0;

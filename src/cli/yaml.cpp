@@ -31,15 +31,14 @@ nlohmann::json scalar(const YAML::Node& node) {
   return node.Scalar();
 }
 
-/// Numbers by name (patterns) as a list of pairs: their order counts, and an object would lose it.
+/// Numbers by name (patterns) as a list of pairs: their order matters, and an object would lose it.
 nlohmann::json pairs_in_order(const std::vector<std::string>& keys, const nlohmann::json& numbers) {
   nlohmann::json pairs = nlohmann::json::array();
   for (const std::string& key : keys) pairs.push_back(nlohmann::json::array({key, numbers.at(key)}));
   return pairs;
 }
 
-/// Builds the JSON and counts what it builds: an alias is a few bytes in the file, and all that it stands for
-/// here.
+/// Builds the JSON and counts what it builds: an alias takes a few bytes in the file, but is expanded here.
 class Converter {
  public:
   explicit Converter(std::string where) : where_(std::move(where)) {}

@@ -16,8 +16,8 @@ inline float half_at(const std::byte* bytes) {
   return float_from_f16(bits);
 }
 
-/// A copy of `count` bytes as numbers. Loops over an array of their own vectorise: bytes of unknown origin
-/// could be the floats that are written.
+/// A copy of `count` bytes as numbers. Loops over a local array vectorise: bytes behind a pointer could alias
+/// the floats that are written.
 template <size_t count>
 std::array<uint8_t, count> bytes_at(const std::byte* bytes) {
   std::array<uint8_t, count> values;

@@ -25,7 +25,8 @@ std::array<uint8_t, block_values> nibbles(const std::byte* bytes) {
   return values;
 }
 
-/// 1 << j. Comparing with a table is what vectorises where vectors lack shifts by different numbers of bits.
+/// 1 << j. Testing bits against a table vectorises even where vectors lack shifts by different amounts per
+/// lane.
 constexpr auto bit_masks = [] {
   std::array<uint32_t, block_values> masks{};
   for (int j = 0; j < block_values; ++j) masks[j] = 1U << j;
@@ -116,7 +117,7 @@ const BlockFormat* block_format(DType dtype) {
   return found == block_formats.end() ? nullptr : found;
 }
 
-/// `expand` without the check of sizes.
+/// `expand` without the size check.
 void expand_unchecked(DType dtype, const std::byte* source, std::span<float> out) {
   switch (dtype) {
     case DType::f64:

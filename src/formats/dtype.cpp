@@ -53,7 +53,7 @@ constexpr bool in_order() {
 }
 static_assert(in_order(), "info_of looks a type up by its number");
 
-/// GGML's type numbers (ggml.h); empty for those that were taken back.
+/// GGML's type names by number (ggml.h); empty for withdrawn types.
 constexpr std::array<std::string_view, 42> ggml_names{
     "F32",   "F16",    "Q4_0",  "Q4_1", "",     "",        "Q5_0",   "Q5_1",    "Q8_0",  "Q8_1",   "Q2_K",
     "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K", "Q8_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S",

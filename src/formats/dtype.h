@@ -46,13 +46,12 @@ enum class DType {
   iq4_xs
 };
 
-/// How a type is stored and named. `safetensors` is empty for types that the format lacks, `gguf` is -1
-/// likewise.
+/// How a type is stored and named. `safetensors` is empty and `gguf` -1 for types that the format lacks.
 struct DTypeInfo {
   DType dtype;
   std::string_view name;
-  int block;        ///< values a block
-  int block_bytes;  ///< bytes a block
+  int block;        ///< values per block
+  int block_bytes;  ///< bytes per block
   std::string_view safetensors;
   int gguf;
 };
@@ -60,9 +59,9 @@ struct DTypeInfo {
 const DTypeInfo& info_of(DType dtype);
 std::optional<DType> dtype_of_safetensors(std::string_view name);
 std::optional<DType> dtype_of_gguf(int64_t type);
-/// The name of any GGML type number for messages, "Q4_K (12)", also of those that are not read.
+/// The name of any GGML type number for messages, "Q4_K (12)", including types that cannot be read.
 std::string gguf_type_name(int64_t type);
-/// The names of the types that GGUF files may hold, "F64, F32, ...", for messages.
+/// The names of the GGUF types that can be read, "F64, F32, ...", for messages.
 std::string gguf_types_read();
 
 /// Bytes of `count` values; nothing when they do not fill whole blocks or the number overflows.

@@ -13,7 +13,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   file.parts_ = open_gguf_parts(path);
   size_t count = 0;
   for (const GgufPart& part : file.parts_) count += part.tensors.size();
-  // The look-up points at names in this vector, which must not move.
+  // The look-up points to names in this vector, which must not move.
   file.tensors_.reserve(count);
   for (GgufPart& part : file.parts_) {
     for (StoredTensor& tensor : part.tensors) {

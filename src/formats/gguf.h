@@ -14,19 +14,19 @@ namespace lowrank {
 class GgufFile {
  public:
   /// `path` is the file, or any part of a split model. Errors: as GgufPart::open and open_gguf_parts; corrupt
-  /// where a tensor stands twice.
+  /// if a tensor appears twice.
   static GgufFile open(const std::filesystem::path& path);
 
-  // Moves keep the names in place that the look-up points at; copies would not.
+  // Moves keep in place the names that the look-up points to; copies would not.
   GgufFile(GgufFile&&) = default;
   GgufFile& operator=(GgufFile&&) = default;
   GgufFile(const GgufFile&) = delete;
   GgufFile& operator=(const GgufFile&) = delete;
   ~GgufFile() = default;
 
-  /// Of a split model, its first part.
+  /// For a split model, its first part.
   const std::filesystem::path& path() const { return parts_.front().file.path(); }
-  /// Files that the model consists of.
+  /// Number of files that the model consists of.
   size_t part_count() const { return parts_.size(); }
   /// In the order of their bytes, part by part.
   const std::vector<StoredTensor>& tensors() const { return tensors_; }

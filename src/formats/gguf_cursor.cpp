@@ -5,13 +5,13 @@
 namespace lowrank {
 namespace {
 
-/// A value takes 16 times its place in the file once it is read, so that a file's size is no bound on the
-/// memory. Vocabularies have under 2^20 tokens.
+/// Once read, a value can take 16 times its size in the file, so the file's size does not bound the memory.
+/// Vocabularies have under 2^20 tokens.
 constexpr uint64_t max_array_values = 1 << 24;
 
 using enum GgufType;
 
-/// Bytes that one value of an array takes at least; 0 for types that do not exist.
+/// Minimum bytes of one array value; 0 for types that do not exist.
 uint64_t least_bytes(uint32_t type) {
   constexpr uint64_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
   return type < std::size(sizes) ? sizes[type] : 0;

@@ -31,8 +31,8 @@ class GgufCursor {
 
   /// u64 length, bytes.
   std::string_view string(std::string_view what);
-  /// A typed value: u32 type, then the value. `key` names it in errors. Refused: arrays of arrays, and arrays
-  /// with more than 2^24 values in the whole file. `general.alignment` must be a u32, as GGML demands.
+  /// A typed value: u32 type, then the value. `key` names it in errors. Rejected: arrays of arrays, and more
+  /// than 2^24 array values in the whole file. `general.alignment` must be a u32, as GGML demands.
   GgufValue value(std::string_view key);
 
  private:

@@ -4,8 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-// What reader and writer of GGUF share (gguf.md in the ggml repository). A file is: magic number, version,
-// count of tensors, count of keys; the keys with type and value; the tensors' entries; padding; the data.
+// What the reader and the writer of GGUF share (gguf.md in the ggml repository). A file is: magic number,
+// version, count of tensors, count of keys; the keys with type and value; the tensors' entries; padding; the
+// data.
 namespace lowrank {
 
 /// Type numbers of metadata values.
@@ -16,7 +17,7 @@ namespace gguf_layout {
 inline constexpr uint32_t magic = 0x46554747;  // "GGUF"
 inline constexpr uint64_t default_alignment = 32;
 inline constexpr int64_t max_alignment = 1 << 20;
-/// A tensor's name is shorter, a key is not longer.
+/// Tensor names must be shorter than max_tensor_name; keys may be up to max_key long.
 inline constexpr size_t max_tensor_name = 64;
 inline constexpr size_t max_key = 65535;
 inline constexpr size_t max_dimensions = 4;

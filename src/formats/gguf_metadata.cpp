@@ -33,7 +33,7 @@ std::string bytes_of_text(std::string_view text) {
   return bytes_of<uint64_t>(text.size()).append(text);
 }
 
-/// What stands in front of an array's values.
+/// What precedes an array's values.
 std::string array_head(GgufType type, size_t count) {
   return bytes_of(static_cast<uint32_t>(type)) + bytes_of<uint64_t>(count);
 }

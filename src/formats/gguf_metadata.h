@@ -10,8 +10,8 @@
 
 namespace lowrank {
 
-/// The keys of a GGUF file that is to be written: an ordered list of typed values, kept as their bytes, so
-/// that keys taken over from a file keep type, order and bits whatever they are.
+/// The keys of a GGUF file to be written: an ordered list of typed values, kept as their bytes, so that keys
+/// copied from a file keep their type, order and bits whatever they are.
 class GgufMetadata {
  public:
   struct Entry {
@@ -21,12 +21,12 @@ class GgufMetadata {
   };
 
   GgufMetadata() = default;
-  /// All keys of a model as they stand; without the split.* keys where it came in several parts.
+  /// All keys of a model, unchanged; without the split.* keys if it came in several parts.
   explicit GgufMetadata(const GgufFile& file);
 
-  /// Each of these replaces the key's value, whatever its type was, in its place, or appends the key.
-  /// `set_number` takes (u)int8_t to (u)int64_t, float and double, and stores that type. Errors: invalid for
-  /// keys that are empty or longer than 65535 bytes.
+  /// Each of these replaces the key's value in place, whatever its type was, or appends the key. `set_number`
+  /// takes (u)int8_t to (u)int64_t, float and double, and stores that type. Errors: invalid for keys that are
+  /// empty or longer than 65535 bytes.
   template <typename T>
   void set_number(std::string_view key, T value);
   void set_bool(std::string_view key, bool value);
@@ -35,11 +35,11 @@ class GgufMetadata {
   void set_numbers(std::string_view key, std::span<const T> values);
   void set_strings(std::string_view key, std::span<const std::string> values);
 
-  /// False where there was no such key.
+  /// False if there was no such key.
   bool remove(std::string_view key);
 
   const std::vector<Entry>& entries() const { return entries_; }
-  /// nullptr where there is no such key.
+  /// nullptr if there is no such key.
   const Entry* find(std::string_view key) const;
 
   /// general.alignment, 32 without that key. Errors: invalid, naming `where`, when it is not a u32 that is a

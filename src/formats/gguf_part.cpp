@@ -12,8 +12,8 @@ namespace {
 
 using namespace gguf_layout;
 
-/// A key with value and a tensor's entry take at least so many bytes; counts are held against the file's size
-/// with them.
+/// Minimum bytes of a key with its value and of a tensor's entry, used to check counts against the file's
+/// size.
 constexpr uint64_t least_key_bytes = 13;
 constexpr uint64_t least_tensor_bytes = 32;
 /// Real files have about fifty keys and a few thousand tensors.

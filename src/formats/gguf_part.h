@@ -18,7 +18,7 @@ namespace lowrank {
 using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string_view, std::vector<bool>,
                                std::vector<int64_t>, std::vector<double>, std::vector<std::string_view>>;
 
-/// A key as its file holds it. `value` is what follows the type number: a number, length and text, or an
+/// A key as stored in its file. `value` is what follows the type number: a number, length and text, or an
 /// array's type, length and values. Points into the mapping.
 struct GgufEntry {
   std::string_view key;
@@ -27,7 +27,7 @@ struct GgufEntry {
 };
 
 /// One mapped GGUF file, version 2 or 3, little endian: a model, or a part of a split one. Every count,
-/// length and offset is held against the file's size before it is used.
+/// length and offset is checked against the file's size before it is used.
 struct GgufPart {
   MmapFile file;
   std::vector<GgufEntry> entries;  ///< in the order of the file
@@ -35,15 +35,15 @@ struct GgufPart {
   std::vector<StoredTensor> tensors;  ///< in the order of their bytes
 
   /// Errors: as MmapFile::open; corrupt, with the byte offset or the name; unsupported for other versions and
-  /// for tensor types that are not read. Names of tensors may stand twice.
+  /// for tensor types that cannot be read. Duplicate tensor names are accepted here.
   static GgufPart open(const std::filesystem::path& path);
 
   /// The value of a key as int64_t, double, bool, std::string, or a vector of std::string_view, int64_t or
-  /// double; nothing where the key is absent. Errors: invalid when it has another type or does not fit.
+  /// double; nothing if the key is absent. Errors: invalid when it has another type or does not fit.
   template <typename T>
   std::optional<T> find(std::string_view key) const;
 
-  /// As `find`. Errors: invalid where the key is absent, too.
+  /// As `find`. Errors: also invalid if the key is absent.
   template <typename T>
   T get(std::string_view key) const {
     std::optional<T> value = find<T>(key);

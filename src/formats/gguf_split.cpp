@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What five digits of a name can count.
+/// The most parts that five digits in a name can count.
 constexpr int64_t max_parts = 99999;
 
 /// What a part says about itself.
@@ -35,7 +35,7 @@ std::string name_ending(int64_t number, int64_t parts) {
   return fmt::format("-{:05}-of-{:05}.gguf", number + 1, parts);
 }
 
-/// The file's name without the ending that its place asks for.
+/// The file's name without the ending that its place requires.
 std::string prefix_of(const fs::path& path, const Place& place) {
   const std::string name = path.filename().string();
   const std::string ending = name_ending(place.number, place.parts);
@@ -97,7 +97,7 @@ std::vector<GgufPart> open_gguf_parts(const fs::path& path) {
   for (int64_t number = 0; number < place.parts; ++number) {
     if (number == place.number) continue;
     GgufPart part = GgufPart::open(paths[static_cast<size_t>(number)]);
-    // Each part is held against the one that the user named: its name is known to fit.
+    // Each part is checked against the one that the user named, whose name is known to fit.
     check_part(part, number, place);
     tensors += std::ssize(part.tensors);
     parts.insert(parts.begin() + number, std::move(part));

@@ -11,20 +11,20 @@
 
 namespace lowrank {
 
-/// Writes a GGUF file of version 3 tensor by tensor, so that a model larger than the memory passes through:
-/// keys and all names, types and shapes first, then each tensor's bytes in the order declared. Tensors begin
-/// at multiples of general.alignment. The file appears when it is complete.
+/// Writes a GGUF file of version 3 tensor by tensor, so that a model larger than memory can be written: keys
+/// and all names, types and shapes first, then each tensor's bytes in the order declared. Tensors begin at
+/// multiples of general.alignment. The file appears only when it is complete.
 class GgufWriter {
  public:
-  /// `tensors`: their `bytes` are not looked at. Errors: invalid on duplicate names, names of 0 or more than
-  /// 63 bytes, types that GGUF lacks, shapes of 0 or more than 4 dimensions or that overflow, dimensions of
-  /// 0, rows that do not fill whole blocks, and an alignment as GgufMetadata::alignment refuses it; io.
-  /// `existing`: what becomes of a file of that name, as AtomicFile.
+  /// `tensors`: their `bytes` are ignored. Errors: invalid on duplicate names, names of 0 or more than 63
+  /// bytes, types that GGUF lacks, shapes of 0 or more than 4 dimensions or that overflow, dimensions of 0,
+  /// rows that do not fill whole blocks, and an alignment that GgufMetadata::alignment rejects; io.
+  /// `existing`: what happens to an existing file of that name, as for AtomicFile.
   GgufWriter(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
              const GgufMetadata& metadata, Existing existing = Existing::replaced);
 
-  /// The next bytes of the tensor whose turn it is; it may come in pieces, none of which reaches into the
-  /// next one. Errors: invalid, naming the tensor, when they are more than it lacks; io.
+  /// The next bytes of the current tensor, which may come in pieces, none extending into the next tensor.
+  /// Errors: invalid, naming the tensor, when there are more bytes than it still needs; io.
   void append(std::span<const std::byte> bytes);
   /// Errors: invalid, naming the first tensor that lacks bytes; io.
   void commit();
@@ -33,7 +33,7 @@ class GgufWriter {
   struct Declared {
     std::string name;
     uint64_t missing;  ///< bytes still to come
-    uint64_t padding;  ///< zeros behind them
+    uint64_t padding;  ///< zeros after them
   };
 
   AtomicFile file_;

@@ -11,7 +11,7 @@ namespace lowrank {
 /// IQ4_NL, 18 bytes for 32 values: d k[q]. 0: d as f16; 2: q.
 void expand_iq4_nl(const std::byte* block, float* out);
 
-/// IQ4_XS, 136 bytes for 256 values: (d (s - 32)) k[q], s of 6 bits for 32 values.
+/// IQ4_XS, 136 bytes for 256 values: (d (s - 32)) k[q], a 6-bit s per 32 values.
 /// 0: d as f16; 2: high 2 bits of s, number i in bits 2i of a u16; 4: low 4 bits, number i in the low
 /// (i even) or high half of byte i / 2; 8: q.
 void expand_iq4_xs(const std::byte* block, float* out);

@@ -19,8 +19,8 @@ constexpr uint32_t sign_bit = 0x80000000U;
 /// The numbers of one block, in the order of the values.
 using Quants = std::array<uint8_t, block_values>;
 
-/// Maps the bits of a number to an integer in the order of the numbers, and back: reductions over integers
-/// vectorise, those over floats do not.
+/// Maps the bits of a float to an integer with the same order, and back: integer reductions vectorise, float
+/// reductions do not.
 int32_t ordered(int32_t bits) {
   return bits ^ ((bits >> 31) & 0x7FFFFFFF);
 }
@@ -34,7 +34,7 @@ float largest_size(const float* x) {
   return std::bit_cast<float>(largest);
 }
 
-/// The first value of the largest size, with its sign.
+/// The first value of largest magnitude, with its sign.
 float first_of_largest_size(const float* x) {
   const float size = largest_size(x);
   return *std::find_if(x, x + block_values, [&](float value) { return std::fabs(value) == size; });
@@ -70,7 +70,7 @@ Quants rounded(const float* x, float from, float scale, float offset, int top) {
   return q;
 }
 
-/// Writes an f16 number. Errors: invalid when it is infinite as such.
+/// Writes a number as f16. Errors: invalid when it becomes infinite.
 void put_half(float value, std::byte* out) {
   const uint16_t bits = f16_from_float(value);
   check((bits & 0x7C00U) != 0x7C00U, ErrorKind::invalid,
@@ -78,7 +78,7 @@ void put_half(float value, std::byte* out) {
   std::memcpy(out, &bits, sizeof bits);
 }
 
-/// Low halves: value j in the low half of byte j, value j + 16 in the high half.
+/// The low 4 bits: value j in the low half of byte j, value j + 16 in the high half.
 void put_nibbles(const Quants& q, std::byte* out) {
   for (int j = 0; j < 16; ++j) out[j] = static_cast<std::byte>((q[j] & 0x0F) | (q[j + 16] << 4));
 }
@@ -130,7 +130,7 @@ void quantise_q8_0(const float* x, std::byte* out) {
     const float scaled = x[j] * scale;
     const float size = std::fabs(scaled);
     const int whole = static_cast<int>(size);
-    // Halves away from zero.
+    // Round halves away from zero.
     const int nearest = whole + static_cast<int>(2.0F * (size - static_cast<float>(whole)));
     out[2 + j] = static_cast<std::byte>(scaled < 0 ? -nearest : nearest);
   }
@@ -143,10 +143,10 @@ void check_finite(DType dtype, std::span<const float> values) {
        values[*bad], info_of(dtype).name);
 }
 
-/// Values of 16 bits whose exponent's bits are all set where they are infinite.
+/// Writes 16-bit floats, in which infinite values have all bits of `exponent` set.
 template <uint16_t (*from_float)(float), uint16_t exponent>
 void convert(DType dtype, std::span<const float> values, std::byte* out) {
-  // Counted, not looked for: a loop that can end early does not vectorise.
+  // Counted, not searched for: a loop that can end early does not vectorise.
   size_t infinite = 0;
   for (size_t i = 0; i < values.size(); ++i) {
     const uint16_t bits = from_float(values[i]);

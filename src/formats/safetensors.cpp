@@ -11,7 +11,8 @@ namespace lowrank {
 namespace {
 
 constexpr uint64_t max_header_bytes = 100'000'000;
-/// Header, one tensor object, its shape: nothing legitimate nests deeper. 8 values a tensor: 250,000 tensors.
+/// Header, one tensor object, its shape: nothing legitimate nests deeper. 8 values per tensor: 250,000
+/// tensors.
 constexpr JsonLimits header_limits{.depth = 3, .values = 2'000'000};
 
 struct Placed {
@@ -61,7 +62,7 @@ Placed parse_tensor(const std::string& name, const nlohmann::json& entry, const 
   return placed;
 }
 
-/// MLX writes null where there is none, which the Rust library takes, too.
+/// MLX writes null if there is none, which the Rust library also accepts.
 std::map<std::string, std::string> parse_metadata(const nlohmann::json& entry, const std::string& where) {
   if (entry.is_null()) return {};
   check(entry.is_object(), ErrorKind::corrupt, "{}: __metadata__ must be an object of strings", where);
@@ -74,7 +75,7 @@ std::map<std::string, std::string> parse_metadata(const nlohmann::json& entry, c
   return metadata;
 }
 
-/// The header's text, checked for its frame.
+/// The header's text; checks its length and its first byte.
 std::string_view header_of(std::span<const std::byte> bytes, const std::string& where) {
   check(bytes.size() >= 8, ErrorKind::corrupt, "{}: {} bytes, too short for a safetensors file", where,
         bytes.size());

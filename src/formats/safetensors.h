@@ -13,16 +13,16 @@
 
 namespace lowrank {
 
-/// A mapped safetensors file: u64 header length, JSON header, tensor bytes. Held against the rules of the
-/// Rust library (header at most 100,000,000 bytes, known types, tensors that cover the data without hole or
-/// overlap) and of the format's description, which are stricter: the header starts with `{`, no name stands
-/// twice.
+/// A mapped safetensors file: u64 header length, JSON header, tensor bytes. Checked against the rules of the
+/// Rust library (header at most 100,000,000 bytes, known types, tensors that cover the data without gap or
+/// overlap) and the stricter ones of the format's description: the header starts with `{`, and no name
+/// appears twice.
 class SafetensorsFile {
  public:
   /// Errors: as MmapFile::open; corrupt, with the key or offset; unsupported for unknown types.
   static SafetensorsFile open(const std::filesystem::path& path);
 
-  // Moves keep the names in place that the look-up points at; copies would not.
+  // Moves keep in place the names that the look-up points to; copies would not.
   SafetensorsFile(SafetensorsFile&&) = default;
   SafetensorsFile& operator=(SafetensorsFile&&) = default;
   SafetensorsFile(const SafetensorsFile&) = delete;

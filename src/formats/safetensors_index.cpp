@@ -19,7 +19,7 @@ constexpr int64_t max_index_bytes = 256 << 20;
 
 struct Listing {
   std::map<std::string, std::set<std::string>> tensors_by_shard;
-  std::optional<double> total_size;  ///< a float in files of some tools
+  std::optional<double> total_size;  ///< some tools write a float
 };
 
 /// A file name without a folder, which cannot lead out of the model's folder.
@@ -67,13 +67,13 @@ fs::path shard_path(const fs::path& folder, const std::string& shard, const fs::
   return folder / shard;
 }
 
-/// Where an index and its shards say different things: the first few, and how many more.
+/// Differences between an index and its shards: the first few, and how many more.
 class Differences {
  public:
   void add(std::string problem) {
     if (++count_ <= shown) first_.push_back(std::move(problem));
   }
-  /// One sentence; empty where they agree.
+  /// One sentence; empty if they agree.
   std::string told(const fs::path& listing) const {
     if (count_ == 0) return {};
     return fmt::format("{}: {}{}; the shards are taken as they are", listing.string(),
@@ -115,7 +115,7 @@ void SafetensorsIndex::add(const StoredTensor& tensor) {
 void SafetensorsIndex::add_shards(const fs::path& folder, const fs::path& path) {
   const Listing listing = read_listing(path);
   Differences differences;
-  std::vector<const StoredTensor*> elsewhere;  // that the index does not place where they are
+  std::vector<const StoredTensor*> elsewhere;  // tensors that the index does not place where they are
   double total = 0;
   for (const auto& [shard, names] : listing.tensors_by_shard) {
     files_.push_back(SafetensorsFile::open(shard_path(folder, shard, path)));

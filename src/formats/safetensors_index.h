@@ -14,11 +14,11 @@ namespace lowrank {
 /// `model.safetensors.index.json` names, as one list.
 class SafetensorsIndex {
  public:
-  /// Where both are there, the single file counts, as in transformers. Where the index and the shards
-  /// disagree on what stands where, the shards are right, and `notes` tells so. Errors: not_found when the
-  /// folder has neither or a shard is missing; invalid when a shard is a link out of the folder (into the
-  /// blobs of a Hugging Face cache it may lead); corrupt when the index names a file in another folder, or
-  /// two shards hold a tensor that it does not place in one of them.
+  /// If both exist, the single file is used, as in transformers. If the index and the shards disagree on
+  /// where tensors are, the shards win, and `notes` reports it. Errors: not_found when the folder has neither
+  /// or a shard is missing; invalid when a shard is a link out of the folder (links into the blobs of a
+  /// Hugging Face cache are allowed); corrupt when the index names a file in another folder, or two shards
+  /// hold a tensor that it places in neither.
   static SafetensorsIndex open(const std::filesystem::path& folder);
 
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
@@ -31,7 +31,7 @@ class SafetensorsIndex {
     for (const SafetensorsFile& file : files_) file.check_unchanged();
   }
   const StoredTensor* find(std::string_view name) const;
-  /// What was taken otherwise than the index says, for people.
+  /// What was read differently from what the index says, for messages.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:

@@ -25,7 +25,7 @@ int64_t bytes_of(const StoredTensor& tensor, const std::string& where) {
   return *bytes;
 }
 
-/// The object's members in this order; each is `"name":{...}`.
+/// The header's text, with the members in this order; each is `"name":{...}`.
 std::string header_of(std::span<const StoredTensor> tensors,
                       const std::map<std::string, std::string>& metadata, const std::string& where,
                       int64_t& total) {

@@ -11,13 +11,13 @@
 
 namespace lowrank {
 
-/// Writes a safetensors file tensor by tensor, so that a model larger than the memory passes through: all
-/// names, types and shapes first, then each tensor's bytes in the order declared (wide types first keep all
-/// tensors aligned). The file appears when it is complete.
+/// Writes a safetensors file tensor by tensor, so that a model larger than memory can be written: all names,
+/// types and shapes first, then each tensor's bytes in the order declared (wide types first keep all tensors
+/// aligned). The file appears only when it is complete.
 class SafetensorsWriter {
  public:
-  /// `tensors`: their `bytes` are not looked at. Errors: invalid on duplicate names, block formats, shapes
-  /// that overflow, text that is not UTF-8; io.
+  /// `tensors`: their `bytes` are ignored. Errors: invalid on duplicate names, block formats, shapes that
+  /// overflow, text that is not UTF-8; io.
   SafetensorsWriter(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
                     const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

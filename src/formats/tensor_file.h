@@ -11,12 +11,12 @@
 
 namespace lowrank {
 
-/// A tensor as a file holds it. The bytes belong to the file's mapping.
+/// A tensor as stored in a file. The bytes belong to the file's mapping.
 struct StoredTensor {
   std::string name;
   DType dtype = DType::f32;
   std::vector<int64_t>
-      shape;  ///< outermost first: a matrix is {out, in}, also from GGUF, which lists the innermost first
+      shape;  ///< outermost first: a matrix is {out, in}, even from GGUF, which lists the innermost first
   std::span<const std::byte> bytes;
 };
 

@@ -9,8 +9,8 @@
 
 namespace lowrank {
 
-/// Seconds that a new token takes at batch 1, greedy: (t(tokens) - t(1)) / (tokens - 1), with t(n) the time
-/// to generate n tokens after `prompt`, so that the prompt's own pass does not count. tokens > 1.
+/// Seconds per new token at batch 1, greedy: (t(tokens) - t(1)) / (tokens - 1), where t(n) is the time to
+/// generate n tokens after `prompt`, so that the pass over the prompt does not count. tokens > 1.
 double seconds_per_token(const Model& model, const InferenceHooks& hooks, const Tokenizer& tokenizer,
                          std::span<const int64_t> prompt, int64_t tokens);
 

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t max_config_bytes = 1 << 20;
 
-/// A configuration file, empty where there is none, whose members are read by type.
+/// A configuration file, empty if there is none, whose members are read by type.
 class Config {
  public:
   explicit Config(const std::filesystem::path& file) : where_(file.string()) {
@@ -27,7 +27,7 @@ class Config {
 
   const std::string& where() const { return where_; }
 
-  /// The member, or null where it is missing or null.
+  /// The member, or null if it is missing.
   nlohmann::json find(const char* key) const {
     return json_.is_object() ? json_.value(key, nlohmann::json()) : nlohmann::json();
   }
@@ -73,7 +73,7 @@ class Config {
 struct NamedPooling {
   std::string_view name, earlier_flag;
 };
-// In the order in which several are laid end to end.
+// In the order in which several are concatenated.
 constexpr std::array<NamedPooling, 6> poolings{{
     {"cls", "pooling_mode_cls_token"},
     {"max", "pooling_mode_max_tokens"},
@@ -83,7 +83,8 @@ constexpr std::array<NamedPooling, 6> poolings{{
     {"lasttoken", "pooling_mode_lasttoken"},
 }};
 
-/// The names of the poolings: of `pooling_mode`, or earlier a flag each; the mean where neither says one.
+/// The names of the poolings: from `pooling_mode`, or in older files from one flag each; the mean if neither
+/// gives one.
 std::vector<std::string> pooling_names(const Config& config) {
   std::vector<std::string> names;
   const nlohmann::json mode = config.find("pooling_mode");
@@ -122,7 +123,7 @@ struct SentenceModule {
   std::filesystem::path folder;
 };
 
-/// The modules in their order; their folders lie in the model's.
+/// The modules in order; their folders are inside the model's.
 std::vector<SentenceModule> read_modules(const std::filesystem::path& model) {
   const std::filesystem::path file = model / "modules.json";
   const nlohmann::json list = read_json_file(file, max_config_bytes);
@@ -145,7 +146,7 @@ std::vector<SentenceModule> read_modules(const std::filesystem::path& model) {
   return modules;
 }
 
-/// Which texts the model takes: sentence-transformers' own files first, then the tokenizer's.
+/// Reads which texts the model takes: from sentence-transformers' own files first, then the tokenizer's.
 void read_transformer(const std::filesystem::path& folder, EmbeddingForm& form) {
   const std::filesystem::path usual = folder / "sentence_bert_config.json";
   const Config config(std::filesystem::exists(usual) ? usual : folder / "sentence_roberta_config.json");

@@ -28,7 +28,7 @@ Batch batch_of(std::span<const std::vector<int64_t>> texts, int64_t first_text, 
   return batch;
 }
 
-/// `results` [texts, values] of the texts from `first_text` on.
+/// `results`: [texts, values], of the texts from `first_text` on.
 void check_finite(const at::Tensor& results, size_t first_text) {
   const std::span<const float> values(results.const_data_ptr<float>(), static_cast<size_t>(results.numel()));
   const std::optional<size_t> bad = first_not_finite(values);

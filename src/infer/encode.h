@@ -11,12 +11,12 @@
 
 namespace lowrank {
 
-/// What the label head says of each text (token ids, not empty), `batch_size` at a time: [N, outputs] f32.
+/// The label head's scores for each text (token ids, not empty), `batch_size` at a time: [N, outputs] f32.
 /// Errors: invalid for texts longer than the model's context, and scores that are not finite; interrupted.
 at::Tensor score_texts(const Model& model, const InferenceHooks& hooks,
                        std::span<const std::vector<int64_t>> texts, int64_t batch_size);
 
-/// One vector a text: [N, d] f32. Errors: as score_texts.
+/// One vector per text: [N, d] f32. Errors: as score_texts.
 at::Tensor embed_texts(const Model& model, const InferenceHooks& hooks,
                        std::span<const std::vector<int64_t>> texts, int64_t batch_size,
                        const EmbeddingForm& form);

@@ -11,7 +11,7 @@
 namespace lowrank {
 namespace {
 
-/// Text that grows a token at a time and is watched for stop texts.
+/// Text that grows one token at a time and is checked for stop texts.
 class StoppableText {
  public:
   StoppableText(const Tokenizer& tokenizer, const std::vector<std::string>& stop)
@@ -22,7 +22,7 @@ class StoppableText {
     text_ += decoder_.next(id);
     return release(false);
   }
-  /// The end of the generation: what was held back.
+  /// Ends the generation; returns what was held back.
   std::string finish() {
     if (!stopped_) text_ += decoder_.finish();
     return release(true);
@@ -34,7 +34,7 @@ class StoppableText {
  private:
   std::string release(bool last) {
     for (const std::string& stop : stop_) {
-      // What was shown held no beginning of a stop text.
+      // No stop text begins within what was shown.
       const size_t found =
           stop.empty() ? std::string::npos : text_.find(stop, std::min(shown_, text_.size()));
       if (found == std::string::npos) continue;
@@ -49,7 +49,7 @@ class StoppableText {
     return piece;
   }
 
-  /// Bytes at the end that may be the beginning of a stop text.
+  /// Number of bytes at the end that may be the beginning of a stop text.
   size_t held_back() const {
     size_t most = 0;
     for (const std::string& stop : stop_) {
@@ -133,7 +133,7 @@ class Group {
   }
 
  private:
-  /// The tokens that the model has not seen of every sequence that goes on.
+  /// The tokens that the model has not yet seen, of every unfinished sequence.
   Batch next_batch() const {
     Batch batch;
     batch.offsets.push_back(0);
@@ -152,12 +152,12 @@ class Group {
     return batch;
   }
 
-  /// Tokens that a sequence may have: virtual ones take positions of the context.
+  /// Most tokens that a sequence may have; virtual ones take positions of the context.
   int64_t room(const Sequence& sequence) const {
     return model_.spec().max_positions - sequence.virtual_positions;
   }
 
-  /// Rows of the cache for a sequence.
+  /// Cache rows per sequence.
   int64_t capacity() const {
     int64_t most = 0;
     for (const Sequence& sequence : sequences_) {
@@ -167,7 +167,7 @@ class Group {
     return most;
   }
 
-  /// A text that outgrows the positions with the rotary frequencies of its cached keys is computed anew.
+  /// Recomputes a text that outgrows the positions for which its cached keys' rotary frequencies are valid.
   void forget_outgrown(KvCache& cache) {
     if (!model_.spec().restarts_cache) return;
     for (size_t slot = 0; slot < sequences_.size(); ++slot) {

@@ -18,8 +18,8 @@ struct GenerationOptions {
   int64_t max_new_tokens = 128;
   int64_t batch_size = 16;        ///< sequences decoded together
   std::vector<std::string> stop;  ///< texts that end a generation and are left out of it
-  bool ignore_eos = false;        ///< end tokens are tokens like others
-  std::vector<int64_t> adapters;  ///< of each prompt, as Batch::adapters; empty: none is named
+  bool ignore_eos = false;        ///< end tokens are treated like any other
+  std::vector<int64_t> adapters;  ///< of each prompt, as in Batch::adapters; empty: no adapters
 };
 
 struct Generation {
@@ -35,10 +35,10 @@ using TextSink = std::function<void(int64_t sequence, const std::string& text)>;
 /// Called with each generation when it is finished, in the prompts' order, several at a time.
 using GenerationSink = std::function<void(int64_t sequence, const Generation& made)>;
 
-/// Continues each prompt (token ids, not empty) with a key-value cache, several at a time; results do not
-/// depend on the grouping. All prompts are looked at before the first token. Random choices derive from
-/// (seed, index of the prompt). Errors: invalid for prompts that leave no room in the model's context, and
-/// logits that are not finite; interrupted.
+/// Continues each prompt (token ids, not empty), several at a time, with a key-value cache if the method
+/// allows it; results do not depend on the grouping. All prompts are checked before the first token. Random
+/// choices are derived from (seed, index of the prompt). Errors: invalid for prompts that leave no room in
+/// the model's context, and logits that are not finite; interrupted.
 std::vector<Generation> generate(const Model& model, const InferenceHooks& hooks, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
                                  const GenerationOptions& options, const TextSink& sink = nullptr,

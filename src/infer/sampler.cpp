@@ -24,7 +24,7 @@ void penalise(std::span<float> logits, std::span<const int64_t> seen, double pen
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-/// No order holds among numbers of which one is NaN.
+/// Numbers cannot be ordered if one of them is NaN.
 void check_comparable(std::span<const float> logits) {
   const auto bad = std::ranges::find_if(logits, [](float logit) { return !(logit < infinity); });
   if (bad != logits.end())
@@ -40,8 +40,8 @@ bool likelier(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-/// exp((logit - highest) / temperature) of sorted candidates: what a small temperature makes of the others
-/// is 0, never infinite.
+/// exp((logit - highest) / temperature) of sorted candidates: a small temperature turns the others into 0,
+/// never into infinity.
 std::vector<double> weights_of(const std::vector<Candidate>& candidates, double temperature) {
   std::vector<double> weights;
   weights.reserve(candidates.size());

@@ -9,8 +9,8 @@
 
 namespace lowrank {
 
-/// How the next token is chosen, with transformers' meanings and order: repetition penalty, temperature,
-/// top-k, top-p, min-p.
+/// How the next token is chosen, with the same meanings and order as in transformers: repetition penalty,
+/// temperature, top-k, top-p, min-p.
 struct SamplingOptions {
   double temperature = 0;  ///< 0: the most likely token
   int64_t top_k = 0;       ///< keep the k most likely; 0: all
@@ -23,9 +23,9 @@ struct SamplingOptions {
   std::vector<Field> fields();
 };
 
-/// The next token from `logits` [vocabulary], which are changed. `seen`: prompt and generated tokens so far.
-/// Ties go to the lower id; a logit of -inf is a token that is out of the question. Errors: invalid when a
-/// logit is NaN or +inf, or all are -inf.
+/// The next token from `logits` [vocabulary], which are modified. `seen`: prompt and generated tokens so far.
+/// Ties go to the lower id; a logit of -inf excludes the token. Errors: invalid when a logit is NaN or +inf,
+/// or all are -inf.
 int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
                Philox& random);
 

@@ -28,7 +28,7 @@ void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& 
                 std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step, double factor);
 
 /// Sum of squares of a flat f32 tensor, summed in f64 in an order that does not depend on the number of
-/// threads. NaN or infinity where the tensor has one.
+/// threads. NaN or infinite if the tensor contains such a value.
 double squared_norm(const at::Tensor& flat);
 
 }  // namespace lowrank

@@ -9,8 +9,8 @@
 
 namespace lowrank {
 
-/// A key source beside qkv (prefix, cache): k, v [rows, kv_heads*head_dim] of qkv's type, any
-/// row stride, keys already rotated. A gradient is computed for those that require one, and only then.
+/// A key source in addition to qkv (prefix, cache): k, v [rows, kv_heads*head_dim] of qkv's type, any
+/// row stride, keys already rotated. Gradients are computed only for those that require one.
 struct KeyValue {
   at::Tensor k, v;
 };
@@ -19,14 +19,14 @@ struct KeyValue {
 /// `plan` gives row t and that are visible to it (attention_plan.h), h' = h / (heads/kv_heads). qkv [T,
 /// (heads + 2 kv_heads) head_dim]: q, k, v side by side, already rotated; key source 0. extra: sources 1, 2,
 /// …. Returns [T, heads*head_dim] of qkv's type. Rows outside the plan, and rows that see no key, are zero.
-/// f32 and bf16 storage with f32 arithmetic; other types take the reference. Memory grows linearly with T.
-/// The bits depend neither on the thread count nor on the order of threads. No second derivative (Error of
+/// f32 and bf16 storage with f32 arithmetic; other types use the reference. Memory grows linearly with T. The
+/// result's bits depend neither on the number nor on the order of threads. No second derivative (Error of
 /// kind unsupported). Flash attention: Dao et al. 2022, arXiv 2205.14135.
 at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
                      const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape);
 
-/// The same with plain ATen operations, differentiable by autograd; f64 stays f64, all else is computed in
-/// f32.
+/// The same with plain ATen operations, differentiable by autograd; f64 stays f64; everything else is
+/// computed in f32.
 at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
                                const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape);
 

@@ -28,7 +28,7 @@ struct QueryRun {
   int64_t first_key_run = 0, key_runs = 0;
 };
 
-/// Who attends to whom; built once a micro-batch and shared by all layers. Query runs do not overlap;
+/// Who attends to whom; built once per micro-batch and shared by all layers. Query runs do not overlap;
 /// a key run may serve many of them.
 struct AttentionPlan {
   std::vector<QueryRun> queries;
@@ -38,8 +38,8 @@ struct AttentionPlan {
 /// Each sequence sees its own rows. offsets [S+1]: first row of each sequence, then T; never decreasing.
 AttentionPlan packed_plan(std::span<const int64_t> offsets);
 
-/// Error of kind invalid unless every run lies inside its rows (source_rows[i]: rows of key source i; [0]
-/// those of qkv) and the rules of AttentionPlan and AttentionShape hold.
+/// Errors: invalid unless every run lies inside its rows (source_rows[i]: rows of key source i; [0] those of
+/// qkv) and the rules of AttentionPlan and AttentionShape hold.
 void check_plan(const AttentionPlan& plan, const AttentionShape& shape, std::span<const int64_t> source_rows);
 
 /// Indices [begin, end).
@@ -48,8 +48,8 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-/// Which of `count` keys at positions key_position, key_position+1, … some query at positions [first, last]
-/// sees.
+/// The range of the `count` keys at positions key_position, key_position+1, … that some query at positions
+/// [first, last] sees.
 inline Range visible_keys(const AttentionShape& shape, int64_t first, int64_t last, int64_t key_position,
                           int64_t count) {
   const auto clamp = [count](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
@@ -58,7 +58,8 @@ inline Range visible_keys(const AttentionShape& shape, int64_t first, int64_t la
   return {begin < end ? begin : end, end};
 }
 
-/// Which of `count` queries at positions query_position, … see some key at positions [first, last].
+/// The range of the `count` queries at positions query_position, … that see some key at positions [first,
+/// last].
 inline Range seeing_queries(const AttentionShape& shape, int64_t first, int64_t last, int64_t query_position,
                             int64_t count) {
   const auto clamp = [count](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };

@@ -10,8 +10,8 @@ namespace {
 /// A run is cut into chunks only when it holds more than 1/largest_share of all work: every cut costs partial
 /// sums.
 constexpr int64_t largest_share = 4;
-/// Chunks are joined until at most about so many are left: enough for the threads, few partial sums of shared
-/// keys.
+/// Chunks are merged until about this many are left at most: enough for the threads, few partial sums of
+/// shared keys.
 constexpr int64_t most_chunks = 32;
 
 int64_t pairs(const QueryBlock& block, const AttentionPlan& plan, const AttentionShape& shape) {
@@ -24,8 +24,8 @@ int64_t pairs(const QueryBlock& block, const AttentionPlan& plan, const Attentio
   return sum * block.count + block.count;
 }
 
-/// Consecutive blocks joined to chunks: of about total/most_chunks work over runs, of at most
-/// total/largest_share in one.
+/// Merges consecutive blocks into chunks: of about total/most_chunks work across runs, of about
+/// total/largest_share at most within one run.
 std::vector<QueryChunk> cut(std::span<const QueryBlock> blocks) {
   int64_t total = 0;
   for (const QueryBlock& block : blocks) total += block.work;
@@ -79,7 +79,7 @@ struct Edge {
   bool opens = false;
 };
 
-/// Adds the rows [begin, end) of `source`, which the chunks of `open` touch, to the schedule.
+/// Adds rows [begin, end) of `source`, which the chunks in `open` touch, to the schedule.
 void add_piece(BackwardSchedule& schedule, int32_t source, int64_t begin, int64_t end,
                std::span<const Edge> open) {
   if (begin == end || open.empty()) return;

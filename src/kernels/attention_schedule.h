@@ -12,21 +12,21 @@ namespace lowrank {
 struct QueryBlock {
   int64_t row = 0, count = 0, position = 0;  ///< rows [row, row+count) of qkv, the first at `position`
   int64_t first_key_run = 0, key_runs = 0;
-  int64_t work = 0;  ///< query-key pairs, at least
+  int64_t work = 0;  ///< query-key pairs, an upper bound
 };
 
 /// Query runs cut into blocks of at most `max_count` rows, in the plan's order.
 std::vector<QueryBlock> query_blocks(const AttentionPlan& plan, const AttentionShape& shape,
                                      int64_t max_count);
 
-/// Rows [begin, end) of a key source whose gradient a chunk sums in rows `at` … of its own sums.
+/// Rows [begin, end) of a key source whose gradient a chunk accumulates in its own sums, from row `at` on.
 struct KeySpan {
   int32_t source = 0;
   int64_t begin = 0, end = 0, at = 0;
 };
 
 /// Part of a span that no other chunk touches (shared < 0: its sum is the gradient), or that several do (the
-/// sum goes to rows `shared` … of the buffer of partial sums).
+/// sum goes to the buffer of partial sums, from row `shared` on).
 struct KeyPiece {
   int32_t source = 0;
   int64_t begin = 0, count = 0, at = 0, shared = -1;
@@ -48,8 +48,7 @@ struct SharedRows {
   std::vector<int64_t> parts;
 };
 
-/// How the backward pass is divided. It depends on the plan alone, not on the threads, so neither do the
-/// sums' bits.
+/// How the backward pass is divided. It does not depend on the threads, so neither do the bits of the sums.
 struct BackwardSchedule {
   std::vector<QueryBlock> blocks;
   std::vector<QueryChunk> chunks;
@@ -57,7 +56,7 @@ struct BackwardSchedule {
   int64_t partial_rows = 0;
 };
 
-/// wants[i]: the gradient of key source i is asked for.
+/// wants[i]: the gradient of key source i is wanted.
 BackwardSchedule backward_schedule(const AttentionPlan& plan, const AttentionShape& shape, int64_t max_count,
                                    const std::vector<bool>& wants);
 

@@ -39,7 +39,7 @@ at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
   void* to = out.mutable_data_ptr();
   const bool bf16 = x.scalar_type() == at::kBFloat16;
   const DropoutMask mask = mask_of(dropout);
-  // Pieces begin with a counter's first value.
+  // Pieces begin at a counter's first value.
   parallel_for(0, (x.numel() + 3) / 4, elements_per_piece / 4, [&](int64_t begin, int64_t end) {
     dropout_cpu(in, to, bf16, mask, begin * 4, std::min(end * 4, x.numel()));
   });

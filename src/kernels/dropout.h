@@ -11,7 +11,7 @@ namespace lowrank {
 /// give the same mask, so the backward pass applies it to the gradient.
 at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout);
 
-/// The same one value at a time; it gives the same bits. apply_dropout does this with f64.
+/// The same one value at a time, with the same bits. apply_dropout uses this for f64.
 at::Tensor apply_dropout_reference(const at::Tensor& x, const Dropout& dropout);
 
 }  // namespace lowrank

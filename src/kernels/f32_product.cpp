@@ -7,7 +7,7 @@
 namespace lowrank {
 namespace {
 
-/// Smaller matrices leave most of a panel empty, or do not pay for its layout.
+/// Smaller matrices leave most of a panel empty or are not worth its layout.
 constexpr int64_t least_size = 32;
 
 }  // namespace

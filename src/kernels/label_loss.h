@@ -10,8 +10,8 @@ namespace lowrank {
 /// f64, differentiable; classes int64 [S]; weights [S], the factors of nll_i in the loss.
 TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights);
 
-/// Squared errors of valued sequences in the place of nll: (scores_i - value_i)^2. scores [S, 1]; values and
-/// weights [S].
+/// Squared errors of sequences with values, in place of nll: (scores_i - value_i)^2. scores [S, 1]; values
+/// and weights [S].
 TargetLoss value_loss(const at::Tensor& scores, const at::Tensor& values, const at::Tensor& weights);
 
 }  // namespace lowrank

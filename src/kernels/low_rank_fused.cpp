@@ -20,7 +20,7 @@ constexpr int64_t rows_per_piece = 32;
 /// The factors of all patches as the kernels take them. Each pass lays them out again: keeping them for the
 /// backward pass would take a second copy of all factors.
 struct StackedFactors {
-  at::Tensor a;  ///< [R, in]: all A below each other
+  at::Tensor a;  ///< [R, in]: all A stacked
   at::Tensor b;  ///< s B^T of each patch, one after the other
   std::vector<LowRankPart> parts;
   int64_t rank = 0;
@@ -50,12 +50,12 @@ struct StackedFactors {
     }
   }
 
-  /// Of a pass over `rows` rows forward.
+  /// Of a forward pass over `rows` rows.
   double forward_flops(int64_t rows) const {
     return 2.0 * static_cast<double>(rows) * static_cast<double>(a.numel() + b.numel());
   }
 
-  /// Of a pass over `rows` rows backward: only what is asked for.
+  /// Of a backward pass over `rows` rows, counting only the gradients that are wanted.
   double backward_flops(int64_t rows, bool wants_input) const {
     int64_t numbers = wants_input ? a.numel() : 0;
     for (const LowRankPart& part : parts) {
@@ -68,7 +68,7 @@ struct StackedFactors {
   }
 };
 
-/// x A^T [T, R]; the patches' terms are added to y.
+/// Returns x A^T [T, R]; adds the patches' terms to y.
 at::Tensor add_terms(const at::Tensor& x, const StackedFactors& factors, at::Tensor& y) {
   at::Tensor xa = at::empty({x.size(0), factors.rank}, at::kFloat);
   const LowRankForward op{x.const_data_ptr(),
@@ -85,8 +85,8 @@ at::Tensor add_terms(const at::Tensor& x, const StackedFactors& factors, at::Ten
   return xa;
 }
 
-/// Gradients of the stacked A and of all s B^T, [R in + sum r (end - begin)], and what the patches add to dx
-/// [T, in], which may be undefined. Each thread sums its own rows.
+/// Returns the gradients of the stacked A and of all s B^T, [R in + sum r (end - begin)], and adds the
+/// patches' part to dx [T, in], which may be undefined. Each thread sums its own rows.
 at::Tensor gradients_of(const at::Tensor& x, const at::Tensor& xa, const at::Tensor& dy,
                         const StackedFactors& factors, const at::Tensor& dx) {
   const LowRankBackward op{x.const_data_ptr(),

@@ -47,7 +47,8 @@ float largest(std::span<const float> values) {
   return most;
 }
 
-/// Places of the values, divided by `scale`, among `sorted` codes.
+/// Calls put(i, index) with the index of the code nearest to each value divided by `scale`; `middles` lie
+/// between neighbouring sorted codes.
 template <typename Put>
 void nearest(std::span<const float> values, float scale, std::span<const float> middles, Put put) {
   const float factor = 1.0F / std::max(scale, tiny);
@@ -140,7 +141,7 @@ Nf4 quantise_nf4(const at::Tensor& values) {
       bytes[(begin + i) / 2] |= static_cast<uint8_t>(i % 2 == 0 ? index << 4 : index);
     });
   }
-  // An odd count is filled up with the code of zero.
+  // An odd count is padded with the code of zero.
   if (values.numel() % 2 == 1) bytes[values.numel() / 2] |= 7;
   quantise_scales(scales, out);
   return out;

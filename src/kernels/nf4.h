@@ -7,8 +7,8 @@
 namespace lowrank {
 
 /// Values in NormalFloat 4 with double quantisation (QLoRA, Dettmers et al. 2023, arXiv 2305.14314, section
-/// 3), bit for bit as bitsandbytes has them: 4 bits a value and one scale for each 64 values; the scales,
-/// less their mean, as 8 bits with one scale for each 256 of them. 4.127 bits a value.
+/// 3), bit for bit as in bitsandbytes: 4 bits per value and one scale per 64 values; the scales, minus their
+/// mean, as 8 bits with one scale per 256 of them. 4.127 bits per value.
 struct Nf4 {
   at::Tensor packed;         ///< uint8 [ceil(n / 2)]: the earlier value in the high half
   at::Tensor scale_indices;  ///< uint8 [ceil(n / 64)]
@@ -25,10 +25,10 @@ at::Tensor dynamic_map();
 at::Tensor nf4_scales(const Nf4& quantised, const at::Tensor& code, int64_t first, int64_t count);
 
 /// Values [begin, begin + out.numel()) from 4-bit codes, `packed`, times their block's scale: written to
-/// `out` (f32, bf16 or f64, contiguous). `scales`: f32, one for each `block` values, from value 0 on.
+/// `out` (f32, bf16 or f64, contiguous). `scales`: f32, one per `block` values, from value 0 on.
 void expand_nf4(const at::Tensor& packed, const at::Tensor& scales, int64_t block, int64_t begin,
                 at::Tensor& out);
-/// The same bits, one value at a time; expand_nf4 does this with f64.
+/// The same bits, one value at a time; expand_nf4 uses this for f64.
 void expand_nf4_reference(const at::Tensor& packed, const at::Tensor& scales, int64_t block, int64_t begin,
                           at::Tensor& out);
 /// expand_nf4 from both levels.

@@ -16,7 +16,7 @@ namespace lowrank {
 using GradientList = torch::autograd::variable_list;
 using torch::autograd::Node;
 
-/// The engine's own pointer: c10::intrusive_ptr, or std::shared_ptr in older libtorch.
+/// The engine's own pointer type: c10::intrusive_ptr, or std::shared_ptr in older libtorch.
 inline constexpr bool nodes_are_shared =
     std::is_same_v<decltype(torch::autograd::Edge::function), std::shared_ptr<Node>>;
 template <typename NodeType>
@@ -47,8 +47,8 @@ inline void connect(at::Tensor& output, const NodePointer<Node>& node) {
   torch::autograd::set_history(output, node);
 }
 
-/// Tells libtorch's observers (kernels/op_profile.h) that an operation of ours runs from here to the end of
-/// the block. `name` must outlive it. Backward nodes need none: the autograd engine tells of them.
+/// Reports to libtorch's observers (kernels/op_profile.h) that an operation of ours runs from here to the end
+/// of the block. `name` must outlive it. Backward nodes need none: the autograd engine reports them.
 class OpScope {
  public:
   explicit OpScope(const char* name) : record_(at::RecordScope::FUNCTION) {

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Which inputs of an operator are the two matrices; and whether the second is packed.
+/// Which inputs of an operator are the two matrices, and whether the second is packed.
 struct ProductForm {
   size_t left = 0, right = 1;
   bool packed = false;
@@ -38,7 +38,7 @@ double flops_of(const at::Tensor& left, const at::Tensor& right, bool packed) {
 }  // namespace
 
 struct ProfileScope::Observer {
-  /// The profile of this thread, and the innermost operation that runs.
+  /// The profile of this thread, and the innermost running operation.
   static thread_local OpProfile* profile;
   struct Running;
   static thread_local Running* innermost;
@@ -81,11 +81,11 @@ struct ProfileScope::Observer {
   }
 
   static void keep(const at::Tensor& left, const at::Tensor& right, const ProductForm& form) {
-    // A weight is kept as it is: where it lies in memory is a part of what a product costs.
+    // A packed weight is kept itself: where it lies in memory is part of a product's cost.
     profile->products_.push_back({like(left), form.packed ? right.detach() : like(right), form.packed, {}});
   }
 
-  /// One tensor for all operands of the same form. The values do not matter to the time; zeros would.
+  /// One tensor for all operands of the same form. The values do not affect the time; zeros would.
   static at::Tensor like(const at::Tensor& tensor) {
     const std::string key = fmt::format("{} {} {}", fmt::join(tensor.sizes(), ","),
                                         fmt::join(tensor.strides(), ","), toString(tensor.scalar_type()));

@@ -11,22 +11,22 @@
 
 namespace lowrank {
 
-/// What one operation took, over all its calls.
+/// Calls, time and work of one operation, over all its calls.
 struct OpTime {
   int64_t calls = 0;
-  double seconds = 0;  ///< without the operations that it called
+  double seconds = 0;  ///< excluding the operations that it called
   double flops = 0;    ///< of matrix products: 2 m n k each
 };
 
 /// A matrix product that ran, with its operands as they lay in memory.
 struct RecordedProduct {
-  at::Tensor left;                   ///< an operand of the same sizes, strides and type, of other values
-  at::Tensor right;                  ///< likewise; of `product` the operand itself
-  bool packed = false;               ///< ran through kernels/products.h, so that it is left right^T
-  std::function<void()> again = {};  ///< of kernels of ours: runs it; there are no operands then
+  at::Tensor left;                   ///< an operand of the same sizes, strides and type, with other values
+  at::Tensor right;                  ///< likewise; for `product` the operand itself
+  bool packed = false;               ///< ran through kernels/products.h, so it is left right^T
+  std::function<void()> again = {};  ///< for our own kernels: runs it; then there are no operands
 };
 
-/// What operations took, by name.
+/// Calls, time and work of operations, by name.
 class OpProfile {
  public:
   /// `keep_products`: products are recorded so that `replay` can run them again.
@@ -42,11 +42,11 @@ class OpProfile {
   bool keep_products_;
   std::map<std::string, OpTime> times_;
   std::vector<RecordedProduct> products_;
-  std::map<std::string, at::Tensor> operands_;  ///< one for all products whose operands have the same form
+  std::map<std::string, at::Tensor> operands_;  ///< one for all operands of the same form
 };
 
-/// Adds to `profile`, as long as it lives, every operation of the calling thread, those of the autograd
-/// engine included, through libtorch's own observers. Only one may exist in a thread at a time.
+/// While it lives, adds to `profile` every operation of the calling thread, including those of the autograd
+/// engine, through libtorch's own observers. Only one may exist per thread at a time.
 class ProfileScope {
  public:
   explicit ProfileScope(OpProfile& profile);
@@ -54,10 +54,10 @@ class ProfileScope {
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 
-  /// True where one lives in this thread.
+  /// True if one lives in this thread.
   static bool active();
-  /// A product in a kernel of ours, which no observer sees, counts to the operation that runs; `again`
-  /// computes it once more. Only where one is active.
+  /// Counts a product inside one of our kernels, which no observer sees, toward the running operation;
+  /// `again` computes it once more. Call only if one is active.
   static void add_product(double flops, std::function<void()> again);
 
  private:
@@ -65,7 +65,7 @@ class ProfileScope {
   uint64_t handle_ = 0;
 };
 
-/// Computes the products once, in order, and throws the results away; returns the seconds.
+/// Computes the products once, in order, and discards the results; returns the seconds.
 double replay(const std::vector<RecordedProduct>& products);
 
 }  // namespace lowrank

@@ -13,7 +13,7 @@
 namespace lowrank {
 namespace {
 
-/// What exists of an expanded matrix at one time.
+/// The most of an expanded matrix that exists at one time.
 constexpr int64_t expanded_bytes = 8 << 20;
 constexpr int64_t rows_per_task = 16;
 

@@ -15,12 +15,11 @@ enum class BaseMemory { fast, one, small };
 /// Writes rows [begin, end) of a matrix to `out` [end - begin, in], in its type. Called from several threads.
 using RowSource = std::function<void(int64_t begin, int64_t end, at::Tensor& out)>;
 
-/// A frozen matrix W [out, in] in the type that products are computed in, prepared for y = x W^T and dx = dy
-/// W. No gradient of W exists.
+/// A frozen matrix W [out, in] in the compute type, prepared for y = x W^T and dx = dy W. W gets no gradient.
 class PackedWeight {
  public:
-  /// `w`: [out, in], may be freed afterwards. `for_training`: the input gradient will be asked for. `source`
-  /// gives the rows again to `rows` where only packed copies are kept.
+  /// `w`: [out, in], may be freed afterwards. `for_training`: input gradients will be needed. `source`
+  /// supplies the rows for `rows` if only packed copies are kept.
   static PackedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory, bool for_training,
                            RowSource source = nullptr);
 
@@ -43,13 +42,13 @@ class PackedWeight {
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
   at::ScalarType type() const { return type_; }
-  /// Memory that the weight keeps.
+  /// Bytes of memory that the weight keeps.
   int64_t bytes() const;
 
  private:
   bool keeps_nothing() const { return !rows_.defined() && !forward_.defined(); }
   at::Tensor expand(int64_t begin, int64_t end, at::ScalarType type) const;
-  /// The products with rows [begin, end), which are expanded some at a time.
+  /// The products with rows [begin, end), expanded some at a time.
   at::Tensor forward_expanded(const at::Tensor& x, const std::optional<at::Tensor>& bias, int64_t begin,
                               int64_t end) const;
   at::Tensor gradient_expanded(const at::Tensor& dy, int64_t begin, int64_t end) const;
@@ -57,9 +56,9 @@ class PackedWeight {
   int64_t step() const;
   int64_t out_ = 0, in_ = 0;
   at::ScalarType type_ = at::kFloat;
-  at::Tensor rows_;            ///< [out, in], where nothing is packed
+  at::Tensor rows_;            ///< [out, in], if nothing is packed
   at::Tensor forward_, back_;  ///< oneDNN's opaque layouts of W and of W^T
-  RowSource source_;           ///< of the rows where they are not kept as they are; may be empty
+  RowSource source_;           ///< of the rows if they are not kept unpacked; may be empty
 };
 
 }  // namespace lowrank

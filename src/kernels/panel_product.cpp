@@ -7,9 +7,10 @@
 namespace lowrank {
 namespace {
 
-/// Fewer rows do not pay for the layout of a panel.
+/// Fewer rows are not worth laying out a panel.
 constexpr int64_t least_rows = 16;
-/// Tasks of a thread at least, so that the threads get about equally many, as long as they have so many rows.
+/// Minimum tasks per thread, so that the threads get about equally many, as long as each task has this many
+/// rows.
 constexpr int64_t tasks_per_thread = 8, rows_per_task = 96;
 
 }  // namespace
@@ -24,7 +25,7 @@ void for_each_panel_task(int64_t rows, int64_t panels, const PanelTask& task) {
   const int64_t wanted = panels % threads == 0 ? 1 : (tasks_per_thread * threads + panels - 1) / panels;
   const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, rows / rows_per_task));
   parallel_for(0, panels * parts, 1, [&](int64_t begin, int64_t end) {
-    // Panels of one part of the rows follow each other.
+    // Panels of one part of the rows are consecutive.
     while (begin < end) {
       const int64_t part = begin / panels;
       const int64_t last = std::min(end, (part + 1) * panels);

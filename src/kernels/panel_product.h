@@ -1,6 +1,6 @@
 #pragma once
 
-// What our products of matrices of different types share: operands from tensors, and tasks.
+// Shared by our matrix products of different types: operands from tensors, and tasks.
 
 #include <cstdint>
 #include <functional>
@@ -11,12 +11,11 @@
 
 namespace lowrank {
 
-/// True where x [T, k] and w [n, k] lie in memory as panel products read them: x's rows, and w's rows or
-/// columns, of adjacent values, w not packed; and where there are rows enough to pay for the layout of a
-/// panel.
+/// True if x [T, k] and w [n, k] lie in memory as panel products read them (contiguous rows of x, and rows or
+/// columns of w; w not packed) and there are enough rows to be worth laying out panels.
 bool has_panel_layout(const at::Tensor& x, const at::Tensor& w);
 
-/// y [T, n] = x [T, k] times w [n, k] transposed, plus the f32 `bias` [n] where it is defined.
+/// y [T, n] = x [T, k] times w [n, k] transposed, plus the f32 `bias` [n] if it is defined.
 template <class T>
 MatrixProduct<T> matrix_product(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
                                 const at::Tensor& y) {
@@ -40,11 +39,11 @@ MatrixProduct<T> matrix_product(const at::Tensor& x, const at::Tensor& w, const 
 using PanelTask =
     std::function<void(int64_t first_row, int64_t last_row, int64_t first_panel, int64_t last_panel)>;
 
-/// Calls `task` on all panels of all rows, on several threads: all rows of some panels where the threads get
-/// equally many or there are many, else parts of the rows, too.
+/// Calls `task` for all panels of all rows, on several threads. A task takes all rows of some panels if the
+/// threads get equally many panels or there are many; else the rows are split as well.
 void for_each_panel_task(int64_t rows, int64_t panels, const PanelTask& task);
 
-/// x [T, k] times w [n, k] transposed, plus the f32 `bias` [n] where it is defined, of x's type [T, n]: calls
+/// x [T, k] times w [n, k] transposed, plus the f32 `bias` [n] if it is defined: [T, n] in x's type. Calls
 /// kernel(product, first_row, last_row, first_panel, last_panel) for panels of `panel_columns` outputs.
 template <class T, class Kernel>
 at::Tensor panel_product(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,

@@ -8,7 +8,7 @@ namespace lowrank {
 /// Threads that the kernels use (libtorch's intra-op pool), at least 1.
 int thread_count();
 
-/// Sets the number of kernel threads; `count` >= 1, else an Error of kind invalid.
+/// Sets the number of kernel threads. Errors: invalid unless `count` >= 1.
 void set_thread_count(int count);
 
 /// Index of the calling thread among those of the running parallel_for or parallel_tasks, below
@@ -17,7 +17,7 @@ int thread_index();
 
 /// Calls body(first, last) on consecutive pieces of [begin, end), each at least `grain` long where possible,
 /// on several threads. The pieces depend on the thread count. Nested calls run serially. The first exception
-/// is thrown again here.
+/// is rethrown here.
 void parallel_for(int64_t begin, int64_t end, int64_t grain,
                   const std::function<void(int64_t, int64_t)>& body);
 

@@ -27,25 +27,25 @@ at::Tensor dropped(const at::Tensor& x, const Patch& patch) {
   return drops(patch) ? x * apply_dropout(at::zeros_like(x).fill_(1), patch.dropout) : x;
 }
 
-/// Rows and tokens that the same patches are for.
+/// Rows and tokens covered by the same patches.
 struct Cell {
   int64_t begin = 0, end = 0;              ///< rows of W
   int64_t first_token = 0, end_token = 0;  ///< rows of x
   Patches patches;
 
-  /// This cell's part of a patch's tensor by rows.
+  /// This cell's part of a patch's tensor along the rows of W.
   at::Tensor own(const at::Tensor& all, const Patch& patch, int64_t dimension = 0) const {
     return all.narrow(dimension, begin - patch.begin, end - begin);
   }
 };
 
-/// True where the cell's values are made of W x itself, not of a product with other inputs or weights.
+/// True if the cell's values are computed from W x itself, not from a product with other inputs or weights.
 bool uses_plain_product(const Patch* patch) {
   if (!patch) return true;
   return !patch->in_scale.defined() && !patch->in_map && !(patch->update && !drops(*patch));
 }
 
-/// W x of the rows that some cell needs it for, computed once.
+/// W x for the rows where some cell needs it, computed once.
 struct PlainProduct {
   int64_t begin = INT64_MAX, end = 0;
   at::Tensor y;  ///< [T, end - begin]
@@ -60,7 +60,7 @@ struct PlainProduct {
   }
 };
 
-/// The patch that does not merely add; nullptr: there is none.
+/// The patch that does more than add; nullptr if there is none.
 const Patch* mapping(const Patches& patches) {
   const auto found = std::ranges::find_if(patches, [](const Patch* patch) { return !only_adds(*patch); });
   if (found == patches.end()) return nullptr;
@@ -69,7 +69,7 @@ const Patch* mapping(const Patches& patches) {
   return *found;
 }
 
-/// M_o(W M_i(l * x) + b) * g of one cell, without other terms; `plain` is W x where it is used.
+/// M_o(W M_i(l * x) + b) * g of one cell, without other terms; `plain` is W x if it is used.
 at::Tensor mapped(const at::Tensor& x, const Cell& cell, const ProductRows& w, const at::Tensor& bias,
                   const Patch& patch, const at::Tensor& plain) {
   const auto own_bias = [&](const at::Tensor& y) { return bias.defined() ? y + bias : y; };
@@ -89,7 +89,7 @@ at::Tensor mapped(const at::Tensor& x, const Cell& cell, const ProductRows& w, c
   return patch.out_scale.defined() ? y * cell.own(patch.out_scale, patch) : y;
 }
 
-/// W x + b of a cell, scaled, mapped or updated where a patch says so.
+/// W x + b of a cell, scaled, mapped or updated if a patch says so.
 at::Tensor base_of(const at::Tensor& x, const Cell& cell, const ProductRows& w, const at::Tensor& bias,
                    const PlainProduct& plain) {
   const Patch* patch = mapping(cell.patches);
@@ -119,7 +119,7 @@ at::Tensor computed(const at::Tensor& all, const Cell& cell, const ProductRows& 
   return y.to(all.scalar_type());
 }
 
-/// The places where the patches' ranges begin and end, from 0 to `end`; two of them.
+/// The distinct places where the patches' ranges begin and end, sorted, including 0 and `end`.
 template <class Range>
 std::vector<int64_t> cuts(const Patches& patches, int64_t end, const Range& range) {
   std::vector<int64_t> places{0, end};
@@ -148,7 +148,7 @@ Patches covering(const Patches& patches, int64_t begin, const Range& range) {
   return found;
 }
 
-/// Runs of rows, each cut by tokens; a run has one cell at least.
+/// Runs of rows, each cut by tokens; a run has at least one cell.
 std::vector<std::vector<Cell>> cells(const std::vector<Patch>& patches, int64_t out, int64_t tokens) {
   Patches all;
   for (const Patch& patch : patches) all.push_back(&patch);

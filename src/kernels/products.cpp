@@ -12,10 +12,10 @@
 namespace lowrank {
 namespace {
 
-/// What exists of a bf16 matrix in f32 at one time.
+/// The most of a bf16 matrix that exists in f32 at one time.
 constexpr int64_t widened_bytes = 8 << 20;
 
-/// oneDNN's packed products are private operators of libtorch: looked up by name and used only where their
+/// oneDNN's packed products are private operators of libtorch: looked up by name and used only if their
 /// signatures are the known ones.
 struct OneDnn {
   std::optional<c10::OperatorHandle> reorder, pointwise;

@@ -54,7 +54,7 @@ TensorPair recomputed(const at::Tensor& a, const at::Tensor& b, Body body) {
   {
     const at::NoGradGuard no_grad;
     const auto [first, second] = body(a, b);
-    // The body may give back what it got.
+    // The body may return its own arguments.
     result = {detached(first), detached(second)};
   }
   node->a = detached(a);

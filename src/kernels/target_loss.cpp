@@ -25,11 +25,11 @@
 namespace lowrank {
 namespace {
 
-/// Logits that exist at one time.
+/// The most logits that exist at one time.
 constexpr int64_t max_logit_bytes = 32 << 20;
 constexpr int64_t rows_per_piece = 4;
 
-/// What chunks of rows share. The head in the type of the products, [V, d], and the rows' hidden states, [N,
+/// What chunks of rows share: the rows' hidden states, [N, d], and the head in the type of the products, [V,
 /// d].
 struct Chunks {
   at::Tensor chosen, matrix;
@@ -37,8 +37,8 @@ struct Chunks {
 
   int64_t count() const { return chosen.size(0); }
 
-  /// Calls use(first row, slopes) with chunks of slopes [n, V], softmax(logits) - onehot(target), after `nll`
-  /// (f32 [N]) has got the chunk's; without `with_slopes` they are of no meaning.
+  /// Fills `nll` (f32 [N]) chunk by chunk; if `with_slopes`, then calls use(first row, slopes) with the
+  /// chunk's slopes [n, V], softmax(logits) - onehot(target).
   template <class UseSlopes>
   void go_over(at::Tensor& nll, bool with_slopes, const UseSlopes& use) const {
     const int64_t vocabulary = matrix.size(0);
@@ -62,7 +62,7 @@ at::Tensor scaled_rows(const at::Tensor& rows, const at::Tensor& factors) {
   return (rows * factors.unsqueeze(1)).to(rows.scalar_type());
 }
 
-/// The number c for which `gradient` is c * weights but for rounding; nothing where there is none.
+/// The number c for which `gradient` is c * weights up to rounding; nothing if there is none.
 std::optional<double> common_factor(const at::Tensor& gradient, const at::Tensor& weights) {
   constexpr double rounding = 1e-6;
   const at::Tensor found = gradient.to(at::kFloat).contiguous(), expected = weights.contiguous();
@@ -81,8 +81,9 @@ std::optional<double> common_factor(const at::Tensor& gradient, const at::Tensor
   return factor;
 }
 
-/// A head that trains. Its gradient sums over the targets, so the factors must be known before: it is
-/// computed with the loss for the weights that are to be expected, and again where others come.
+/// A head that trains. Its gradient is a sum over the targets, so the factors must be known in advance: it is
+/// computed along with the loss for the expected weights, and again if the incoming gradient is not
+/// proportional to them.
 struct TrainedHead {
   at::Tensor value;            ///< f32 [V, d]
   at::Tensor chosen, targets;  ///< as in Chunks
@@ -92,9 +93,9 @@ struct TrainedHead {
   at::Tensor gradient_for(const at::Tensor& incoming) const;
 };
 
-/// The slopes of the rows were computed with the losses; here they are scaled and put back to their rows.
+/// The slopes of the rows were computed with the losses; here they are scaled and added to their rows.
 struct TargetLossBackward : Node {
-  at::Tensor slopes;  ///< [N, d] of each loss by its row; undefined when the hidden state needs no gradient
+  at::Tensor slopes;  ///< [N, d], d loss / d row; undefined when the hidden state needs no gradient
   at::Tensor rows;    ///< [N]
   int64_t hidden_rows = 0;
   std::optional<TrainedHead> head;
@@ -127,7 +128,7 @@ void add_product(at::Tensor& sum, const at::Tensor& left, const at::Tensor& righ
   }
 }
 
-/// sum_n factors_n slopes_n^T chosen_n is added to `sum` for rows from `begin` on.
+/// Adds sum_n factors_n slopes_n^T chosen_n to `sum`, for rows from `begin` on.
 void add_head_gradient(at::Tensor& sum, const Chunks& chunks, int64_t begin, const at::Tensor& slopes,
                        const at::Tensor& factors) {
   const at::Tensor chosen = chunks.chosen.narrow(0, begin, slopes.size(0));
@@ -144,7 +145,8 @@ at::Tensor TrainedHead::gradient_for(const at::Tensor& incoming) const {
   return sum;
 }
 
-/// The patches as rows [begin, begin + count) of the product see them. Dropout of other rows has other masks.
+/// The patches as seen by rows [begin, begin + count) of the product. Chunks of rows have different dropout
+/// masks.
 std::vector<Patch> patches_of_rows(const std::vector<Patch>& patches, int64_t begin, int64_t count) {
   std::vector<Patch> result;
   for (Patch patch : patches) {
@@ -163,7 +165,7 @@ at::Tensor nll_of(const at::Tensor& hidden, const at::Tensor& targets, const at:
   return at::logsumexp(logits, 1) - at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
 }
 
-/// The loss under a patched head, chunk by chunk; of several chunks none keeps its logits.
+/// The loss under a patched head, chunk by chunk; if there are several chunks, none keeps its logits.
 TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, const at::Tensor& weights,
                         const at::Tensor& head, const std::vector<Patch>& patches) {
   const int64_t count = chosen.size(0);
@@ -172,7 +174,7 @@ TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, con
     const at::Tensor nll = nll_of(chosen, targets, head, patches);
     return {(nll * weights.to(nll.scalar_type())).sum(), nll};
   }
-  // Patches can train although the hidden state does not: something must ask for a gradient.
+  // Patches can train even if the hidden state does not: some input must require a gradient.
   const at::Tensor asks = at::zeros({1}).set_requires_grad(true);
   std::vector<at::Tensor> losses;
   for (int64_t begin = 0; begin < count; begin += chunk) {

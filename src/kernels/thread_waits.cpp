@@ -21,8 +21,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// What all threads of the process did so far, in seconds (Documentation/scheduler/sched-stats.rst in Linux);
-/// nothing where the system does not tell.
+/// Times of all threads of the process so far, in seconds (Documentation/scheduler/sched-stats.rst in Linux);
+/// nothing if the system does not report them.
 struct ThreadTimes {
   double ran = 0, delayed = 0;
 };
@@ -57,8 +57,8 @@ void watch() try {
     const std::optional<ThreadTimes> now = thread_times();
     const Clock::time_point time = Clock::now();
     const double seconds = std::chrono::duration<double>(time - since).count();
-    // Where the system tells nothing, brief waits cost a few percent on a quiet machine and save a factor on
-    // another.
+    // If the system reports nothing: brief waits cost a few percent on a quiet machine and avoid a slowdown
+    // of several times on a busy one.
     brief = true;
     if (now && before) {
       const double ran = std::max(0.0, now->ran - before->ran);
@@ -70,7 +70,7 @@ void watch() try {
     since = time;
   }
 } catch (const std::system_error&) {
-  // No thread is to be had for BriefWaits: waits stay as the library has them.
+  // No thread could be started for BriefWaits: waits stay as the library has them.
 }
 
 bool start_watching() {
@@ -85,9 +85,9 @@ bool start_watching() {
 
 }  // namespace
 
-// The library counts its threads, and with more of them than processors threads that wait spin for 100 rounds
-// instead of 300,000 (libgomp's wait.h: gomp_throttled_spin_count_var). It has no call for this, and reads
-// its environment variables before any code of ours runs.
+// The library counts its threads, and if there are more of them than processors, waiting threads spin for 100
+// rounds instead of 300,000 (libgomp's wait.h: gomp_throttled_spin_count_var). It has no call for this and
+// reads its environment variables before any of our code runs.
 BriefWaits::BriefWaits() : owner_(own_threads) {}
 
 void BriefWaits::own_threads(const std::stop_token& stop) {

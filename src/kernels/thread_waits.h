@@ -6,8 +6,8 @@
 namespace lowrank {
 
 /// While one lives, threads of GNU's OpenMP library (libtorch, oneDNN and our kernels share them) that wait
-/// for each other spin for microseconds and then sleep; otherwise they spin for milliseconds. It has sleeping
-/// threads of its own, one more than the machine has processors.
+/// for each other spin for microseconds and then sleep; otherwise they spin for milliseconds. It owns
+/// sleeping threads, one more than the machine has processors.
 class BriefWaits {
  public:
   BriefWaits();
@@ -18,16 +18,16 @@ class BriefWaits {
   std::jthread owner_;  ///< its OpenMP threads end with it
 };
 
-/// Decides how kernel threads wait for each other. On a quiet machine a thread that waits should spin for
-/// milliseconds, since waking it costs more than the work that it waits for. Where other programs want the
-/// same cores, a spinning thread keeps them from the very thread that it waits for, and everything becomes
-/// several times slower.
+/// Decides how kernel threads wait for each other. On a quiet machine a waiting thread should spin for
+/// milliseconds, since waking it costs more than the work it waits for. If other programs want the same
+/// cores, a spinning thread keeps them from the very thread it waits for, and everything becomes several
+/// times slower.
 class WaitChoice {
  public:
   /// What all threads did in the last `seconds`: `ran` on a core, and `delayed`, ready to run without one (in
-  /// seconds, summed over threads). True: wait briefly. It becomes true when threads are without a core for
-  /// more than an eighth of the time that they want one, averaged over about a fifth of a second, and false
-  /// when that was less than a twentieth for a second. True at first.
+  /// seconds, summed over threads). True: wait briefly. It becomes true when threads lack a core for more
+  /// than an eighth of the time that they want one, averaged over about a fifth of a second, and false when
+  /// that share has been at most a twentieth for a second. Initially true.
   bool update(double ran, double delayed, double seconds);
 
  private:
@@ -37,7 +37,7 @@ class WaitChoice {
 };
 
 /// From the first call on, a thread of its own watches the machine (20 times a second while the process
-/// computes) and keeps a BriefWaits while other programs want the same cores. Does nothing where the user has
+/// computes) and keeps a BriefWaits while other programs want the same cores. Does nothing if the user has
 /// set OMP_WAIT_POLICY or GOMP_SPINCOUNT. parallel_for, parallel_tasks and prepare_kernels call it.
 void watch_waits();
 

@@ -13,10 +13,10 @@ namespace {
 
 /// Values that stay in the second-level cache while all their stages run.
 constexpr int64_t block_values = 16384;
-/// Values that one thread takes at least.
+/// The fewest values that one thread takes.
 constexpr int64_t values_per_task = 1 << 16;
-/// Rows that stages between blocks take at a time: as a power of two lies between them, they share the lines
-/// of one set of the first-level cache, which holds 8 on most processors.
+/// Rows that stages between blocks take at a time: they are a power of two apart, so they share one set of
+/// the first-level cache, which holds 8 lines on most processors.
 constexpr int64_t most_rows = 8;
 constexpr int64_t columns_per_task = 512;
 
@@ -34,7 +34,7 @@ void walsh_hadamard(std::span<float> values) {
   parallel_for(0, n / done, values_per_task / done, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) walsh_hadamard_cpu(values.data() + i * done, done);
   });
-  // `done` values each are transformed: rows of a matrix whose columns are transformed next.
+  // Runs of `done` values are transformed: rows of a matrix whose columns are transformed next.
   for (; done < n; done *= std::min(most_rows, n / done)) {
     const int64_t rows = std::min(most_rows, n / done);
     const int64_t grain = std::max<int64_t>(1, values_per_task / (rows * columns_per_task));

@@ -11,7 +11,7 @@ namespace lowrank {
 void walsh_hadamard(std::span<float> values);
 void walsh_hadamard(std::span<double> values);
 
-/// The same one stage after the other: what walsh_hadamard does with f64, and the same bits with f32.
+/// The same one stage after the other: used by walsh_hadamard for f64; gives the same bits for f32.
 template <class T>
 void walsh_hadamard_stages(std::span<T> values) {
   for (size_t half = 1; half < values.size(); half *= 2) {

@@ -14,12 +14,12 @@
 namespace lowrank {
 namespace {
 
-/// What exists of W and U at one time.
+/// The most of W, and of U, that exists at one time.
 constexpr int64_t block_bytes = 8 << 20;
 
 using Tensors = std::vector<at::Tensor>;
 
-/// W and its update in one product's type, by blocks of rows.
+/// W and its update for one product, in blocks of rows.
 struct UpdatedWeight {
   std::shared_ptr<const PackedWeight> weight;
   int64_t begin = 0, end = 0;  ///< rows of W
@@ -33,7 +33,7 @@ struct UpdatedWeight {
   }
   at::ScalarType parameter_type() const { return update.parameters.front().scalar_type(); }
 
-  /// visit(first, last, W[first:last] in the parameters' type), places counted from `begin`.
+  /// Calls visit(first, last, W[first:last] in the parameters' type), with rows counted from `begin`.
   template <class Visit>
   void for_each_block(const Visit& visit) const {
     for (int64_t first = 0; first < end - begin; first += step()) {
@@ -41,7 +41,7 @@ struct UpdatedWeight {
       visit(first, last, weight->rows(begin + first, begin + last, parameter_type()));
     }
   }
-  /// What x is multiplied with, from those rows of W.
+  /// What x is multiplied by, for these rows of W.
   at::Tensor factor(const at::Tensor& w, const at::Tensor& u) const {
     return (with_weight ? w + u : u).to(weight->type());
   }

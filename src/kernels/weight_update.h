@@ -11,8 +11,8 @@ namespace lowrank {
 
 /// x [T, in] -> x (W + U(W))^T for the rows of the patch, or x U(W)^T without `with_weight`: [T, end -
 /// begin]. U is computed some rows at a time, forward and again backward:
-///   dx = dy (W + U),  dU = dy^T x, which goes on into the update's parameters.
-/// Saves x alone.
+///   dx = dy (W + U),  dU = dy^T x, which is passed on to the update's parameters.
+/// Saves only x.
 at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
                            const Patch& patch, bool with_weight);
 

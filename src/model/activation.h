@@ -15,7 +15,7 @@ enum class Activation { silu, gelu, gelu_tanh, relu };
 /// The function that a configuration names at `key`, as Hugging Face calls it. Errors: invalid for others.
 Activation read_activation(const ConfigReader& read, std::string_view key, std::string_view fallback);
 
-/// The function of each value.
+/// The function, applied to each value.
 at::Tensor activated(const at::Tensor& x, Activation activation);
 
 }  // namespace lowrank

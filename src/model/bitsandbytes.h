@@ -16,16 +16,16 @@ namespace lowrank {
 struct StoredNf4 {
   std::vector<int64_t> shape;
   at::Tensor packed;  ///< uint8, the file's bytes
-  at::Tensor scales;  ///< f32, one for each `block` values
+  at::Tensor scales;  ///< f32, one per `block` values
   int64_t block = 64;
 };
 
 /// The matrices of a folder that bitsandbytes quantised, by the name of their weight. Errors: unsupported for
-/// its other types (fp4, int8); corrupt when the parts of one do not fit together.
+/// its other types (fp4, int8); corrupt if the parts of a matrix are inconsistent.
 std::map<std::string, StoredNf4, std::less<>> nf4_tensors(const SafetensorsIndex& files,
                                                           const std::string& where);
 
-/// True for the tensors that stand beside such a weight.
+/// True for the tensors that are stored beside such a weight.
 bool is_nf4_part(std::string_view name);
 
 }  // namespace lowrank

@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-/// `plan` with each sequence's prefix run before its own keys.
+/// `plan` with each sequence's prefix run inserted before its own keys.
 std::shared_ptr<const AttentionPlan> with_prefix(const AttentionPlan& plan, const std::vector<KeyRun>& runs,
                                                  int32_t source) {
   check(runs.size() == plan.queries.size(), ErrorKind::invalid, "a prefix for {} sequences in a batch of {}",
@@ -28,7 +28,7 @@ std::shared_ptr<const AttentionPlan> with_prefix(const AttentionPlan& plan, cons
   return wider;
 }
 
-/// The hidden state's rows that hold the batch's rows `read`; empty where those are all.
+/// The rows of the hidden state that hold the batch rows of `Context::read`; empty if those are all.
 std::vector<int64_t> rows_read(const Context& context, const Geometry& geometry) {
   std::vector<int64_t> rows = context.read;
   if (!geometry.batch_rows.empty()) {

@@ -12,23 +12,22 @@
 namespace lowrank {
 
 /// Attention of one layer over packed, rotated qkv [T, (heads + 2 kv_heads) * head_dim] -> [T, heads *
-/// head_dim]: own rows or the cache, behind whatever prefix the hooks give.
+/// head_dim]: over the sequence's own rows or the cache, after any prefix that the hooks give.
 at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv, const AttentionShape& shape,
                   KvCache* cache);
 
-/// Of a layer's rows [T, n] those that leave it (`Geometry::leaving`), [R, n]: what comes behind the
-/// attention need not be computed for others.
+/// Of the rows [T, n] those that the layer outputs (`Geometry::leaving`), [R, n]: nothing after the attention
+/// needs to be computed for the others.
 at::Tensor leaving_rows(const at::Tensor& rows, const Geometry& geometry);
 
-/// One layer: its branch outputs from the hidden state before it; `in` are the rows that enter it, `out`
-/// those that leave it.
+/// One layer: stream and branch after it from the hidden state before it; `in` has the rows that enter it,
+/// `out` those that it outputs.
 using LayerBody = std::function<TensorPair(const Packed& hidden, const Place& in, const Place& out)>;
 
-/// The hidden state after layer `index`, from the one before it: the stream and the branch that `body` gives,
-/// whose rows are the `leaving_rows` (after the last layer those that `Context::read` asks for), through
-/// `Hooks::layer_end`. With `Context::recompute` and where a gradient passes, only `hidden` is kept for the
-/// backward pass and the layer is computed again there; what `body` and `hooks` refer to must live until
-/// then.
+/// The hidden state after layer `index`, from the one before it: the stream and the branch that `body` gives
+/// for the `leaving_rows` (after the last layer those that `Context::read` asks for), passed through
+/// `Hooks::layer_end`. With `Context::recompute` and if a gradient is needed, only `hidden` is kept for the
+/// backward pass, which computes the layer again; what `body` and `hooks` refer to must live until then.
 Packed run_layer(const Context& context, const Hooks& hooks, const Packed& hidden, int index, bool last,
                  const LayerBody& body);
 

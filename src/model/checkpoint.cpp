@@ -19,7 +19,7 @@
 namespace lowrank {
 namespace {
 
-/// A config.json or a tokenizer file larger than this is no such file.
+/// A file larger than this is not a config.json.
 constexpr int64_t max_config_bytes = 16 << 20;
 
 struct Opened {
@@ -28,7 +28,7 @@ struct Opened {
   std::optional<GgufFile> gguf;
 };
 
-/// A folder of GGUF files alone is told apart from one that is no model at all.
+/// Distinguishes a folder that only has GGUF files from one that is no model at all.
 void check_is_model_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "config.json")) return;
   std::vector<std::string> files;
@@ -47,7 +47,7 @@ void check_is_model_folder(const std::filesystem::path& folder) {
       hint);
 }
 
-/// Sizes are counted in 64 bits from here on.
+/// After this check, sizes can be counted in 64 bits.
 void check_size(const ModelSpec& spec) {
   constexpr double most = 1e15;
   double values = 0;
@@ -60,7 +60,7 @@ void check_size(const ModelSpec& spec) {
         "config: the model would have {:.3g} parameters; one of the sizes must be wrong", values);
 }
 
-/// Everything but the tensors of a folder.
+/// Opens everything except the tensors of a folder.
 Opened open_description(const std::filesystem::path& path, const std::optional<LabelSet>& labels) {
   check(std::filesystem::exists(path), ErrorKind::not_found, "{}: no such file or folder", path.string());
   Opened opened;
@@ -97,7 +97,7 @@ Opened open_description(const std::filesystem::path& path, const std::optional<L
   return opened;
 }
 
-/// Tensors that some exporters write and that are computed from the configuration.
+/// Tensors that some exporters write, but that are computed from the configuration here.
 bool is_recomputed(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
          name.ends_with(".masked_bias") || name.ends_with("embeddings.position_ids") ||
@@ -105,7 +105,7 @@ bool is_recomputed(std::string_view name) {
          name == "rope_factors_short.weight";
 }
 
-/// The values of a stored matrix, some rows at a time.
+/// Whether two stored matrices have the same values; compares row by row.
 bool same_values(const StoredTensor& a, const StoredTensor& b) {
   if (a.shape != b.shape || !can_expand(a.dtype) || !can_expand(b.dtype)) return false;
   if (a.dtype == b.dtype) return std::ranges::equal(a.bytes, b.bytes);
@@ -124,7 +124,7 @@ bool same_values(const StoredTensor& a, const StoredTensor& b) {
   return true;
 }
 
-/// How another tool than bitsandbytes quantised the folder, for people; empty: it did not.
+/// The quantisation method that the configuration gives, for messages; empty: none.
 std::string other_quantisation(const nlohmann::json& config) {
   const auto given = config.find("quantization_config");
   if (given == config.end() || !given->is_object()) return {};
@@ -298,7 +298,7 @@ const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
     if (!stored && prefix > 0) stored = safetensors_->find(name.substr(prefix));
     if (stored) return stored;
   }
-  // Of a tied pair, some folders hold the head alone.
+  // Some folders store only the head of a tied pair.
   const bool tied = spec_.tied_head && tensor.role == Role::embedding;
   return tied ? find(*std::ranges::find(spec_.tensors, Role::head, &TensorRef::role)) : nullptr;
 }

@@ -25,27 +25,27 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// Opens a folder with config.json and safetensors, or a GGUF file. Errors: not_found, corrupt; unsupported
   /// for an architecture without a family (the message lists the known ones); invalid when tensors are
   /// missing, unexpected or misshapen (all named at once).
-  /// `labels`: of the label head that the model is to have. Errors: also unsupported for a family without
-  /// one. As in transformers, a head that the configuration ties to the embedding is not tied where the files
-  /// hold another one, and of a tied pair either may be stored.
+  /// `labels`: those of the label head that the model is to have. Errors: also unsupported for a family
+  /// without one. As in transformers, a head that the configuration ties to the embedding is not tied if the
+  /// files store a different one, and either of a tied pair may be stored.
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path,
                                                 const std::optional<LabelSet>& labels = std::nullopt);
 
   const std::filesystem::path& path() const { return path_; }
   const FamilyInfo& family() const { return *family_; }
-  /// Where the files contradict each other, and what was taken; sentences for people.
+  /// Where the files contradict each other, and what was used; sentences for users.
   const std::vector<std::string>& notes() const { return notes_; }
   const ModelSpec& spec() const { return spec_; }
   /// The GGUF file, or nullptr for a folder.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
 
-  /// The tensor as it is stored; nullptr where the checkpoint lacks an optional one.
+  /// The tensor as it is stored; nullptr if it is optional and the checkpoint lacks it.
   const StoredTensor* find(const TensorRef& tensor) const;
 
-  /// The tensor's values where bitsandbytes stored them in 4 bits; nullptr for others.
+  /// The tensor's values if bitsandbytes stored them in 4 bits, else nullptr.
   const StoredNf4* nf4(const TensorRef& tensor) const;
 
-  /// The tensor whose stored values this one has: the embedding for a tied head, else itself.
+  /// The tensor that stores this one's values: the embedding for a tied head, else itself.
   const TensorRef& source(const TensorRef& tensor) const;
 
   /// Writes rows [begin, end) of a matrix or vector (a vector's rows are its values), in Hugging Face's row
@@ -56,22 +56,22 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// The whole tensor, in its shape.
   at::Tensor read(const TensorRef& tensor, at::ScalarType type) const;
 
-  /// The value that training of a tensor starts from, f32 in its shape: that of its source, or where a new
-  /// head is absent N(0, start_deviation^2), a function of the seed and the tensor.
+  /// The value from which training of a tensor starts, f32 in its shape: that of its source, or for a new
+  /// head that the files lack N(0, start_deviation^2), a function of the seed and the tensor.
   at::Tensor start(const TensorRef& tensor, uint64_t seed) const;
 
-  /// Gives back the memory of the file's pages that were read; for the end of loading, when the weights are
+  /// Releases the memory of the file pages that were read; to be called after loading, when the weights are
   /// packed.
   void forget_pages() const;
-  /// For the end of work with the files: errors (io) when one was written to since it was opened.
+  /// To be called after the last use of the files. Errors: io if one was written to since it was opened.
   void check_unchanged() const;
 
  private:
   Checkpoint() = default;
   void check_tensors() const;
-  /// The head is a matrix of its own where the files hold one that differs from the embedding.
+  /// Makes the head a matrix of its own if the files store one that differs from the embedding.
   void untie_other_head();
-  /// Adds layers of a label head that the folder lacks to those that train whole.
+  /// Adds label head layers that the folder lacks to the modules that are trained whole.
   void train_new_layers();
 
   std::filesystem::path path_;
@@ -87,9 +87,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
 /// halves of each rotary head (HF row h*D + i*D/2 + j is stored as row h*D + 2*j + i, i in {0, 1}).
 int64_t rotary_row(int64_t row, int64_t rows, int64_t heads);
 
-/// `values` [rows, ...], rows in Hugging Face's order, with the rows as GGUF files have them for this tensor,
-/// and back. Its rows are the tensor's: the weight itself, its bias, or a factor that is multiplied from the
-/// right.
+/// Reorders the rows of `values` [rows, ...] from Hugging Face's order to that of GGUF files for this tensor,
+/// and back. Its rows are the tensor's: the weight itself, its bias, or the left factor of a product.
 at::Tensor in_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
 at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
 

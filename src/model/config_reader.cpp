@@ -11,7 +11,7 @@
 namespace lowrank {
 namespace {
 
-/// A value as an error shows it.
+/// A value as shown in errors.
 std::string shown(const nlohmann::json& value) {
   if (value.is_structured()) return value.is_array() ? "a list" : "an object";
   return one_line(json_text(value), 60);
@@ -154,7 +154,7 @@ nlohmann::json GgufConfigReader::rope_scaling(int64_t rotary_dim) const {
 }
 
 int64_t GgufConfigReader::vocabulary_size() const {
-  // The table's own row count is what the tensors will be held against.
+  // The tensors will be checked against the table's own row count.
   const StoredTensor* table = file_.find_tensor("token_embd.weight");
   check(table != nullptr && !table->shape.empty(), ErrorKind::invalid, "{}: no tensor token_embd.weight",
         file_.path().string());

@@ -11,13 +11,13 @@
 
 namespace lowrank {
 
-/// More layers than any model has; each costs memory before the file's tensors are looked at.
+/// More layers than any model has; each costs memory before the file's tensors are checked.
 inline constexpr int64_t most_layers = 10'000;
 
-/// The same of a head's size.
+/// The same for the size of a head.
 inline constexpr int64_t most_head_dim = 1 << 16;
 
-/// The largest count that has no bound of its own.
+/// The bound for counts without one of their own.
 inline constexpr int64_t most_count = (int64_t{1} << 31) - 1;
 
 /// Checked access to a model's config.json. Every error is `invalid` and names the key. Keys that are null
@@ -26,7 +26,7 @@ class ConfigReader {
  public:
   explicit ConfigReader(const nlohmann::json& config) : config_(config) {}
 
-  /// A whole number from 1 to `most`; the fallback, too, which other keys may have given.
+  /// A whole number from 1 to `most`. This also holds for the fallback, which may come from other keys.
   int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt,
                 int64_t most = most_count) const;
   double number(std::string_view key, double fallback) const;
@@ -41,7 +41,7 @@ class ConfigReader {
   bool has(std::string_view key) const { return find(key) != nullptr; }
   /// Errors: invalid, "config: KEY must …", when `holds` is false.
   void require(bool holds, std::string_view key, std::string_view must) const;
-  /// Errors: invalid, when the key is there and says anything else.
+  /// Errors: invalid, when the key is present with any other value.
   void require_text(std::string_view key, std::string_view only) const;
 
  private:
@@ -49,7 +49,7 @@ class ConfigReader {
   const nlohmann::json& config_;
 };
 
-/// The same of a GGUF file's metadata, keys below `<architecture>.`.
+/// The same for a GGUF file's metadata, with keys below `<architecture>.`.
 class GgufConfigReader {
  public:
   GgufConfigReader(const GgufFile& file, std::string architecture)
@@ -60,13 +60,14 @@ class GgufConfigReader {
   double number(std::string_view key, double fallback) const;
   /// `rope.scaling.*`, or the factors of the tensors rope_freqs.weight (Llama 3.1) or
   /// rope_factors_long.weight and rope_factors_short.weight (longrope), in the form of config.json's
-  /// `rope_scaling`; null without scaling. Errors: unsupported types, and factors that are not Llama 3.1's.
+  /// `rope_scaling`; null without scaling. Errors: unsupported for other types, and for factors that are not
+  /// Llama 3.1's.
   nlohmann::json rope_scaling(int64_t rotary_dim) const;
-  /// `vocab_size`, or the number of the tokenizer's tokens.
+  /// The number of rows of token_embd.weight. Errors: invalid if there is no such tensor.
   int64_t vocabulary_size() const;
 
  private:
-  /// The values of a tensor of a scaling, [rotary_dim / 2]; empty where there is none.
+  /// The factors in a rope scaling tensor, [rotary_dim / 2]; empty if there is none.
   std::vector<float> rope_factors(const char* tensor, int64_t rotary_dim) const;
 
   const GgufFile& file_;

@@ -19,7 +19,7 @@ namespace {
 
 struct Layer {
   Linear qkv, out;
-  Linear up;  ///< gate and up where there is a gate
+  Linear up;  ///< gate and up if there is a gate
   Linear down;
   Norm before_attention, after_attention, before_mlp, after_mlp, query, key;
 };
@@ -30,7 +30,7 @@ class Loader {
   Loader(const Checkpoint& checkpoint, const LoadOptions& options, const DecoderConfig& config)
       : checkpoint_(checkpoint), options_(options), config_(config) {}
 
-  /// A norm of the given whole name; the identity where the part has no name.
+  /// The norm of a part below `prefix`; the identity if the part has no name.
   Norm norm(const std::string& prefix, const PartName& part) const {
     if (!part) return {};
     const std::string name = prefix + std::string(part.name);
@@ -111,7 +111,7 @@ class Decoder final : public Model {
   }
 
  private:
-  /// What a layer is computed in.
+  /// What a layer needs to know of the pass.
   struct Pass {
     const Place& in;
     const Place& out;
@@ -125,7 +125,7 @@ class Decoder final : public Model {
     return {checkpoint_, options, *checkpoint_->spec().find_tensor(name), multiplier};
   }
 
-  /// Texts whose frequencies depend on their length cannot continue what others share.
+  /// Texts whose rotary frequencies depend on their length cannot continue a shared prefix.
   void check_shared(const Batch& batch) const {
     for (size_t s = 0; s < batch.parents.size(); ++s) {
       if (batch.parents[s] == no_parent) continue;
@@ -150,7 +150,7 @@ class Decoder final : public Model {
     return positions_->look_up(ids, hooks.weight(context, positions_->tensor()));
   }
 
-  /// The stream with the branch added, and its norm, in the compute type.
+  /// The stream with the branch added, and its norm in the compute type.
   AddNorm entered(const Context& context, const Hooks& hooks, const Norm& norm, const at::Tensor& stream,
                   const at::Tensor& branch) const {
     if (!norm.weight) {
@@ -163,7 +163,7 @@ class Decoder final : public Model {
                               : add_rms_norm(stream, branch, weight, config_.epsilon, compute_);
   }
 
-  /// What is added to the stream, from the output of a branch that began at `in`.
+  /// What is added to the stream, from the output of a branch that began at the stream `begun`.
   at::Tensor ended(const Pass& pass, Role role, const Norm& norm, const at::Tensor& begun,
                    at::Tensor ended) const {
     const Context& context = pass.in.context;

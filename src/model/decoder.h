@@ -9,7 +9,7 @@
 
 namespace lowrank {
 
-/// The model of such a configuration. With norms n that are the identity where a layer lacks them,
+/// The model of such a configuration. Norms n are the identity where a layer lacks them:
 ///   h = e E[token] (+ P[position]);  in each layer  h += r n2(O attend(rope(norm([Q; K; V] n1(h)))));
 ///   h += r n4(D(act(G x) * (U x))) or h += r n4(D act(U x)) with x = n3(h);  logits = l H n(h).
 std::unique_ptr<Model> make_decoder(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options,
@@ -18,13 +18,13 @@ std::unique_ptr<Model> make_decoder(std::shared_ptr<const Checkpoint> checkpoint
 /// Reads a decoder's config.json. Errors: invalid or unsupported, the key named.
 using ParseDecoder = DecoderConfig (*)(const nlohmann::json& config);
 
-/// `FamilyInfo::spec` of a family of decoders: `decoder_spec<family_name, parse>`.
+/// `FamilyInfo::spec` for a family of decoders: `decoder_spec<family_name, parse>`.
 template <const std::string_view& family, ParseDecoder parse>
 ModelSpec decoder_spec(const nlohmann::json& config) {
   return decoder_spec(family, config, parse(config));
 }
 
-/// `FamilyInfo::load` of a family of decoders.
+/// `FamilyInfo::load` for a family of decoders.
 template <ParseDecoder parse>
 std::unique_ptr<Model> load_decoder(std::shared_ptr<const Checkpoint> checkpoint,
                                     const LoadOptions& options) {

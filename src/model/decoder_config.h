@@ -22,15 +22,15 @@ struct PartName {
   explicit operator bool() const { return !name.empty(); }
 };
 
-/// The parts of a decoder; here those of Llama. Which norms a layer has, and whether products are fused or
-/// gated, follows from which parts have names.
+/// The parts of a decoder; the defaults are Llama's. Which norms a layer has, and whether products are fused
+/// or gated, follows from which parts have names.
 struct DecoderNames {
-  std::string_view prefix = "model.";   ///< of all names but the head's; some folders leave it out
+  std::string_view prefix = "model.";   ///< of all names except the head's; some folders omit it
   std::string_view layers = "layers.";  ///< what follows it in a layer's names, before the number
   PartName embedding{"embed_tokens", "token_embd"}, final_norm{"norm", "output_norm"};
   PartName positions;  ///< a learned row for each position
 
-  // Of a layer, below `<prefix><layers><number>.` and `blk.<number>.`.
+  // Parts of a layer, below `<prefix><layers><number>.` and `blk.<number>.`.
   PartName query{"self_attn.q_proj", "attn_q"}, key{"self_attn.k_proj", "attn_k"};
   PartName value{"self_attn.v_proj", "attn_v"};
   PartName query_key_value;  ///< one matrix in place of these three
@@ -51,20 +51,20 @@ struct DecoderConfig {
   int64_t vocabulary = 0, max_positions = 0;
   bool tied = false;
   bool qkv_bias = false, out_bias = false, mlp_bias = false;
-  Activation activation = Activation::silu;  ///< of the gate where there is one, else of `up`
+  Activation activation = Activation::silu;  ///< of the gate if there is one, else of `up`
 
   bool layer_norm = false;      ///< LayerNorm with biases in place of RMSNorm
   double epsilon = 0;           ///< of all norms
-  double norm_offset = 0;       ///< norms multiply with weight + norm_offset; GGUF stores the sum
-  bool norm_all_heads = false;  ///< query and key norms go over all heads together, not over each
+  double norm_offset = 0;       ///< norms multiply by weight + norm_offset; GGUF stores the sum
+  bool norm_all_heads = false;  ///< query and key norms span all heads together, not each head
 
-  std::vector<int64_t> windows;  ///< [layers] positions that a query sees back, itself included; 0: all
-  double query_scale = 0;        ///< of q·k
-  std::vector<RopeFrequencies> rotary;  ///< what layers choose from
+  std::vector<int64_t> windows;         ///< [layers] positions that a query sees, including its own; 0: all
+  double query_scale = 0;               ///< factor on q·k
+  std::vector<RopeFrequencies> rotary;  ///< the frequencies that layers choose from
   std::vector<int64_t> rotary_of;       ///< [layers] index into `rotary`; -1: the layer rotates nothing
 
   double embedding_multiplier = 1;
-  double residual_multiplier = 1;  ///< of each branch before it is added
+  double residual_multiplier = 1;  ///< factor on each branch before it is added
   double logits_multiplier = 1;
 
   DecoderNames names;
@@ -76,9 +76,9 @@ struct DecoderConfig {
   void rotate(RopeFrequencies frequencies);
 };
 
-/// The keys that Llama's relatives share in config.json: sizes, biases, q·k over the root of the head's size,
-/// and windows from `layer_types` with `sliding_window` where it is given, else none. No rotary frequencies.
-/// Errors: invalid or unsupported, the key named.
+/// The keys that Llama's relatives share in config.json: sizes, biases, q·k divided by the square root of the
+/// head size, and windows from `layer_types` with `sliding_window` if given, else none. Rotary frequencies
+/// are not set. Errors: invalid or unsupported, the key named.
 DecoderConfig read_decoder_config(const ConfigReader& read);
 
 /// The same keys from a GGUF file's metadata, as config.json would have them. `partial_rotary`: a rotary
@@ -86,7 +86,7 @@ DecoderConfig read_decoder_config(const ConfigReader& read);
 nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture,
                                         bool partial_rotary = false);
 
-/// A small model's config.json for tests: 2 layers, 4 heads on 2 key heads, 64 tokens.
+/// A small model's config.json for tests: 2 layers, 4 heads on 2 key heads, a vocabulary of 64.
 nlohmann::json tiny_decoder_config(std::string_view model_type, std::string_view model_class);
 
 }  // namespace lowrank

@@ -9,7 +9,7 @@
 
 namespace lowrank {
 
-/// What a layer's names begin with in folders, `model.layers.0.`.
+/// The prefix of a layer's names in folders, such as `model.layers.0.`.
 std::string layer_prefix(const DecoderNames& names, int64_t layer);
 
 /// Names and shapes of a decoder; `config` is the file that they were read from.

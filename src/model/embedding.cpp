@@ -15,7 +15,7 @@
 namespace lowrank {
 namespace {
 
-/// Rows of the head that one task expands.
+/// Number of head rows that one task expands.
 constexpr int64_t rows_per_task = 1024;
 
 void check_ids(std::span<const int64_t> ids, const TensorRef& table) {

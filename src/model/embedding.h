@@ -13,8 +13,8 @@ namespace lowrank {
 class Checkpoint;
 struct LoadOptions;
 
-/// A table of rows by token id. A frozen one stays as the file has it: rows are expanded when they are looked
-/// up.
+/// A table of rows by token id. A frozen one stays as it is in the file: rows are expanded when they are
+/// looked up.
 class Embedding {
  public:
   /// `scale` multiplies every row (1 for most families).
@@ -40,8 +40,8 @@ class Embedding {
   double scale_;
 };
 
-/// The hidden state [T, d] that enters the first layer, laid out as the batch is: the embedding's rows for
-/// its tokens, through `Hooks::embed`.
+/// The hidden state [T, d] that enters the first layer, laid out like the batch: the embedding's rows for its
+/// tokens, passed through `Hooks::embed`.
 Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
 
 /// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient.
@@ -51,7 +51,7 @@ struct Head {
   at::Tensor rows;  ///< [V, d]; undefined when the method trains or generates it
 };
 
-/// The head of the module `name`; its matrix is the embedding's where it is tied.
+/// The head of the module `name`; its matrix is the embedding's if it is tied.
 Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name);
 
 /// The head's matrix in this pass: the file's or the method's.

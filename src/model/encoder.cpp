@@ -19,7 +19,7 @@ struct Layer {
   Norm attention_norm, mlp_norm;
 };
 
-/// The label head: nothing where the task is another one.
+/// The label head; absent for other tasks.
 struct LabelHead {
   Linear dense, out;
 };
@@ -102,7 +102,7 @@ class Encoder final : public Model {
     return table.frozen() ? table.look_up(ids) : table.look_up(ids, hooks.weight(context, table.tensor()));
   }
 
-  /// What is added to the rows of the tokens: those of their positions, and of the first token type.
+  /// What is added to the rows of the tokens: the rows of their positions and of the first token type.
   at::Tensor placed(const Context& context, const Hooks& hooks, const Geometry& geometry) const {
     const std::span<const int64_t> positions(geometry.positions.const_data_ptr<int64_t>(),
                                              geometry.positions.numel());

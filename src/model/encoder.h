@@ -17,13 +17,13 @@ std::unique_ptr<Model> make_encoder(std::shared_ptr<const Checkpoint> checkpoint
 /// Reads an encoder's config.json. Errors: invalid or unsupported, the key named.
 using ParseEncoder = EncoderConfig (*)(const nlohmann::json& config);
 
-/// `FamilyInfo::spec` of a family of encoders: `encoder_spec<family_name, parse>`.
+/// `FamilyInfo::spec` for a family of encoders: `encoder_spec<family_name, parse>`.
 template <const std::string_view& family, ParseEncoder parse>
 ModelSpec encoder_spec(const nlohmann::json& config) {
   return encoder_spec(family, config, parse(config));
 }
 
-/// `FamilyInfo::load` of a family of encoders.
+/// `FamilyInfo::load` for a family of encoders.
 template <ParseEncoder parse>
 std::unique_ptr<Model> load_encoder(std::shared_ptr<const Checkpoint> checkpoint,
                                     const LoadOptions& options) {

@@ -12,7 +12,7 @@ void add_linear(ModelSpec& spec, const std::string& name, int layer, Role role, 
   spec.tensors.push_back({name + ".bias", "", {out}, layer, role});
 }
 
-/// A layer that may be new: absent in the folder, then drawn and to be trained.
+/// A layer that may be new: if the folder lacks it, it is initialised at random and must be trained.
 void add_head_layer(ModelSpec& spec, const EncoderConfig& c, const std::string& name, Role role,
                     int64_t out) {
   add_linear(spec, name, -1, role, c.hidden, out);
@@ -87,7 +87,7 @@ ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, co
   spec.task = !spec.labels                 ? Task::embedding
               : spec.labels->has_classes() ? Task::classification
                                            : Task::regression;
-  // Heads for other tasks, which are left alone.
+  // Heads for other tasks, which are ignored.
   spec.ignored = {"cls.", "lm_head.", "pooler.", c.prefix + "pooler."};
   const std::string p = c.prefix + "embeddings.";
   add_table(spec, p + "word_embeddings", Role::embedding, c.vocabulary, c.hidden);

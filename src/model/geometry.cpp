@@ -83,7 +83,7 @@ Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
           geometry.first_positions[s]);
     wider.first_positions.push_back(geometry.first_positions[s] - count);
   }
-  // Sequences are told apart by the old offsets, to which batch_rows (or the identity) refers.
+  // A row's sequence is found by the old offsets, since batch_rows (or the identity) refers to the old rows.
   std::vector<int64_t> shift(geometry.rows());
   for (int64_t s = 0; s < sequences; ++s) {
     for (int64_t row = geometry.offsets[s]; row < geometry.offsets[s + 1]; ++row)

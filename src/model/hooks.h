@@ -16,18 +16,16 @@ namespace lowrank {
 class Embedding;
 struct Norm;
 
-/// What one forward pass is about. Hooks are pure functions of it, so that a pass can be computed again.
+/// The inputs of one forward pass. Hooks are pure functions of it, so that a pass can be computed again.
 struct Context {
   const Batch* batch = nullptr;
-  bool training = false;      ///< dropout acts
-  uint64_t dropout_seed = 0;  ///< of this micro-batch, derived from (seed, step, micro-batch)
-  bool recompute = false;     ///< layers keep only their inputs and are computed again for the gradient
-  std::vector<int64_t> read =
-      {};  ///< rows of the batch whose last hidden state is wanted, ascending; empty: all
+  bool training = false;           ///< dropout is active
+  uint64_t dropout_seed = 0;       ///< of this micro-batch, derived from (seed, step, micro-batch)
+  bool recompute = false;          ///< layers keep only their inputs and are computed again for the gradient
+  std::vector<int64_t> read = {};  ///< batch rows whose last hidden state is needed, ascending; empty: all
 };
 
-/// Where in a pass a hook is asked: what the pass is about, how the tokens lie in the rows that the hook
-/// sees, and the layer.
+/// Where in a pass a hook is called: the pass, the layout of the rows that the hook sees, and the layer.
 struct Place {
   const Context& context;
   const Geometry& geometry;
@@ -40,36 +38,36 @@ struct Site {
   const Norm* after = nullptr;        ///< post-norm models: the norm that follows the sum; else nullptr
 };
 
-/// Keys and values that a method puts before the sequences of a layer.
+/// Keys and values that a method puts before each sequence in a layer.
 struct Prefix {
   KeyValue rows;  ///< [N, kv_heads * head_dim] each, of any floating type; keys are not rotated again
-  std::vector<KeyRun>
-      runs;  ///< [S] the rows of each sequence, perhaps none, and their positions (the model fills in source)
+  std::vector<KeyRun> runs;  ///< [S] the rows of each sequence, possibly none, and their positions (the model
+                             ///< sets source)
 };
 
-/// Where a method can act on a model. Every default means "the plain model". A family asks all of them and
-/// knows no method; a method overrides what it needs and knows no family.
+/// The points where a method can act on a model. Every default means "the plain model". A family calls all of
+/// them and knows no method; a method overrides what it needs and knows no family.
 struct Hooks {
   virtual ~Hooks() = default;
 
-  /// Changes the token level before the pass: inserts virtual rows where a sequence starts (its first
-  /// position is 0), moves positions and targets. A sequence that starts at a later position is continued
-  /// from a cache.
+  /// Changes the batch before the pass: inserts virtual rows where a sequence starts (its first position is
+  /// 0) and moves positions and targets. A sequence that starts at a later position continues from a cache.
   virtual void layout(Batch& batch) const;
 
-  /// False when new rows alone cannot follow those of an earlier pass: generation then computes whole
+  /// False if an earlier pass cannot be continued with the new rows alone: generation then computes whole
   /// sequences instead of caching keys and values.
   virtual bool can_cache() const { return true; }
 
-  /// The rows [T, d] that enter the first layer, from those of the embedding for the batch's ids (zeros for
+  /// The rows [T, d] that enter the first layer, from the embedding's rows for the batch's ids (zeros for
   /// virtual tokens), in the stream's type.
   virtual at::Tensor embed(const Place& place, const Embedding& embedding, at::Tensor rows) const;
 
   /// What is added to the module's product, each for some of its rows and tokens (kernels/patch.h); rows are
-  /// those of the module itself, tokens those of `place`. Patches that share a row and a token must add.
+  /// those of the module itself, tokens those of `place`. Patches that share a row and a token must only add
+  /// (`only_adds`).
   virtual std::vector<Patch> patches(const Place& place, const Module& module) const;
 
-  /// The value of a base tensor that the method's plan called trained or generated.
+  /// The value of a base tensor that the method's plan marks as trained or generated.
   virtual at::Tensor weight(const Context& context, const TensorRef& tensor) const;
 
   /// Keys and values before each sequence.

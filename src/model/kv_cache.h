@@ -11,11 +11,11 @@
 
 namespace lowrank {
 
-/// Keys and values of sequences that are being continued: a slot a sequence, `capacity` rows a slot, for
-/// every layer. In a cached pass a batch's `examples` name the slots.
+/// Keys and values of sequences that are being continued: one slot per sequence and `capacity` rows per slot,
+/// for every layer. In a cached pass, a batch's `examples` are slot numbers.
 class KvCache {
  public:
-  /// Nothing is reserved before the first `append`, which knows layers and width.
+  /// Nothing is allocated before the first `append`, which knows layers and width.
   KvCache(int64_t slots, int64_t capacity) : capacity_(capacity), lengths_(slots, 0) {}
 
   int64_t capacity() const { return capacity_; }
@@ -28,10 +28,10 @@ class KvCache {
   std::shared_ptr<const AttentionPlan> plan(const Batch& batch) const;
 
   /// Copies the keys and values of the new rows (columns of `qkv`, [T, (heads + 2 kv_heads) * head_dim])
-  /// behind each slot's rows and returns the layer's table, [slots * capacity, kv_heads * head_dim] each.
+  /// after each slot's rows and returns the layer's table, [slots * capacity, kv_heads * head_dim] each.
   KeyValue append(int layer, const Batch& batch, const at::Tensor& qkv, const AttentionShape& shape);
 
-  /// Counts the batch's rows in, once all layers have appended them.
+  /// Adds the batch's rows to the slots' lengths, once all layers have appended them.
   void advance(const Batch& batch);
 
  private:

@@ -34,7 +34,7 @@ Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options,
   return part;
 }
 
-/// Where the rows of one part come from: the file, or what was rounded to NF4 and is kept so.
+/// The source of one part's rows: the file, or a copy that was rounded to NF4 and is kept in it.
 RowSource rows_of(const Checkpoint& checkpoint, const Linear::Part& part, bool nf4) {
   const TensorRef& tensor = *part.weight;
   if (!nf4)
@@ -46,7 +46,7 @@ RowSource rows_of(const Checkpoint& checkpoint, const Linear::Part& part, bool n
   };
 }
 
-/// The rows of several matrices as if they lay one below the other.
+/// The rows of several matrices as if they were stacked.
 RowSource stacked_rows(const Checkpoint& checkpoint, std::span<const Linear::Part> parts, bool nf4) {
   std::vector<std::pair<RowSource, int64_t>> sources;
   sources.reserve(parts.size());
@@ -88,7 +88,7 @@ at::Tensor part_bias(const Linear::Part& part, const Context& context, const Hoo
   return part.frozen_bias ? part.bias_value : hooks.weight(context, *part.bias);
 }
 
-/// The biases of a run as one vector; none when no part has one.
+/// The biases of a run as one vector; none if no part has one.
 std::optional<at::Tensor> run_bias(std::span<const Linear::Part> parts, const Context& context,
                                    const Hooks& hooks, at::ScalarType type) {
   if (std::ranges::none_of(parts, [](const Linear::Part& part) { return part.bias != nullptr; }))

@@ -14,7 +14,7 @@ namespace lowrank {
 class Checkpoint;
 struct LoadOptions;
 
-/// One or several modules that take the same input, computed as one product: [q; k; v] or [gate; up].
+/// One or more modules that take the same input, computed as one product: [q; k; v] or [gate; up].
 /// Neighbouring modules whose weights are frozen share one packed matrix, whatever types the file stores them
 /// in; a module whose weight is trained or generated stands alone and is never packed.
 struct Linear {
@@ -39,12 +39,12 @@ struct Linear {
   int64_t out() const;
 };
 
-/// Reads and packs the modules of the given names, in this order. A module's bias is used where the family's
-/// table has it.
+/// Reads and packs the modules of the given names, in this order. A module's bias is used if the family's
+/// table has one.
 Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
                    const std::vector<std::string>& modules);
 
-/// x [T, in] -> [T, out]: the product with every patch that the hooks give; T are the tokens of `place`.
+/// x [T, in] -> [T, out]: the product with every patch from the hooks; the T tokens are those of `place`.
 at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x);
 
 /// A norm's weight (and bias, for layer norms), [d].

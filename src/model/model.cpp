@@ -18,14 +18,14 @@ at::ScalarType default_compute_type() {
 
 namespace {
 
-/// The patches on the head, for the products of these rows of the batch.
+/// The patches on the head for these rows of the batch.
 std::vector<Patch> head_patches(const Model& model, const Context& context, const Hooks& hooks,
                                 std::span<const int64_t> rows) {
   const Geometry geometry = geometry_of_rows(*context.batch, rows);
   return hooks.patches({context, geometry}, *model.head().module);
 }
 
-/// Batch rows as rows of the hidden state, int64 [n].
+/// The rows of the hidden state that hold these batch rows, int64 [n].
 at::Tensor hidden_rows(const Packed& hidden, std::span<const int64_t> rows) {
   std::vector<int64_t> moved(rows.begin(), rows.end());
   if (!hidden.geometry.batch_rows.empty()) {
@@ -34,14 +34,14 @@ at::Tensor hidden_rows(const Packed& hidden, std::span<const int64_t> rows) {
   return at::tensor(moved, at::kLong);
 }
 
-/// The last one.
+/// The last row of each sequence, [S].
 std::vector<int64_t> last_rows(const Batch& batch) {
   std::vector<int64_t> rows;
   for (int64_t s = 0; s < batch.sequences(); ++s) rows.push_back(batch.offsets[s + 1] - 1);
   return rows;
 }
 
-/// The hidden state of these rows of the batch only, for a caller that reads no other.
+/// The hidden state of only these rows of the batch, for a caller that reads no others.
 Packed hidden_state(const Model& model, Context context, const Hooks& hooks, std::vector<int64_t> rows,
                     KvCache* cache) {
   std::ranges::sort(rows);

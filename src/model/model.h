@@ -19,15 +19,15 @@ namespace lowrank {
 /// What a method does with a base tensor.
 enum class Use { frozen, trained, generated };
 
-/// bf16 where the processor computes it fast, else f32.
+/// bf16 if the processor computes it fast, else f32.
 at::ScalarType default_compute_type();
 
-/// How a model is held in memory. What is not set is what the program runs where it is told nothing.
+/// How a model is held in memory. The defaults are those of the program.
 struct LoadOptions {
-  /// Type of products and of what is stored between them: f32, bf16 (f64 in tests).
+  /// Type of products and of the values stored between them: f32, bf16 (f64 in tests).
   at::ScalarType compute = default_compute_type();
-  std::optional<BaseMemory> memory = std::nullopt;  ///< none: `one`, with `nf4` `small`
-  bool nf4 = false;       ///< frozen weights of linear layers but the head are rounded to NF4 (kernels/nf4.h)
+  std::optional<BaseMemory> memory = std::nullopt;  ///< none: `one`, or `small` with `nf4`
+  bool nf4 = false;       ///< frozen linear weights except the head's are rounded to NF4 (kernels/nf4.h)
   bool training = false;  ///< input gradients are needed
   std::function<Use(const TensorRef&)> use = nullptr;  ///< from the method's plan; none: everything is frozen
 
@@ -43,37 +43,37 @@ struct Model {
   /// The head of a causal language model. Errors: unsupported for others.
   virtual const Head& head() const;
 
-  /// The batch's last hidden state after the final norm, times what the family multiplies logits by, [T', d]
-  /// in the compute type (of an encoder in the stream's type); with `Context::read` of those rows alone. The
+  /// The batch's last hidden state after the final norm, times the family's factor on the logits, [T', d] in
+  /// the compute type (for an encoder, in the stream's type); with `Context::read`, only those rows. The
   /// batch has been through `hooks.layout`.
   /// With a cache, the new rows' keys and values are appended to it.
   virtual Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
 
-  /// What the label head says of the first row of each sequence in the last hidden state: [S, d] -> [S,
+  /// The label head's output for the first row of each sequence in the last hidden state: [S, d] -> [S,
   /// outputs] in the same type. Errors: unsupported for models without one.
   virtual at::Tensor label_scores(const Context& context, const Hooks& hooks,
                                   const at::Tensor& first_rows) const;
 };
 
-/// Sum over the batch's targets of weight * negative log-likelihood (of values: squared error), and each
+/// Sum over the batch's targets of weight * negative log-likelihood (for values: squared error), and each
 /// target's own value.
 TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks);
 
-/// The same from what the label head said of the batch's sequences, [S, outputs].
+/// The same from the label head's output for the batch's sequences, [S, outputs].
 TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets);
 
 /// Logits (f32) of the given rows of the batch: [rows.size(), vocabulary].
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,
                         std::span<const int64_t> rows, KvCache* cache);
 
-/// What the label head says of each sequence: [S, outputs], f32 (f64 in f64 models).
+/// The label head's output for each sequence: [S, outputs], f32 (f64 in f64 models).
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks);
 
 /// How a text's hidden states become one vector.
 enum class Pooling { mean, first, last };
 
-/// The last hidden states of each sequence as one: their mean over its tokens, or that of its first or last
-/// row, [S, d], f32 (f64 in f64 models).
+/// The last hidden states of each sequence as one vector: their mean over its tokens, or that of its first or
+/// last row, [S, d], f32 (f64 in f64 models).
 at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,
                                Pooling pooling);
 

@@ -46,7 +46,7 @@ void scale_llama3(std::vector<float>& inverse, const nlohmann::json& scaling) {
   }
 }
 
-/// Positions that a model was trained on first, and the factor to those that it has now.
+/// The number of positions that a model was first trained on, and the factor from it to the present one.
 struct Stretch {
   int64_t original;
   double factor;
@@ -65,7 +65,7 @@ void scale_yarn(RopeFrequencies& f, const Stretch& stretch, const nlohmann::json
   const ConfigReader read(scaling);
   const auto size = static_cast<double>(2 * f.inverse.size());
   const auto original = static_cast<double>(stretch.original);
-  // The place of the frequency that turns so many times within the original context.
+  // The index of the frequency that turns this many times within the original context.
   const auto place = [&](double turns) {
     return size * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(f.theta));
   };
@@ -167,7 +167,7 @@ int64_t rotary_dimension(const nlohmann::json& config, int64_t head_dim) {
   const ConfigReader read(config);
   double share = read.positive(key, 1);
   if (const nlohmann::json* scaling = scaling_of(config)) share = ConfigReader(*scaling).positive(key, share);
-  // A share that is a quotient of whole numbers gives its numerator back, whatever its last bit.
+  // A share that is a quotient of whole numbers yields its numerator again, despite rounding.
   constexpr double rounding = 1e-9;
   read.require(share <= 1, key, "must be at most 1");
   const auto dimension = static_cast<int64_t>(static_cast<double>(head_dim) * share + rounding);

@@ -13,15 +13,15 @@
 namespace lowrank {
 
 /// Inverse frequencies of rotary position embeddings, [rotary_dim / 2], and the factor on cosine and sine
-/// that some scalings want. Some depend on a text's length.
+/// that some scalings use. Some depend on a text's length.
 struct RopeFrequencies {
-  std::vector<float> inverse;  ///< of texts of up to `fixed_positions`
+  std::vector<float> inverse;  ///< for texts of up to `fixed_positions`
   float attention_factor = 1;
   int64_t fixed_positions = std::numeric_limits<int64_t>::max();
-  std::vector<float> longer;      ///< of longer texts (longrope); empty: from `dynamic`
+  std::vector<float> longer;      ///< for longer texts (longrope); empty: computed from `dynamic`
   double theta = 0, dynamic = 0;  ///< base, and the factor by which it grows with the length
 
-  /// Those of a text of so many positions.
+  /// The frequencies for a text of `length` positions.
   std::vector<float> of_length(int64_t length) const;
 };
 
@@ -33,13 +33,13 @@ struct RopeFrequencies {
 ///   dynamic   f of theta ((factor n/M) - (factor - 1))^(r/(r-2)), n = max(length, M)
 ///   yarn      f (1 - ramp) + f / factor ramp, ramp from 0 to 1 between the k that turn beta_fast and
 ///             beta_slow times within L0; cosine and sine times 0.1 ln(factor) + 1
-///   longrope  f / short_factor, of texts beyond L0 f / long_factor; cosine and sine times
+///   longrope  f / short_factor, for texts beyond L0 f / long_factor; cosine and sine times
 ///             sqrt(1 + ln(factor) / ln(L0))
 /// Errors: unsupported for other types, with the known ones; invalid parameters, the key named.
 RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_dim);
 
-/// The rotary dimensions of a head of which `partial_rotary_factor` turns (all without it). Errors: invalid,
-/// where these are no even number from 2 to the head's.
+/// The number of a head's dimensions that rotate: the share `partial_rotary_factor` (all without it). Errors:
+/// invalid unless it is an even number from 2 to the head's.
 int64_t rotary_dimension(const nlohmann::json& config, int64_t head_dim);
 
 /// The `rope_scaling` of type `llama3` whose frequencies are the plain ones divided by `factors` [rotary_dim

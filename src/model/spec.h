@@ -13,7 +13,7 @@
 
 namespace lowrank {
 
-/// What a tensor or module is for, whatever a family calls it.
+/// What a tensor or module is for, whatever its name in a family.
 enum class Role {
   embedding,
   position,
@@ -27,7 +27,7 @@ enum class Role {
   gate_up,  ///< one matrix for the two
   down,
   norm,
-  pooler,  ///< what a label head sees of a text
+  pooler,  ///< what a label head reads of a text
   head,
 };
 
@@ -35,7 +35,7 @@ enum class Role {
 enum class Task {
   causal_lm,       ///< each next token
   classification,  ///< the class of a text
-  regression,      ///< a value of a text
+  regression,      ///< a value for a text
   embedding,       ///< nothing: its hidden states are the result
 };
 
@@ -46,18 +46,18 @@ struct TensorRef {
   std::vector<int64_t> shape;  ///< outermost first; a matrix is {out, in}
   int layer = -1;              ///< -1 outside the layers
   Role role = Role::norm;
-  int64_t rotary_heads = 0;      ///< > 0: GGUF stores the rows of so many heads in llama.cpp's rotary order
+  int64_t rotary_heads = 0;      ///< > 0: GGUF stores the rows of this many heads in llama.cpp's rotary order
   bool optional = false;         ///< absent in some checkpoints (a tied head)
   double gguf_offset = 0;        ///< GGUF stores the values plus this
   bool transposed = false;       ///< folders store the matrix as {in, out}
-  std::string legacy_name = {};  ///< in old folders; empty: none
-  /// Of a head that may be new: standard deviation of its values where the folder lacks it.
+  std::string legacy_name = {};  ///< name in old folders; empty: none
+  /// For a head that may be new: standard deviation of its initial values if the folder lacks it.
   std::optional<double> start_deviation = {};
 
   /// The name without its last part.
   std::string_view module_name() const { return std::string_view(name).substr(0, name.rfind('.')); }
   bool is_weight() const { return name.ends_with(".weight"); }
-  /// True when a GGUF file stores other values, or the rows in another order.
+  /// True if GGUF files store different values, or the rows in a different order.
   bool gguf_differs() const { return rotary_heads > 0 || gguf_offset != 0; }
 };
 
@@ -73,7 +73,7 @@ struct Module {
   bool is_linear() const { return role != Role::embedding && role != Role::position; }
 };
 
-/// What AdapterHub calls the places at the ends of a layer's branches, below the layer's own prefix.
+/// AdapterHub's names for the ends of a layer's branches, below the layer's own prefix.
 struct BranchNames {
   std::string attention = "attention_adapters";
   std::string mlp = "output_adapters";
@@ -89,16 +89,17 @@ struct ModelSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;  ///< of attention
   int64_t vocabulary_size = 0;
   int64_t max_positions = 0;
-  /// Texts of up to so many positions have the same rotary frequencies, whatever their length. Those of
-  /// longer ones depend on it, so that they share no beginnings and no row of them can be left out.
+  /// Texts of up to this many positions have the same rotary frequencies, whatever their length. Those of
+  /// longer texts depend on the length, so longer texts cannot share prefixes, and none of their rows can be
+  /// left out.
   int64_t fixed_positions = std::numeric_limits<int64_t>::max();
-  bool restarts_cache = false;  ///< a text that grows beyond them is computed anew
+  bool restarts_cache = false;  ///< a text that grows beyond `fixed_positions` is recomputed
   Task task = Task::causal_lm;
   std::optional<LabelSet> labels;         ///< of a label head
-  std::vector<std::string> head_modules;  ///< names that PEFT saves whole for this task; not all need exist
-  std::vector<std::string> ignored;       ///< beginnings of tensors' names that this task leaves alone
+  std::vector<std::string> head_modules;  ///< names that PEFT saves whole for this task; some may not exist
+  std::vector<std::string> ignored;       ///< prefixes of names of tensors that this task ignores
   bool tied_head = false;                 ///< the head is the embedding's matrix
-  std::string optional_prefix;            ///< of names, which some folders leave out
+  std::string optional_prefix;            ///< of names, omitted in some folders
   BranchNames branch_names;
   std::vector<TensorRef> tensors;
   std::vector<Module> modules;
@@ -106,14 +107,14 @@ struct ModelSpec {
   /// The entry of that name; nullptr where there is none.
   const TensorRef* find_tensor(std::string_view name) const;
   const Module* find_module(std::string_view name) const;
-  /// What the names of a layer's modules begin with, `model.layers.0.`. Errors: invalid for a layer without
-  /// modules.
+  /// The prefix of the names of a layer's modules, such as `model.layers.0.`. Errors: invalid for a layer
+  /// without modules.
   std::string layer_prefix(int layer) const;
   /// The class that `architectures` names; empty where it names none.
   std::string model_class() const;
   /// Values in all tensors (a tied head counts once).
   int64_t parameters() const;
-  /// Multiply-adds of a token in the linear layers, head included.
+  /// Multiply-adds per token in the linear layers, including the head.
   int64_t multiply_adds() const;
 };
 

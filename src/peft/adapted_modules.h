@@ -14,8 +14,8 @@
 
 namespace lowrank {
 
-/// What methods on chosen linear layers share: which layers, the modules that train whole beside them, and
-/// their part of PEFT's configuration.
+/// What methods on chosen linear layers share: the layer selection, the modules that are trained in full
+/// beside them, and their part of PEFT's configuration.
 class AdaptedModules {
  public:
   TargetOptions targets;
@@ -25,16 +25,16 @@ class AdaptedModules {
 
   std::vector<Field> fields();
 
-  /// Finds the modules; they stand in the plan's targets. Errors: as select_modules; unsupported for
+  /// Finds the modules and lists them in the plan's targets. Errors: as select_modules; unsupported for
   /// embeddings, unless the method adapts them, and for positions.
   void plan(const ModelSpec& spec, TrainPlan& plan);
-  /// Adds the modules that train whole and the biases (`biases_to_train`), after the method's own parameters.
+  /// Adds the modules trained in full and the biases (`biases_to_train`), after the method's own parameters.
   void plan_saved(const ModelSpec& spec, TrainPlan& plan, const std::string& biases = "none");
   void bind(const ParameterSet& parameters) { saved_.bind(parameters); }
   void initialise(const Checkpoint& base, uint64_t seed) const { saved_.initialise(base, seed); }
 
   const std::vector<const Module*>& modules() const { return modules_; }
-  /// The place of a module among them; nothing: it is not adapted.
+  /// The index of a module in `modules()`; nothing if it is not adapted.
   std::optional<size_t> index_of(std::string_view module) const;
   const TrainedTensors& saved() const { return saved_; }
 
@@ -50,7 +50,7 @@ class AdaptedModules {
 /// `base_model.model.<module>.<tensor>`, the key of a tensor in PEFT's adapter file.
 std::string adapter_key(const Module& module, std::string_view tensor);
 
-/// Refuses fields of a configuration that must hold one of their neutral values, all at once. Errors:
+/// Rejects configuration fields that hold none of their neutral values, all in one error. Errors:
 /// unsupported.
 void require_neutral(const nlohmann::json& config,
                      const std::map<std::string, std::vector<nlohmann::json>>& fields,

@@ -11,20 +11,21 @@
 
 namespace lowrank {
 
-/// Any number of adapters of one base, each for its own sequences of a batch (`Batch::adapters`): hooks for
-/// inference. `layout` sorts a batch's sequences by adapter, so that each adapter has one range of tokens;
-/// the factors of all of them are then one pass beside the base's product (kernels/low_rank_terms.h).
+/// Any number of adapters of one base, each applied to its own sequences of a batch (`Batch::adapters`):
+/// hooks for inference. `layout` sorts a batch's sequences by adapter, so that each adapter has one range of
+/// tokens; the factors of all adapters are then applied in one pass beside the base's product
+/// (kernels/low_rank_terms.h).
 class AdapterBank final : public Hooks {
  public:
-  /// Takes a loaded adapter and makes it ready; returns its number. Errors: invalid for a name that stands
-  /// twice; unsupported for an adapter that replaces tensors of the base, with what to do.
+  /// Takes a loaded adapter and prepares it; returns its number. Errors: invalid for a duplicate name;
+  /// unsupported for an adapter that replaces tensors of the base, with advice.
   int64_t add(std::string name, Adapter adapter);
 
   /// The number of an adapter, `no_adapter` for "base". Errors: invalid, with the nearest name.
   int64_t number_of(std::string_view name) const;
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
   const Adapter& adapter(int64_t number) const { return *entries_[number].adapter; }
-  /// Positions of the context that virtual tokens take in a sequence, for the adapter that takes most.
+  /// Context positions that virtual tokens take in a sequence; the maximum over the adapters.
   int64_t context_rows() const;
 
   void layout(Batch& batch) const override;
@@ -43,7 +44,7 @@ class AdapterBank final : public Hooks {
     /// The patches of its adapted modules, computed once, with s B^T beside them.
     std::map<const Module*, std::vector<Patch>> patches;
   };
-  /// Sequences of one adapter in a batch, one after the other.
+  /// Consecutive sequences of one adapter in a batch.
   struct Part {
     const Entry* entry = nullptr;  ///< nullptr: the base alone
     int64_t begin = 0, end = 0;    ///< sequences
@@ -52,7 +53,7 @@ class AdapterBank final : public Hooks {
   std::vector<Part> parts_of(const Batch& batch) const;
 
   std::vector<Entry> entries_;
-  bool acts_between_layers_ = false;  ///< some adapter does
+  bool acts_between_layers_ = false;  ///< true if any adapter does
 };
 
 }  // namespace lowrank

@@ -18,9 +18,9 @@ namespace {
 
 constexpr int64_t max_config_bytes = 16 << 20;
 
-/// Patterns as lists of pairs: their order in the file counts, which an object would lose.
+/// Stores patterns as lists of pairs: their order in the file matters, and an object would lose it.
 void keep_order_of_patterns(nlohmann::json& config, const std::filesystem::path& path) {
-  constexpr int64_t most_keys = 20'000;  // looked up one after the other
+  constexpr int64_t most_keys = 20'000;  // they are searched linearly
   if (!config.is_object()) return;
   std::optional<nlohmann::ordered_json> in_order;
   for (const char* name : {"rank_pattern", "alpha_pattern"}) {
@@ -63,7 +63,7 @@ void add(AdapterContents& contents, const std::string& name, const at::Tensor& v
   contents.tensors[name] = {name, DType::f32, kept.sizes().vec(), std::as_bytes(data)};
 }
 
-/// The options under which a low-rank method has these updates.
+/// The options with which a low-rank method has these updates.
 LowRankOptions options_of(const std::vector<LowRankUpdate>& updates) {
   std::vector<double> ranks, alphas;
   std::vector<std::string> names;

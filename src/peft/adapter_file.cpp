@@ -18,7 +18,7 @@
 namespace lowrank {
 namespace {
 
-/// Values, gradients and the optimizer's two moments, f32, against the machine's memory.
+/// Checks values, gradients and the optimizer's two moments, all f32, against the machine's memory.
 void check_memory(const TrainPlan& plan) {
   constexpr double bytes_a_value = 16;
   double bytes = 0;

@@ -31,7 +31,7 @@ void rename_folder(const fs::path& from, const fs::path& to) {
   check(!failed, ErrorKind::io, "{}: cannot write: {}", to.string(), failed.message());
 }
 
-/// Removes files of the earlier adapter that the new one in `fresh` has none in place of.
+/// Removes files of the earlier adapter that the new one in `fresh` does not replace.
 void remove_others(const fs::path& folder, const fs::path& fresh) {
   std::set<fs::path> places{fs::path()};
   for (const auto& entry : fs::recursive_directory_iterator(fresh)) {
@@ -47,7 +47,7 @@ void remove_others(const fs::path& folder, const fs::path& fresh) {
   }
 }
 
-/// Puts the files of the next adapter, which `links` repeats, into their places.
+/// Moves the files of the next adapter, linked in `links`, into place.
 void finish(const fs::path& folder, const fs::path& links, const ScratchFolder& scratch) {
   remove_others(folder, links);
   move_files(links, folder);

@@ -18,7 +18,7 @@ namespace {
 constexpr const char* labels_name = "labels.json";
 constexpr int64_t max_config_bytes = 16 << 20;
 
-/// How the last weight of a label head is called in PEFT's files.
+/// Names of the last weight of a label head in PEFT's files.
 constexpr std::array<std::string_view, 2> head_weights{".classifier.weight", ".classifier.out_proj.weight"};
 
 bool is_head_weight(const StoredTensor& tensor) {
@@ -47,7 +47,7 @@ std::optional<LabelSet> read_adapter_labels(const std::filesystem::path& path) {
   const auto head = std::ranges::find_if(file.tensors(), is_head_weight);
   check(head != file.tensors().end(), ErrorKind::invalid, "{}: no classifier.weight for task_type SEQ_CLS",
         tensors.string());
-  // Each class has a row of values: without them the shape alone may name any number.
+  // Each class must have a row of values: an empty tensor's shape could claim any number of classes.
   check(head->shape[0] > 0 && head->shape[1] > 0, ErrorKind::corrupt, "{}: {} has the shape [{}, {}]",
         tensors.string(), in_quotes(head->name), head->shape[0], head->shape[1]);
   return unnamed_labels(head->shape[0]);

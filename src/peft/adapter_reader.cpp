@@ -37,8 +37,9 @@ bool can_hold(const StoredTensor& tensor, const ParameterSpec& spec) {
   return can_expand(tensor.dtype) || (spec.integer && tensor.dtype == DType::i32);
 }
 
-/// The base tensor that PEFT puts beside an adapter, as in training with a changed vocabulary or with
-/// save_embedding_layers: the embedding's or the head's, adapted itself or not; nullptr for other names.
+/// The base tensor of which PEFT stores a copy with an adapter, for example after training with a changed
+/// vocabulary or with save_embedding_layers: the embedding's or the head's, whether adapted or not; nullptr
+/// for other names.
 const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
   constexpr std::string_view start = "base_model.model.";
   if (!name.starts_with(start)) return nullptr;
@@ -56,8 +57,8 @@ const TensorRef* base_copy(const std::string& name, const ModelSpec& spec) {
   return nullptr;
 }
 
-/// Other names that a tensor may have in PEFT's files: with the adapter's name in it, as in memory, or
-/// without the prefix of the model's names, as of an adapter on the model without its head.
+/// Other names that a tensor may have in PEFT's files: with the adapter's name, as in memory, or without the
+/// prefix of the model's names, as in adapters of the model without its head.
 std::vector<std::string> other_names(const std::string& name, const ModelSpec& spec) {
   constexpr std::string_view start = "base_model.model.";
   std::vector<std::string> stems{name};
@@ -81,7 +82,7 @@ std::vector<std::string> other_names(const std::string& name, const ModelSpec& s
   return names;
 }
 
-/// Calls the tensors by the plan's names.
+/// Renames the tensors to the plan's names.
 void adopt_names(AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec) {
   const auto expected = expected_tensors(plan);
   std::vector<std::string> taken;
@@ -119,7 +120,7 @@ std::vector<std::string> idle_patterns_in(const nlohmann::json& config, const Tr
   return notes;
 }
 
-/// What the configuration calls the model that the adapter was trained on, as a hint.
+/// A hint that names the model the adapter was trained on, from the configuration.
 std::string trained_on(const nlohmann::json& config) {
   for (const char* key : {"base_model_name_or_path", "model_name"}) {
     const auto found = config.find(key);
@@ -131,7 +132,7 @@ std::string trained_on(const nlohmann::json& config) {
   return {};
 }
 
-/// What PEFT writes beside a whole head with bias "all", to no effect.
+/// Tensors without effect that PEFT writes for a fully trained head with bias "all".
 bool is_useless(std::string_view name) {
   return name.ends_with(".original_module.bias") || name.ends_with(".modules_to_save.bias");
 }
@@ -194,7 +195,7 @@ at::Tensor values_of(const StoredTensor& tensor) {
   return values;
 }
 
-/// Tensors that repeat a parameter must repeat it exactly.
+/// Copies of a parameter must equal it exactly.
 void check_copies(const AdapterContents& contents, const TrainPlan& plan, const ParameterSet& parameters) {
   for (const ParameterCopy& copy : plan.copies) {
     const at::Tensor source = parameters.at(copy.of).detach().to(at::kFloat);
@@ -204,7 +205,7 @@ void check_copies(const AdapterContents& contents, const TrainPlan& plan, const 
   }
 }
 
-/// A copy of a base tensor may be rounded to bf16, or come from other quantised blocks' expansion.
+/// A copy of a base tensor may be rounded to bf16, or expanded from other quantised blocks.
 void check_base_copies(const AdapterContents& contents, const TrainPlan& plan, const Checkpoint& base) {
   constexpr double rounding = 1.0 / 256;
   const auto expected = expected_tensors(plan);

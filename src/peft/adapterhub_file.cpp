@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t max_config_bytes = 16 << 20;
 
-/// Refuses a pickle that stands where `tensors` is missing, with the command that converts it.
+/// Rejects a pickle if `tensors` is missing, with the command that converts it.
 void check_not_pickled(const std::filesystem::path& tensors, const char* pickle) {
   const std::filesystem::path file = tensors.parent_path() / pickle;
   if (std::filesystem::exists(tensors) || !std::filesystem::exists(file)) return;

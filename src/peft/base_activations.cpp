@@ -9,7 +9,7 @@
 namespace lowrank {
 namespace {
 
-/// Keeps what passes between the layers of one pass.
+/// Records the hidden states between the layers of one pass.
 struct Recorder final : Hooks {
   at::Tensor embed(const Place&, const Embedding&, at::Tensor looked_up) const override {
     rows.push_back(looked_up);

@@ -10,13 +10,13 @@
 
 namespace lowrank {
 
-// Starting values of trained rows, taken from the frozen base: it is opened once more, without its head and
-// with its weights left in the file.
+// Initial values of trained rows, taken from the frozen base, which is opened again without its head and with
+// its weights left in the file.
 
 /// The rows [n, d] that enter the first layer for these tokens (before positions are added), f32.
 at::Tensor embedded_tokens(const Checkpoint& base, const std::vector<int64_t>& tokens);
 
-/// [L, n, d]: those rows, then the hidden states after each layer but the last, of a sequence of these
+/// [L, n, d]: those rows, then the hidden states after each layer but the last, for a sequence of these
 /// tokens.
 at::Tensor layer_inputs(const Checkpoint& base, const std::vector<int64_t>& tokens);
 

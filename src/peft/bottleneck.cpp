@@ -14,7 +14,7 @@
 namespace lowrank {
 namespace {
 
-/// N(0, deviation) cut at two deviations, by the inverse of the error function (as torch's trunc_normal_).
+/// N(0, deviation) truncated at two deviations, by the inverse error function (as torch's trunc_normal_).
 void fill_truncated_normal(const at::Tensor& tensor, double deviation, at::Generator& generator) {
   const double bound = std::erf(2 / std::sqrt(2.0));
   tensor.uniform_(-bound, bound, generator);

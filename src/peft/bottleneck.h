@@ -11,23 +11,24 @@
 
 namespace lowrank {
 
-/// What is learned at one place:
+/// The bottleneck at one place:
 ///   u(x) = s (f(LN(x) D^T + b) U^T + c), D [k, d], U [d, k]; LN only with `ln_before`;
 /// the caller adds u to the stream. With PHM, D^T and U^T are PhmMatrix.
 class Bottleneck {
  public:
-  /// `prefix`: what its tensors' names begin with; `rule`: name of the shared PHM rule.
+  /// `prefix`: prefix of its tensors' names; `rule`: name of the shared PHM rule.
   Bottleneck(const BottleneckConfig& config, int64_t hidden, std::string prefix, std::string rule);
 
-  /// Adds its parameters, copies and multiply-adds; the shared rule is the caller's. `frozen`: never trained.
+  /// Adds its parameters, copies and multiply-adds; the caller adds the shared rule. `frozen`: never trained.
   void plan(TrainPlan& plan, bool frozen = false) const;
   void bind(const ParameterSet& parameters);
-  /// Values by init_weights: bert: matrices N(0, 0.02); mam_adapter: D uniform in +-1/sqrt(d), U zero;
-  /// houlsby: N(0, 0.01) cut at two deviations; normal: N(0, 0.01). Biases are zero. PHM's factors: N(0, 2 /
-  /// (rows + columns)) and the rules of this place N(0, 0.01).
+  /// Initial values by init_weights: bert: matrices N(0, 0.02); mam_adapter: D uniform in +-1/sqrt(d), U
+  /// zero; houlsby: N(0, 0.01) truncated at two deviations; normal: N(0, 0.01). Biases are zero. PHM's
+  /// factors: N(0, sqrt(2 / (rows + columns))), and unshared rules N(0, 0.01).
   void initialise(at::Generator& generator) const;
 
-  /// u(x) for x [T, d] in the parameters' type; `dropout_seed` is of this place and pass, 0: no dropout.
+  /// u(x) for x [T, d] in the parameters' type; `dropout_seed` is specific to this place and pass; 0: no
+  /// dropout.
   at::Tensor apply(const at::Tensor& x, uint64_t dropout_seed) const;
 
   const std::string& prefix() const { return prefix_; }

@@ -10,7 +10,7 @@ namespace lowrank {
 
 using Activation = at::Tensor (*)(const at::Tensor&);
 
-/// The names of the non-linearities of bottlenecks, as transformers and AdapterHub call them.
+/// The names of the bottlenecks' non-linearities, as in transformers and AdapterHub.
 std::vector<std::string> activation_names();
 
 /// The function of that name. Errors: unsupported, with the known names.

@@ -14,7 +14,7 @@
 namespace lowrank {
 namespace {
 
-/// d // factor of Python's floats, by which AdapterHub finds k.
+/// Python's d // factor on floats, with which AdapterHub computes k.
 int64_t floored(int64_t hidden, double factor) {
   const auto d = static_cast<double>(hidden);
   return static_cast<int64_t>(std::round((d - std::fmod(d, factor)) / factor));
@@ -23,7 +23,7 @@ int64_t floored(int64_t hidden, double factor) {
 /// A factor with floored(hidden, factor) == size.
 double factor_of(int64_t hidden, int64_t size) {
   double factor = static_cast<double>(hidden) / static_cast<double>(size);
-  // The quotient's rounding may leave a multiple of it just above d.
+  // Because of rounding, a multiple of the quotient may be just above d.
   while (floored(hidden, factor) < size) factor = std::nextafter(factor, 0);
   return factor;
 }
@@ -33,7 +33,7 @@ bool flag(const nlohmann::json& config, const char* key, bool standard) {
   return found != config.end() && found->is_boolean() ? found->get<bool>() : standard;
 }
 
-/// Fields that must hold one of these values, for AdapterHub has other arithmetic behind the others.
+/// Fields that must hold one of these values, as AdapterHub computes something else with others.
 std::map<std::string, std::vector<nlohmann::json>> neutral_fields(bool phm) {
   std::map<std::string, std::vector<nlohmann::json>> fields = {{"ln_after", {false}},
                                                                {"adapter_residual_before_ln", {false}},

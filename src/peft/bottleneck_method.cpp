@@ -11,7 +11,7 @@
 namespace lowrank {
 namespace {
 
-/// Stream of the run's seed for the layers that are dropped.
+/// Stream of the run's seed for dropped layers.
 constexpr uint64_t drop_stream = 11;
 
 class BottleneckMethod final : public Method, public AdapterForm {
@@ -113,7 +113,7 @@ class BottleneckMethod final : public Method, public AdapterForm {
   }
 
  private:
-  /// The unit that acts there in this pass; nullptr: none.
+  /// The unit at that place in this pass; nullptr: none.
   const Bottleneck* unit_at(const Place& place, Role branch) const {
     if (place.context.training && place.layer < dropped_layers_) return nullptr;
     return units_.at(place.layer, branch);
@@ -129,12 +129,12 @@ class BottleneckMethod final : public Method, public AdapterForm {
   std::vector<std::string> starts_;
   std::string name_ = "adapter";
   int64_t adapter_drop_ = 0;
-  nlohmann::json written_;  ///< the configuration's file, from `plan` on
+  nlohmann::json written_;  ///< the configuration file; set by `plan`
   BottleneckSet units_;
   AdapterHubHead head_;
-  bool trains_head_ = true;  ///< where the model has one
+  bool trains_head_ = true;  ///< if the model has one
   at::ScalarType type_ = at::kFloat;
-  int64_t dropped_layers_ = 0;  ///< of this training step
+  int64_t dropped_layers_ = 0;  ///< in this training step
 };
 
 }  // namespace

@@ -15,10 +15,10 @@ class BottleneckSet {
   /// Errors: as bottleneck_sites and BottleneckConfig::size.
   BottleneckSet(const BottleneckConfig& config, const ModelSpec& spec, std::string name);
 
-  /// Adds the parameters of all places and the shared PHM rule. `frozen`: never trained.
+  /// Adds the parameters of all places and of the shared PHM rule. `frozen`: never trained.
   void plan(TrainPlan& plan, bool frozen = false) const;
   void bind(const ParameterSet& parameters);
-  /// Values at the start, a function of the seed.
+  /// Initial values, a function of the seed.
   void initialise(uint64_t seed) const;
 
   /// The bottleneck at the end of a branch (attention_out or down); nullptr: none.
@@ -33,8 +33,8 @@ class BottleneckSet {
   std::string name_;
   std::vector<BottleneckSite> sites_;
   std::vector<Bottleneck> units_;  ///< by site
-  std::vector<int64_t> index_;     ///< [2 layers] of the unit after attention and after the MLP; -1: none
-  std::string rule_name_;          ///< empty: none is shared
+  std::vector<int64_t> index_;     ///< [2 layers] of the units after attention and after the MLP; -1: none
+  std::string rule_name_;          ///< empty: there is no shared rule
   at::Tensor rule_;                ///< [n, n, n]
 };
 

@@ -22,7 +22,7 @@ struct Pair {
 
 constexpr std::string_view a_suffix = ".lora_a", b_suffix = ".lora_b";
 
-/// Rows and columns; some writers leave out a first dimension of 1.
+/// Rows and columns; some writers omit a first dimension of 1.
 std::vector<int64_t> matrix_shape(const StoredTensor& tensor) {
   if (tensor.shape.size() == 1) return {1, tensor.shape.front()};
   return tensor.shape;

@@ -17,15 +17,15 @@ struct FactorLayout {
   bool b_transposed = false;
 };
 
-/// How a kind of file names and lays out the factors of a model's modules: `STEM.lora_a`, `STEM.lora_b`.
+/// How a file format names and lays out the factors of a model's modules: `STEM.lora_a`, `STEM.lora_b`.
 struct FactorNames {
   std::map<std::string, const Module*, std::less<>> modules;  ///< by stem
   std::function<FactorLayout(const Module&)> layout;
 };
 
-/// The updates that the tensors make up, in the model's order, values in f32; each rank is its factors',
-/// alpha is left to the caller. Errors: invalid, all missing, unexpected (each with the nearest name) and
-/// misshapen tensors at once, `where` in front; corrupt for values that are not finite.
+/// The updates that the tensors make up, in the model's order, values in f32; each rank is that of its
+/// factors, and alpha is left to the caller. Errors: invalid, listing all missing, unexpected (each with the
+/// nearest name) and misshapen tensors after `where`; corrupt for values that are not finite.
 std::vector<LowRankUpdate> read_factor_pairs(std::span<const StoredTensor> tensors, const FactorNames& names,
                                              const std::string& where);
 

@@ -40,7 +40,7 @@ bool changes_bias(const Patch& patch) {
   return patch.bias.defined() || (patch.scales_bias && (patch.out_scale.defined() || patch.out_map));
 }
 
-/// What the patch does that no low-rank update says, in words.
+/// What the patch does beyond a low-rank update, in words.
 std::vector<std::string> beyond_factors(const Patch& patch) {
   std::vector<std::string> words;
   if (patch.in_scale.defined() || patch.out_scale.defined())

@@ -40,7 +40,8 @@ void FusionLayer::initialise(at::Generator& generator) const {
 }
 
 at::Tensor FusionLayer::apply(const at::Tensor& x, const std::vector<at::Tensor>& outputs) const {
-  // (Q x + b) · K u = (K^T (Q x + b)) · u: one product with K, however many adapters there are; likewise V.
+  // (Q x + b) · K u = (K^T (Q x + b)) · u: one product with K, regardless of the number of adapters; likewise
+  // V.
   const at::Tensor query = at::mm(at::addmm(query_bias_, x, query_.t()), key_);
   std::vector<at::Tensor> scores;
   scores.reserve(outputs.size());

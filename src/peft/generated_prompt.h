@@ -8,23 +8,23 @@
 
 namespace lowrank {
 
-/// A prompt that an encoder gives. It is computed once a step; the passes use a detached copy, and the
-/// gradient that they leave there is carried on through the encoder once, whatever the number of
-/// micro-batches.
+/// A prompt computed by an encoder, once per step. The passes use a detached copy; the gradient accumulated
+/// there is propagated through the encoder once, regardless of the number of micro-batches.
 class GeneratedPrompt {
  public:
-  /// Once a step, before its passes.
+  /// Once per step, before its passes.
   void begin_step(const std::function<at::Tensor()>& encode);
   /// The detached copy. Errors: invalid before the first step.
   const at::Tensor& value() const;
-  /// Once a step, after the last backward pass.
+  /// Once per step, after the last backward pass.
   void end_backward();
 
  private:
   at::Tensor encoded_, leaf_;
 };
 
-/// A linear layer of an encoder, y = x W^T + b, started as torch.nn.Linear: both U(-1/sqrt(in), 1/sqrt(in)).
+/// A linear layer of an encoder, y = x W^T + b, initialised as torch.nn.Linear: both U(-1/sqrt(in),
+/// 1/sqrt(in)).
 struct EncoderLinear {
   at::Tensor weight;  ///< [out, in]
   at::Tensor bias;    ///< [out]
@@ -33,7 +33,7 @@ struct EncoderLinear {
   void initialise(Philox& random) const;
 };
 
-/// Fills a tensor with numbers of U(-bound, bound), or of N(0, 1).
+/// Fills a tensor with samples of U(-bound, bound) or N(0, 1).
 void fill_uniform(const at::Tensor& tensor, double bound, Philox& random);
 void fill_normal(const at::Tensor& tensor, Philox& random);
 

@@ -17,7 +17,7 @@ const TensorRef& weight_of(const ModelSpec& spec, const Module& module) {
   return *spec.find_tensor(module.name + ".weight");
 }
 
-/// adapter.lora.alpha: the one that leaves most factors B as they are.
+/// adapter.lora.alpha: the value that leaves most factors B unchanged.
 float file_alpha(const std::vector<LowRankUpdate>& updates) {
   std::vector<double> alphas;
   alphas.reserve(updates.size());
@@ -26,7 +26,7 @@ float file_alpha(const std::vector<LowRankUpdate>& updates) {
   return std::isnormal(alpha) ? alpha : 1.F;
 }
 
-/// A and B as the file has them, f32 and contiguous.
+/// A and B in the file's layout, f32 and contiguous.
 struct StoredFactors {
   at::Tensor a, b;
 };

@@ -20,7 +20,7 @@ constexpr const char* lambda_name = "said_lambda";
 /// Stream of the run's seed for the projections.
 constexpr uint64_t projection_stream = 5;
 
-/// What is projected where nothing is named: all but the tables of tokens and positions and the head.
+/// The tensors trained by default: all but the token and position embeddings and the head.
 std::vector<const TensorRef*> default_tensors(const ModelSpec& spec) {
   std::vector<const TensorRef*> tensors;
   for (const TensorRef& tensor : spec.tensors) {

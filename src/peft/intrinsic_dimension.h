@@ -15,10 +15,10 @@ namespace lowrank {
 /// 2012.13255):
 ///   theta_i = theta0_i + P_i v            (one vector for all tensors), or
 ///   theta_i = theta0_i + lambda_i P_i v   (structure-aware: a scale by tensor, one at the start)
-/// with v zero at the start and P_i by the Fastfood transform of a seed by tensor. The tensors are generated
-/// once a step; P_i^T carries their gradients back. The base is read from its file again each step, so that
-/// beside the tensors (f32) and their gradients only what is random is kept.
-/// A label head trains whole. Files are our own: `intrinsic_vector` [d], `said_lambda` [tensors], and in the
+/// with v initially zero and P_i the Fastfood transform with one seed per tensor. The tensors are generated
+/// once per step; P_i^T maps their gradients back. The base is read from its file again in each step, so that
+/// besides the tensors (f32) and their gradients only the random values of P_i are kept. A label head is
+/// trained in full. Files are our own: `intrinsic_vector` [d], `said_lambda` [tensors], and in the
 /// configuration the seed and the tensors' names.
 class IntrinsicDimension : public Method, public AdapterForm {
  public:
@@ -60,14 +60,14 @@ class IntrinsicDimension : public Method, public AdapterForm {
   bool from_file_ = false;
   std::vector<std::string> names_;  ///< from a file
 
-  const Checkpoint* base_ = nullptr;  ///< the model's, which outlives the method
+  const Checkpoint* base_ = nullptr;  ///< the model's; it outlives the method
   std::vector<const TensorRef*> tensors_;
-  std::map<std::string, size_t, std::less<>> index_;  ///< by name, a tied head's, too
-  const TensorRef* head_ = nullptr;                   ///< tied to one of the tensors
+  std::map<std::string, size_t, std::less<>> index_;  ///< by name, including a tied head's
+  const TensorRef* head_ = nullptr;                   ///< a head tied to one of the tensors
   at::Tensor vector_, lambda_;                        ///< v [d], lambda [tensors]
   std::vector<std::unique_ptr<const Fastfood>> projections_;
   std::vector<at::Tensor> leaves_;
-  TrainedTensors saved_;  ///< a label head
+  TrainedTensors saved_;  ///< of a label head
 };
 
 }  // namespace lowrank

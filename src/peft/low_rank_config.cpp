@@ -10,18 +10,18 @@
 namespace lowrank {
 namespace {
 
-/// Fields of variants that are not built; absent in their plain state.
+/// Fields of unimplemented variants; empty for plain LoRA.
 constexpr const char* other_variants[] = {
     "alora_invocation_tokens", "arrow_config", "kasa_config",       "megatron_config",  "monteclora_config",
     "velora_config",           "use_bdlora",   "target_parameters", "layer_replication"};
 
-/// How starts are made that are not built; a trained adapter does not need them.
+/// Options of unimplemented initialisations; a trained adapter does not need them.
 constexpr const char* other_starts[] = {"corda_config", "eva_config", "lora_ga_config"};
 
-/// Starts that change the base's own weights, too.
+/// Initialisations that also change the base's weights.
 constexpr const char* starts_on_base[] = {"corda", "loftq", "lora_ga"};
 
-/// What else PEFT 0.21 writes.
+/// Other fields that PEFT 0.21 writes.
 constexpr const char* other_fields[] = {"peft_type",
                                         "peft_version",
                                         "task_type",
@@ -59,7 +59,7 @@ bool holds_nothing(const nlohmann::json& value) {
   return value.is_null() || value == false || value == "" || (value.is_structured() && value.empty());
 }
 
-/// Keys that hold something and are not known here.
+/// Unknown keys with non-empty values.
 std::vector<std::string> unknown_fields(const nlohmann::json& config) {
   std::vector<std::string> unknown;
   for (const auto& [key, value] : config.items()) {
@@ -87,7 +87,7 @@ Patterns alphas_of(const LowRankOptions& o, const std::vector<const Module*>& mo
   return alphas;
 }
 
-/// Fields that change the arithmetic in ways that are not built; each must hold its neutral value.
+/// Fields that change the computation in unimplemented ways and do not hold their neutral value.
 std::vector<std::string> beyond_plain(const nlohmann::json& config) {
   std::vector<std::string> problems;
   const auto neutral = [&](const char* name, std::initializer_list<nlohmann::json> values) {

@@ -9,7 +9,7 @@
 
 namespace lowrank {
 
-/// The options of methods that add s B A to a weight, as PEFT's LoraConfig has them.
+/// The options of methods that add s B A to a weight, as in PEFT's LoraConfig.
 struct LowRankOptions {
   int64_t rank = 8;
   double alpha = 16;
@@ -26,10 +26,10 @@ struct LowRankOptions {
 
   std::vector<Field> fields();
 
-  /// r of a module. Errors: invalid when the pattern gives no whole number above zero.
+  /// r of a module. Errors: invalid when the pattern does not give a whole number from 1 to `most_rank`.
   int64_t rank_of(const Module& module) const;
-  /// s of a module with rank r: alpha / r, alpha / sqrt(r) or 1 / alpha. Errors: invalid when it is not
-  /// positive.
+  /// s of a module with rank r: alpha / r, alpha / sqrt(r) or 1 / alpha. Errors: invalid when the pattern's
+  /// alpha is not positive or is too large.
   double scale_of(const Module& module, int64_t rank) const;
 };
 

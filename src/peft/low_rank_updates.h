@@ -20,18 +20,18 @@ struct LowRankFactors {
   const Module* module = nullptr;
   int64_t rank = 0;
   double scale = 0;     ///< s
-  uint64_t number = 0;  ///< among the adapted ones; makes dropout masks differ
-  at::Tensor a;         ///< A [r, in]; of an embedding [r, V]
-  at::Tensor b;         ///< B [out, r]; of an embedding [d, r]
+  uint64_t number = 0;  ///< among the adapted modules; makes dropout masks differ
+  at::Tensor a;         ///< A [r, in]; for an embedding [r, V]
+  at::Tensor b;         ///< B [out, r]; for an embedding [d, r]
   at::Tensor bias;      ///< [out], undefined without `lora_bias`
 };
 
 /// What methods that add s B A to weights share: the factors of all targeted modules, the tensors and rows
-/// that train beside them, and the hooks for all of these. On an embedding y = E[i] + s B A[:, i]; a head
-/// tied to it stays as it is, or has A' = B^T and B' = A^T with `ensure_weight_tying`. Keys are PEFT's.
+/// trained beside them, and the hooks for all of these. For an embedding y = E[i] + s B A[:, i]; a head tied
+/// to it stays unchanged, or has A' = B^T and B' = A^T with `ensure_weight_tying`. Keys are PEFT's.
 class LowRankUpdates {
  public:
-  /// Errors: as `select_modules`, and options that contradict each other or the model.
+  /// Errors: as `select_modules`, and for options that contradict each other or the model.
   TrainPlan plan(const ModelSpec& spec, const LowRankOptions& options);
   void bind(const ParameterSet& parameters);
   void attach(const Checkpoint& base) { rows_.attach(base); }
@@ -41,16 +41,17 @@ class LowRankUpdates {
   std::optional<Patch> patch(const Context& context, const Module& module) const;
   const TrainedTensors& saved() const { return saved_; }
 
-  /// The embedding, or the matrix of trained rows, with what is learned in it; nothing for what is a patch.
+  /// For the embedding, or a matrix with trained rows: the matrix with the update merged in. Nothing for
+  /// updates that are patches.
   bool merges(const TensorRef& tensor) const;
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
   bool keeps_tied_head() const { return tied_ || !rows_.empty(); }
 
   std::vector<const Module*> modules() const;
-  /// Those, and the head that follows the embedding.
+  /// These, and the head that follows the embedding.
   std::vector<const Module*> patched() const;
   const std::vector<LowRankFactors>& factors() const { return factors_; }
-  /// The module's factors; nullptr: it is not adapted.
+  /// The module's factors; nullptr if it is not adapted.
   const LowRankFactors* find(std::string_view module) const;
   /// As Method::low_rank_form.
   LowRankForm form() const;
@@ -64,7 +65,7 @@ class LowRankUpdates {
   std::vector<LowRankFactors> factors_;
   std::map<std::string, size_t, std::less<>> by_module_;
   std::optional<size_t> embedding_;  ///< the embedding's factors
-  const Module* head_ = nullptr;     ///< that follows them
+  const Module* head_ = nullptr;     ///< the head that follows them
   bool tied_ = false;                ///< the head follows the embedding
   TrainedTensors saved_;
   TokenRows rows_;

@@ -12,11 +12,11 @@
 
 namespace lowrank {
 
-/// The options that LoHa and LoKr share, as PEFT has them (the LyCORIS family).
+/// The options that LoHa and LoKr (the LyCORIS family) share, as in PEFT.
 struct LycorisOptions {
   int64_t rank = 8;
   double alpha = 8;
-  double rank_dropout = 0;    ///< share of output rows of the update that are dropped in training
+  double rank_dropout = 0;    ///< share of the update's output rows that is dropped in training
   double module_dropout = 0;  ///< probability that a module's update is skipped in training
   Patterns rank_pattern, alpha_pattern;
 
@@ -24,14 +24,14 @@ struct LycorisOptions {
   int64_t rank_of(const Module& module) const;
   double scale_of(const Module& module) const;  ///< alpha / r
 
-  /// Refuses patterns of the command line that match none of the modules.
+  /// Rejects command-line patterns that match none of the modules.
   void check_patterns(const AdaptedModules& modules);
   /// After `check_patterns`.
   void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);
 
-  /// What training does to the rows of module `number`'s update: nothing (undefined), or factors [out], 0
-  /// where a row is dropped. `divides`: the others are divided by the mask's mean.
+  /// Factors [out] for the rows of module `number`'s update in training, 0 for dropped rows; undefined
+  /// without row dropout. `divides`: the factors are divided by the mask's mean.
   at::Tensor row_mask(const Context& context, const Module& module, size_t number, bool divides) const;
   bool skips(const Context& context, size_t number) const;
 

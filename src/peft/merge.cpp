@@ -21,7 +21,7 @@ bool is_block_format(DType type) {
 
 DType output_type(DType stored, std::optional<DType> wanted) {
   if (wanted) return *wanted;
-  // bitsandbytes' 4-bit values stand in bytes.
+  // bitsandbytes stores 4-bit values in bytes.
   return is_block_format(stored) || stored == DType::u8 ? DType::f32 : stored;
 }
 
@@ -30,7 +30,7 @@ void check_folder_type(DType type) {
         "merged tensors are written as F32, BF16 or F16, not {}", info_of(type).name);
 }
 
-/// Writes model.safetensors and counts in `result` what becomes of the changed tensors.
+/// Writes model.safetensors and counts the changed tensors in `result`.
 void write_tensors(const Checkpoint& base, const Method& method, const MergePlan& plan,
                    std::optional<DType> type, const std::filesystem::path& path, MergeResult& result) {
   std::vector<StoredTensor> declared;
@@ -77,7 +77,7 @@ MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std:
   const at::NoGradGuard no_grad;
   check(is_free(output), ErrorKind::invalid, "{}: exists already; merging writes a new folder",
         output.string());
-  // What merging asks of the patches, several times a module, is computed once.
+  // Compute once what merging needs of the patches several times per module.
   const InferenceHooks ready(adapter);
   const MergePlan plan = merge_plan(base, *adapter.method);
   MergeResult result{.changed = plan.changed, .tensors = std::ssize(plan.outputs), .untied = plan.untied};

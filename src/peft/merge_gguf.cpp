@@ -17,8 +17,8 @@ bool fits(const StoredTensor& stored, DType type) {
   return stored.shape.back() % info_of(type).block == 0;
 }
 
-/// The type of a changed tensor: the wanted one for matrices, else its own where it can be written, else
-/// Q8_0, or F16 where rows do not fill Q8_0's blocks.
+/// The type of a changed tensor: its own for vectors; for matrices the wanted one, else its own if it can be
+/// written, else Q8_0, or F16 if rows do not fill Q8_0's blocks.
 DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
   if (stored.shape.size() == 1) return stored.dtype;
   if (wanted) {
@@ -30,7 +30,7 @@ DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
   return fits(stored, DType::q8_0) ? DType::q8_0 : DType::f16;
 }
 
-/// Values as the file has them: rows in llama.cpp's rotary order, norms with their offset.
+/// Values in the file's form: rows in llama.cpp's rotary order, norms with their offset.
 at::Tensor in_file_order(const at::Tensor& values, const TensorRef& tensor) {
   return in_gguf_row_order(tensor.gguf_offset != 0 ? at::add(values, tensor.gguf_offset) : values, tensor);
 }
@@ -39,7 +39,7 @@ ChangedTensor in_file_order(const ChangedTensor& values, const TensorRef& tensor
   return {in_file_order(values.base, tensor), in_file_order(values.merged, tensor)};
 }
 
-/// The first type, from `type` on, whose blocks keep enough of the update; F16, which has none, is the last.
+/// The first of `type` and Q8_0 whose blocks keep enough of the update; otherwise F16.
 DType type_that_keeps(const StoredTensor& stored, const ChangedTensor& values, DType type, double enough) {
   for (const DType tried : {type, DType::q8_0}) {
     if (!fits(stored, tried)) continue;
@@ -51,7 +51,7 @@ DType type_that_keeps(const StoredTensor& stored, const ChangedTensor& values, D
 }
 
 struct Planned {
-  StoredTensor declared;                ///< as it is written; `bytes` are those of an unchanged tensor
+  StoredTensor declared;                ///< as written; `bytes` are those of an unchanged tensor
   const MergeOutput* output = nullptr;  ///< nullptr: copied
 };
 
@@ -69,7 +69,7 @@ std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& pl
     tensors.push_back(std::move(planned));
     if (found != by_name.end()) by_name.erase(found);
   }
-  // What is left is a head that was tied.
+  // What remains is a head that was tied.
   for (const auto& [name, output] : by_name) {
     StoredTensor declared = *base.find(*output->source);
     declared.name = name;
@@ -79,7 +79,7 @@ std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& pl
   return tensors;
 }
 
-/// Gives the tensors that lose too much in their own blocks another type; returns how many they are.
+/// Changes the type of tensors that lose too much in their own block format; returns their number.
 int64_t raise_types(const Checkpoint& base, const Method& method, std::vector<Planned>& tensors,
                     double enough) {
   int64_t raised = 0;
@@ -104,7 +104,7 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
         output.string());
   check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
         ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());
-  // What merging asks of the patches, several times a module, is computed once.
+  // Compute once what merging needs of the patches several times per module.
   const InferenceHooks ready(adapter);
   const MergePlan plan = merge_plan(base, *adapter.method);
   std::vector<Planned> tensors = planned_tensors(base, plan, type);

@@ -14,7 +14,7 @@ MergePlan merge_plan(const Checkpoint& base, const Method& method) {
     const TensorRef& source = base.source(tensor);
     const TensorRef* changed = method.merges(tensor) ? &tensor : nullptr;
     if (&source != &tensor) {
-      // A tied head gets a matrix of its own where the adapter parts it from the embedding.
+      // A tied head gets a separate matrix if the adapter makes it differ from the embedding.
       if (method.keeps_tied_head() || !(changed || method.merges(source))) continue;
       plan.untied = true;
     }

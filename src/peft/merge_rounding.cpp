@@ -8,14 +8,14 @@
 namespace lowrank {
 namespace {
 
-/// Values that are expanded at a time: whole blocks of every format.
+/// Number of values expanded at a time: whole blocks of every format.
 constexpr int64_t piece = 1 << 16;
 
 std::span<const float> values_of(const at::Tensor& tensor) {
   return {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())};
 }
 
-/// Calls `take` with the values of `bytes`, f32, and the place of the first one, piece by piece.
+/// Calls `take` with the index of the first value and the values of `bytes`, f32, piece by piece.
 template <typename Take>
 void each_piece(DType type, std::span<const std::byte> bytes, int64_t count, Take take) {
   std::vector<float> values(std::min(piece, count));

@@ -16,7 +16,7 @@ std::string Method::why_prompts_differ() const {
 }
 
 bool Method::merges(const TensorRef& tensor) const {
-  // What acts beside the weights is lost in them, so that the rest alone is not merged either.
+  // What acts outside the weights cannot be merged, so the rest is not merged either.
   if (acts_between_layers()) return false;
   const TrainedTensors* beside = trained_beside();
   return (beside && beside->holds(tensor)) || patches_change(*this, tensor);

@@ -24,37 +24,37 @@ namespace lowrank {
 
 class TrainedTensors;
 
-/// A tensor of the adapter file that repeats a parameter.
+/// A tensor of the adapter file that is a copy of a parameter.
 struct ParameterCopy {
   std::string name;  ///< key in the file
-  std::string of;    ///< the parameter's
+  std::string of;    ///< the parameter's name
   bool transposed = false;
 };
 
-/// What a method trains on a model, from names and shapes alone.
+/// What a method trains on a model, known from names and shapes alone.
 struct TrainPlan {
   std::vector<ParameterSpec> parameters;
   std::vector<ParameterCopy> copies;
   std::map<std::string, Use> uses;   ///< base tensors that are not frozen, by name
-  std::vector<std::string> targets;  ///< what is adapted, for people
-  int64_t multiply_adds = 0;         ///< for a token, beside those of the base
-  int64_t kept_values = 0;      ///< for a token, beside those of the base: f32 that the backward pass reads
-  int64_t resolved_values = 0;  ///< f32 that are computed from the parameters once a step
-  int64_t context_rows = 0;     ///< positions of the context that virtual tokens take in each sequence
+  std::vector<std::string> targets;  ///< what is adapted, for messages
+  int64_t multiply_adds = 0;         ///< per token, beyond those of the base
+  int64_t kept_values = 0;  ///< per token, beyond those of the base: f32 values that the backward pass reads
+  int64_t resolved_values = 0;  ///< f32 values computed from the parameters once per step
+  int64_t context_rows = 0;     ///< context positions that virtual tokens take in each sequence
 };
 
-/// Where a run stands.
+/// The current step of a run.
 struct StepInfo {
   int64_t step = 0;  ///< counted from 1
   int64_t total_steps = 0;
-  double gradient_scale = 1;  ///< what the gradients are multiplied with for the optimizer
+  double gradient_scale = 1;  ///< factor on the gradients before the optimizer
   uint64_t seed = 0;          ///< of the run
 };
 
-/// A way of training with few parameters: one file under peft/methods. A method has three roles, each of
-/// which overrides what it needs: `Hooks` in the forward pass, `Method` before and around the steps,
-/// `AdapterForm` on disk. It knows no model family. Life: make, set options (or `AdapterForm::read_config`),
-/// `plan`, `bind`, `attach`, then `initialise` or the values from a file.
+/// A parameter-efficient training method: one file under peft/methods. A method has three roles, in each of
+/// which it overrides what it needs: `Hooks` in the forward pass, `Method` before and around the steps,
+/// `AdapterForm` on disk. It is independent of the model family. Life cycle: make, set options (or
+/// `AdapterForm::read_config`), `plan`, `bind`, `attach`, then `initialise` or values from a file.
 struct Method : Hooks {
   /// The options, declared once: flags, keys of configuration files, defaults and help. The fields point into
   /// the method.
@@ -66,41 +66,41 @@ struct Method : Hooks {
   /// Takes the parameters (those of `plan`) that the hooks will use.
   virtual void bind(const ParameterSet& parameters) = 0;
 
-  /// Takes what the hooks need of the base's own values; once, after `bind`.
+  /// Takes what the hooks need of the base's values; once, after `bind`.
   virtual void attach(const Checkpoint& /*base*/) {}
 
-  /// Values at the start of a run, a function of the seed and, for some methods, of the base.
+  /// Sets the initial values of a run, a function of the seed and, for some methods, of the base.
   virtual void initialise(const Checkpoint& base, uint64_t seed) = 0;
 
-  /// Builds generated tensors and hands them out as detached leaves; once a step, before the first
+  /// Computes generated tensors and provides them as detached leaves; once per step, before the first
   /// micro-batch.
   virtual void begin_step(const StepInfo&) {}
-  /// Carries the leaves' gradients on to the parameters; once a step, after the last backward pass.
+  /// Propagates the leaves' gradients to the parameters; once per step, after the last backward pass.
   virtual void end_backward() {}
-  /// After the optimizer; gradients are still those of the step.
+  /// Called after the optimizer's step; the gradients are still those of the step.
   virtual void after_step(const StepInfo&) {}
-  /// Added to the loss once a step, not divided by target tokens; undefined: nothing.
+  /// Added to the loss once per step, not divided by target tokens; undefined: nothing.
   virtual at::Tensor regularizer() { return {}; }
 
-  /// What the steps to come depend on beside the parameters' values and what they are told (averages, ranks
-  /// that were taken away), by name, f32: it is saved with a run's state. After `bind`.
+  /// What later steps depend on besides the parameters' values and StepInfo (averages, removed ranks), by
+  /// name, f32; it is saved with a run's state. After `bind`.
   virtual std::vector<FileTensor> state() const { return {}; }
-  /// Takes what `state` gave, of the same method on the same plan. Errors: corrupt for other tensors.
+  /// Restores what `state` returned, for the same method and plan.
   virtual void set_state(const std::vector<FileTensor>& /*state*/) {}
 
   /// The modules that `patches` acts on; after `plan`. `multiply_adds`, whether prefixes may be shared,
-  /// merging and the low-rank form follow from the patches (peft/from_patches.h), which can be asked before
-  /// `bind` for shapes alone; a method overrides them only for what is no patch.
+  /// merging and the low-rank form follow from the patches (peft/from_patches.h), which can be queried before
+  /// `bind` for shapes alone; a method overrides them only for effects other than patches.
   virtual std::vector<const Module*> adapted() const { return {}; }
-  /// False where the method acts through `patches`, `embed` and `weight` alone.
+  /// False if the method acts only through `patches`, `embed` and `weight`.
   virtual bool acts_between_layers() const { return true; }
-  /// The base tensors that train whole beside what the method is about; nullptr: none do.
+  /// The base tensors trained in full beside the method's own parameters; nullptr: none.
   virtual const TrainedTensors* trained_beside() const { return nullptr; }
-  /// The value of a tensor that trains whole. Errors: invalid for any other.
+  /// The value of a tensor that is trained in full. Errors: invalid for any other.
   at::Tensor weight(const Context& context, const TensorRef& tensor) const override;
 
-  /// Why rows may not share the pass over what they begin with alike, for people; empty: they may, as long as
-  /// the plan puts no virtual tokens in front of them.
+  /// Reason (for messages) that the pass over a shared prefix cannot be shared; empty if it can, provided the
+  /// plan puts no virtual tokens in front.
   virtual std::string why_prompts_differ() const;
 
   /// True when the model with the values of `initialise` computes what the base computes.
@@ -108,45 +108,45 @@ struct Method : Hooks {
 
   /// True when `merged` changes this tensor.
   virtual bool merges(const TensorRef& tensor) const;
-  /// The tensor with the adapter in it, f32 in its shape; nothing where the method cannot be merged.
+  /// The tensor with the adapter merged in, f32 in its shape; nothing if the method cannot be merged.
   virtual std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
-  /// Why `merges` is true for no tensor, for people.
+  /// Reason (for messages) that `merges` is true for no tensor.
   virtual std::string why_not_merged() const { return "it changes no weight that the model has"; }
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
 
-  /// The adapter for files that hold low-rank updates of weights alone; after `plan`. The factors are
-  /// undefined before `bind`.
+  /// The adapter as low-rank updates, for files that can hold nothing else; after `plan`. The factors have no
+  /// values before `bind`.
   virtual LowRankForm low_rank_form() const;
 
-  /// How adapters of this method lie on disk.
+  /// How adapters of this method are stored on disk.
   virtual AdapterForm& form() = 0;
   virtual const AdapterForm& form() const = 0;
 };
 
-/// Options that a method is checked with, beside its default ones.
+/// Options that a method is tested with, besides the defaults.
 struct OptionExample {
-  std::string_view name;     ///< what is special about them, one word: letters, digits and underscores
-  std::string_view options;  ///< a JSON object with keys of `fields`; fits every family
+  std::string_view name;     ///< what they test, one word: letters, digits and underscores
+  std::string_view options;  ///< a JSON object with keys of `fields`; valid for every family
 };
 
-/// A text that can be a template's argument.
+/// A string that can be a template argument.
 template <size_t size>
 struct TemplateText {
   char text[size];
   consteval TemplateText(const char (&given)[size]) { std::copy_n(given, size, text); }
 };
 
-/// `MethodInfo::reads` of a method that alone has this peft_type: `reads_type<"VERA">`.
+/// `MethodInfo::reads` of the only method with this peft_type: `reads_type<"VERA">`.
 template <TemplateText type>
 bool reads_type(const nlohmann::json& config) {
   return config.value("peft_type", "") == type.text;
 }
 
-/// The name of an example that stands for the default options, where those do not fit a tiny model.
+/// The name of an example used in place of the default options if those do not fit a tiny model.
 inline constexpr std::string_view small_example = "small";
 
-/// A method's entry: its file ends in `extern const MethodInfo <file>_method`.
+/// A method's registry entry: its file ends in `extern const MethodInfo <file>_method`.
 struct MethodInfo {
   std::string_view name;
   std::string_view paper;
@@ -155,7 +155,7 @@ struct MethodInfo {
   std::unique_ptr<Method> (*make)();
   /// True when a configuration is this method's; nullptr: its files are another method's.
   bool (*reads)(const nlohmann::json& config);
-  /// One for each thing that the options can change: starts, variants, what else trains.
+  /// One for each effect that the options can have: initialisations, variants, what else is trained.
   std::span<const OptionExample> examples = {};
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t most_bytes = 1 << 20;
 
-/// The options that `method` has beside those of the method that reads its files.
+/// The options that `method` has in addition to those of the method that reads its files.
 std::vector<Field> own_fields(Method& method, const MethodInfo& reader) {
   const std::unique_ptr<Method> plain = reader.make();
   const std::vector<Field> known = plain->fields();

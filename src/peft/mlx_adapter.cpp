@@ -18,7 +18,7 @@ struct Options {
   int64_t rank = 8;
   double scale = 20, dropout = 0;
   std::vector<std::string> keys;  ///< empty: mlx-lm's default, which differs between its versions
-  int64_t layers = 0;             ///< the last so many; 0: all
+  int64_t layers = 0;             ///< the number of last layers adapted; 0: all
 };
 
 Options read_options(const nlohmann::json& config, const std::string& where) {
@@ -54,7 +54,7 @@ Options read_options(const nlohmann::json& config, const std::string& where) {
   return options;
 }
 
-/// True when mlx-lm, with these keys and this count of layers, has an adapter at the module.
+/// True when mlx-lm adapts the module with these keys and this number of layers.
 bool adapts(const Options& options, const ModelSpec& spec, const Module& module) {
   const auto named = [&](std::string_view name) {
     return options.keys.empty() || std::ranges::find(options.keys, name) != options.keys.end();
@@ -66,7 +66,7 @@ bool adapts(const Options& options, const ModelSpec& spec, const Module& module)
   return named(name) || (last && named(name.substr(name.find(number) + number.size())));
 }
 
-/// Tensors that mlx-lm would leave aside, or lack.
+/// Tensors that mlx-lm would ignore or miss, and ranks that differ.
 std::vector<std::string> differences(const Options& options, const ModelSpec& spec,
                                      const std::vector<LowRankUpdate>& updates) {
   std::vector<std::string> problems;

@@ -16,18 +16,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Larger than the tokenizer of any model that is read.
+/// Larger than the tokenizer of any supported model.
 constexpr uintmax_t most_bytes = 64 << 20;
 constexpr int64_t max_modules_bytes = 1 << 20;
 
-/// A file of the kinds that describe a model, as far as it is not written anew.
+/// True for the kinds of files that describe a model, except those that are written anew.
 bool is_copied(const std::string& name) {
   const bool describes = name.ends_with(".json") || name.ends_with(".txt") || name.ends_with(".jinja") ||
                          name.ends_with(".model");
   return describes && !is_configuration(name) && !name.ends_with(".index.json");
 }
 
-/// The folders in which sentence-transformers keep the configurations of their modules.
+/// The folders in which sentence-transformers keeps the configurations of its modules.
 std::vector<std::string> module_folders(const fs::path& model) {
   std::vector<std::string> folders;
   if (!fs::exists(model / "modules.json")) return folders;
@@ -41,7 +41,7 @@ std::vector<std::string> module_folders(const fs::path& model) {
   return folders;
 }
 
-/// False where the file is not of the model, or too large.
+/// False if the file is outside the model's folder or too large.
 bool copy_from(const fs::path& model, const fs::path& name, const fs::path& folder) {
   const std::optional<fs::path> file = file_in_model(model, name);
   if (!file || fs::file_size(*file) > most_bytes) return false;

@@ -12,11 +12,11 @@ namespace lowrank {
 /// with one that has no tokenizer.json. `what` begins the message.
 void check_describable(const Checkpoint& base, const std::string& what);
 
-/// Writes what a Hugging Face folder of `base` holds beside its weights. Of a folder, the configuration, the
-/// files of the tokenizer and others of their kinds (.json, .txt, .jinja, .model), and the configurations of
-/// sentence-transformers' modules; of a GGUF file, the same made from its keys. `untied`: the head is no
-/// longer the embedding. Gives the names that were left out: links that lead out of the model's folder, and
-/// files of more than 64 MB. Errors: io; as check_describable.
+/// Writes what a Hugging Face folder of `base` holds besides its weights: for a folder, the configuration,
+/// the tokenizer's files and others of their kinds (.json, .txt, .jinja, .model), and the configurations of
+/// sentence-transformers' modules; for a GGUF file, a configuration and tokenizer files generated from its
+/// keys. `untied`: the head is no longer tied to the embedding. Returns the names of files left out: links
+/// out of the model's folder, and files larger than 64 MB. Errors: io; as check_describable.
 std::vector<std::string> write_description(const Checkpoint& base, bool untied,
                                            const std::filesystem::path& folder);
 

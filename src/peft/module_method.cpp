@@ -140,7 +140,7 @@ class ModuleMethod final : public Method, public AdapterForm {
     formula_->bind(parameters);
   }
 
-  /// What `patches` takes for a module: computed for the step, or here where no step was begun.
+  /// What `patches` takes for a module: computed for the step, or here if no step has begun.
   Tensors values_of(size_t index) const {
     if (!formula_->resolves()) return values_[index];
     return resolved_.known() ? resolved_.of(index)

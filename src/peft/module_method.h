@@ -10,7 +10,7 @@ namespace lowrank {
 /// The method of a formula (peft/module_formula.h).
 std::unique_ptr<Method> make_module_method(std::unique_ptr<ModuleFormula> formula);
 
-/// The same as MethodInfo::make takes it.
+/// The same in the form that MethodInfo::make takes.
 template <class Formula>
 std::unique_ptr<Method> make_module_method() {
   return make_module_method(std::make_unique<Formula>());

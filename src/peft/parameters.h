@@ -11,33 +11,34 @@
 
 namespace lowrank {
 
-/// A trained tensor, as a method asks for it.
+/// A trained tensor that a method requests.
 struct ParameterSpec {
   std::string name;  ///< key in the adapter file
   std::vector<int64_t> shape;
   double learning_rate_scale = 1;
   bool weight_decay = true;
-  bool frozen = false;   ///< of the adapter's file, but never trained
-  bool integer = false;  ///< frozen int32 values, in the file, too
+  bool frozen = false;   ///< in the adapter's file, but never trained
+  bool integer = false;  ///< frozen int32 values, also int32 in the file
 };
 
-/// Values in a parameter.
+/// Number of values in a parameter.
 int64_t count_of(const ParameterSpec& spec);
 
 /// All trained values of a run in one flat buffer and their gradients in another; each parameter is a view of
-/// both. Gradients are there from the first `zero_gradients` on, so that an adapter that does not train has
-/// none; then they are zeroed, never released, so that the views stay. Frozen parameters stand apart.
+/// both. Gradients exist from the first `zero_gradients` on, so that an adapter that is not trained has none;
+/// later calls zero them but never release them, so that the views remain valid. Frozen parameters are stored
+/// separately.
 class ParameterSet {
  public:
-  /// Values are zero at first. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
+  /// Values are initially zero. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
   explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat);
 
-  /// Tensors of these shapes without values (of libtorch's meta device), for what follows from shapes alone;
+  /// Tensors of these shapes without values (on libtorch's meta device), for what follows from shapes alone;
   /// there are no flat buffers.
   static ParameterSet stand_ins(const std::vector<ParameterSpec>& specs);
 
-  /// The parameters whose names begin with `prefix`, without it: the same tensors, not copies. They stand
-  /// next to each other.
+  /// The parameters whose names begin with `prefix`, without it: the same tensors, not copies. They must be
+  /// adjacent in the flat buffers.
   ParameterSet part(std::string_view prefix) const;
 
   /// The trained ones, in the order of the flat buffers.
@@ -56,7 +57,7 @@ class ParameterSet {
   const at::Tensor& values() const { return values_; }
   /// Undefined before `zero_gradients`.
   at::Tensor& gradients() { return gradients_; }
-  /// Before each step, also the first.
+  /// Called before each step, including the first.
   void zero_gradients();
 
  private:
@@ -65,7 +66,7 @@ class ParameterSet {
   std::vector<ParameterSpec> specs_;
   std::vector<int64_t> begins_;
   at::Tensor values_, gradients_;                        ///< [count]
-  std::unordered_map<std::string, at::Tensor> by_name_;  ///< frozen ones, too
+  std::unordered_map<std::string, at::Tensor> by_name_;  ///< including frozen ones
 };
 
 }  // namespace lowrank

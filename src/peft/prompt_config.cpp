@@ -19,7 +19,7 @@ void PromptConfig::plan(const ModelSpec& spec, TrainPlan& plan) {
   layers_ = spec.layers;
   saved_ = {};
   modules_to_save = with_head(spec, modules_to_save);
-  // PEFT wraps no module of the model for a prompt: one `model.` less than in other adapters.
+  // PEFT does not wrap the model's modules for a prompt: one `model.` fewer than in other adapters.
   for (const TensorRef* tensor : tensors_to_save(spec, modules_to_save))
     saved_.add(*tensor, "base_model." + tensor->name);
   saved_.plan(plan);

@@ -13,15 +13,15 @@
 namespace lowrank {
 
 /// What methods with virtual tokens share: the fields of PEFT's prompt configurations that come from the
-/// model, and the modules that train whole beside the prompt.
+/// model, and the modules trained in full beside the prompt.
 class PromptConfig {
  public:
   std::vector<std::string> modules_to_save;
 
-  /// The one field `modules_to_save`.
+  /// The field `modules_to_save`.
   Field field_of_modules();
 
-  /// Takes the model's shape and adds the modules that train whole, after the method's own parameters.
+  /// Takes the number of layers and adds the modules trained in full, after the method's own parameters.
   void plan(const ModelSpec& spec, TrainPlan& plan);
   void bind(const ParameterSet& parameters) { saved_.bind(parameters); }
   void initialise(const Checkpoint& base, uint64_t seed) const { saved_.initialise(base, seed); }
@@ -29,8 +29,8 @@ class PromptConfig {
 
   /// PEFT's common fields for `count` virtual tokens of width `token_dim` over `heads` heads.
   nlohmann::json write(const char* peft_type, int64_t count, int64_t token_dim, int64_t heads) const;
-  /// The number of virtual tokens, and modules_to_save. Errors: invalid where a required field is missing
-  /// (PEFT itself inserts no prompt without `task_type`); unsupported for several prompts in one.
+  /// Returns the number of virtual tokens, and reads modules_to_save. Errors: invalid if a required field is
+  /// missing (PEFT itself inserts no prompt without `task_type`); unsupported for several prompts in one.
   int64_t read(const nlohmann::json& config, const std::string& where);
 
  private:
@@ -38,7 +38,7 @@ class PromptConfig {
   TrainedTensors saved_;
 };
 
-/// A whole number of at least `least` from a configuration file. Errors: invalid, the key named.
+/// A whole number of at least `least` from a configuration file. Errors: invalid, naming the key.
 int64_t read_count(const nlohmann::json& config, const char* key, int64_t least, const std::string& where);
 
 /// `--num-virtual-tokens`.

@@ -63,7 +63,7 @@ std::unique_ptr<Method> make_residual_method(
     LowRankVariant variant, std::function<StartFactors(const at::Tensor&, int64_t, double)> start) {
   const auto starts = std::make_shared<Starts>();
   variant.plan = [](TrainPlan& plan, const LowRankUpdates& updates) {
-    plan.multiply_adds *= 2;  // the constant pair, too
+    plan.multiply_adds *= 2;  // also for the constant pair
     for (const Module* module : updates.modules()) {
       check(module->is_linear(), ErrorKind::unsupported,
             "target_modules: {} is an embedding; this method adapts linear layers", module->name);

@@ -18,7 +18,7 @@ void ResolvedValues::end_backward() {
   for (size_t i = 0; i < computed_.size(); ++i) {
     for (size_t j = 0; j < computed_[i].size(); ++j) {
       const at::Tensor& gradient = copies_[i][j].grad();
-      // Two values may come from one part of the graph.
+      // Two values may share a part of the graph.
       if (gradient.defined()) computed_[i][j].backward(gradient, /*retain_graph=*/true);
     }
   }

@@ -7,8 +7,8 @@
 
 namespace lowrank {
 
-/// Tensors that are computed from parameters once a step. Its passes use detached copies; the gradients that
-/// they leave there are carried on to the parameters once, whatever the number of micro-batches.
+/// Tensors computed from parameters once per step. The step's passes use detached copies; the gradients
+/// accumulated there are propagated to the parameters once, regardless of the number of micro-batches.
 class ResolvedValues {
  public:
   using Values = std::vector<std::vector<at::Tensor>>;  ///< by module
@@ -19,7 +19,7 @@ class ResolvedValues {
   void end_backward();
   /// True from `begin_step` until `clear`.
   bool known() const { return !copies_.empty(); }
-  /// Forgets the values, which no longer are those of the parameters.
+  /// Discards the values, which no longer match the parameters.
   void clear() { copies_.clear(); }
   /// The copies of one module.
   const std::vector<at::Tensor>& of(size_t module) const { return copies_[module]; }

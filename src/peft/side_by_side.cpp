@@ -16,7 +16,7 @@ namespace {
 constexpr const char* order_name = "adapters.json";
 constexpr int64_t most_order_bytes = 1 << 20;
 
-/// Refuses patches of different methods on one module's product, unless they only add.
+/// Rejects patches of different methods on one module's product, unless they only add.
 void check_patches_add(const std::vector<Patch>& first, const std::vector<Patch>& second,
                        const Module& module) {
   const bool adds = first.empty() || second.empty() ||
@@ -289,8 +289,8 @@ class SideBySide final : public Method, public AdapterForm {
   std::vector<Adapter> parts_;
   std::string name_, paper_, summary_;
   MethodInfo info_{};
-  std::unique_ptr<ModelSpec> headless_;  ///< for all but the first: the label head is the first one's
-  std::string unmerged_;                 ///< why they cannot be merged; empty: they can
+  std::unique_ptr<ModelSpec> headless_;  ///< for all but the first: the label head belongs to the first
+  std::string unmerged_;                 ///< why they cannot be merged; empty if they can
 };
 
 }  // namespace

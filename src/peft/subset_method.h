@@ -8,9 +8,9 @@
 
 namespace lowrank {
 
-/// What methods share that train tensors of the base whole and add nothing: they choose the tensors. Products
-/// run in the compute type on a rounded copy of the f32 values, made once a pass. A tied head trains with its
-/// embedding, as one tensor; a label head trains always.
+/// What methods share that train base tensors in full and add nothing: each only chooses the tensors.
+/// Products run in the compute type on a rounded copy of the f32 values, made once per pass. A tied head is
+/// trained with its embedding, as one tensor; a label head is always trained.
 class SubsetMethod : public Method, public AdapterForm {
  public:
   TrainPlan plan(const ModelSpec& spec) override;
@@ -30,7 +30,7 @@ class SubsetMethod : public Method, public AdapterForm {
   AdapterFileNames names() const override { return own_files; }
 
  protected:
-  /// What trains, without a tied head. Errors: invalid or unsupported when that is nothing.
+  /// The tensors to train, without a tied head. Errors: invalid or unsupported if there are none.
   virtual std::vector<const TensorRef*> chosen(const ModelSpec& spec) = 0;
   /// The tensor's key in the adapter file.
   virtual std::string key(const TensorRef& tensor) const { return tensor.name; }

@@ -23,7 +23,8 @@ bool any_names(const std::string& module, const std::vector<std::string>& names)
   return std::ranges::any_of(names, [&](const std::string& name) { return named_by(module, name); });
 }
 
-/// The layer number that PEFT finds in a name: after `layers_pattern`, or after at least two name parts.
+/// The layer number that PEFT finds in a name: after `layers_pattern`, or after at least two parts of the
+/// name.
 int layer_in(const std::string& module, const std::vector<std::string>& patterns) {
   std::vector<std::string> expressions{R"(.*?\.[^.]*\.)"};
   if (!patterns.empty()) {
@@ -253,7 +254,7 @@ nlohmann::json write_patterns(const Patterns& patterns, const std::vector<const 
 }
 
 nlohmann::json json_number(double value) {
-  constexpr double exact = 9007199254740992.0;  // above it not every whole number is a double
+  constexpr double exact = 9007199254740992.0;  // above this, not every whole number is a double
   const bool whole = value == std::floor(value) && std::abs(value) <= exact;
   return whole ? nlohmann::json(static_cast<int64_t>(value)) : nlohmann::json(value);
 }

@@ -12,9 +12,9 @@
 
 namespace lowrank {
 
-/// The options by which a method names the modules that it adapts.
+/// The options that name the modules a method adapts.
 struct TargetOptions {
-  std::string target_modules;  ///< empty: the method's default, by `resolve`
+  std::string target_modules;  ///< empty: the method's default, set by `resolve`
   std::string exclude_modules;
   std::vector<int64_t> layers_to_transform;
   std::vector<std::string> layers_pattern;
@@ -22,18 +22,19 @@ struct TargetOptions {
 
   std::vector<Field> fields();
   TargetModules targets() const;
-  /// Names the modules of the given roles where none are named.
+  /// Sets `target_modules` to the modules of the given roles if it is empty.
   void resolve(const ModelSpec& spec, const std::vector<Role>& roles);
 
-  /// The fields of adapter_config.json, as PEFT writes them, and back. Errors: invalid, the key named.
+  /// Writes the fields of adapter_config.json as PEFT does, and reads them back. Errors: invalid, naming the
+  /// key.
   void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);
 };
 
-/// True when the key is there and not null.
+/// True when the key is present and not null.
 bool is_given(const nlohmann::json& config, const char* key);
 
-/// The values of the keys that are given, under our names: an object for `apply`. Pairs are (theirs, ours).
+/// The values of the given keys, under our names: an object for `apply`. Pairs are (theirs, ours).
 nlohmann::json given_values(const nlohmann::json& config,
                             std::initializer_list<std::pair<const char*, const char*>> names);
 

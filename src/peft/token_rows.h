@@ -13,25 +13,25 @@
 
 namespace lowrank {
 
-/// Rows of the embedding that are trained, each for one token, in place of the file's (PEFT's
-/// `trainable_token_indices`). A head that is tied to the embedding follows.
+/// Trained embedding rows, each for one token, that replace the base's (PEFT's `trainable_token_indices`). A
+/// head tied to the embedding follows.
 class TokenRows {
  public:
-  /// Errors: invalid for ids outside the vocabulary or ids that stand twice.
+  /// Errors: invalid for ids outside the vocabulary or duplicate ids.
   void plan(const ModelSpec& spec, const std::vector<int64_t>& tokens, TrainPlan& plan);
   void bind(const ParameterSet& parameters);
-  /// Takes the file's rows, which the patch on a tied head needs.
+  /// Takes the base's rows, which `initialise` and the patch on a tied head need.
   void attach(const Checkpoint& base);
-  /// The file's rows as values; after `attach`.
+  /// Sets the values to the base's rows; after `attach`.
   void initialise() const;
 
   bool empty() const { return tokens_.empty(); }
 
-  /// `rows` [T, d], those of the batch's tokens, with the trained ones put in.
+  /// `rows` [T, d], those of the batch's tokens, with the trained ones replaced.
   at::Tensor replace(const at::Tensor& rows, const std::vector<int64_t>& tokens, double scale) const;
-  /// What makes a tied head's product follow: logits[tokens] += (rows - file's rows) x.
+  /// The patch with which a tied head's product follows: logits[tokens] += (rows - base's rows) x.
   std::optional<Patch> head_patch(const Module& module) const;
-  /// The embedding's matrix, and that of a head tied to it, with the rows in it.
+  /// The matrix of the embedding, or of a head tied to it, with the trained rows.
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& weight) const;
   bool changes(const TensorRef& tensor) const;
 

@@ -13,15 +13,15 @@
 
 namespace lowrank {
 
-/// Base tensors that are trained beside an adapter, starting from their own values (PEFT's `modules_to_save`
-/// and `bias`).
+/// Base tensors trained beside an adapter, starting from their own values (PEFT's `modules_to_save` and
+/// `bias`).
 class TrainedTensors {
  public:
-  /// `key`: name in the adapter file. A tensor that is there already stays as it is.
+  /// `key`: name in the adapter file. A tensor that was already added is left unchanged.
   void add(const TensorRef& tensor, std::string key);
-  /// The tensor has the value of another that is trained, and is written under `key`, too.
+  /// The tensor has the value of another that is trained, and is also written, under `key`.
   void add_copy(const TensorRef& tensor, const TensorRef& of, std::string key);
-  /// A head that is tied to an embedding which is among the tensors has its value; it is not written.
+  /// If the embedding is among the tensors, a head tied to it has its value and is not written.
   void keep_tie(const ModelSpec& spec);
   /// True when `keep_tie` tied a head.
   bool keeps_tie() const;
@@ -29,7 +29,7 @@ class TrainedTensors {
   /// Adds parameters, uses and copies.
   void plan(TrainPlan& plan) const;
   void bind(const ParameterSet& parameters);
-  /// The base's own values; drawn by the seed where a head is new.
+  /// Sets the base's values; those of a new head are drawn from the seed.
   void initialise(const Checkpoint& base, uint64_t seed) const;
 
   /// The trained value; nothing for other tensors.
@@ -48,24 +48,25 @@ class TrainedTensors {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
-/// `names` and those that train whole for the model's task (a label head's), each once.
+/// `names` and those of modules trained in full for the model's task (a label head's), without duplicates.
 std::vector<std::string> with_head(const ModelSpec& spec, std::vector<std::string> names);
 
-/// The tensors of the modules that `names` names as PEFT's modules_to_save: any part of the model whose
-/// dotted path ends with a name. Errors: invalid when a name matches nothing, unless it is a label head's.
+/// The tensors of the modules that `names` selects as PEFT's modules_to_save: any part of the model whose
+/// dotted path ends with one of the names. Errors: invalid when a name matches nothing, unless it is a label
+/// head's.
 std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::vector<std::string>& names);
 
-/// The embedding and the head that share one matrix; nullptr where the head is not tied.
+/// The embedding and the head that share one matrix; nullptr if the head is not tied.
 std::pair<const TensorRef*, const TensorRef*> tied_pair(const ModelSpec& spec);
 
-/// The tensors whose name `expression` finds (anywhere in it), in the model's order; a tied head is its
-/// embedding, by either name. Errors: invalid when it matches nothing or is no regular expression.
+/// The tensors whose name `expression` matches anywhere, in the model's order; a tied head counts as its
+/// embedding, under either name. Errors: invalid when it matches nothing or is not a regular expression.
 std::vector<const TensorRef*> tensors_found(const ModelSpec& spec, const std::string& expression);
 
-/// True when PEFT leaves the module out of target_modules because it is (in) a module to save.
+/// True when PEFT excludes the module from target_modules because it is (part of) a module to save.
 bool is_saved_whole(const std::string& module, const std::vector<std::string>& names);
 
-/// The biases of PEFT's `bias`: none of them, `all`, or `lora_only` those of `adapted` modules.
+/// The biases selected by PEFT's `bias`: `none`, `all`, or `lora_only`, those of `adapted` modules.
 std::vector<const TensorRef*> biases_to_train(const ModelSpec& spec, const std::string& which,
                                               const std::vector<const Module*>& adapted);
 

@@ -12,14 +12,14 @@
 namespace lowrank {
 namespace {
 
-/// Lays a batch out anew, a sequence at a time.
+/// Rebuilds a batch, one sequence at a time.
 class Widening {
  public:
   Widening(const Batch& old, int64_t prefix, int64_t infix) : old_(old), prefix_(prefix), infix_(infix) {
     wide_.offsets.push_back(0);
     wide_.examples = old.examples;
     wide_.adapters = old.adapters;
-    // Labels are of whole sequences; their weights are theirs.
+    // Sequence labels keep their weights, one per sequence.
     wide_.targets.values = old.targets.values;
     if (!old.targets.values.empty()) wide_.targets.weights = old.targets.weights;
   }
@@ -76,10 +76,10 @@ class Widening {
   int64_t prefix_, infix_;
   Batch wide_;
   std::vector<int64_t> moved_;
-  size_t next_ = 0;  ///< of the old targets, which stand in the order of their rows
+  size_t next_ = 0;  ///< index into the old targets, which are in the order of their rows
 };
 
-/// Row k of a sequence's virtual tokens for each of the batch's rows; -1 for tokens of the vocabulary.
+/// For each of the batch's rows, the number k of the virtual token in its sequence; -1 for vocabulary tokens.
 std::vector<int64_t> table_rows(const Batch& batch) {
   std::vector<int64_t> rows(batch.rows(), -1);
   for (int64_t s = 0; s < batch.sequences(); ++s) {

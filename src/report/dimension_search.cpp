@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-/// The rungs: at least one apart, the last one `to`.
+/// The rungs, at least 1 apart; the last one is `to`.
 std::vector<int64_t> ladder(const DimensionRange& range) {
   std::vector<int64_t> rungs;
   int64_t next = range.from;

@@ -13,10 +13,10 @@ namespace {
 
 constexpr double width = 800, height = 480;
 constexpr double left = 80, right = 610, top = 50,
-                 bottom = 420;  // the frame; labels of lines stand right of it
+                 bottom = 420;  // the frame; labels of lines are to the right of it
 constexpr double line_of_text = 15;
 
-/// Okabe and Ito's colours, which all eyes tell apart.
+/// Okabe and Ito's colours, which are distinguishable to colour-blind readers.
 constexpr std::array<const char*, 5> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"};
 constexpr const char* quiet = "#666666";
 
@@ -45,10 +45,10 @@ std::string number_text(double value) {
   return text;
 }
 
-/// Maps values to places on the page.
+/// Maps values to positions on the page.
 struct Axis {
   double low = 0, high = 1;  ///< values, or their logarithms
-  double from = 0, to = 1;   ///< places
+  double from = 0, to = 1;   ///< positions
   bool logarithmic = false;
 
   double place(double value) const {
@@ -57,7 +57,7 @@ struct Axis {
   }
 };
 
-/// An axis with a little air on both sides of the values.
+/// An axis with a small margin on both sides of the values.
 Axis axis_of(const std::vector<double>& values, double from, double to, bool logarithmic) {
   auto [low, high] = std::ranges::minmax(values);
   check(!logarithmic || low > 0, ErrorKind::invalid, "a logarithmic axis cannot show {}", low);
@@ -99,7 +99,7 @@ std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
   return out + text_at((left + right) / 2, 28, plot.title, "middle", " font-size=\"15\"");
 }
 
-/// Dashed lines; labels are moved apart where they would cover each other.
+/// Dashed lines; labels are moved apart where they would overlap.
 std::string reference_lines(std::vector<PlotLine> lines, const Axis& y) {
   std::ranges::stable_sort(lines, std::greater(), &PlotLine::y);
   std::string out;
@@ -148,7 +148,7 @@ std::vector<double> linear_ticks(double low, double high, int count) {
   const double lead = rough / power;
   const double step = power * (lead < 1.5 ? 1 : lead < 3.5 ? 2 : lead < 7.5 ? 5 : 10);
   std::vector<double> ticks;
-  // Whole multiples, so that no rounding adds up.
+  // Whole multiples, so that rounding errors do not accumulate.
   for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i)
     ticks.push_back(i * step);
   return ticks;

@@ -9,9 +9,9 @@ struct PlotPoint {
   double x = 0, y = 0;
 };
 
-/// Points that a line joins in their order, each with a marker.
+/// Points joined by a line in order, each with a marker.
 struct PlotSeries {
-  std::string label;  ///< in a legend, where there are several series
+  std::string label;  ///< in a legend, if there are several series
   std::vector<PlotPoint> points;
 };
 
@@ -32,12 +32,13 @@ struct LinePlot {
 /// Round numbers within [low, high]: about `count` of them, multiples of 1, 2 or 5 times a power of ten.
 std::vector<double> linear_ticks(double low, double high, int count);
 
-/// Powers of ten within [low, high], with 2 and 5 times them where the range is under three powers; linear
-/// ticks where fewer than two would be left. 0 < low.
+/// Powers of ten within [low, high], with 2 and 5 times them if the range is under three decades; linear
+/// ticks if fewer than two would be left. 0 < low.
 std::vector<double> logarithmic_ticks(double low, double high);
 
-/// The chart as an SVG document, 800 x 480; the same text for the same chart. Texts are escaped. Errors:
-/// invalid when it has no point, a value is not finite, or a logarithm is asked of one that is not positive.
+/// The chart as an SVG document, 800 x 480; the same text for the same chart. Labels are escaped. Errors:
+/// invalid when it has no point, a value is not finite, or a logarithmic axis has a value that is not
+/// positive.
 std::string svg_of(const LinePlot& plot);
 
 }  // namespace lowrank

@@ -15,15 +15,15 @@ struct LinearHead {
   at::Tensor scores(const at::Tensor& rows) const;
 };
 
-/// How a head for classes is trained: AdamW over all rows at once, its rate falling to zero along a cosine.
+/// How a head for classes is trained: AdamW over all rows at once, its rate decaying to zero along a cosine.
 struct LinearHeadOptions {
   double penalty = 0.1;  ///< l in the loss
   int64_t steps = 500;
   double learning_rate = 0.05;
 };
 
-/// Minimises mean(cross-entropy) + l/2 |W|^2 from zero: convex, and the same for rows that are rotated. rows
-/// [N, d] f32, classes int64 [N] in [0, outputs). The same bits for the same input on one machine.
+/// Minimises mean(cross-entropy) + l/2 |W|^2 from zero: convex, and invariant under rotation of the rows.
+/// rows [N, d] f32, classes int64 [N] in [0, outputs). Bit-identical for the same input on one machine.
 LinearHead fit_classes(const at::Tensor& rows, const at::Tensor& classes, int64_t outputs,
                        const LinearHeadOptions& options);
 

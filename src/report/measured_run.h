@@ -8,13 +8,13 @@
 
 namespace lowrank {
 
-/// What a run without files reached.
+/// The result of a run that writes no files.
 struct MeasuredRun {
   Evaluation evaluation;  ///< after the last step
   double seconds = 0;     ///< of the steps
 };
 
-/// The rows' evaluation before any step, of an adapter whose values are those of `initialise`.
+/// The evaluation before any step, of an adapter whose values are those of `initialise`.
 Evaluation evaluate_at_start(const Model& model, Adapter& adapter, std::span<const Example> evaluation,
                              const TrainOptions& options);
 

@@ -25,7 +25,7 @@ bool is_number(const std::string& cell) {
 }
 
 struct Column {
-  size_t width = 3;  ///< of the shortest line below a heading
+  size_t width = 3;  ///< at least that of the shortest rule below a heading
   bool numbers = true;
 
   std::string padded(const std::string& cell) const {

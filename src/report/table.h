@@ -5,10 +5,9 @@
 
 namespace lowrank {
 
-/// A Markdown table whose columns are as wide as their longest cell (in characters of UTF-8), numbers to the
-/// right: a column is one of numbers where every cell that is not empty begins with a digit or a minus sign.
-/// A vertical bar in a cell is escaped. Each row has a cell for each heading. Errors: invalid where one has
-/// not.
+/// A Markdown table whose columns are as wide as their longest cell (in characters of UTF-8). Columns of
+/// numbers, in which every nonempty cell begins with a digit or a minus sign, are right-aligned. Vertical
+/// bars in cells are escaped. Each row has a cell for each heading. Errors: invalid if one does not.
 std::string markdown_table(const std::vector<std::string>& headings,
                            const std::vector<std::vector<std::string>>& rows);
 

@@ -52,7 +52,7 @@ const AddedToken* AddedTokens::at(std::string_view source, size_t offset) const 
   const AddedToken* longest = nullptr;
   auto begin = tokens_.begin();
   auto end = tokens_.end();
-  // Those that agree with the text in one byte more, until none is left.
+  // Narrow the range to the tokens that match one more byte, until none is left.
   for (size_t length = 0; begin != end && offset + length < source.size(); ++length) {
     const auto byte = [&](const AddedToken& token) {
       return length < token.content.size() ? static_cast<uint8_t>(token.content[length]) : -1;
@@ -76,17 +76,18 @@ void AddedTokens::split(std::string_view source, const std::function<void(std::s
     }
     size_t begin = i;
     size_t end = i + found->content.size();
-    // What white space a token takes along, another token may still begin or end with.
+    // Search on right after the content: white space that this token absorbs may still be part of another
+    // token.
     i = end;
     size_t length = 0;
-    // The reference gives the whole match up here, shorter tokens inside it included.
+    // The reference drops the whole match here, including any shorter token inside it.
     if (found->single_word &&
         (is_word(character_before(source, begin, &length)) || is_word(character_at(source, end, &length)))) {
       continue;
     }
     while (found->lstrip && begin > done && is_space(character_before(source, begin, &length)))
       begin -= length;
-    // Up to there it is the white space behind the token before.
+    // White space up to `done` was absorbed by the previous token.
     if (found->rstrip) end = std::max(end, done);
     while (found->rstrip && is_space(character_at(source, end, &length))) end += length;
     if (begin > done) text(source.substr(done, begin - done));

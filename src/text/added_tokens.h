@@ -8,8 +8,8 @@
 
 namespace lowrank {
 
-/// Finds added tokens in a text, leftmost first and longest first, as Hugging Face's tokenizers do before
-/// they split it.
+/// Finds added tokens in a text, leftmost and longest first, as Hugging Face's tokenizers do before they
+/// split it.
 class AddedTokens {
  public:
   explicit AddedTokens(std::vector<AddedToken> tokens);
@@ -18,14 +18,14 @@ class AddedTokens {
   void split(std::string_view source, const std::function<void(std::string_view)>& text,
              const std::function<void(const AddedToken&)>& token) const;
 
-  /// Whether a token stands at the front of the text.
+  /// Whether the text begins with a token.
   bool begin(std::string_view source) const { return !tokens_.empty() && at(source, 0) != nullptr; }
 
  private:
-  /// The longest one that stands at `offset`. Time is that length times the logarithm of their number.
+  /// The longest token at `offset`. Time: its length times the logarithm of the number of tokens.
   const AddedToken* at(std::string_view source, size_t offset) const;
 
-  std::vector<AddedToken> tokens_;  ///< in the order of their bytes
+  std::vector<AddedToken> tokens_;  ///< sorted by their bytes
 };
 
 }  // namespace lowrank

@@ -24,7 +24,7 @@ void BadRows::attempt(const std::string& where, int64_t line, const std::functio
     std::string what = error.what();
     std::string_view place = where;
     if (what.starts_with(where + ": ")) what.erase(0, where.size() + 2);
-    // An error of the whole file names a line of its own.
+    // An error about the whole file already names its own line.
     if (what.starts_with(where)) place = {};
     auto reason = std::ranges::find(reasons_, what, &Reason::what);
     if (reason == reasons_.end()) {

@@ -9,21 +9,21 @@
 
 namespace lowrank {
 
-/// Gathers what is wrong with the rows of a file, so that one error tells of several of them.
+/// Collects the errors of a file's rows, so that one error can report several of them.
 class BadRows {
  public:
-  /// Runs what a row is read by and keeps its error, `where` in front. `line`: as in DataRow. Errors: those
-  /// that are not the row's fault; the gathered ones after very many.
+  /// Runs `action`, which reads a row, and keeps its error with `where` in front. `line`: as in DataRow.
+  /// Errors: those that are not the row's fault; the collected ones once there are very many.
   void attempt(const std::string& where, int64_t line, const std::function<void()>& action);
 
-  /// Errors: the gathered ones as one, of the first one's kind: each reason at its first row, with the lines
-  /// of the others; nothing where every row was good.
+  /// Errors: the collected ones as a single error of the first one's kind, which gives each reason at its
+  /// first row with the lines of the others; none if every row was good.
   void finish() const;
 
  private:
   struct Reason {
     std::string where, what;
-    std::vector<int64_t> lines;  ///< of the first few rows that have it
+    std::vector<int64_t> lines;  ///< of the next few rows with the same error
     int64_t rows = 0;
   };
   std::string message() const;

@@ -5,14 +5,14 @@
 
 namespace lowrank {
 
-/// What a batch asks the model to predict: tokens, or a label of each sequence.
+/// What a batch asks the model to predict: tokens, or a label for each sequence.
 struct Targets {
   std::vector<int64_t> rows;           ///< [N] packed row whose hidden state predicts the token
   std::vector<int64_t> tokens;         ///< [N] the token to predict
-  std::vector<float> values;           ///< [S] of labelled sequences: number of the class, or value
+  std::vector<float> values;           ///< [S] for labelled sequences: class number, or value
   std::vector<float> weights;          ///< [N] or [S] factor of each target's term in the loss
-  std::vector<int64_t> examples = {};  ///< [N] index in its data set of the example that has the target,
-                                       ///< which several may share a row for; of labelled sequences empty
+  std::vector<int64_t> examples = {};  ///< [N] data set index of the example that has the target (several
+                                       ///< examples may share a row); empty for labelled sequences
 
   int64_t count() const { return static_cast<int64_t>(weights.size()); }
 };
@@ -25,13 +25,13 @@ struct Batch {
   Targets targets;
   std::vector<int64_t> examples;       ///< [S] index of each sequence in its data set
   std::vector<int64_t> prompt_rows;    ///< [S] rows before the completion; empty: all rows are prompt
-  std::vector<int64_t> first_labels;   ///< [S] the first token where it is a target, which only rows put in
-                                       ///< front of it can predict, else `no_target`; empty: it is none
-  std::vector<int64_t> parents = {};   ///< [S] the sequence that each one continues, an earlier one, whose
-                                       ///< rows (and those that it continues) come before its own, or
+  std::vector<int64_t> first_labels;   ///< [S] the first token if it is a target (only rows inserted before
+                                       ///< it can predict it), else `no_target`; empty: none is
+  std::vector<int64_t> parents = {};   ///< [S] the earlier sequence that each one continues, whose rows (and
+                                       ///< those that it continues in turn) precede its own, or
                                        ///< `no_parent`; empty: none does
-  std::vector<int64_t> adapters = {};  ///< [S] the adapter of each sequence among those of a bank, or
-                                       ///< `no_adapter`; empty: none has one
+  std::vector<int64_t> adapters = {};  ///< [S] index of each sequence's adapter in a bank, or `no_adapter`;
+                                       ///< empty: none has one
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }
@@ -42,16 +42,16 @@ inline std::vector<int64_t> first_rows_of(const Batch& batch) {
   return {batch.offsets.begin(), batch.offsets.end() - 1};
 }
 
-/// The label of a token that is no target.
+/// The label of a token that is not a target.
 inline constexpr int64_t no_target = -100;
 
-/// Of a sequence that stands alone.
+/// The parent of a sequence that continues no other.
 inline constexpr int64_t no_parent = -1;
 
-/// Of a sequence that the base alone computes.
+/// The adapter of a sequence that runs on the base model alone.
 inline constexpr int64_t no_adapter = -1;
 
-/// The id of a row that has no token of the vocabulary (a prompt-tuning row, say).
+/// The id of a row without a vocabulary token (such as a prompt-tuning row).
 inline constexpr int64_t virtual_token = -1;
 
 }  // namespace lowrank

@@ -19,7 +19,7 @@ void add(std::vector<T>& to, const std::vector<T>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
-/// Values of sequences, of which a batch may have none: then `usual(s)` stands for each.
+/// Per-sequence values, with `usual(s)` for those that a batch lacks.
 template <class Usual>
 std::vector<int64_t> filled(const std::vector<int64_t>& values, const Batch& batch, const Usual& usual) {
   std::vector<int64_t> all = values;
@@ -27,7 +27,7 @@ std::vector<int64_t> filled(const std::vector<int64_t>& values, const Batch& bat
   return all;
 }
 
-/// Puts values of the part's sequences after those of the batch's, unless neither has any.
+/// Appends the values of the part's sequences to those of the batch, unless neither has any.
 template <class Usual>
 void add(std::vector<int64_t> Batch::*values, Batch& batch, const Batch& part, const Usual& usual) {
   if ((batch.*values).empty() && (part.*values).empty()) return;

@@ -6,15 +6,14 @@
 
 namespace lowrank {
 
-/// The sequences [begin, end) of a batch as a batch of their own, with the targets that their rows predict.
-/// Errors: invalid where one of them continues another.
+/// The sequences [begin, end) of a batch as a separate batch, with the targets that their rows predict.
+/// Errors: invalid if any sequence of the batch continues another.
 Batch part_of(const Batch& batch, int64_t begin, int64_t end);
 
-/// Puts the sequences of `part` after those of `batch`. Errors: as part_of.
+/// Appends the sequences of `part` to `batch`. Errors: as part_of.
 void append(Batch& batch, const Batch& part);
 
-/// The batch's sequences in the order of their adapters (`Batch::adapters`), those of one adapter as they
-/// were. Errors: as part_of.
+/// The batch's sequences, stably sorted by adapter (`Batch::adapters`). Errors: as part_of.
 Batch sorted_by_adapter(const Batch& batch);
 
 }  // namespace lowrank

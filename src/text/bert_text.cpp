@@ -10,7 +10,7 @@
 namespace lowrank {
 namespace {
 
-// The reference's categories are Unicode 8's. Characters that changed theirs since are named.
+// The reference uses the categories of Unicode 8. Characters whose category has changed since are listed.
 
 bool is_control(UChar32 character) {
   static const icu::UnicodeSet set =

@@ -10,14 +10,14 @@
 namespace lowrank {
 namespace {
 
-/// Up to so many tokens a scan for the best pair is faster than a heap.
+/// Up to this many tokens, scanning for the best pair is faster than a heap.
 constexpr size_t short_word = 48;
-/// Bytes of a word above which it is encoded block by block.
+/// Words longer than this, in bytes, are encoded block by block.
 constexpr size_t long_word = 256 << 10;
 /// Stands for a space in SentencePiece's vocabularies.
 constexpr std::string_view metaspace = "\u2581";
 
-/// Tokens as the text has them. One outside the byte alphabet is only ever met as an added token.
+/// Tokens as they appear in text. A token outside the byte alphabet can only occur as an added token.
 std::vector<std::string> texts(const TokenizerSpec& spec) {
   if (!spec.byte_level()) return spec.vocabulary;
   std::vector<std::string> texts;
@@ -44,8 +44,9 @@ Bpe::Bpe(const TokenizerSpec& spec, const std::string& where)
   whole_ = std::make_unique<std::atomic<uint8_t>[]>(spec.vocabulary.size());
 }
 
-/// A piece may be cut before U+2581 where no token holds that character behind another one: no merge could
-/// reach across, and words are short. The few characters that do stand before one are kept with it.
+/// A piece may be cut before U+2581 where no token contains that character after another one: no merge can
+/// reach across the cut, and words stay short. The few characters that do precede it in a token are not cut
+/// from it.
 void Bpe::find_word_starts() {
   cuts_words_ = vocabulary_.find(metaspace) >= 0;
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
@@ -152,7 +153,7 @@ void Bpe::merge_long(std::string_view word, std::vector<Symbol>& symbols) const 
   while (!queue.empty()) {
     const Candidate top = queue.top();
     queue.pop();
-    // One of the two was merged since the pair was queued.
+    // One of the two has been merged since the pair was queued.
     if (symbols[top.at].token != top.left || links[top.at].after < 0 ||
         symbols[links[top.at].after].token != top.right)
       continue;

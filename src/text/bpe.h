@@ -19,18 +19,18 @@ namespace lowrank {
 class Bpe {
  public:
   /// A byte or character without a token becomes the tokens of its bytes (`byte_fallback`), the unknown
-  /// token, or nothing where there is none. Errors: as Merges; `where` names the file.
+  /// token, or nothing if there is none. Errors: as Merges; `where` names the file.
   Bpe(const TokenizerSpec& spec, const std::string& where);
 
-  /// Appends the ids of one piece. Time n log n in its length; memory beside the ids is bounded where each
-  /// character has a token of its own, in the end (`encode_long`).
+  /// Appends the ids of one piece. Time: n log n in its length. Memory beyond the ids is bounded if every
+  /// byte becomes part of some token (`encode_long`).
   void encode(std::string_view piece, TokenSink& ids) const;
 
  private:
   struct Symbol {
     int32_t token;
     uint32_t begin, end;  ///< its text in the piece
-    bool joins;           ///< false for bytes and unknown ones
+    bool joins;           ///< false for byte-fallback and unknown tokens
   };
 
   void encode_word(std::string_view word, TokenSink& ids) const;
@@ -54,12 +54,12 @@ class Bpe {
   bool fuse_unknown_;
   bool ignore_merges_;
   int32_t unknown_;          ///< -1: none
-  int32_t bytes_[256] = {};  ///< of a byte-level vocabulary or of byte fallback; -1: none
+  int32_t bytes_[256] = {};  ///< tokens of single bytes (byte level or byte fallback); -1: none
   bool byte_fallback_ = false;
-  bool cuts_words_ = false;        ///< pieces fall apart before U+2581, as no token reaches across
-  bool reaches_across_[256] = {};  ///< by last byte of what stands before: some token does
-  /// Whether merging a token's text gives the token back: 0 not known yet, 1 yes, 2 no. A memo, so benign to
-  /// race on.
+  bool cuts_words_ = false;        ///< pieces are cut before U+2581 where no token reaches across
+  bool reaches_across_[256] = {};  ///< by the byte before U+2581: some token reaches across
+  /// Whether merging a token's text yields the token: 0 not known yet, 1 yes, 2 no. A cache, so races are
+  /// benign.
   mutable std::unique_ptr<std::atomic<uint8_t>[]> whole_;
 };
 

@@ -1,12 +1,12 @@
-// Words of many kilobytes (a line of one letter, a table of blanks), block by block in bounded memory.
+// Encodes words of many kilobytes (one letter repeated, a run of blanks) block by block in bounded memory.
 //
-// What merging gives on the left of a place that no merge crosses does not depend on the right of it. So the
-// tokens before such a place are final, and the rest can be encoded as a word of its own. In a block that the
-// word goes on behind, a place is proved to be one in two steps. First, some place among the block's last
-// bytes is one, since a token has no more bytes than the longest: the word's encoding up to there is that of
-// the block's front. Second, two encodings side by side are that of the joined text exactly when the two
-// tokens that touch would not merge across if they were alone, because merges elsewhere neither hasten nor
-// delay theirs.
+// Call a position settled if no merge crosses it. The tokens to its left do not depend on the text to its
+// right, so they are final, and the rest can be encoded as a word of its own. If the word continues after a
+// block, a position in the block is proved to be settled in two steps. First, some position among the block's
+// last bytes is settled, since no token has more bytes than the longest: up to there, the word's encoding is
+// that of the block's front. Second, two encodings side by side are the encoding of the joined text exactly
+// if the two adjacent tokens, taken alone, would not merge across the boundary, because merges elsewhere
+// neither hasten nor delay merges there.
 #include <algorithm>
 
 #include "text/bpe.h"
@@ -22,14 +22,15 @@ bool begins_character(char c) {
 
 }  // namespace
 
-/// True where every byte of the word is part of some token, which spans no more than a token's text.
+/// True if every byte of the word becomes part of some token and no token spans more than a token's text.
 bool Bpe::complete(std::string_view word) const {
   if (unknown_ >= 0 && !fuse_unknown_) return true;
   return (byte_level_ || byte_fallback_) &&
          std::ranges::all_of(word, [&](char c) { return bytes_[static_cast<uint8_t>(c)] >= 0; });
 }
 
-/// Whether a boundary of the block's own tokens is one wherever the block's last token may end in truth.
+/// Whether the boundary before the block's token `at` is settled in the word, whichever of the block's last
+/// positions is settled.
 bool Bpe::stays(std::string_view block, const std::vector<Symbol>& symbols, size_t at) const {
   const size_t begin = symbols[at].begin;
   const std::string_view before = block.substr(symbols[at - 1].begin, begin - symbols[at - 1].begin);
@@ -46,13 +47,13 @@ bool Bpe::stays(std::string_view block, const std::vector<Symbol>& symbols, size
   return true;
 }
 
-/// How many of a block's tokens are the word's, whatever follows the block; 0: not known.
+/// How many of a block's tokens are final, whatever follows the block; 0: not known.
 size_t Bpe::settled(std::string_view block, const std::vector<Symbol>& symbols) const {
   const size_t longest = std::max<size_t>(vocabulary_.longest(), 4);
   for (size_t tail = 4 * longest; tail < block.size() / 2; tail *= 2) {
     const auto after = std::ranges::upper_bound(symbols, block.size() - tail, {}, &Symbol::begin);
     const auto at = static_cast<size_t>(after - symbols.begin());
-    // The bytes of one character that stands in no token have its place in common.
+    // The byte tokens of a character without a token of its own all have that character's range.
     const bool between = at > 1 && at < symbols.size() && symbols[at - 1].end <= symbols[at].begin;
     if (between && stays(block, symbols, at)) return at;
   }
@@ -60,7 +61,7 @@ size_t Bpe::settled(std::string_view block, const std::vector<Symbol>& symbols) 
 }
 
 void Bpe::encode_long(std::string_view word, TokenSink& ids) const {
-  // The proof of a block's end encodes some tokens' length once for each byte of it.
+  // Proving a boundary encodes a few token lengths of text once for each byte of the longest token.
   const size_t block = std::max(least_block, 4 * vocabulary_.longest() * vocabulary_.longest());
   size_t size = complete(word) ? block : word.size();
   while (!word.empty()) {

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t max_row_bytes = 64 << 20;
 constexpr JsonLimits row_limits{.depth = 32, .keys = 1000};
-/// An element may need the array's own level beside its own.
+/// The elements of an array are one level deeper.
 constexpr JsonLimits array_limits{.depth = 33, .keys = 1000};
 constexpr std::array<std::string_view, 4> endings{".jsonl", ".json", ".csv", ".tsv"};
 
@@ -62,7 +62,7 @@ void read_array(std::string_view text, const std::string& file, BadRows& bad, co
   });
 }
 
-/// Whether the text is an array of rows, which JSON lines never begin as.
+/// Whether the text is an array of rows; JSON lines never begin like one.
 bool is_array(std::string_view text, std::string_view ending) {
   constexpr std::string_view spaces = " \t\r\n";
   const size_t first = text.find_first_not_of(spaces);
@@ -80,7 +80,7 @@ void read_columns(std::string_view text, const std::string& file, const TableFor
   });
 }
 
-/// Kinds of files by their first bytes.
+/// Kinds of files, recognised by their first bytes.
 struct Kind {
   std::string_view start, name, remedy;
 };
@@ -175,7 +175,7 @@ void read_data_file(const std::filesystem::path& path, const DataFileOptions& op
         "{}: columns by number are for .csv and .tsv files", file);
   refuse_other_kinds(text, file);
   BadRows bad;
-  // What ends the reading comes behind what was wrong before.
+  // An error that ends the reading is reported after those found before it.
   bad.attempt(file, 0, [&] {
     if (is_table) {
       const char separator = ending == ".csv" ? ',' : '\t';

@@ -10,33 +10,32 @@
 
 namespace lowrank {
 
-/// A row of a data file before its fields are looked at. Rows of tables have strings as values.
+/// A row of a data file before its fields are interpreted. In rows of tables all values are strings.
 struct DataRow {
-  std::string where;  ///< file and line (or number in an array), for errors
-  int64_t line = 0;   ///< counted from 1; of an array's row its number
+  std::string where;  ///< file and line (or row number in an array), for errors
+  int64_t line = 0;   ///< counted from 1; for a row of an array, its number
   nlohmann::ordered_json fields;
 };
 
 /// How the files of a data set are read.
 struct DataFileOptions {
-  /// Of tables without a header line: the names of the columns, by position; empty where a column has none.
+  /// For tables without a header line: the column names by position; empty for a column without one.
   std::vector<std::string> headerless_columns;
 };
 
-/// The files that `pattern` names: one file; the .jsonl, .json, .csv and .tsv files of a folder; or those
-/// that a pattern with *, ? or [] matches. In the order of their names. Errors: not_found, invalid when there
-/// is none.
+/// The files that `pattern` names, sorted by name: one file; the .jsonl, .json, .csv and .tsv files of a
+/// folder; or those that a pattern with *, ? or [] matches. Errors: not_found or invalid if there is none;
+/// io.
 std::vector<std::filesystem::path> data_files(const std::string& pattern);
 
-/// A row, or a part of it, as JSON on one line, with its numbers as they stand in the file; malformed UTF-8
-/// as U+FFFD.
+/// A row, or part of one, as JSON on one line. Numbers are written as in the file, malformed UTF-8 as U+FFFD.
 std::string row_text(const nlohmann::ordered_json& value);
 
-/// Calls `take` with every row of a file, in order: of .csv and .tsv tables, of a JSON array, else of JSON
-/// lines. Blank lines are skipped; CRLF and a byte order mark are accepted. Errors, with file and line:
+/// Calls `take` with every row of a file, in order. The file is a .csv or .tsv table, a JSON array, or else
+/// JSON lines. Blank lines are skipped; CRLF and a byte order mark are accepted. Errors, with file and line:
 /// not_found; invalid for pipes and empty files; unsupported for compressed files and other kinds; corrupt
-/// for what is no row of the kind, no UTF-8, or longer than 64 MB. What is wrong with single rows (`take`'s
-/// errors, too) is told for several of them at the end of the file, as BadRows does.
+/// for a row that is malformed, not UTF-8, or longer than 64 MB. Errors of single rows (also those that
+/// `take` throws) are collected and reported at the end of the file (BadRows).
 void read_data_file(const std::filesystem::path& path, const DataFileOptions& options,
                     const std::function<void(DataRow)>& take);
 

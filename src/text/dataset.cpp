@@ -11,7 +11,7 @@
 namespace lowrank {
 namespace {
 
-/// Streams of the run's seed, so that the split and the order of epochs are unrelated.
+/// Streams of the run's seed, so that the split and the order of epochs are independent.
 constexpr uint64_t order_stream = 1;
 constexpr uint64_t split_stream = 2;
 
@@ -29,7 +29,7 @@ bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& pr
   return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
 }
 
-/// A row that is tokenised already.
+/// The example of an already tokenised row.
 Example tokenised_example(const Row& row, int64_t max_length) {
   Example example{row.input_ids, row.labels, row.line};
   if (max_length == 0 || std::ssize(example.tokens) <= max_length) return example;
@@ -55,7 +55,7 @@ Example labelled_example(const Row& row, const Tokenizer& tokenizer, const Datas
   return example;
 }
 
-/// `tokenizer` may be null for rows that are tokenised already.
+/// `tokenizer` may be null for rows that are already tokenised.
 Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options,
                    RowNotes& notes) {
   if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
@@ -106,7 +106,7 @@ Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_lengt
   const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
   const bool all = row.format == RowFormat::text;
   const int64_t most = max_length > 0 ? max_length : std::numeric_limits<int64_t>::max() / 2;
-  TokenSink text(most + std::ssize(prefix));  // whose own prefix may be one too many
+  TokenSink text(most + std::ssize(prefix));  // room for a prefix in the text itself
   tokenizer.encode(row.prompt, false, text);
   int64_t prompt = text.count();
   tokenizer.encode(row.completion, !all, text);

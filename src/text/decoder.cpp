@@ -18,7 +18,7 @@ std::optional<char> fallback_byte(std::string_view token) {
   return static_cast<char>(byte);
 }
 
-/// No space before punctuation and shortened words: the reference's list, in its order.
+/// Removes the space before punctuation and contractions: the reference's rules, in its order.
 std::string cleaned_up(std::string text) {
   constexpr std::pair<std::string_view, std::string_view> rules[] = {
       {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
@@ -73,7 +73,7 @@ std::string Decoder::decode(std::span<const int64_t> ids, bool skip_special_toke
       text += tokens[i++]->bytes;
       continue;
     }
-    // Bytes of the fallback that do not form characters are replaced one by one.
+    // If a run of fallback bytes is malformed, each of its bytes becomes U+FFFD.
     std::string run;
     for (; i < tokens.size() && tokens[i]->is_byte; ++i) run += tokens[i]->bytes;
     const bool malformed = first_malformed(run).has_value();

@@ -10,7 +10,7 @@
 
 namespace lowrank {
 
-/// Token ids back to text.
+/// Converts token ids back to text.
 class Decoder {
  public:
   explicit Decoder(const TokenizerSpec& spec);
@@ -27,7 +27,7 @@ class Decoder {
   struct Token {
     std::string bytes;
     bool special = false;
-    bool is_byte = false;  ///< of byte fallback
+    bool is_byte = false;  ///< a byte-fallback token
   };
   std::vector<Token> tokens_;
   int64_t strip_left_;

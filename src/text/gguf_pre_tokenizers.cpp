@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-/// Llama 3's words: any letters, digits in threes.
+/// Llama 3's word pattern: letters in runs, digits in groups of up to three.
 constexpr std::string_view llama3_words =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 

@@ -6,16 +6,16 @@
 
 namespace lowrank {
 
-/// How byte-level text is cut for one value of tokenizer.ggml.pre.
+/// How byte-level text is split for one value of tokenizer.ggml.pre.
 struct GgufPreTokenizer {
   std::vector<std::string_view> names;
-  std::vector<std::string_view> patterns;  ///< one after the other
-  bool then_gpt2 = false;                  ///< and by `gpt2_pattern` at the end
+  std::vector<std::string_view> patterns;  ///< applied one after another
+  bool then_gpt2 = false;                  ///< and finally by `gpt2_pattern`
   bool ignore_merges = false;              ///< words that are tokens are taken whole
   bool adds_bos = false;                   ///< texts begin with BOS unless the file says otherwise
 };
 
-/// The entry with the name; nullptr: not known.
+/// The entry with this name; nullptr: not known.
 const GgufPreTokenizer* gguf_pre_tokenizer(std::string_view name);
 
 /// All names, for messages.

@@ -36,7 +36,7 @@ std::string known_names(const std::vector<std::string>& names) {
 struct Seen {
   std::set<std::string, std::less<>> texts;
   bool numbers = true, fractions = false;
-  std::string first_text;  ///< the first label that is no number
+  std::string first_text;  ///< the first label that is not a number
 
   void add(const Row& row) {
     const std::optional<double> value = number(row.label);

@@ -9,8 +9,8 @@
 namespace lowrank {
 namespace {
 
-/// Bits of a rank made from scores: place of the score, then the longer left part first, then the longer
-/// right part, then the order of the vocabulary.
+/// Bits of a rank made from scores, highest first: place of the score, longer left part first, longer right
+/// part first, order of the vocabulary.
 constexpr int id_bits = 21;
 constexpr int length_bits = 11;
 constexpr uint64_t length_mask = (uint64_t{1} << length_bits) - 1;
@@ -47,7 +47,7 @@ Merges::Merges(const TokenizerSpec& spec, const Vocabulary& vocabulary, const st
     for (int32_t id = 0; id < vocabulary.size(); ++id) lengths_.push_back(characters(vocabulary.token(id)));
     return;
   }
-  std::unordered_map<std::string_view, int32_t> by_name;  // in the byte alphabet, where there is one
+  std::unordered_map<std::string_view, int32_t> by_name;  // in the byte alphabet, if byte-level
   by_name.reserve(spec.vocabulary.size());
   for (size_t id = 0; id < spec.vocabulary.size(); ++id) {
     if (!spec.vocabulary[id].empty()) by_name.emplace(spec.vocabulary[id], static_cast<int32_t>(id));

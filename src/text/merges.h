@@ -12,7 +12,7 @@
 
 namespace lowrank {
 
-/// Which two neighbours byte-pair encoding joins, and which pair first.
+/// Which neighbours byte-pair encoding joins, and in what order.
 class Merges {
  public:
   struct Merge {
@@ -20,13 +20,13 @@ class Merges {
     int32_t result;
   };
 
-  /// From the spec's list or, without one, from its scores. Of two equal merges in the list the last counts,
-  /// as in Hugging Face's tokenizers. Errors: invalid when a merge's parts or its result are not tokens;
+  /// From the spec's scores or, without any, from its list. If a merge is listed twice, the last one counts,
+  /// as in Hugging Face's tokenizers. Errors: invalid if a merge's parts or its result are not tokens;
   /// `where` names the file.
   Merges(const TokenizerSpec& spec, const Vocabulary& vocabulary, const std::string& where);
 
-  /// What two neighbours become; nothing where they stay apart. `joined`: the text of both; it is what the
-  /// result must be called.
+  /// What two neighbours become; nothing if they are not joined. `joined`: the text of both, which must be
+  /// the text of the result.
   std::optional<Merge> find(const Vocabulary& vocabulary, int32_t left, int32_t right,
                             std::string_view joined) const {
     if (!ranks_.empty()) return by_score(vocabulary, left, right, joined);
@@ -34,7 +34,7 @@ class Merges {
     return found == listed_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  /// The list that scores stand for, in order of rank: what transformers derives from them.
+  /// The list that scores imply, in order of rank, as transformers derives it.
   static std::vector<std::pair<std::string, std::string>> of_scores(const TokenizerSpec& spec);
 
  private:

@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-/// Marks, as the reference's tables (Unicode 9's) have them.
+/// Marks according to the reference's tables (Unicode 9).
 const icu::UnicodeSet& marks() {
   static const icu::UnicodeSet set = character_set("[[[[:M:]&[:Age=9.0:]][\\u1CF2\\u1CF3]]-[\\U000111C9]]");
   return set;

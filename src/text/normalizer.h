@@ -8,14 +8,14 @@
 
 namespace lowrank {
 
-/// The changes that a tokenizer makes to a text before it cuts it.
+/// The changes that a tokenizer makes to a text before splitting it.
 class Normalizer {
  public:
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
   bool changes_nothing() const { return steps_.empty(); }
 
-  /// `continues`: the text follows another one, so that nothing is put in front.
+  /// `continues`: the text follows another one, so nothing is put in front of it.
   std::string apply(std::string_view text, bool continues) const;
 
  private:

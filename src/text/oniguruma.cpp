@@ -12,11 +12,11 @@ namespace {
 /// Unicode's White_Space.
 constexpr std::string_view spaces =
     R"(\x{09}-\x{0D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-/// Letters by other properties than their category (Other_Alphabetic among the symbols).
+/// Letters by a property other than their category (symbols with Other_Alphabetic).
 constexpr std::string_view alphabetic_symbols =
     R"(\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 
-/// A property's members for a class: PCRE2's own and those of newer Unicode versions.
+/// A property's members, for a character class: PCRE2's own and those of newer Unicode versions.
 std::string members_of(std::string_view property) {
   std::string members = fmt::format("\\p{{{}}}", property);
   for (const CharacterRange& range : new_characters()) {

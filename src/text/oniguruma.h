@@ -6,11 +6,12 @@
 namespace lowrank {
 
 /// A regular expression that PCRE2 (with UTF and UCP) reads as Oniguruma reads `pattern`, which is the
-/// dialect of tokenizer.json: \s, \w, \h and \p{..} get Oniguruma's characters. Errors: unsupported for what
-/// has no counterpart (intersections and negated properties in a class); `where` names the file.
+/// dialect of tokenizer.json: \s, \w, \h and \p{..} match Oniguruma's characters. Errors: unsupported for
+/// constructs without a counterpart (intersections and negated properties in a class); `where` names the
+/// file.
 std::string from_oniguruma(std::string_view pattern, const std::string& where);
 
-/// An expression that matches `text` as it stands.
+/// An expression that matches `text` literally.
 std::string literal_pattern(std::string_view text);
 
 }  // namespace lowrank

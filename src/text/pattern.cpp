@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-/// Steps of one match; a sane expression needs a few hundred on a module's name.
+/// Limit on the steps of one match; a sane expression needs a few hundred on a module's name.
 constexpr uint32_t match_limit = 200'000;
 
 }  // namespace

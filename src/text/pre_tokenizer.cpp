@@ -9,7 +9,7 @@
 namespace lowrank {
 namespace {
 
-/// What a step cuts by.
+/// The split that a step makes, if any.
 std::optional<Split> split_of(const PreTokenizerStep& step) {
   if (const auto* split = std::get_if<Split>(&step)) return *split;
   if (const auto* bytes = std::get_if<ByteLevel>(&step); bytes && bytes->use_regex)

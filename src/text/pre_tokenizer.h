@@ -10,7 +10,7 @@
 
 namespace lowrank {
 
-/// Cuts a normalised text into the pieces that the model sees, which are encoded each on its own.
+/// Splits a normalised text into pieces, each of which the model encodes on its own.
 class PreTokenizer {
  public:
   using Piece = std::function<void(std::string_view)>;
@@ -19,8 +19,8 @@ class PreTokenizer {
   PreTokenizer(const std::vector<PreTokenizerStep>& steps, const std::string& where);
 
   /// Calls `piece` for each piece, in order. `first`: the text is the beginning of what is encoded;
-  /// `continues`: it follows another text, so that `Metaspace` puts nothing in front of it. One `scratch`
-  /// serves all parts of a text, whose work it bounds. Errors: as Splitter.
+  /// `continues`: it follows another text, so `Metaspace` puts nothing in front of it. One `scratch` serves
+  /// all parts of a text and bounds the work on it. Errors: as Splitter.
   void split(std::string_view text, bool first, bool continues, const Splitter::Scratch& scratch,
              const Piece& piece) const;
 

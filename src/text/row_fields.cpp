@@ -49,7 +49,7 @@ bool concerns(const Unread& field, RowFormat format) {
   return false;
 }
 
-/// A prompt that holds the field's text already needs the field no more.
+/// A prompt that already contains the field's text does not need the field.
 bool stands_in_prompt(const Json& row, const Json& value) {
   for (const char* key : {"prompt", "instruction", "text"}) {
     const auto found = row.find(key);

@@ -23,8 +23,8 @@ struct Layout {
   RowFormat format;
   std::string_view key;  ///< a row with this key has the format
 };
-// Looked through in order: a row with both ids and text is tokenised. Labels are read only where they are
-// asked for by name.
+// Checked in order: a row with both ids and text is tokenised. Labels are read only if the format is given by
+// name.
 constexpr std::array<Layout, 5> layouts{{
     {"tokenised", RowFormat::tokenised, "input_ids"},
     {"prompt", RowFormat::prompt_completion, "prompt"},
@@ -79,7 +79,7 @@ class RowReader {
   }
 
  private:
-  /// The field; the end where it is missing, which only one that is not required may be.
+  /// The field, or end() if it is missing and not required.
   Json::const_iterator field(const char* key, bool required) const {
     const auto found = row_.find(key);
     if (!required && found != row_.end() && found->is_null()) return row_.end();
@@ -88,7 +88,7 @@ class RowReader {
     return found;
   }
 
-  /// What is likely meant by a row without the field.
+  /// A hint at what was probably meant by a row without the field.
   std::string hint(const std::string& key) const {
     if (key == "completion" && row_.contains("instruction") && row_.contains("output"))
       return "; it has \"instruction\" and \"output\", which --format alpaca reads";
@@ -153,7 +153,7 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
 
 /// The renaming that `columns` asks for.
 struct Columns {
-  std::map<std::string, std::string> field_of;  ///< by the file's own name
+  std::map<std::string, std::string> field_of;  ///< by the name in the file
   std::vector<std::string> headerless;          ///< by position
 };
 
@@ -191,7 +191,7 @@ Columns read_columns(const std::vector<std::string>& entries) {
   return columns;
 }
 
-/// The row with the file's names replaced; other keys that would take a field's name are left out.
+/// The fields that `columns` names, under their field names; all other keys are left out.
 Json renamed(const Json& row, const Columns& columns, const std::string& where) {
   Json result = Json::object();
   for (const auto& [name, value] : row.items()) {

@@ -19,7 +19,7 @@ enum class RowFormat {
   labelled,           ///< {"text", "label"}
 };
 
-/// A row as strings, or as ids where it is tokenised already.
+/// A row as strings, or as ids if it is already tokenised.
 struct Row {
   std::string where;  ///< file and line, for errors
   int64_t line = 0;   ///< counted from 1
@@ -28,31 +28,31 @@ struct Row {
   std::string completion;  ///< the whole text for `text` and `labelled`
   std::string label;       ///< of `labelled`; numbers and booleans as text, 1.0 as 1
   std::vector<int64_t> input_ids, labels;
-  std::string adapter;  ///< the adapter that the row names for itself; empty: none
+  std::string adapter;  ///< the adapter that the row names; empty: none
 };
 
-/// Help for the two options, for commands.
+/// Help texts of the two options, for commands.
 inline constexpr const char* row_format_help = "prompt, text, alpaca, tokenised or label; empty: detected";
 inline constexpr const char* columns_help =
     "prompt=NAME,completion=NAME: other names in the file, or column numbers";
 
-/// What rows of a data set mean.
+/// How the rows of a data set are interpreted.
 struct RowOptions {
   std::string format;  ///< prompt, text, alpaca, tokenised or label; empty: detected from the first row
   std::vector<std::string> columns;  ///< `field=column`: which key or column of the file a field comes from
-  bool need_completion = true;       ///< false for rows that are only prompts, or texts without label
+  bool need_completion = true;       ///< false for rows that are only prompts, or texts without a label
 };
 
-/// The number of the adapter that a row names. Errors: as `number`, with the row's place; invalid for a row
-/// that names none.
+/// The number of the adapter that a row names. Errors: as `number`, with the row's location; invalid for a
+/// row that names none.
 int64_t adapter_of(const std::string& adapter, const std::string& where,
                    const std::function<int64_t(const std::string& name)>& number);
 
-/// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows have the
-/// first row's format, or the named one. In `columns` a whole number names a column of a table without header
-/// by its position, from 1. The JSON is the file's own row (`row_text` writes it back). Rows behind a bad one
-/// are still handed over, so that all that is wrong is found. Errors: as read_data_file; invalid for missing
-/// or non-string fields, fields that would be dropped though they matter (row_fields.h), mixed formats,
+/// Calls `take` with every row of the files that `pattern` names (data_files.h), in order. All rows must have
+/// the first row's format, or the named one. In `columns`, a whole number names a column of a table without a
+/// header by its position, from 1. The JSON is the row as it is in the file (`row_text` writes it back). Rows
+/// after a bad one are still passed on, so that all errors are found. Errors: as read_data_file; invalid for
+/// missing or non-string fields, fields that matter but would be dropped (row_fields.h), mixed formats,
 /// `columns` that name no field, and files without rows.
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take);

@@ -14,7 +14,7 @@ using nlohmann::json;
 
 constexpr int64_t max_file_bytes = 64 << 20;
 
-/// The object in a file; an empty one without the file.
+/// The object in a file; an empty one if there is no file.
 json optional_object(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return json::object();
   json object = read_json_file(path, max_file_bytes);
@@ -34,8 +34,8 @@ class Names {
     }
   }
 
-  /// The token that a file names by its text, alone or in an object with its options; it becomes a special
-  /// token.
+  /// Adds the token that a file names by its text, alone or in an object with options, as a special token.
+  /// Returns its id; nothing if no token is named.
   std::optional<int64_t> add(const json& named) {
     const json& text = named.is_object() && named.contains("content") ? named["content"] : named;
     if (!text.is_string() || text.get_ref<const std::string&>().empty()) return std::nullopt;
@@ -83,7 +83,7 @@ void read_names(TokenizerSpec& spec, const json& config, const json& map) {
   }
 }
 
-/// `eos_token_id` of a file: a number or a list of them. Those that are no tokens are left out.
+/// `eos_token_id` of a file: a number or a list of them. Ids that are not tokens are left out.
 std::vector<int64_t> end_ids(TokenizerSpec& spec, const std::filesystem::path& path) {
   json ids = optional_object(path).value("eos_token_id", json());
   if (ids.is_null()) return {};

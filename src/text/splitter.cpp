@@ -10,13 +10,13 @@
 namespace lowrank {
 namespace {
 
-// Steps as PCRE2's compiler counts them, some nanoseconds each. Ordinary patterns take a few at most places,
-// and about one a byte of a long run of blanks or capitals.
+// Steps as PCRE2's JIT compiler counts them, a few nanoseconds each. Ordinary patterns take a few at most
+// positions, and about one per byte in a long run of blanks or capitals.
 constexpr uint32_t easy_limit = 1000;
 constexpr uint32_t hardest_limit = 1'000'000'000;
 constexpr uint64_t free_steps = 200'000'000;
 constexpr uint64_t steps_a_byte = 100;
-/// Room for repeated groups in long runs, taken only when it is needed.
+/// Stack for repeated groups in long runs, allocated only when needed.
 constexpr size_t stack_bytes = size_t{32} << 20;
 
 }  // namespace
@@ -33,7 +33,7 @@ struct Splitter::Scratch::Work {
   Handle<pcre2_match_data> match{pcre2_match_data_create(1, nullptr), pcre2_match_data_free};
   Handle<pcre2_match_context> context{pcre2_match_context_create(nullptr), pcre2_match_context_free};
   Handle<pcre2_jit_stack> stack{nullptr, pcre2_jit_stack_free};
-  uint64_t steps = 0;  ///< that hard matches may still take
+  uint64_t steps = 0;  ///< left for hard matches
 };
 
 Splitter::Scratch::Scratch(size_t bytes) : work_(std::make_shared<Work>()) {
@@ -53,7 +53,7 @@ Splitter::Splitter(const Split& split, const std::string& where)
   code_ = std::make_shared<const Code>(code);
 }
 
-/// PCRE2's result of a match at `at` or, unless anchored, behind it; no place may take more than `limit`
+/// PCRE2's result of a match at `at` or, unless anchored, after it; no position may take more than `limit`
 /// steps.
 int Splitter::match(std::string_view text, size_t at, uint32_t options, uint32_t limit,
                     Scratch::Work& work) const {
@@ -73,8 +73,8 @@ int Splitter::match(std::string_view text, size_t at, uint32_t options, uint32_t
   return found;
 }
 
-/// Whether there is a match from `at` on. Where a place is hard, places are tried one by one, each with more
-/// and more steps, which the text's share pays for.
+/// Whether there is a match from `at` on. If a position is hard, positions are tried one by one, each with
+/// more and more steps, which count against the text's budget.
 bool Splitter::search(std::string_view text, size_t at, Scratch::Work& work) const {
   int found = match(text, at, 0, easy_limit, work);
   if (found != PCRE2_ERROR_MATCHLIMIT) return found >= 0;

@@ -10,15 +10,15 @@
 
 namespace lowrank {
 
-/// Cuts text by one regular expression (PCRE2, UTF-8).
+/// Splits text by one regular expression (PCRE2, UTF-8).
 class Splitter {
  public:
   using Piece = std::function<void(std::string_view)>;
 
-  /// Room for one match, and what is left of the work that may be done, shared by the splitters of one text.
+  /// Space for one match and the remaining step budget, shared by the splitters of one text.
   class Scratch {
    public:
-    /// `bytes`: of the text.
+    /// `bytes`: length of the text.
     explicit Scratch(size_t bytes);
 
    private:
@@ -31,8 +31,8 @@ class Splitter {
   /// file.
   Splitter(const Split& split, const std::string& where);
 
-  /// Calls `piece` for each non-empty piece, in order. `text` must be valid UTF-8. Errors: invalid when the
-  /// matches take more steps than a text of this size may cost.
+  /// Calls `piece` for each non-empty piece, in order. `text` must be valid UTF-8. Errors: invalid if the
+  /// matches take more steps than a text of this size is allowed.
   void split(std::string_view text, const Scratch& scratch, const Piece& piece) const;
 
  private:

@@ -18,7 +18,8 @@ class Reader {
       : file_(file), columns_(format.columns), needs_header_(format.columns.empty()), bad_(bad), take_(take) {
     csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);
     csv_set_delim(&parser_, static_cast<unsigned char>(format.separator));
-    // Spaces around a field belong to it; a zero byte never stands in a text.
+    // Spaces around a field belong to it. A quote character of 0 means none, since the text has no zero
+    // bytes.
     csv_set_space_func(&parser_, [](unsigned char) { return 0; });
     if (!format.quotes) csv_set_quote(&parser_, 0);
   }
@@ -79,7 +80,7 @@ class Reader {
             ErrorKind::corrupt, "{}: {} fields where {} are expected", where, fields.size(), columns_.size());
       auto& members = row.fields.get_ref<nlohmann::ordered_json::object_t&>();
       for (size_t i = 0; i < columns_.size(); ++i) {
-        // Looking for the name first would take time quadratic in the columns; no two have the same.
+        // Searching for the name first would take time quadratic in the number of columns; names are unique.
         if (!columns_[i].empty()) members.emplace_back(columns_[i], std::move(fields[i]));
       }
       take_(std::move(row));

@@ -18,9 +18,9 @@ struct TableFormat {
 };
 
 /// Calls `take` with every row of a table, the fields as strings in the order of the columns. Columns with an
-/// empty name are left out. Rows of another number of fields, and those that `take` refuses, go to `bad`.
-/// Errors: corrupt, with the line, for quotation marks that do not close or stand within a field; invalid for
-/// columns that stand twice.
+/// empty name are left out. Rows with a wrong number of fields, and those that `take` rejects, go to `bad`.
+/// Errors: corrupt, with the line, for quotation marks that do not close or occur within a field; invalid for
+/// duplicate columns.
 void read_table(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
                 const std::function<void(DataRow)>& take);
 

@@ -6,8 +6,8 @@
 
 namespace lowrank {
 
-/// Takes the ids of a text: keeps the first `most` and counts them all, so that a long text of which only the
-/// beginning is wanted takes no more memory.
+/// Collects the ids of a text: keeps the first `most` and counts them all, so that a long text takes no extra
+/// memory if only its beginning is needed.
 class TokenSink {
  public:
   explicit TokenSink(int64_t most = std::numeric_limits<int64_t>::max()) : most_(most) {}
@@ -15,7 +15,7 @@ class TokenSink {
   void push(int64_t id) {
     if (count_++ < most_) ids.push_back(id);
   }
-  /// All ids so far, kept or not.
+  /// Number of ids so far, kept or not.
   int64_t count() const { return count_; }
 
   std::vector<int64_t> ids;  ///< the kept ones

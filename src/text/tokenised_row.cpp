@@ -31,7 +31,7 @@ class Reader {
     return ids;
   }
 
-  /// Ids that go with `input_ids`; empty where the row has none.
+  /// Values parallel to `input_ids`; empty if the row has none.
   Ids beside(const char* key, size_t size) const {
     const auto found = row_.find(key);
     if (found == row_.end() || found->is_null()) return {};

@@ -13,16 +13,16 @@
 namespace lowrank {
 namespace {
 
-/// ICU and the merge links count in 32 bits.
+/// ICU and the merge links use 32-bit indices.
 constexpr size_t max_text_bytes = size_t{1} << 30;
 
-/// Tokens that end a text or a turn wherever they are special (llama.cpp's list, src/llama-vocab.cpp).
+/// Added tokens that end a text or a turn in any model (llama.cpp's list, src/llama-vocab.cpp).
 constexpr std::array<std::string_view, 12> end_texts{
     "<|eot_id|>",      "<|im_end|>",         "<|end|>", "<|return|>",
     "<end_of_turn>",   "<|endoftext|>",      "</s>",    "<|eom_id|>",
     "<|end_of_text|>", "<end_of_utterance>", "<eos>",   "<|END_OF_TURN_TOKEN|>"};
 
-/// The added tokens that are looked for before (`normalized` false) or after normalisation.
+/// The added tokens that are searched for before (`normalized` false) or after normalisation.
 AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized) {
   const Normalizer normalizer(spec.normalizer);
   std::vector<AddedToken> chosen;
@@ -78,7 +78,7 @@ void Tokenizer::encode(std::string_view text, bool continues, TokenSink& ids) co
     std::visit([&](const auto& model) { model.encode(piece, ids); }, model_);
   };
   const Splitter::Scratch scratch(text.size());
-  bool first = true;  // nothing stands before
+  bool first = true;  // nothing has been encoded yet
   const auto take = [&](const AddedToken& token) {
     ids.push(token.id);
     first = false;
@@ -92,7 +92,8 @@ void Tokenizer::encode(std::string_view text, bool continues, TokenSink& ids) co
       [&](std::string_view plain) {
         if (normalizer_.changes_nothing()) return added_normalized_.split(plain, encode_rest, take);
         std::string normalised = normalizer_.apply(plain, false);
-        // A token that is written with what the normaliser puts in front is met in a continuation, too.
+        // An added token whose text includes what the normaliser puts in front is also found in a
+        // continuation.
         if (continues && first && !added_normalized_.begin(normalised))
           normalised = normalizer_.apply(plain, true);
         added_normalized_.split(normalised, encode_rest, take);

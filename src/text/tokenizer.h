@@ -21,14 +21,14 @@
 namespace lowrank {
 
 /// Text to token ids and back, as Hugging Face's tokenizers compute them. All functions may be called from
-/// several threads.
+/// several threads at once.
 class Tokenizer {
  public:
   /// Errors: invalid; `where` names the file.
   Tokenizer(TokenizerSpec spec, const std::string& where);
 
-  /// Ids of a text. `special_tokens`: put the post-processor's tokens (BOS, say) around it. Added tokens that
-  /// stand in the text become their ids. Errors: invalid, with the offset, when the text is not UTF-8 or the
+  /// Ids of a text. `special_tokens`: put the post-processor's tokens (such as BOS) around it. Added tokens
+  /// in the text become their ids. Errors: invalid, with the offset, if the text is not UTF-8 or the
   /// pre-tokenizer's regular expression takes too long on it.
   std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
 
@@ -37,18 +37,17 @@ class Tokenizer {
   std::vector<int64_t> encode_continuation(std::string_view text) const;
 
   /// Appends the ids of a text without special tokens; `continues`: as encode_continuation. A sink that keeps
-  /// a few ids bounds the memory that a long text takes. Errors: as encode.
+  /// only a few ids bounds the memory for a long text. Errors: as encode.
   void encode(std::string_view text, bool continues, TokenSink& ids) const;
 
-  /// Text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary give nothing. The space that
-  /// encoding put in front of the text goes. Added tokens give
-  /// their text as it stands (the reference garbles those that hold Latin-1 letters and nothing above
-  /// U+0143).
+  /// The text of ids; malformed UTF-8 becomes U+FFFD. Ids outside the vocabulary yield nothing. The space
+  /// that encoding puts in front of a text is removed. Added tokens yield their text unchanged (the reference
+  /// garbles those that contain Latin-1 letters and nothing above U+0143).
   std::string decode(std::span<const int64_t> ids, bool skip_special_tokens) const {
     return decoder_.decode(ids, skip_special_tokens);
   }
 
-  /// Bytes of one token, which may be a part of a character; empty for special tokens when they are skipped.
+  /// Bytes of one token, which may be part of a character; empty for special tokens if they are skipped.
   std::string_view bytes_of(int64_t id, bool skip_special_tokens) const {
     return decoder_.bytes_of(id, skip_special_tokens);
   }
@@ -57,7 +56,7 @@ class Tokenizer {
   int64_t vocabulary_size() const { return decoder_.size(); }
   bool ends_generation(int64_t id) const;
 
-  /// Whether a text ends with a token that ends a text or a turn of a chat (and white space behind it).
+  /// Whether a text ends with a token that ends a text or a chat turn (ignoring white space after it).
   bool ends_closed(std::string_view text) const;
 
  private:
@@ -70,7 +69,7 @@ class Tokenizer {
   std::vector<std::string> ends_;  ///< texts of the tokens that end a text or a turn
 };
 
-/// Decodes a token at a time and gives out only complete characters.
+/// Decodes one token at a time and returns only complete characters.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
@@ -85,12 +84,11 @@ class StreamDecoder {
   std::string pending_;
 };
 
-/// The tokenizer of a Hugging Face folder or a GGUF file. Warns of what is left out of it. Errors: not_found,
+/// The tokenizer of a Hugging Face folder or a GGUF file. Warns about what is left out. Errors: not_found,
 /// corrupt, unsupported, the key named.
 Tokenizer load_tokenizer(const std::filesystem::path& model);
 
-/// The same, or nothing where the model comes without a tokenizer (rows that are tokenised already need
-/// none).
+/// The same, or nothing if the model has no tokenizer (already tokenised rows need none).
 std::optional<Tokenizer> find_tokenizer(const std::filesystem::path& model);
 
 }  // namespace lowrank

@@ -13,7 +13,7 @@ namespace {
 /// `tokenizer.ggml.token_type` values (llama.cpp).
 enum TokenType : int64_t { unknown = 2, control = 3, user_defined = 4 };
 
-/// What a tokenizer has where the file does not say it (llama.cpp's src/llama-vocab.cpp).
+/// Defaults for keys that the file lacks (llama.cpp's src/llama-vocab.cpp).
 struct Defaults {
   bool adds_bos = false;
   std::optional<int64_t> bos = {}, eos = {}, unknown = {}, padding = {}, separator = {};
@@ -28,7 +28,7 @@ T need(const GgufFile& file, const char* key) {
   return std::move(*value);
 }
 
-/// The token that a key names, else the default one, where the vocabulary has it. Files that mean "none" hold
+/// The token that a key names, else the default one, if the vocabulary has it. Files that mean "none" hold
 /// -1, 4294967295 or the size of the vocabulary.
 std::optional<int64_t> token_id(TokenizerSpec& spec, const GgufFile& file, const std::string& name,
                                 std::optional<int64_t> otherwise = std::nullopt) {
@@ -45,7 +45,7 @@ std::optional<int64_t> token_id(TokenizerSpec& spec, const GgufFile& file, const
 
 void read_merges(TokenizerSpec& spec, const GgufFile& file) {
   for (const std::string_view merge : need<std::vector<std::string_view>>(file, "tokenizer.ggml.merges")) {
-    // A part may begin with the separator only where it is a lone space's stand-in, never a real space.
+    // The left part is never empty, so a space at the start belongs to it.
     const size_t space = merge.find(' ', 1);
     check(space != std::string_view::npos, ErrorKind::invalid,
           "{}: tokenizer.ggml.merges holds \"{}\" without a space", file.path().string(), merge);
@@ -53,7 +53,7 @@ void read_merges(TokenizerSpec& spec, const GgufFile& file) {
   }
 }
 
-/// Returns whether such texts begin with BOS where the file does not say it.
+/// Returns whether texts begin with BOS if the file does not say.
 bool read_byte_level(TokenizerSpec& spec, const GgufFile& file) {
   read_merges(spec, file);
   std::string name = file.find<std::string>("tokenizer.ggml.pre").value_or("");
@@ -74,8 +74,8 @@ bool is_spaces(const std::string& token) {
   return !token.empty() && token.find_first_not_of(' ') == std::string::npos;
 }
 
-/// Gemma's scores do not follow the order of its merges; the order of its vocabulary does, and runs of
-/// spaces, which the file spells as such, come from merges, too.
+/// Gemma's scores do not follow the order of its merges, but the order of its vocabulary does. Runs of
+/// spaces, which the file spells as spaces, also come from merges.
 void read_gemma(TokenizerSpec& spec, const std::string& replacement) {
   std::erase_if(spec.added, [](const AddedToken& token) { return is_spaces(token.content); });
   for (size_t id = 0; id < spec.vocabulary.size(); ++id) {
@@ -113,7 +113,7 @@ void read_sentence_piece(TokenizerSpec& spec, const GgufFile& file) {
   spec.decoder.strip_left = space ? 1 : 0;
 }
 
-/// BERT's WordPiece; the file marks beginnings of words where BERT marks the other tokens.
+/// BERT's WordPiece. The file marks tokens that begin a word; BERT marks the others.
 void read_word_piece(TokenizerSpec& spec, const GgufFile& file) {
   const std::string mark = Metaspace{}.replacement;
   const auto types = file.find<std::vector<int64_t>>("tokenizer.ggml.token_type");
@@ -143,7 +143,7 @@ void read_word_piece(TokenizerSpec& spec, const GgufFile& file) {
   if (const auto last = token_id(spec, file, "seperator", bert_defaults.separator)) spec.suffix = {*last};
 }
 
-/// Special and user-defined tokens, found before the text is cut.
+/// Special and user-defined tokens, which are found before the text is split.
 void read_added(TokenizerSpec& spec, const GgufFile& file) {
   const auto types = file.find<std::vector<int64_t>>("tokenizer.ggml.token_type");
   check(!types || types->size() == spec.vocabulary.size(), ErrorKind::invalid,

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr int64_t max_file_bytes = 256 << 20;
 
-/// Options of a model that nobody uses any more; they must be off.
+/// Obsolete options of a model, which must be off.
 void refuse_options(const json& model, std::initializer_list<const char*> options, const std::string& where) {
   for (const char* option : options) {
     const json value = model.value(option, json());
@@ -25,7 +25,7 @@ void refuse_options(const json& model, std::initializer_list<const char*> option
   }
 }
 
-/// The id of a token. Ids index a table, so a file with few tokens must not ask for a large one.
+/// The id of a token. Ids index a table, so a file with few tokens must not require a large one.
 int64_t read_id(const json& value, size_t tokens, const std::string& token, const std::string& where) {
   constexpr int64_t gap = 1 << 18;
   const int64_t id = value.is_number_integer() ? value.get<int64_t>() : -1;
@@ -118,8 +118,8 @@ void read_post_processor(TokenizerSpec& spec, const json& part, const std::strin
   }
 }
 
-/// Ids as the reference gives them: the model's where it has the text, else counted up behind the model's;
-/// the file's own are not looked at. A text that stands twice has the later one's options.
+/// Ids as the reference assigns them: the model's if it has the text, else numbered after the model's; those
+/// in the file are ignored. If a text is listed twice, the later options count.
 void read_added(TokenizerSpec& spec, const json& tokens, int64_t next, const std::string& where) {
   std::unordered_map<std::string_view, int64_t> plain;
   for (size_t id = 0; id < spec.vocabulary.size(); ++id)
@@ -149,7 +149,7 @@ void read_added(TokenizerSpec& spec, const json& tokens, int64_t next, const std
   }
 }
 
-/// Ids around every text that are no tokens would only be noticed by the model, or not at all.
+/// Invalid ids around every text would only be noticed by the model, or not at all.
 void check_template(const TokenizerSpec& spec, const std::string& where) {
   for (const std::vector<int64_t>* side : {&spec.prefix, &spec.suffix}) {
     for (const int64_t id : *side) {

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The steps of a stage, one after the other; `key` names the list of a `Sequence`.
+/// The steps of a stage, in order; `key` names the list of a `Sequence`.
 std::vector<json> steps_of(const json& part, const char* key) {
   if (part.is_null()) return {};
   if (type_of_part(part) != "Sequence") return {part};
@@ -59,7 +59,7 @@ SplitBehavior behavior_of(const json& part, const std::string& where) {
 Metaspace metaspace_of(const json& part, const std::string& where) {
   static const std::map<std::string, PrependScheme> schemes = {
       {"never", PrependScheme::never}, {"first", PrependScheme::first}, {"always", PrependScheme::always}};
-  // Older files say it with a flag.
+  // Older files use a flag instead.
   const std::string old = part.value("add_prefix_space", true) ? "always" : "never";
   const auto scheme = schemes.find(part.value("prepend_scheme", old));
   if (scheme == schemes.end()) unsupported_part(where, "pre-tokenizer", part);

@@ -8,16 +8,16 @@
 namespace lowrank {
 namespace {
 
-/// Stream of an epoch's order for the order within groups.
+/// Stream of the run's seed for the order within groups.
 constexpr uint64_t within_stream = 6;
 
-/// Rows before the first target.
+/// Tokens before the first target.
 int64_t prompt_length(const Example& example) {
   const auto first = std::ranges::find_if(example.labels, [](int64_t label) { return label != no_target; });
   return first - example.labels.begin();
 }
 
-/// Rows of a causal model that a target needs: up to the last one that predicts one.
+/// Tokens that the targets of a causal model need: up to the last one that predicts a target.
 int64_t needed_length(const Example& example) {
   const auto last = std::find_if(example.labels.rbegin(), example.labels.rend(),
                                  [](int64_t label) { return label != no_target; });
@@ -28,13 +28,13 @@ std::span<const int64_t> prompt_of(const Example& example) {
   return std::span(example.tokens).first(prompt_length(example));
 }
 
-/// Lays examples down as a prefix tree: a sequence for each stretch of tokens that some of them have alike.
+/// Lays examples out as a prefix tree: a sequence for each run of tokens that some of them share.
 class PrefixTree {
  public:
   explicit PrefixTree(std::span<const Example> examples) : examples_(examples) { batch.offsets.push_back(0); }
 
-  /// Rows `begin` and up of examples whose rows before that lie in the sequence `parent` and those that it
-  /// continues.
+  /// Adds the tokens from `begin` on of examples whose earlier tokens are in the sequence `parent` and those
+  /// that it continues.
   void add(std::span<const int64_t> members, int64_t begin, int64_t parent) {
     const int64_t end = common_length(members, begin);
     if (end > begin) {
@@ -61,7 +61,8 @@ class PrefixTree {
     }
   }
 
-  /// Those that go on behind row `begin`, by their token there, in the order of their first.
+  /// The members that have a needed token at `begin`, grouped by that token; groups are ordered by their
+  /// first member.
   std::vector<std::vector<int64_t>> branches(std::span<const int64_t> members, int64_t begin) const {
     std::vector<std::vector<int64_t>> found;
     for (const int64_t member : members) {
@@ -79,7 +80,8 @@ class PrefixTree {
     return found;
   }
 
-  /// Tokens [begin, end), which the members have alike, as a sequence, and the targets that its rows predict.
+  /// Adds tokens [begin, end), which the members share, as a sequence, with the targets that its rows
+  /// predict.
   void add_sequence(std::span<const int64_t> members, int64_t begin, int64_t end, int64_t parent) {
     const int64_t first_row = batch.rows();
     const Example& first = examples_[members.front()];

@@ -22,13 +22,13 @@ void each_character(std::string_view text, Visit visit) {
   }
 }
 
-/// A set in ICU's notation, such as [[:Mn:]&[:Age=8.0:]]; old tables of the reference are written so.
+/// A set in ICU's notation, such as [[:Mn:]&[:Age=8.0:]]; it expresses the reference's old tables.
 icu::UnicodeSet character_set(const char* notation);
 
 /// The text without the characters of a set.
 std::string without(std::string_view text, const icu::UnicodeSet& set);
 
-/// Each character in lower case, whatever stands beside it; those newer than ICU's tables stay.
+/// Each character in lower case, regardless of its neighbours; characters newer than ICU's tables are kept.
 std::string lowercase(std::string_view text);
 
 /// One of Unicode's normal forms. Errors: invalid when ICU fails.

@@ -11,7 +11,7 @@ namespace lowrank {
 /// Tokens by id and ids by token.
 class Vocabulary {
  public:
-  /// `tokens` by id; empty ones do not exist. Of two equal tokens the first counts.
+  /// `tokens` by id; empty ones do not exist. If two tokens are equal, the first one counts.
   explicit Vocabulary(std::vector<std::string> tokens);
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
@@ -27,7 +27,7 @@ class Vocabulary {
 
  private:
   std::vector<std::string> tokens_;
-  std::unordered_map<std::string_view, int32_t> ids_;  ///< views into tokens_, so that copies are not made
+  std::unordered_map<std::string_view, int32_t> ids_;  ///< views into tokens_, so the class cannot be copied
   size_t longest_ = 0;
 };
 

@@ -12,13 +12,13 @@
 namespace lowrank {
 
 /// WordPiece (Schuster and Nakajima 2012, as in BERT): the longest token at the front of a word, then the
-/// longest continuation, and so on; a word that does not come out is unknown as a whole.
+/// longest continuation, and so on; a word that cannot be split this way is unknown as a whole.
 class WordPiece {
  public:
   /// Errors: invalid without an unknown token; `where` names the file.
   WordPiece(const TokenizerSpec& spec, const std::string& where);
 
-  /// Appends the ids of one word. Time is its length times the longest token's.
+  /// Appends the ids of one word. Time: its length times that of the longest token.
   void encode(std::string_view word, TokenSink& ids) const;
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Gives the files of the adapter in `run` second names in `folder`.
+/// Hard-links (or copies) the files of the adapter in `run` into `folder`.
 void link_adapter(const fs::path& run, const fs::path& folder) {
   const fs::path from = adapter_place(run);
   for (const fs::path& name : adapter_files(from)) link_file(from / name, folder / name);

@@ -14,7 +14,7 @@
 namespace lowrank {
 namespace {
 
-/// What a label head said of each row, and the row's label.
+/// A label head's prediction for each example, and the example's label.
 struct Agreement {
   std::vector<double> predicted, labels;
 };
@@ -30,7 +30,8 @@ TargetLoss labelled(const Model& model, const Context& context, const Hooks& hoo
   return label_loss(model.spec(), scores, context.batch->targets);
 }
 
-/// Targets of each sequence, which a method's layout may have added to; they stand in the sequences' order.
+/// Number of targets per sequence, including any that a method's layout added; targets are in the sequences'
+/// order.
 std::vector<int64_t> targets_of_sequences(const Batch& batch) {
   if (!batch.targets.values.empty()) return std::vector<int64_t>(batch.sequences(), 1);
   std::vector<int64_t> counts(batch.sequences());
@@ -76,7 +77,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<c
   result.rows.resize(examples.size());
   Agreement agreement;
   double sum = 0;
-  // Where frequencies depend on a text's length, all of it is laid down, whatever virtual rows come to it.
+  // If frequencies depend on a text's length, keep all of its rows, however many virtual rows are added.
   constexpr int64_t any = std::numeric_limits<int64_t>::max();
   const int64_t most = model.spec().fixed_positions == any ? any : 0;
   for (int64_t begin = 0; begin < static_cast<int64_t>(examples.size()); begin += batch_size) {

@@ -14,22 +14,22 @@
 namespace lowrank {
 
 struct Evaluation {
-  double loss = 0;  ///< mean negative log-likelihood over all targets (of values: mean squared error)
+  double loss = 0;  ///< mean negative log-likelihood over all targets (regression: mean squared error)
   int64_t target_tokens = 0;
-  std::vector<double> rows;           ///< the same of each row
-  std::optional<double> accuracy;     ///< of classes: share of rows whose highest score is the label's
-  std::optional<double> correlation;  ///< of values: Pearson's, of scores and labels
+  std::vector<double> rows;        ///< the same per example
+  std::optional<double> accuracy;  ///< classification: share of examples whose highest score is the label's
+  std::optional<double> correlation;  ///< regression: Pearson correlation of scores and labels
 
   double perplexity() const;  ///< e^loss: infinite for a loss above 709
-  /// The figures that the task has, by name: loss, then perplexity (where it is finite) and
-  /// target_tokens, accuracy or correlation.
+  /// The task's figures by name: loss, then perplexity (if finite) and target_tokens, or accuracy, or
+  /// correlation.
   nlohmann::ordered_json figures() const;
-  /// The same for people: "loss 2.9470, perplexity 19.05, target_tokens 812".
+  /// The same for messages: "loss 2.9470, perplexity 19.05, target_tokens 812".
   std::string summary() const;
 };
 
-/// Losses of the examples in their order, without gradients. A batch has at most `batch_size` rows.
-/// Errors: invalid when a loss is not finite; interrupted.
+/// Losses of the examples in order, without gradients. A batch has at most `batch_size` examples. Errors:
+/// invalid when a loss is not finite; interrupted.
 Evaluation evaluate(const Model& model, const InferenceHooks& hooks, std::span<const Example> examples,
                     int64_t batch_size);
 

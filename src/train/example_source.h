@@ -14,22 +14,21 @@
 
 namespace lowrank {
 
-/// Why rows of a micro-batch cannot share the pass over what they begin with alike, for people; empty: they
-/// can.
+/// Reason (for messages) that the examples of a micro-batch cannot share prefixes; empty if they can.
 std::string why_prompts_differ(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter);
 
 /// How examples become batches.
 struct BatchLayout {
   Task task = Task::causal_lm;
-  bool share_prompts = false;  ///< what rows of a micro-batch begin with alike is laid down once
-  int64_t most_shared = std::numeric_limits<int64_t>::max();  ///< tokens of an example that can share
+  bool share_prompts = false;                                 ///< a micro-batch holds each shared prefix once
+  int64_t most_shared = std::numeric_limits<int64_t>::max();  ///< longest example that can share
 };
 
-/// Examples in memory, in an order that derives from (seed, epoch) and is drawn once an epoch.
+/// Examples in memory, in an order that is derived from (seed, epoch) and drawn once per epoch.
 class ExampleSource final : public BatchSource {
  public:
-  /// The examples must outlive the source. Of the options: batch_size, grad_accum, seed, shuffle and
-  /// group_prompts. Errors: invalid where there are no examples.
+  /// The examples must outlive the source. Options used: batch_size, grad_accum, seed, shuffle and
+  /// group_prompts. Errors: invalid if there are no examples.
   ExampleSource(std::span<const Example> examples, const TrainOptions& options, BatchLayout layout);
 
   std::optional<int64_t> steps_per_epoch() const override { return steps_per_epoch_; }
@@ -42,13 +41,13 @@ class ExampleSource final : public BatchSource {
   TrainOptions options_;
   BatchLayout layout_;
   int64_t steps_per_epoch_;
-  std::vector<int64_t> groups_;  ///< of the examples by prompt; empty: rows come in any order
+  std::vector<int64_t> groups_;  ///< prompt group of each example; empty: no grouping
   std::vector<int64_t> order_;   ///< of `order_epoch_`
   int64_t order_epoch_ = -1;
 };
 
-/// The micro-batch with the most rows once the method has laid it out, of those of the first epoch (its first
-/// thousand steps, of a run's `total_steps`).
+/// Size of the micro-batch with the most rows after the method's layout, within the first epoch (at most its
+/// first thousand steps, and at most `total_steps`).
 BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps);
 
 }  // namespace lowrank

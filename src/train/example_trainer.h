@@ -8,10 +8,10 @@
 
 namespace lowrank {
 
-/// A trainer with what `lowrank train` gives it: examples in memory and the mean loss over their targets.
+/// A trainer set up as in `lowrank train`: examples in memory and the mean loss over their targets.
 class ExampleTrainer {
  public:
-  /// All but the options must outlive the object. Errors: invalid where there are no examples.
+  /// All but the options must outlive the object. Errors: invalid if there are no examples.
   ExampleTrainer(const Model& model, Adapter& adapter, std::span<const Example> examples,
                  const TrainOptions& options);
 

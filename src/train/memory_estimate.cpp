@@ -8,20 +8,20 @@ namespace {
 
 constexpr int64_t f32_size = sizeof(float);
 
-/// As kernels/target_loss keeps them at one time.
+/// Most bytes of logits that kernels/target_loss holds at a time.
 constexpr int64_t most_logit_bytes = 32 << 20;
 
-/// What the libraries' kernels and scratch memory come to, and pages that the allocator keeps; measured.
+/// Memory of the libraries' kernels and scratch space, and pages that the allocator keeps; measured.
 constexpr int64_t library_bytes = 40'000'000;
 
-/// What lies unused between the pieces that are kept, as a share of these: blocks that a layer frees leave
-/// room which the next layer's do not quite fill. Where layers are recomputed, all but a small piece of each
-/// is freed, and these pieces cut the room up. Measured at 200 to 2,600 rows, and over 350 steps of other
-/// sizes, in which the room grows.
+/// Fragmentation: unused memory between the blocks that are kept, as a fraction of these. Blocks that a layer
+/// frees leave gaps that the next layer's do not quite fill. With recomputation, all but a small block of
+/// each layer is freed, and these blocks fragment the space. Measured at 200 to 2,600 rows, and over 350
+/// steps of varying sizes, during which the gaps grow.
 constexpr double unused_share = 0.3, unused_share_of_inputs = 1;
 
-/// Bytes of one value beside what a norm gives: RMS norms keep nothing else, those with a bias the f32
-/// stream.
+/// Bytes per value that a norm keeps besides its output: none for RMS norms, the f32 stream for those with a
+/// bias.
 int64_t stream_size(const ModelSpec& spec) {
   const bool biased = std::ranges::any_of(spec.tensors, [](const TensorRef& tensor) {
     return tensor.role == Role::norm && tensor.name.ends_with(".bias");
@@ -29,8 +29,8 @@ int64_t stream_size(const ModelSpec& spec) {
   return biased ? f32_size : 0;
 }
 
-/// Bytes a row that a layer keeps: outputs that attention and activation need again, inputs of adapted
-/// products, and what norms give and keep.
+/// Bytes per row that a layer keeps: outputs that attention and activation need again, inputs of adapted
+/// products, and what norms output and keep.
 int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets, int layer, int64_t size) {
   int64_t bytes = 2 * spec.hidden_size * (stream_size(spec) + size);
   for (const Module& module : spec.modules) {
@@ -46,7 +46,7 @@ int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets,
   return bytes;
 }
 
-/// The lowest layer that trains: below it nothing is kept.
+/// The lowest layer that is trained; nothing is kept below it.
 int lowest_layer(const ModelSpec& spec, const TrainPlan& plan) {
   int lowest = static_cast<int>(spec.layers);
   for (const std::string& name : plan.targets) {
@@ -57,9 +57,9 @@ int lowest_layer(const ModelSpec& spec, const TrainPlan& plan) {
   return plan.targets.empty() ? 0 : lowest;
 }
 
-/// Bytes of the trained values' gradients and moments (f32), of values that are zero at first and thus not in
-/// memory yet (or of a second copy of trained weights), of a gradient before it is added, and of what is
-/// computed from the values once a step, with its gradient.
+/// Bytes of the trained values' gradients and moments (f32), of values that are initially zero and so not yet
+/// in memory (or of a second copy of trained weights), of a gradient before it is added, and of what is
+/// computed from the values once per step, with its gradient.
 int64_t state_bytes_of(const TrainPlan& plan) {
   int64_t count = 0, largest = 0;
   for (const ParameterSpec& parameter : plan.parameters) {
@@ -70,7 +70,7 @@ int64_t state_bytes_of(const TrainPlan& plan) {
 }
 
 /// Bytes of base tensors that a method generates (f32 with a gradient, and two copies for products), and
-/// bytes a row that norms which train keep.
+/// bytes per row that trained norms keep.
 struct ReplacedBytes {
   int64_t generated = 0, norms = 0;
 };

@@ -9,15 +9,15 @@
 
 namespace lowrank {
 
-/// A run's metrics.jsonl: an object a line, each written at once.
+/// A run's metrics.jsonl: one object per line, each written immediately.
 class MetricsFile {
  public:
-  /// Starts with these lines in place of a file that is there. Errors: io.
+  /// Starts with these lines, replacing an existing file. Errors: io.
   explicit MetricsFile(const std::filesystem::path& path, const std::string& lines = {});
 
   /// Errors: io.
   void write(const nlohmann::ordered_json& entry);
-  /// Waits until what was written is on the disk. Errors: io.
+  /// Waits until everything written is on disk. Errors: io.
   void sync();
 
  private:
@@ -25,8 +25,8 @@ class MetricsFile {
   std::ofstream file_;
 };
 
-/// The lines of an earlier file up to a step and, of evaluations, up to one after `evaluated_step`; a line
-/// that was cut off, and those after it, are left out. Empty where there is no file.
+/// The lines of an earlier file up to `step` (evaluations: up to `evaluated_step`); a truncated line and
+/// those after it are left out. Empty if there is no file.
 std::string metrics_until(const std::filesystem::path& path, int64_t step, int64_t evaluated_step);
 
 }  // namespace lowrank

@@ -16,7 +16,7 @@ std::string_view use_of(const Adapter& adapter) {
   return adapter.labels ? "classify --text TEXT" : "generate --prompt TEXT";
 }
 
-/// How another library loads the folder, for people.
+/// How another library loads the folder, as text for the card.
 std::string other_use(std::string_view library, bool several) {
   const char* folder = several ? " (each folder in it)" : "";
   if (library == "peft") return fmt::format(", or load it{} with PEFT's `PeftModel.from_pretrained`", folder);
@@ -25,19 +25,19 @@ std::string other_use(std::string_view library, bool several) {
   return "";
 }
 
-/// The last part of a path, also of one that ends in a slash or in a dot.
+/// The last component of a path, even if the path ends in a slash or a dot.
 std::string name_of(const std::string& path) {
   std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
   if (!whole.has_filename()) whole = whole.parent_path();
   return whole.filename().string();
 }
 
-/// A text as YAML in double quotes, which JSON's escapes are as well.
+/// A text as a double-quoted YAML string, for which JSON's escapes are valid.
 std::string in_yaml(const std::string& text) {
   return json_text(nlohmann::json(text));
 }
 
-/// A name in Markdown: on one line, and no end of a table's cell.
+/// A name in Markdown: on one line, with vertical bars escaped for table cells.
 std::string in_markdown(const std::string& text) {
   std::string shown;
   for (const char letter : one_line(text)) {

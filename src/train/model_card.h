@@ -8,8 +8,8 @@
 
 namespace lowrank {
 
-/// Writes README.md beside an adapter: front matter as the Hugging Face hub reads it, what was trained on
-/// what, and the losses.
+/// Writes README.md next to an adapter: front matter for the Hugging Face hub, what was trained on which
+/// data, and the losses.
 void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
                       const std::string& data, const TrainOptions& options, const RunResult& result);
 

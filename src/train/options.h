@@ -9,13 +9,13 @@
 
 namespace lowrank {
 
-/// How a run goes, whatever the method.
+/// Options of a run that do not depend on the method.
 struct TrainOptions {
   double epochs = 3;
-  std::optional<int64_t> steps;  ///< wins over epochs
-  int64_t batch_size = 8;        ///< rows a micro-batch
-  int64_t grad_accum = 1;        ///< micro-batches a step
-  std::optional<double> lr;      ///< none: the method's
+  std::optional<int64_t> steps;  ///< overrides epochs
+  int64_t batch_size = 8;        ///< examples per micro-batch
+  int64_t grad_accum = 1;        ///< micro-batches per step
+  std::optional<double> lr;      ///< none: the method's default
   std::string schedule = "linear";
   int64_t warmup = 0;
   double weight_decay = 0.01;
@@ -24,10 +24,10 @@ struct TrainOptions {
   bool shuffle = true;
   int64_t eval_every = 0;               ///< steps; 0: at the end of each epoch
   int64_t save_every = 0;               ///< steps; 0: only the result
-  int64_t keep = 0;                     ///< newest checkpoints that stay; 0: all
-  bool share_prompts = true;            ///< what rows of a micro-batch begin with alike is computed once
-  bool group_prompts = false;           ///< rows with the same prompt come one after the other
-  bool gradient_checkpointing = false;  ///< layers are computed again for the gradient instead of kept
+  int64_t keep = 0;                     ///< newest checkpoints to keep; 0: all
+  bool share_prompts = true;            ///< compute shared prefixes within a micro-batch once
+  bool group_prompts = false;           ///< put examples with the same prompt next to each other
+  bool gradient_checkpointing = false;  ///< recompute layers for the gradient instead of keeping them
   bool profile = false;                 ///< time each operation of the steps after the first
 
   /// The options as fields that point into this value.

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// `path` within `folder`, both without links; nothing where it lies elsewhere.
+/// `path` relative to `folder`, with links resolved in both; nullopt if it lies elsewhere.
 std::optional<fs::path> within(const fs::path& path, const fs::path& folder) {
   std::error_code failed;
   const fs::path inner = fs::weakly_canonical(path, failed);
@@ -35,7 +35,7 @@ std::optional<fs::path> within(const fs::path& path, const fs::path& folder) {
   return relative;
 }
 
-/// Some of the names, for people.
+/// Some of the names, for messages.
 std::string some(const std::vector<fs::path>& names) {
   constexpr size_t shown = 3;
   std::vector<std::string> first;
@@ -50,7 +50,7 @@ void check_rows(const RunFiles& files, const fs::path& folder) {
     try {
       if (!pattern.empty()) found = data_files(pattern);
     } catch (const Error&) {
-      continue;  // loading them tells more
+      continue;  // loading them reports more
     }
     for (const fs::path& file : found) {
       const auto name = within(file, folder);
@@ -116,14 +116,14 @@ void check_results(const RunFiles& files, const fs::path& folder, const std::vec
   }
 }
 
-/// What a run that was killed leaves: NAME.PID-NUMBER.partial of a name that runs write.
+/// True for what a killed run leaves behind: NAME.PID-NUMBER.partial, where NAME is one that runs write.
 bool is_incomplete(const fs::path& name) {
   const std::regex pattern(
       "(checkpoint-[0-9]+|adapter|model|metrics\\.jsonl|README\\.md)\\.[0-9]+-[0-9a-f]+\\.partial");
   return std::regex_match(name.string(), pattern);
 }
 
-/// Folders of which `folder` is the innermost and that are missing.
+/// `folder` and its parents, as far as they are missing; innermost first.
 std::vector<fs::path> missing_folders(fs::path folder) {
   std::vector<fs::path> missing;
   for (; !folder.empty() && !fs::exists(folder); folder = folder.parent_path()) missing.push_back(folder);
@@ -183,7 +183,7 @@ std::vector<fs::path> OutputFolder::results() const {
   return newer;
 }
 
-/// A lock on the folder itself leaves nothing behind. Some network file systems have none.
+/// A lock on the folder itself leaves nothing behind. Some network file systems have no locks.
 void OutputFolder::take() {
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   check(descriptor_ >= 0, ErrorKind::io, "{}: {}", path_.string(), std::strerror(errno));
@@ -230,7 +230,7 @@ void OutputFolder::drop_earlier(const std::function<bool(const fs::path&)>& kept
             (path_ / earlier.name).string(), std::strerror(errno));
     }
   }
-  // Folders that are empty now; others hold files of somebody else.
+  // Removes folders that are now empty; the others hold files that were not removed.
   for (const Earlier& earlier : earlier_) {
     for (fs::path folder = earlier.name.parent_path(); !folder.empty(); folder = folder.parent_path())
       ::rmdir((path_ / folder).c_str());

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double least_share = 1e-3;
 
-/// Of autograd's nodes the name without namespaces.
+/// The name; for autograd nodes, without namespaces.
 std::string short_name(const std::string& name) {
   const size_t colon = name.rfind("::");
   return name.ends_with("Backward") && colon != std::string::npos ? name.substr(colon + 2) : name;
@@ -20,7 +20,7 @@ std::string short_name(const std::string& name) {
 }  // namespace
 
 std::vector<std::string> profile_table(const OpProfile& profile, int64_t steps, double seconds) {
-  // The engine tells of a node twice: of its evaluation, and of its own work in that.
+  // The engine reports a node twice: its evaluation, and its own work within it.
   std::map<std::string, OpTime> by_name;
   for (const auto& [name, time] : profile.times()) {
     OpTime& sum = by_name[short_name(name)];

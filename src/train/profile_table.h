@@ -7,9 +7,9 @@
 
 namespace lowrank {
 
-/// The operations that took at least a thousandth of `seconds`, the longest first, as lines for people: name,
-/// calls and milliseconds a step, share of `seconds`, GFLOP/s of matrix products. `seconds`: of all `steps`
-/// together; what no operation accounts for stands in the last line.
+/// The operations that took at least a thousandth of `seconds`, longest first, as lines of a table with a
+/// heading: name, calls and milliseconds per step, share of `seconds`, GFLOP/s of matrix products. `seconds`:
+/// of all `steps` together; the last line has what no operation accounts for.
 std::vector<std::string> profile_table(const OpProfile& profile, int64_t steps, double seconds);
 
 }  // namespace lowrank

@@ -63,7 +63,7 @@ class Run {
  private:
   int64_t step() const { return trainer_.trainer().steps_done(); }
 
-  /// Takes the state of the checkpoint that the run goes on from; gives the lines that its metrics begin
+  /// Restores the state from the checkpoint to resume from; returns the lines that the metrics file starts
   /// with.
   std::string resume() {
     if (places_.resume.empty()) return {};
@@ -89,7 +89,7 @@ class Run {
     if (places_.after_step) places_.after_step(found, trainer_.total_steps());
   }
 
-  /// The first step makes kernels and buffers that the others find; it is not counted.
+  /// The first step creates kernels and buffers that later steps reuse; it is not counted.
   StepResult profiled_step() {
     if (std::exchange(warmed_up_, true) == false) return trainer_.step();
     const ProfileScope scope(profile_);
@@ -157,7 +157,7 @@ class Run {
   const RunPlaces& places_;
   ExampleTrainer trainer_;
   RunResult result_;
-  std::filesystem::path saved_;  ///< a checkpoint of what the run is now; empty: there is none
+  std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
   MetricsFile metrics_;
   OpProfile profile_;
   bool warmed_up_ = false;

@@ -36,7 +36,7 @@ std::string fingerprint_of(const Checkpoint& base) {
     all.add(tensor.name);
     all.add(static_cast<int64_t>(stored->dtype));
     all.add_values<int64_t>(stored->shape);
-    // The whole file in memory at once would be the run's peak.
+    // Having the whole file in memory at once would be the run's memory peak.
     for (size_t begin = 0; begin < stored->bytes.size(); begin += most_bytes_at_once) {
       const size_t size = std::min(most_bytes_at_once, stored->bytes.size() - begin);
       all.add(stored->bytes.subspan(begin, size));
@@ -50,7 +50,7 @@ std::string fingerprint_of(const Checkpoint& base) {
   return all.text();
 }
 
-/// Values at the start and configuration, so that neither another seed nor another --init-adapter is missed.
+/// Covers initial values and configuration, so that a different seed or --init-adapter is noticed.
 std::string fingerprint_of(const Adapter& adapter) {
   Fingerprint all;
   const auto add = [&](const at::Tensor& tensor) {
@@ -66,7 +66,7 @@ std::string fingerprint_of(const Adapter& adapter) {
   return all.text();
 }
 
-/// Keys of fingerprints, which people need not see.
+/// Keys of fingerprints, whose values are not shown in messages.
 const std::set<std::string> fingerprints = {base_key, "the adapter at the start", "the training rows",
                                             "the evaluation rows"};
 

@@ -13,21 +13,22 @@
 
 namespace lowrank {
 
-/// What the numbers of a run depend on: two runs with the same identity take the same steps to the bit.
+/// What the numbers of a run depend on: two runs with the same identity take bit-identical steps.
 struct RunInputs {
   const Checkpoint& base;
   const Adapter& adapter;  ///< as the run starts: initialised, or read from --init-adapter
   std::span<const Example> train, evaluation;
   RunPlan plan;
-  nlohmann::json options;  ///< values by name of those that the numbers depend on
+  nlohmann::json options;  ///< values, by name, of those that the numbers depend on
   std::string program;     ///< its version
 };
 
-/// A run's identity as one object: numbers and texts as they are, fingerprints of what is large (each byte of
-/// the base's tensors among it), number of threads and what the processor has.
+/// A run's identity as one object: numbers and texts as they are, fingerprints of large inputs (including
+/// every byte of the base's tensors), number of threads and processor features.
 class RunIdentity {
  public:
-  /// Takes all but the base, which must outlive this, as it is now: the adapter will train.
+  /// Captures everything except the base immediately, since training changes the adapter. The base must
+  /// outlive this.
   explicit RunIdentity(const RunInputs& inputs);
   /// The first call reads the whole base.
   const nlohmann::json& whole();
@@ -37,8 +38,8 @@ class RunIdentity {
   nlohmann::json identity_;
 };
 
-/// What differs between the identity that was saved and that of a run that would go on from there, for
-/// people, a clause each: "lr was 0.001 and is 0.002".
+/// Differences (for messages, one clause each) between a saved identity and that of a run that would resume
+/// from there: "lr was 0.001 and is 0.002".
 std::vector<std::string> identity_differences(const nlohmann::json& saved, const nlohmann::json& now);
 
 }  // namespace lowrank

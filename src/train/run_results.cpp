@@ -57,7 +57,7 @@ void add_existing(const fs::path& folder, const fs::path& place, std::span<const
   }
 }
 
-/// The JSON of a configuration that may be anything.
+/// The JSON of a configuration; null if it is missing or cannot be read.
 nlohmann::json lenient_json(const fs::path& path) {
   try {
     return fs::exists(path) ? read_json_file(path, most_config_bytes) : nlohmann::json();
@@ -101,7 +101,7 @@ bool is_card(std::string_view text) {
   return text.find("Trained with lowrank") != std::string_view::npos;
 }
 
-/// True where a run left a model: its card says so.
+/// True if a run left a model here, according to its card.
 bool is_model_of_a_run(const fs::path& folder) {
   const std::string card = card_in(folder);
   return is_card(card) && card.find("This folder is a model") != std::string::npos;

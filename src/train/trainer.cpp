@@ -65,7 +65,7 @@ double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> 
     context.dropout_seed = derive_seed(derive_seed(static_cast<uint64_t>(options_.seed), dropout_stream),
                                        static_cast<uint64_t>(step_), i);
     context.recompute = options_.gradient_checkpointing;
-    // What smaller batches left free lies in pieces too small for those of a larger one.
+    // Memory freed by smaller batches is in pieces too small for a larger one.
     if (largest_rows_ > 0 && laid_out[i].rows() > largest_rows_) return_freed_memory();
     largest_rows_ = std::max(largest_rows_, laid_out[i].rows());
     const TargetLoss scored = batch_loss(model_, context, *adapter_.method);

@@ -23,13 +23,13 @@ struct StepResult {
   double loss = 0;  ///< the objective's, mean over the step's terms, before the update
   double grad_norm = 0;
   double learning_rate = 0;
-  int64_t tokens = 0, target_tokens = 0;  ///< of the rows, however often they were computed
+  int64_t tokens = 0, target_tokens = 0;  ///< of the examples, however often they were computed
   double seconds = 0;
-  Figures figures = {};  ///< what the objective reports beside the loss: means over the terms
+  Figures figures = {};  ///< what the objective reports besides the loss: means over the terms
 };
 
-/// Takes the steps of a run: the gradient of an objective's mean over all terms of a step whatever its
-/// micro-batches, clipping, fused AdamW over the flat buffer.
+/// Takes the steps of a run: the gradient of an objective's mean over all terms of a step (however it is
+/// split into micro-batches), clipping, fused AdamW over the flat buffer.
 class Trainer {
  public:
   /// All but the options and the plan must outlive the trainer.
@@ -40,13 +40,14 @@ class Trainer {
   bool done() const { return step_ >= plan_.total_steps; }
 
   /// The next step, on these micro-batches. Errors: invalid when loss or gradient is not finite; parameters
-  /// are then as before the step.
+  /// are then unchanged.
   StepResult step(const StepBatches& batches, const Objective& objective);
 
-  /// Where the trainer stands; the tensors are its own, not copies. Records and identity are the caller's.
+  /// The trainer's current state; the tensors are its own, not copies. Records and identity are left to the
+  /// caller.
   TrainState state() const;
-  /// Goes on from there, instead of from the start. The method has been initialised as in that run. Errors:
-  /// invalid when it is the state of other parameters or of another method.
+  /// Continues from this state instead of from the start. The method must have been initialised as in that
+  /// run. Errors: invalid when it is the state of other parameters or of another method.
   void set_state(const TrainState& state);
 
  private:

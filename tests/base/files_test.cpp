@@ -95,7 +95,7 @@ TEST(MmapFile, TellsThatItsFileWasWrittenTo) {
   const fs::path path = folder.write("a", "hello");
   const MmapFile file = MmapFile::open(path);
   EXPECT_NO_THROW(file.check_unchanged());
-  // Another file under its name leaves the mapped one as it was.
+  // Another file under the same name leaves the mapped one unchanged.
   folder.write("b", "other file");
   fs::rename(folder.path() / "b", path);
   EXPECT_NO_THROW(file.check_unchanged());

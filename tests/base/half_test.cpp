@@ -39,7 +39,7 @@ TEST(Half, EveryF16PatternIsItsValueAndReturns) {
 TEST(Half, F16RoundsToNearestEven) {
   for (uint16_t half = 0; half < 0x7C00; ++half) {
     const double low = half_value(half);
-    // 65536 stands for infinity where rounding is concerned.
+    // For rounding, 65536 stands for infinity.
     const double high = half + 1 == 0x7C00 ? 65536.0 : half_value(static_cast<uint16_t>(half + 1));
     const auto middle = static_cast<float>((low + high) / 2);
     const uint16_t even = half % 2 == 0 ? half : half + 1;

@@ -10,7 +10,7 @@ TEST(Log, PlainLinesOnStandardError) {
   info("step {} of {}", 1, 2);
   warn("odd {}", "file");
   log_info("a {brace}\n and \033[31mcolour");
-  // A terminal as standard error gets a wipe in front of each line; a captured one is a file.
+  // If standard error is a terminal, each line is preceded by clearing the line; captured, it is a file.
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("step 1 of 2\n"), std::string::npos) << text;
   EXPECT_NE(text.find("warning: odd file\n"), std::string::npos) << text;

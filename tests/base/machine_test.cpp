@@ -20,7 +20,7 @@ TEST(Process, MemoryFollowsAnAllocation) {
   {
     std::vector<char> block(64 << 20, 1);
     EXPECT_GT(resident_bytes(), before + (48 << 20));
-    // A place that the compiler cannot know keeps it from leaving the block out.
+    // An index that the compiler cannot know keeps it from optimising the block away.
     const volatile size_t place = block.size() / 2;
     EXPECT_EQ(block[place], 1);
   }

@@ -1,5 +1,5 @@
-// Options and words as a user writes them: any text as a value, nothing given twice in silence, and errors
-// that name what was meant.
+// Options and words as a user writes them: any text can be a value, nothing is silently given twice, and
+// errors name what was meant.
 #include <string>
 
 #include <fmt/format.h>
@@ -81,7 +81,7 @@ TEST_F(CommandLine, PeersNamesAreRecognised) {
         "--max-seq-length is not known (did you mean --max-length?)",
         "-m is not known (did you mean --model?)", "--unheard-of is not known"})
     EXPECT_NE(message.find(part), std::string::npos) << part << '\n' << message;
-  // The values behind them are no errors of their own.
+  // The values after them are not errors of their own.
   for (const char* value : {"1e-4", "\"8\"", "512", "\"7\""})
     EXPECT_EQ(message.find(value), std::string::npos) << value << '\n' << message;
   refused("generate --n-predict 3 --temp 0",
@@ -109,7 +109,7 @@ TEST_F(CommandLine, AFileMayWriteNamesListsAndScalarsAsPeersDo) {
   refused(plan(config("output: [a, b]")), "output must be text");
   refused(plan(config("rank: [4]")), "rank must be an integer");
   refused(plan(config("config: other.yaml")), "unknown key \"config\"");
-  // The command line wins.
+  // The command line takes precedence.
   EXPECT_EQ(planned(config("rank: 8") + " rank=4")["rank"], 4);
   EXPECT_EQ(planned(config("rank: 8") + " --rank 2")["rank"], 2);
 }
@@ -170,7 +170,7 @@ TEST_F(CommandLine, ARunGoesOnWithTheAdaptersOwnOptions) {
   refused(train + out().string() + " " + init + " --rank 4", "its rank is 3, not 4");
   refused(plan(init + " " + config("dropout: 0.5")), "its dropout is 0.0, not 0.5");
   refused(plan(init + " --method ia3"), "its method is lora, not ia3");
-  // What it says itself may be said again, in other words, too.
+  // What the adapter says itself may be repeated, even in other words.
   for (const char* same : {"", " --method lora --rank 3", " --target-modules o_proj,k_proj",
                            " --target-modules '.*\\.[ko]_proj'"}) {
     const nlohmann::json plan_of_run = nlohmann::json::parse(succeeds(plan(init + same)).out);

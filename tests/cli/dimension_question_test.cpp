@@ -1,4 +1,4 @@
-// A search that a signal stops keeps what it found.
+// A search stopped by a signal keeps what it found.
 #include "cli/dimension_question.h"
 
 #include <csignal>

@@ -40,7 +40,7 @@ TEST_F(EncoderProgram, LearnsLabelsTellsThemAndMerges) {
   EXPECT_LT(figures["loss"], 0.3);
   const test::Outcome labelled = succeeds(with_adapter("classify") + "--text 'good film'");
   EXPECT_EQ(nlohmann::json::parse(labelled.out)["label"], "1");
-  // The label that a row comes with is not the model's.
+  // A row's own label is not the model's.
   const test::Outcome beside =
       succeeds(with_adapter("classify") + "--data " + data + " --columns text=1,label=2");
   const nlohmann::json first = nlohmann::json::parse(beside.out.substr(0, beside.out.find('\n')));

@@ -1,4 +1,4 @@
-// What a broken model gives is an error, not a result.
+// A broken model's output is an error, not a result.
 #include <cmath>
 
 #include <gtest/gtest.h>

@@ -90,7 +90,7 @@ TEST_F(IntrinsicProgram, MeasuresClassesByAccuracy) {
   EXPECT_EQ(found["quality"], "accuracy");
   EXPECT_GT(found["reference"]["quality"], 0.9);
   EXPECT_NEAR(found["goal"].get<double>(), 0.9 * found["reference"]["quality"].get<double>(), 1e-9);
-  // The label head trains whole beside the subspace.
+  // The label head is trained in full besides the subspace.
   EXPECT_GT(found["points"][0]["trained_parameters"], found["points"][0]["dimension"]);
 }
 

@@ -1,4 +1,4 @@
-// What `train` says about memory before the first step is near what it then takes.
+// The memory that `train` predicts before the first step is close to what it then uses.
 #include <regex>
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Several adapters on one base: rows name theirs, and get what they get with it alone.
+// Several adapters on one base: rows name theirs, and get the same result as with it alone.
 #include <cmath>
 #include <sstream>
 

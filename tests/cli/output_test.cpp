@@ -1,4 +1,4 @@
-// Where the program writes: it takes no file away that it did not write, and tells when a place is taken.
+// Where the program writes: it removes no file that it did not write, and reports when a place is taken.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -34,7 +34,7 @@ class OutputFolders : public test::ProgramTest {
   }
   std::string adapter() const { return (folder.path() / "adapter").string(); }
 
-  /// A command that must fail with this in its message; unlike `refused` the folder may be there.
+  /// Runs a command that must fail with this in its message; unlike with `refused`, the folder may exist.
   void fails(const std::string& arguments, const std::string& expected) const {
     const test::Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 1) << arguments;

@@ -1,4 +1,4 @@
-// The program as a user runs it: what it refuses, it refuses in one sentence with a non-zero exit, and writes
+// The program as a user runs it: it refuses with one sentence and a non-zero exit code, and then writes
 // nothing.
 #include "support/program.h"
 
@@ -64,7 +64,7 @@ TEST_F(Program, VirtualTokensTakeTheirPlaceInTheContext) {
   for (int i = 1; i < 256; ++i) ids += ",2";
   const auto data = write("rows.jsonl", "{\"input_ids\":[" + ids + "]}\n");
   succeeds(train(data, "--method prompt_tuning --num-virtual-tokens 7"));
-  // 249 tokens are left of the row, and the first is a target, too.
+  // 249 tokens of the row are left, and the first is also a target.
   const std::string evaluation =
       "evaluate --json --model " + model() + " --data " + data.string() + " --adapter " + out().string();
   EXPECT_EQ(nlohmann::json::parse(succeeds(evaluation).out)["target_tokens"], 249);

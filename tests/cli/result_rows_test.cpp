@@ -1,4 +1,4 @@
-// Rows with results: what a row has stays as it is, and work that was done is not lost.
+// Rows with results: what a row already has is unchanged, and finished work is not lost.
 #include <cmath>
 #include <cstdlib>
 
@@ -31,7 +31,7 @@ class ResultRows : public test::ProgramTest {
     return "generate --dtype f32 --max-new-tokens 3 --model " + model().string() + " --data " +
            data.string() + " " + more;
   }
-  /// Names in the folder of the test beside the data, the model and the program's errors.
+  /// Names in the test's folder other than the data, the model and the program's errors.
   std::vector<std::string> others() const {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
@@ -99,7 +99,7 @@ TEST_F(ResultRows, ASignalEndsTheWorkBetweenTwoTokens) {
   std::string prompts;
   for (int i = 0; i < 3000; ++i) prompts += "{\"prompt\":\"a\"}\n";
   const auto data = write("rows.jsonl", prompts);
-  // The first row on standard output gives the sign.
+  // The first row on standard output is the signal.
   write("rows.sh", "cd " + folder.path().string() + "\nmkfifo out\n" + LOWRANK_PROGRAM + " " +
                        generate(data, "--batch-size 1") +
                        " > out 2> stderr &\n"

@@ -1,4 +1,4 @@
-// Runs that go on from a checkpoint: what is found, what is told and refused, what is kept.
+// Runs that resume from a checkpoint: what is found, reported, refused and kept.
 #include <sys/wait.h>
 
 #include "base/json.h"
@@ -42,7 +42,7 @@ TEST_F(Resume, GoesOnFromTheNewestCompleteCheckpoint) {
   const fs::path whole = folder.path() / "whole";
   succeeds(train(whole));
   succeeds(train(out()));
-  // As a kill in the fourth step's checkpoint leaves it.
+  // As left by a kill while writing the fourth step's checkpoint.
   fs::rename(out() / "checkpoint-4", out() / "checkpoint-4.17-0123abcd.partial");
   fs::remove(out() / "adapter_model.safetensors");
   const test::Outcome outcome = succeeds(train(out(), "--resume"));

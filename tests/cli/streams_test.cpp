@@ -45,7 +45,7 @@ TEST_F(Streams, AReaderThatLeavesEndsTheProgramQuietly) {
   const test::Outcome outcome = run("methods | head -1");
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.err, "");
-  // The same where SIGPIPE is ignored, as under some servers; the reader is gone before the first byte.
+  // The same if SIGPIPE is ignored, as under some servers; the reader is gone before the first byte.
   const std::string code = (folder.path() / "code").string();
   const std::string late = "trap '' PIPE; (sleep 0.3; " + std::string(LOWRANK_PROGRAM) +
                            " methods 2>&1 >&3 3>&-; echo $? >" + code + ") 3>&1 | true";

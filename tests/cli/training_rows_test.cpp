@@ -1,4 +1,4 @@
-// What training says of its rows, and where they may lie.
+// What training reports about its rows, and where they may be located.
 #include "support/places.h"
 #include "support/program.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the contract tests run over: every method with every one of its examples of options, on families.
+// What the contract tests run over: every method with each of its option examples, on model families.
 
 #include <algorithm>
 #include <memory>
@@ -56,8 +56,8 @@ inline std::vector<ContractCase> default_cases() {
 }
 
 /// All examples of options: on a family that has separate projections and no biases, on one with a fused
-/// projection, transposed weights and biases, and on an encoder. That they fit a family does not depend on
-/// more.
+/// projection, transposed weights and biases, and on an encoder. Nothing else decides whether they fit a
+/// family.
 inline std::vector<ContractCase> example_cases() {
   std::vector<ContractCase> cases;
   for (const FamilyInfo* family : families()) {
@@ -83,7 +83,7 @@ inline double difference(const at::Tensor& a, const at::Tensor& b) {
 /// tokens.
 class ContractFixture : public testing::Test {
  protected:
-  /// Skips the test where the method cannot act on the family.
+  /// Skips the test if the method cannot act on the family.
   void prepare(const ContractCase& of) {
     the_case_ = of;
     write_tiny_model(folder.path() / "base", of.family->tiny_config());
@@ -126,7 +126,7 @@ class ContractFixture : public testing::Test {
     return model(adapter, options);
   }
 
-  /// What the model says of each sequence: its label's scores, or the logits of its last row.
+  /// The model's output for each sequence: its label scores, or the logits of its last row.
   static at::Tensor logits(const Model& model, const Hooks& hooks, Batch of) {
     const at::NoGradGuard no_grad;
     hooks.layout(of);

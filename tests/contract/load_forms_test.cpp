@@ -1,5 +1,6 @@
 // What every method promises in the types and layouts that users run (support/load_forms.h): the gradient of
-// the fused kernels is that of the plain operations in f64, and a merged model says what the adapter does.
+// the fused kernels is that of the plain operations in f64, and a merged model computes what the adapter
+// does.
 #include <algorithm>
 #include <cmath>
 #include <tuple>
@@ -88,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(AllMethodsOnAllFamilies, FormContract,
                          testing::Combine(testing::ValuesIn(test::default_cases()),
                                           testing::ValuesIn(test::load_forms)),
                          name_of_param);
-// How the frozen product is laid out does not matter to what options change.
+// The layout of the frozen product does not affect what options change.
 INSTANTIATE_TEST_SUITE_P(ExamplesOfOptions, FormContract,
                          testing::Combine(testing::ValuesIn(test::example_cases()),
                                           testing::Values(test::f32_one, test::bf16_one)),

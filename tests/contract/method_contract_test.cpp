@@ -1,5 +1,5 @@
-// What every method promises, on every family and with each of its examples of options: run over both
-// tables, so that a new entry is tested by being there.
+// What every method promises, on every family and with each of its option examples: run over both tables, so
+// that a new entry is tested automatically.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -57,7 +57,8 @@ TEST_P(MethodContract, GradientsMatchFiniteDifferences) {
         }
         return loss.loss.item<double>();
       },
-      // Of many values 25 to 75: f32's gradients are compared whole (load_forms_test.cpp).
+      // If there are many values, 25 to 75 of them: f32's gradients are compared in full
+      // (load_forms_test.cpp).
       std::max<int64_t>(17, adapter.parameters->count() / (GetParam().example ? 25 : 75)));
 }
 
@@ -190,7 +191,7 @@ TEST_P(MethodContract, CachedPassesEqualWholeOnes) {
   adapter.method->begin_step({});
   const at::NoGradGuard no_grad;
   KvCache cache(2, 128);
-  // A prompt of 4 and a prompt of 9 tokens, then what follows, a token at a time.
+  // A prompt of 4 and a prompt of 9 tokens, then what follows, one token at a time.
   const std::vector<Example> pair{examples[0], examples[2]};
   const std::vector<int64_t> prompts{4, 9};
   for (int64_t step = 0; step < 4; ++step) {

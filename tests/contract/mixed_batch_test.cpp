@@ -1,5 +1,5 @@
-// A batch whose sequences have adapters of their own gives each sequence what it gets alone: every method
-// beside two others of other ranks and the bare base, on every family.
+// A batch whose sequences have different adapters gives each sequence what it gets alone: every method
+// together with two others of different ranks and the bare base, on every family.
 #include <numeric>
 
 #include <ATen/core/grad_mode.h>
@@ -16,7 +16,7 @@
 namespace lowrank {
 namespace {
 
-/// The family's tiny configuration, of an encoder without a label head: that would train whole.
+/// The family's tiny configuration; encoders lose their label head, which would be trained in full.
 nlohmann::json config_of(const FamilyInfo& family) {
   nlohmann::json config = family.tiny_config();
   if (!config.contains("id2label")) return config;
@@ -62,7 +62,7 @@ class MixedBatch : public testing::TestWithParam<test::ContractCase> {
     return batch;
   }
 
-  /// What the model says of each sequence, by its number in the data.
+  /// The model's output for each sequence, by its number in the data.
   std::map<int64_t, at::Tensor> said(const Hooks& hooks, Batch batch, KvCache* cache = nullptr) const {
     const at::NoGradGuard no_grad;
     hooks.layout(batch);

@@ -1,6 +1,5 @@
-// What a run that was stopped promises for every method: it goes on, in objects made anew, to the same bits
-// as one that was not stopped, whatever was asked for beside: accumulation, evaluation, dropout, rows grouped
-// by prompts.
+// What a stopped run promises for every method: resumed in new objects, it ends bit-identical to one that was
+// not stopped, whatever else was asked for: accumulation, evaluation, dropout, rows grouped by prompt.
 #include <csignal>
 
 #include <ATen/core/grad_mode.h>
@@ -54,7 +53,7 @@ class ResumeContract : public testing::TestWithParam<ResumedRun> {
     if (checkpoint->spec().labels) {
       test::label(rows, *checkpoint->spec().labels);
     } else {
-      // Some with a prompt, and some of the prompts alike.
+      // Some have a prompt, and some of the prompts are equal.
       for (size_t i = 0; i < rows.size(); ++i) {
         rows[i].tokens[1] = rows[i % 2].tokens[1];
         rows[i].tokens[0] = rows[i % 2].tokens[0];
@@ -96,7 +95,7 @@ class ResumeContract : public testing::TestWithParam<ResumedRun> {
     return adapter;
   }
 
-  /// A run in objects of its own to the end, or until a signal comes right after a step.
+  /// A run in its own objects to the end, or until a signal arrives right after a step.
   std::optional<RunResult> run(const fs::path& output, const fs::path& resume, int64_t stopped_after) const {
     const InterruptGuard guard;
     Adapter adapter = fresh();
@@ -149,7 +148,7 @@ class ResumeContract : public testing::TestWithParam<ResumedRun> {
     EXPECT_EQ(a.target_tokens, b.target_tokens);
   }
 
-  /// The entries without what a clock or the process gives.
+  /// The entries without what comes from the clock or the process.
   static std::vector<nlohmann::json> entries(const fs::path& path) {
     std::ifstream file(path);
     std::vector<nlohmann::json> found;

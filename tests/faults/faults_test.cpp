@@ -1,5 +1,5 @@
 // The program is stopped at its calls that change files, by a signal or by a full disk: what is left is the
-// old state or the new one. LOWRANK_FAULT_POINTS: calls that are tried of each command and kind (0: all).
+// old state or the new one. LOWRANK_FAULT_POINTS: number of calls tried for each command and kind (0: all).
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -36,7 +36,7 @@ class Faults : public test::ProgramTest {
            " --batch-size 2 --dtype f32 --lr 0.05 " + more;
   }
 
-  /// What an adapter is: configurations and values; empty where none can be loaded.
+  /// An adapter's content: configurations and values; empty if none can be loaded.
   std::string fingerprint(const fs::path& adapter_folder) const {
     try {
       const Adapter adapter = load_adapter(adapter_folder, *checkpoint());
@@ -73,7 +73,7 @@ class Faults : public test::ProgramTest {
   }
 
   /// Runs the command from `before` (the content of out()) with a fault of each kind at each point that is
-  /// tried; `check` looks at what is left.
+  /// tried; `check` examines what is left.
   void sweep(const std::string& name, const fs::path& before, const std::string& command,
              const std::vector<std::string>& kinds, const std::function<void()>& check) {
     const fs::path counted = folder.path() / "count";
@@ -136,7 +136,7 @@ class Faults : public test::ProgramTest {
 
 class AdapterFaults : public Faults {
  protected:
-  /// Trains `first`, then over it `second`, with a checkpoint and an evaluation after each step.
+  /// Trains `first`, then `second` over it, with a checkpoint and an evaluation after each step.
   void expect_old_or_new(const std::string& name, const std::string& first, const std::string& second,
                          const std::vector<std::string>& kinds) {
     succeeds(train(first + " --steps 1 --seed 5"));

@@ -18,7 +18,7 @@
 namespace lowrank {
 namespace {
 
-/// The same bits; of NaN only that it is one, since its payload is the processor's choice.
+/// The same bits; for NaN only that both are NaN, since the payload is the processor's choice.
 bool same(float a, float b) {
   return (std::isnan(a) && std::isnan(b)) || std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
 }
@@ -40,7 +40,7 @@ struct Fixture {
   }
 };
 
-/// Values compared of each type.
+/// Number of values compared per type.
 std::map<DType, size_t> compare_with_expected(const std::string& name) {
   const Fixture fixture(name);
   const std::vector<float> expected = fixture.expected();

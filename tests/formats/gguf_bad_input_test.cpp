@@ -23,7 +23,7 @@ class GgufBadInput : public testing::Test {
   }
   void refuse(const std::string& bytes, std::string_view part) { refuse(ErrorKind::corrupt, bytes, part); }
 
-  /// A file with one key, whose value is not complete where `bytes` ends.
+  /// A file with one key, whose value is incomplete at the end of `bytes`.
   static GgufBytes one_key() { return GgufBytes(0, 1); }
   /// A file with one tensor of 32 f32 values.
   static std::string one_tensor(std::string_view name, const std::vector<uint64_t>& shape, uint32_t type,

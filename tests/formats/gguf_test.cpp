@@ -70,7 +70,7 @@ TEST(Gguf, ReadsVersion2OtherAlignmentsAndAnyOrder) {
   EXPECT_EQ(moved.find_tensor("second")->bytes.size(), 24U);
 }
 
-/// Keys in the order of the file, with type numbers and the bytes as they stand.
+/// Keys in file order, with type numbers and the bytes as stored.
 TEST(Gguf, GivesTheKeysAsTheyStand) {
   const test::TemporaryFolder folder;
   GgufBytes bytes(0, 3);

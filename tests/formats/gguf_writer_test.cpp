@@ -91,12 +91,12 @@ TEST(GgufWriter, ReaderGivesItBack) {
       EXPECT_EQ(file.tensors()[i].shape, tensors[i].shape);
       EXPECT_TRUE(std::ranges::equal(file.tensors()[i].bytes, tensors[i].bytes)) << tensors[i].name;
     }
-    // ggml reads the padding behind the last tensor too.
+    // ggml also reads the padding after the last tensor.
     EXPECT_EQ(fs::file_size(folder.path() / "a.gguf") % alignment, 0U);
   }
 }
 
-/// Files that Python wrote come back with the same bytes, keys and header included.
+/// Files written by Python come back with the same bytes, including keys and header.
 TEST(GgufWriter, WritesAsThePythonPackage) {
   const test::TemporaryFolder folder;
   for (const char* name : {"formats/blocks.gguf", "formats/k_blocks.gguf", "formats/quantise.gguf"}) {
@@ -218,8 +218,8 @@ TEST(GgufWriter, ForOtherReaders) {
   write_gguf(path, some_tensors(storage), some_metadata());
 }
 
-/// Writes the model LOWRANK_COPY_GGUF again with all keys, its tensors in the type of the number
-/// LOWRANK_COPY_TYPE where rows fill blocks, else in F32; tests/interop/open_gguf.py compares the two.
+/// Writes the model LOWRANK_COPY_GGUF again with all keys, its tensors in the type with the number
+/// LOWRANK_COPY_TYPE if rows fill whole blocks, else in F32; tests/interop/open_gguf.py compares the two.
 TEST(GgufWriter, CopyForOtherReaders) {
   const char* source = std::getenv("LOWRANK_COPY_GGUF");
   const char* path = std::getenv("LOWRANK_WRITE_GGUF");

@@ -69,7 +69,7 @@ TEST(Quantise, PiecesAndUnalignedTargetsGiveTheSame) {
   }
 }
 
-/// What the package leaves to chance is settled: q is zero where 1/d overflows, -0 is below 0.
+/// What the package leaves undefined is defined here: q is zero where 1/d overflows, -0 is below 0.
 TEST(Quantise, SettlesWhatIsLeftToChance) {
   using enum DType;
   for (const DType type : {q8_0, q4_0, q4_1, q5_0, q5_1}) {

@@ -51,7 +51,7 @@ class SafetensorsIndexBadInput : public testing::Test {
     EXPECT_EQ(index.tensors().size(), 3U);
     EXPECT_TRUE(index.notes().empty());
   }
-  /// All tensors are found, and one note says `part`.
+  /// All tensors are found, and one note contains `part`.
   void noted(std::string_view part) {
     write_index();
     const SafetensorsIndex index = SafetensorsIndex::open(folder_.path());

@@ -65,7 +65,7 @@ TEST(SafetensorsWriter, PiecesGiveTheSameFile) {
   EXPECT_EQ(test::content_of(folder.path() / "whole"), test::content_of(folder.path() / "pieces"));
 }
 
-/// The bytes of a file that Python wrote come back as they were, header included.
+/// The bytes of a file written by Python come back unchanged, including the header.
 TEST(SafetensorsWriter, WritesAsThePythonPackage) {
   const test::TemporaryFolder folder;
   const fs::path original = test::fixture("formats/sharded/model-00001-of-00002.safetensors");

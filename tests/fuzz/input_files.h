@@ -14,7 +14,7 @@
 
 namespace lowrank::fuzz {
 
-/// The folder that a fuzzer's files stand in, one for the whole process.
+/// The folder that holds a fuzzer's files, one for the whole process.
 inline const test::TemporaryFolder& folder() {
   static const test::TemporaryFolder made;
   return made;
@@ -27,7 +27,7 @@ inline std::filesystem::path folder(const std::string& name) {
   return path;
 }
 
-/// Runs `read`; an Error is an answer like any other.
+/// Runs `read`; an Error is a valid outcome.
 template <typename F>
 void answers(F&& read) {
   try {
@@ -36,7 +36,7 @@ void answers(F&& read) {
   }
 }
 
-/// The files that one input holds: a length of four bytes before each; the last takes the rest.
+/// The files in one input, each preceded by a length of four bytes; the last takes the rest.
 inline std::vector<std::string> unpack(std::string_view input, size_t count) {
   std::vector<std::string> files(count);
   for (size_t i = 0; i < count; ++i) {

@@ -10,7 +10,7 @@
 
 namespace lowrank::fuzz {
 
-/// A GGUF file with some numbers of its head changed: counts, lengths, types and extents stand there.
+/// A GGUF file with some numbers of its header changed, which holds counts, lengths, types and extents.
 inline std::string changed_gguf(std::string_view input, Mutation& mutation, size_t head = 3500) {
   static constexpr std::array<uint64_t, 12> odd = {
       0, 1, 2, 3, 4, 8, 16, 32, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ~uint64_t{0}};

@@ -24,7 +24,7 @@ inline void collect(Json& value, std::vector<Json*>& all) {
   }
 }
 
-/// A value that readers seldom meet.
+/// A value that readers rarely see.
 inline Json odd_value(Mutation& mutation) {
   static const Json values = {nullptr,
                               true,
@@ -121,7 +121,7 @@ inline void change_json(Json& root, Mutation& mutation) {
   }
 }
 
-/// JSON text with up to four changes; text that is no JSON stays.
+/// JSON text with up to four changes; text that is not JSON is unchanged.
 inline std::string changed_json(const std::string& text, Mutation& mutation) {
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) return text;
@@ -141,7 +141,7 @@ inline std::string changed_safetensors(const std::string& file, Mutation& mutati
          file.substr(sizeof length + length);
 }
 
-/// Does a number of this size stand anywhere in the JSON text, but for frequencies of rotary embeddings?
+/// Does a number of this size occur anywhere in the JSON text, except as a frequency of rotary embeddings?
 inline bool holds_number_above(const Json& json, double limit) {
   if (json.is_number()) return json.get<double>() > limit;
   if (!json.is_structured()) return false;

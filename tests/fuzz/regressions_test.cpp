@@ -1,4 +1,4 @@
-// Inputs that were findings once, and some that must stay answers, through what the fuzzers run.
+// Inputs that were findings once, and some that must keep being handled, run through the fuzz targets.
 #include <filesystem>
 #include <map>
 #include <string>

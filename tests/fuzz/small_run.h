@@ -12,10 +12,10 @@
 
 namespace lowrank::fuzz {
 
-/// Of the numbers in a configuration: sizes of gigabytes that are asked for are granted.
+/// Limit for the numbers in a configuration, since requested sizes of gigabytes would be granted.
 inline constexpr double largest_number = 3000;
 
-/// Once before anything is computed: one thread, as libFuzzer wants it.
+/// Called once before anything is computed: sets one thread, as libFuzzer requires.
 inline void prepare_small_runs() {
   static const bool prepared = [] {
     prepare_kernels();

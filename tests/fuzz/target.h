@@ -12,7 +12,7 @@ struct Mutation {
   std::mt19937 random;
   size_t (*change)(uint8_t* data, size_t size, size_t largest);
 
-  /// A number below `end`.
+  /// A random number below `end`.
   size_t below(size_t end) { return random() % end; }
   /// True once in `times`.
   bool once_in(unsigned times) { return random() % times == 0; }
@@ -27,10 +27,10 @@ struct Mutation {
 
 /// What one fuzzer feeds: tests/fuzz/NAME.cpp ends in `extern const Target NAME_target`.
 struct Target {
-  /// Reads an input as the program would and uses what it gives. An Error is an answer; any other exception
-  /// is a finding, as is what a sanitizer reports.
+  /// Reads an input as the program would and uses what it gives. An Error is a valid outcome; any other
+  /// exception is a finding, as is a sanitizer report.
   void (*run)(std::string_view input);
-  /// Changes an input so that it stays of use; nullptr: the fuzzer's own changes do.
+  /// Changes an input so that it stays useful; nullptr: the fuzzer's own changes suffice.
   std::string (*mutate)(std::string_view input, Mutation& mutation) = nullptr;
 };
 

@@ -1,4 +1,4 @@
-// What folders of sentence-transformers ask for, in both of its layouts, and what is refused by name.
+// What sentence-transformers folders specify, in both layouts, and what is refused by name.
 #include "infer/embedding_form.h"
 
 #include <gtest/gtest.h>
@@ -47,7 +47,7 @@ TEST_F(SentenceFolder, PoolingsOfBothLayoutsAreRead) {
       {R"({"embedding_dimension":32,"pooling_mode":"mean","include_prompt":true})", Pooling::mean},
       {R"({"pooling_mode":"cls"})", Pooling::first},
       {R"({"pooling_mode":["cls"]})", Pooling::first},
-      // The earlier flags do not count beside the later name.
+      // The older flags do not count if the newer name is given.
       {R"({"pooling_mode":"cls","pooling_mode_max_tokens":true})", Pooling::first},
       {"{}", Pooling::mean},
   };

@@ -67,7 +67,7 @@ double largest_regret(const Model& model, std::vector<int64_t> tokens, const std
 TEST_P(GreedyIn, TextIsTransformersInOneBatchAndAlone) {
   const auto checkpoint = Checkpoint::open(*test::real_model());
   const auto exact = checkpoint->family().load(checkpoint, test::in_f32());
-  // Where no weight is kept each token expands all of them: a few tokens say enough.
+  // If no weights are kept, each token expands all of them: a few tokens are enough.
   const bool slow = GetParam().memory == BaseMemory::small;
   for (const int64_t batch_size : slow ? std::vector<int64_t>{4} : std::vector<int64_t>{4, 1}) {
     GenerationOptions options;
@@ -79,7 +79,7 @@ TEST_P(GreedyIn, TextIsTransformersInOneBatchAndAlone) {
       if (GetParam().is_f32()) {
         EXPECT_EQ(results[i].text, expected[i]["text"].get<std::string>());
       } else {
-        // Reached: 0.05, where two tokens are nearly as good.
+        // Reached: 0.05, at two tokens that are almost equally likely.
         EXPECT_LT(largest_regret(*exact, prompts[i], results[i].tokens), 0.1);
       }
     }
@@ -120,7 +120,7 @@ TEST_F(Greedy, SamplingFollowsTheSeedNotTheGrouping) {
 }
 
 TEST_F(Greedy, VirtualTokensThatAreTheBeginningGiveTheSameText) {
-  // The rows of the prompts' common beginning as a trained prompt: cache, positions and grouping must follow.
+  // The rows of the prompts' shared prefix as a trained prompt: cache, positions and grouping must follow.
   const auto path = *test::real_model();
   const auto checkpoint = Checkpoint::open(path);
   const std::vector<int64_t> beginning = tokenizer->encode("The old mill stood by the", false);

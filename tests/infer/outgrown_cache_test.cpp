@@ -1,4 +1,5 @@
-// A text that outgrows the positions with the frequencies of its cached keys goes on as without a cache.
+// A text that outgrows the positions for which its cached keys' frequencies are valid continues as without a
+// cache.
 #include <ATen/ops/argmax.h>
 #include <gtest/gtest.h>
 

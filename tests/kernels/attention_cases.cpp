@@ -29,7 +29,7 @@ Case with_prefix(std::string name, AttentionShape shape, int64_t prefix,
   return c;
 }
 
-/// One row a sequence against its own part of a cache without gradient, and itself.
+/// One row per sequence, against its own part of a cache without gradient and itself.
 Case decode(std::string name, AttentionShape shape, const std::vector<int64_t>& cached) {
   Case c{std::move(name), shape, static_cast<int64_t>(cached.size()), {0}, {false}, {}};
   for (size_t i = 0; i < cached.size(); ++i) {
@@ -80,7 +80,7 @@ void add_sources(std::vector<Case>& cases) {
   cases.push_back(decode("decode d80", shape_of(4, 4, 80), {5, 300}));
   Case gaps{"gaps and unseen keys", shape_of(4, 2, 16), 40, {9}, {true}, {}};
   gaps.plan.queries = {{20, 7, 3, 0, 2}, {5, 4, 0, 2, 1}, {12, 3, 0, 0, 0}, {30, 5, 1, 2, 1}};
-  gaps.plan.keys = {{0, 18, 9, 1}, {1, 2, 4, 100}, {1, 1, 6, 2}};  // the second run lies in everyone's future
+  gaps.plan.keys = {{0, 18, 9, 1}, {1, 2, 4, 100}, {1, 1, 6, 2}};  // the second run is in every row's future
   cases.push_back(gaps);
   Case overlap{"overlapping key runs", shape_of(4, 2, 16), 60, {30}, {true}, {}};
   overlap.plan.queries = {{0, 20, 30, 0, 2}, {20, 20, 25, 2, 2}, {40, 20, 18, 4, 2}};

@@ -20,7 +20,7 @@ struct Case {
   AttentionPlan plan;
 };
 
-/// Random operands; leaves that require a gradient where the case says so.
+/// Random operands; leaves that require a gradient if the case says so.
 struct Inputs {
   at::Tensor qkv;
   std::vector<KeyValue> extra;

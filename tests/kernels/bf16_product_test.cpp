@@ -1,5 +1,5 @@
-// The product of bf16 matrices against f64, at sizes below, at and beside panels, blocks and chunks. What
-// lies around the operands in memory is NaN.
+// The product of bf16 matrices against f64, at sizes below, at and just off panels, blocks and chunks. The
+// memory around the operands is NaN.
 #include "kernels/bf16_product.h"
 
 #include <limits>
@@ -25,7 +25,7 @@ namespace {
 
 constexpr double one_rounding = 1.0 / 256 + 1e-4;
 
-/// Random values amid NaN.
+/// Random values surrounded by NaN.
 at::Tensor amid_nan(int64_t rows, int64_t columns) {
   at::Tensor around =
       at::full({rows + 2, columns + 6}, std::numeric_limits<double>::quiet_NaN(), at::kBFloat16);

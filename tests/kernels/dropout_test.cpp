@@ -33,7 +33,7 @@ TEST_P(Dropouts, AreTheReferencesBits) {
   }
 }
 
-/// The mask is part of what a seed promises: element i follows draw i mod 4 of Philox's counter i / 4.
+/// The mask is part of what a seed determines: element i follows draw i mod 4 of Philox's counter i / 4.
 TEST_P(Dropouts, FollowPhilox) {
   constexpr uint64_t seed = 0x123456789ABCDEF0U;
   constexpr int64_t count = 5000;

@@ -1,5 +1,5 @@
-// The product of f32 matrices against f64 on each Highway target, at sizes below, at and beside panels,
-// blocks and chunks. What lies around the operands in memory is NaN.
+// The product of f32 matrices against f64 on each Highway target, at sizes below, at and just off panels,
+// blocks and chunks. The memory around the operands is NaN.
 #include "kernels/f32_product.h"
 
 #include <cmath>
@@ -23,8 +23,8 @@
 namespace lowrank {
 namespace {
 
-/// The error of random sums is a few roundings of values of their usual size, the root of how many are
-/// summed.
+/// The error of random sums is a few roundings of values of their typical size, the square root of the number
+/// of terms.
 double error_of(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
   const at::Tensor wide = at::mm(x.to(at::kDouble), w.to(at::kDouble).t());
   return relative(f32_product(x, w, bias), bias ? wide + bias->to(at::kDouble) : wide,
@@ -33,7 +33,7 @@ double error_of(const at::Tensor& x, const at::Tensor& w, const std::optional<at
 
 constexpr double f32_error = 2e-6;
 
-/// Random values amid NaN.
+/// Random values surrounded by NaN.
 at::Tensor f32_amid_nan(int64_t rows, int64_t columns) {
   at::Tensor around = at::full({rows + 2, columns + 6}, std::numeric_limits<double>::quiet_NaN(), at::kFloat);
   at::Tensor inside = around.narrow(0, 1, rows).narrow(1, 3, columns);

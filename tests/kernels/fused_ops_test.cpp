@@ -1,6 +1,6 @@
 // Each fused kernel against its plain reference on every Highway target that this machine has: result and
-// gradient, f32 and bf16, sizes below, at and beside whole vectors, one row and no rows at all. The reference
-// is computed in f64 from the same, rounded, operands.
+// gradient, f32 and bf16, sizes below, at and just off whole vectors, one row and no rows at all. The
+// reference is computed in f64 from the same, rounded, operands.
 #include <limits>
 #include <string>
 #include <tuple>
@@ -28,7 +28,7 @@ namespace {
 
 constexpr int64_t odd_columns[] = {1, 3, 7, 16, 17, 33, 65, 576};
 constexpr int64_t few_rows[] = {0, 1, 5, 50};
-/// One value alone is its own norm: only epsilon keeps a gradient.
+/// A single value is its own norm: only epsilon leaves a gradient.
 constexpr double one_value_epsilon = 1;
 
 /// target, type
@@ -114,7 +114,7 @@ TEST_P(Fused, AddRmsNorm) {
       const at::Tensor seed = random(rows, columns), sum_seed = at::randn({rows, columns});
       ((ours.stream * sum_seed).sum() + (ours.normed * seed).to(at::kFloat).sum()).backward();
       ((expected.stream * sum_seed).sum() + (expected.normed * seed).sum()).backward();
-      // The backward pass takes the norm as it was rounded, twice; in short rows what it takes away is large.
+      // The backward pass uses the rounded norm twice; in short rows what it subtracts is large.
       const double close = type() == at::kFloat ? 5e-6 : (columns < 64 ? 10 : 2) * tolerance();
       EXPECT_LT(relative(a.grad(), b.grad(), 0.5), close);
       if (with_branch) {
@@ -150,7 +150,7 @@ TEST_P(Fused, TargetLoss) {
     const at::Tensor weights = at::rand(chosen.sizes());
     const TargetLoss ours = target_loss(a, chosen, targets, weights, head, {});
     const TargetLoss expected = target_loss_reference(b, chosen, targets, weights, head.to(at::kDouble), {});
-    // The logits are rounded, too, and with them a loss near 0 that is their difference.
+    // The logits are also rounded, and with them a loss near 0 that is their difference.
     const double close = type() == at::kFloat ? 1e-5 : 3e-2;
     EXPECT_LT(relative(ours.nll + 1, expected.nll + 1), close);
     EXPECT_NEAR(ours.loss.item<double>(), expected.loss.item<double>(),
@@ -187,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(EveryTarget, Fused,
                                   (std::get<1>(test.param) == at::kFloat ? "_f32" : "_bf16");
                          });
 
-/// The backward pass divides by weights, where it can.
+/// The backward pass divides by weights where it can.
 TEST(AddRmsNorm, HasItsGradientWhereAWeightIsZero) {
   at::Tensor weight = at::rand({17}) + 0.5;
   weight.narrow(0, 3, 1).zero_();

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-// Before Highway's: what it leaves out decides which targets there are.
+// Must come before Highway's header: what it disables decides which targets there are.
 #include "kernels/cpu/highway_targets.h"
-// After it.
+// Must come after it.
 #include <hwy/highway.h>
 #include <hwy/targets.h>
 

@@ -17,14 +17,13 @@ std::vector<int64_t> compiled_targets();
 /// "AVX3", "AVX2", ...
 std::string target_name(int64_t target);
 
-/// Whether kernels may run it: this processor has it, and LOWRANK_CPU leaves it.
+/// Whether kernels may run it: this processor has it, and LOWRANK_CPU allows it.
 bool can_run(int64_t target);
 
 /// The reason to skip a target that cannot run.
 std::string skip_reason(int64_t target);
 
-/// All dynamic dispatch goes to one target while it lives; that it does is checked with a kernel's own
-/// answer.
+/// While one exists, all dynamic dispatch goes to one target, which is checked with a kernel's own answer.
 class Target {
  public:
   explicit Target(int64_t target);
@@ -33,7 +32,7 @@ class Target {
   Target& operator=(const Target&) = delete;
 };
 
-/// A test of the target that its parameter is, or begins with; skipped with the reason where that cannot run.
+/// A test of the target that its parameter is, or begins with; skipped with the reason if that cannot run.
 template <class Parameter>
 class OnTarget : public testing::TestWithParam<Parameter> {
  protected:

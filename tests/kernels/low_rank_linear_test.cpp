@@ -44,7 +44,7 @@ TEST_P(LowRankProduct, EqualsPlainOperations) {
     const auto weight = std::make_shared<const PackedWeight>(
         memory == BaseMemory::small ? PackedWeight::expanded(rows_of_w, out, columns, type)
                                     : PackedWeight::pack(w, type, memory, true));
-    // Two ranks of 65 are more than the kernels of low_rank_fused take, and dropout leaves them, too.
+    // Two ranks of 65 are more than the kernels of low_rank_fused take; dropout also bypasses them.
     for (const auto& [rank, dropout] : {std::pair{4, 0.0}, {3, 0.0}, {9, 0.0}, {65, 0.0}, {4, 0.3}}) {
       const auto patches_of = [columns = columns, out, dropout = dropout](
                                   const at::Tensor& a, const at::Tensor& b, const at::Tensor& b2) {
@@ -108,7 +108,8 @@ TEST(Product, OfBf16IsRoundedOnce) {
             (std::vector<int64_t>{0, 3}));
 }
 
-/// What is asked for does not depend on what else is: gradients of any subset of x, A and B are those of all.
+/// A requested gradient does not depend on which others are: those of any subset of x, A and B equal those of
+/// all.
 TEST(LowRankLinear, GradientsOfASubsetAreThoseOfAll) {
   const auto weight = std::make_shared<const PackedWeight>(
       PackedWeight::pack(at::randn({37, 17}), at::kFloat, BaseMemory::one, true));

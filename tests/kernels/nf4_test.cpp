@@ -74,7 +74,7 @@ TEST_P(Nf4Expansion, IsTheReferencesBits) {
     for (const int64_t begin : {0, 1, 2, 7, 63, 64, 65, 1000}) {
       for (const int64_t values : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 129, 1999}) {
         for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
-          // A guard on each side shows what is written beside the values.
+          // A guard on each side detects writes outside the values.
           at::Tensor ours = at::zeros({values + 2}, type), expected = at::zeros({values + 2}, type);
           at::Tensor inside = ours.narrow(0, 1, values), wanted = expected.narrow(0, 1, values);
           expand_nf4(packed, scales, block, begin, inside);

@@ -13,7 +13,7 @@
 namespace lowrank {
 namespace {
 
-/// Runs the kernels with `count` threads while it lives.
+/// While one exists, kernels run with `count` threads.
 struct Threads {
   explicit Threads(int count) : before(thread_count()) { set_thread_count(count); }
   ~Threads() { set_thread_count(before); }

@@ -1,4 +1,4 @@
-// CTest runs this under every level of LOWRANK_CPU that the processor has.
+// CTest runs this at every level of LOWRANK_CPU that the processor has.
 #include "kernels/prepare_kernels.h"
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// The chunked loss of targets: each target's own loss is differentiable, whatever comes back for it, with a
-// head that is frozen and with one that trains.
+// The chunked loss of targets: each target's own loss is differentiable, whatever its incoming gradient, with
+// a frozen head and with a trained one.
 #include "kernels/target_loss.h"
 
 #include <ATen/TensorOperators.h>
@@ -17,7 +17,7 @@
 namespace lowrank {
 namespace {
 
-/// 210 targets at 9 rows, of a vocabulary of which a chunk holds 209.
+/// 210 targets at 9 rows, with a vocabulary for which a chunk holds 209.
 struct Chunked {
   static constexpr int64_t count = 210, vocabulary = 40000, width = 16;
   at::Tensor x = at::randn({9, width}), w = at::randn({vocabulary, width}) * 0.3;
@@ -45,7 +45,7 @@ struct Chunked {
     return (sides[0] - sides[1]) / (2 * step);
   }
 
-  /// Gradients as they are against slopes at some values, those of targets among them.
+  /// Compares the gradients with slopes at some values, including those of targets.
   void expect_slopes(const at::Tensor& of_hidden, const at::Tensor& of_head, double close) const {
     for (int64_t i = 0; of_hidden.defined() && i < x.numel(); i += 11)
       EXPECT_NEAR(of_hidden.view({-1})[i].item<double>(), slope(false, i), close) << "hidden " << i;

@@ -8,8 +8,8 @@
 
 namespace lowrank {
 
-/// Largest difference relative to the largest value, or to `least` where that is larger; huge where the
-/// shapes differ or a value is not finite.
+/// Largest difference relative to the largest value, or to `least` if that is larger; huge if the shapes
+/// differ or a value is not finite.
 inline double relative(const at::Tensor& ours, const at::Tensor& expected, double least = 1e-12) {
   constexpr double wrong = 1e9;
   if (ours.sizes() != expected.sizes()) return wrong;

@@ -1,4 +1,4 @@
-// Threads that wait: briefly where the machine is shared.
+// How threads wait: briefly if the machine is shared.
 #include "kernels/thread_waits.h"
 
 #include <chrono>
@@ -19,7 +19,7 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-/// The share of its time that this thread computes while it only waits for another.
+/// The fraction of its time for which this thread uses the processor while it only waits for another.
 double share_of_waiting() {
   const auto begin = std::chrono::steady_clock::now();
   const double computed = thread_seconds();
@@ -37,7 +37,7 @@ TEST(ThreadWaits, ABriefWaitSleeps) {
   set_thread_count(2);
   {
     const BriefWaits brief;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // until its threads are there
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // until its threads have started
     EXPECT_LT(share_of_waiting(), 0.3);
   }
   set_thread_count(threads);
@@ -53,7 +53,7 @@ TEST(ThreadWaits, AreBriefUntilTheMachineWasCalmForASecond) {
 TEST(ThreadWaits, BecomeBriefWhereThreadsLackACore) {
   WaitChoice choice;
   for (int tick = 0; tick < 40; ++tick) choice.update(0.1, 0, 0.05);
-  // One delay, as an evening's update of something causes, is none.
+  // A single delay, such as one caused by a background update, does not count.
   EXPECT_FALSE(choice.update(0.09, 0.01, 0.05));
   int ticks = 0;
   while (!choice.update(0.06, 0.04, 0.05)) ++ticks;

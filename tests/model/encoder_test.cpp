@@ -72,7 +72,7 @@ TEST(Encoder, EmbeddingsOfMiniLmEqualTransformers) {
     EXPECT_LT(difference(means[i] / means[i].norm(), expected[i]["embedding"]), 1e-5) << "text " << i;
 }
 
-/// Hands out the parts of a label head that stand in a file of their own.
+/// Provides the parts of a label head that are in a separate file.
 struct HeadFromFile : Hooks {
   explicit HeadFromFile(const std::filesystem::path& path) : file(SafetensorsFile::open(path)) {}
   at::Tensor weight(const Context&, const TensorRef& tensor) const override {

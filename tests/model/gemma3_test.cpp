@@ -1,4 +1,4 @@
-// Gemma 3 270M, Q4_K_M: the loss of each row is transformers'.
+// Gemma 3 270M, Q4_K_M: the loss of each row equals transformers'.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 

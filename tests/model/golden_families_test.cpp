@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(Files, GoldenFamilyGguf,
                                          "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
-/// Whole passes: what the reference's generation gives where the text outgrows the original context.
+/// Whole passes: what the reference's generation gives when the text outgrows the original context.
 TEST(GoldenFamilies, Phi3GoesOnBeyondTheOriginalContextAsTransformersDoes) {
   const auto shared = test::shared_folder();
   if (!shared) GTEST_SKIP() << no_golden_families;

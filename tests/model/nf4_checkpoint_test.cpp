@@ -1,4 +1,4 @@
-// Checkpoints that bitsandbytes quantised, and bases that are rounded to NF4 when they are loaded.
+// Checkpoints quantised by bitsandbytes, and bases that are rounded to NF4 on loading.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/equal.h>

@@ -1,5 +1,5 @@
-// Folders and files as people have them: odd but valid ones open as in transformers, others are refused in
-// one sentence that names the file and the key.
+// Folders and files found in practice: odd but valid ones open as in transformers, others are refused in one
+// sentence that names the file and the key.
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ class OpenModel : public testing::Test {
   std::filesystem::path base() const { return folder.path() / "base"; }
   void write_config(const nlohmann::json& config) { folder.write("base/config.json", config.dump()); }
 
-  /// Writes the tensors anew under other names.
+  /// Rewrites the tensors under other names.
   void rename(const Rename& rename) {
     const std::filesystem::path path = base() / "model.safetensors";
     std::vector<StoredTensor> tensors;

@@ -1,5 +1,5 @@
-// Tiny random checkpoints: logits equal transformers', for every kind of decoder and every way the files can
-// lie. Those in the fixtures' folders are found, not listed.
+// Tiny random checkpoints: logits equal transformers', for every kind of decoder and every layout of the
+// files. Those in the fixtures' folders are found, not listed.
 #include <algorithm>
 #include <set>
 

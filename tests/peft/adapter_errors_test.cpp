@@ -1,4 +1,5 @@
-// Adapter folders that must be refused in one sentence: nothing silent, everything wrong at once.
+// Adapter folders that must be refused in one sentence: nothing is ignored, and all problems are listed at
+// once.
 #include <cstring>
 #include <limits>
 

@@ -100,7 +100,7 @@ TEST_F(AdapterHubErrors, RefusesWhatLeavesNoAdapter) {
   }
 }
 
-/// k by Python's floor division, also where the factor that is written was found from k.
+/// k by Python's floor division, even if the factor that is written was computed from k.
 TEST_F(AdapterHubErrors, WritesAReductionFactorThatGivesTheSize) {
   ModelSpec spec = checkpoint->spec();
   for (const int64_t hidden : {32, 384, 576, 768, 1600}) {

@@ -1,4 +1,4 @@
-// BEFT: y = W x + c; merged only where there is a bias to merge into.
+// BEFT: y = W x + c; merged only if there is a bias to merge into.
 #include "support/method_formula.h"
 
 namespace lowrank {

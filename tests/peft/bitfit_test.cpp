@@ -1,4 +1,4 @@
-// BitFit: 11 d biases a block of GPT-2 and those of the final norm; refused where there are none.
+// BitFit: 11 d biases per block of GPT-2 and those of the final norm; refused if there are none.
 #include "base/error.h"
 #include "support/method_formula.h"
 

@@ -13,7 +13,7 @@
 namespace lowrank {
 namespace {
 
-/// Values of a tensor and trained numbers: fewer, fewer than the period, and more than there are places.
+/// Values of a tensor and trained numbers: fewer, fewer than the period, and more than there are positions.
 constexpr std::pair<int64_t, int64_t> sizes[] = {{100, 5}, {512, 100}, {60, 300}};
 
 at::Tensor draws(int64_t n, uint64_t seed) {

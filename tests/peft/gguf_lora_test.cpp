@@ -1,5 +1,5 @@
-// GGUF LoRA: what is written reads back as the same updates, means in llama.cpp's layout what merging means,
-// and files that do not fit are refused.
+// GGUF LoRA: what is written reads back as the same updates and is equivalent to merging in llama.cpp's
+// layout, and files that do not fit are refused.
 #include "peft/gguf_lora.h"
 
 #include <ATen/ops/empty.h>
@@ -171,7 +171,7 @@ TEST(GgufLoraFile, WhatItCannotHoldIsNamedAtOnce) {
   refusal({{"target_modules", "lm_head,q_proj"}}, "an update of lm_head");
 }
 
-/// A written file that each test spoils.
+/// A written file that each test corrupts.
 class BadGgufLora : public testing::Test {
  protected:
   void SetUp() override {

@@ -21,7 +21,7 @@
 namespace lowrank {
 namespace {
 
-/// A method on a model whose classifier lies in a file of its own.
+/// A method on a model whose classifier is in a separate file.
 struct WithClassifier : Hooks {
   WithClassifier(const Hooks& of, const std::filesystem::path& path)
       : method(of), file(SafetensorsFile::open(path)) {}
@@ -50,7 +50,7 @@ struct Golden {
   std::shared_ptr<const Checkpoint> checkpoint;
   Adapter adapter;
   std::unique_ptr<Model> model;
-  std::unique_ptr<Hooks> hooks;  ///< of BERT; else the method's
+  std::unique_ptr<Hooks> hooks;  ///< for BERT; else the method's
   Batch batch;
 
   const Hooks& acting() const { return hooks ? *hooks : *adapter.method; }
@@ -60,7 +60,7 @@ std::optional<std::filesystem::path> adapterhub_base(const std::string& name) {
   return name == "gpt2" ? std::optional(test::fixture("golden/base_gpt2")) : test::minilm();
 }
 
-/// Nothing where the base is missing.
+/// nullopt if the base is missing.
 std::optional<Golden> open_golden(
     const std::string& name, const std::filesystem::path& adapter,
     const std::function<Adapter(const std::filesystem::path&, const Checkpoint&)>& load) {
@@ -192,7 +192,7 @@ TEST(GoldenFusion, LossLogitsAndFilesAreItsOwn) {
     expect_same_files(saved.path() / member, golden->folder.parent_path() / member, adapterhub_files);
 }
 
-/// The folder's own values with members that train, as its gradient norms were computed.
+/// The folder's own values with trainable members, as when its gradient norms were computed.
 TEST(GoldenFusion, GradientsOfAllItsPartsAreItsOwn) {
   const auto golden = open_golden(
       "adhub_gpt2_fusion", "fusion", [](const std::filesystem::path& folder, const Checkpoint& base) {

@@ -45,7 +45,7 @@ struct PeftGolden {
   }
 };
 
-/// Nothing where the base is missing.
+/// nullopt if the base is missing.
 std::optional<PeftGolden> open_peft_golden(const std::filesystem::path& folder, LoadOptions options) {
   PeftGolden golden;
   golden.expected = read_json_file(folder / "expected.json", 1 << 20);

@@ -1,4 +1,4 @@
-// (IA)^3: rows of W scaled by l, or columns in front of the MLP's end.
+// (IA)^3: rows of W scaled by l, or columns of the MLP's last projection.
 #include "support/method_formula.h"
 
 namespace lowrank {

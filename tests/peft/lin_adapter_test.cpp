@@ -1,4 +1,4 @@
-// Lin's adapters: h' = h + U relu(D LN(h) + b) + c behind each layer, LN trained.
+// Lin's adapters: h' = h + U relu(D LN(h) + b) + c after each layer, LN trained.
 #include <ATen/ops/relu.h>
 
 #include "support/bottleneck_formula.h"

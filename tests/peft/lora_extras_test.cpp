@@ -60,7 +60,7 @@ TEST_P(LoraExtras, LossGradientAndTraceArePefts) {
   const auto targets = static_cast<double>(batch_.targets.rows.size());
   at::Tensor m = at::zeros_like(adapter_->parameters->values());
   at::Tensor v = at::zeros_like(m);
-  // PEFT steps the two uses of shared factors apart, so only the first loss can be the same.
+  // PEFT updates the two uses of shared factors separately, so only the first loss can be the same.
   const bool shared = !adapter_->plan.copies.empty() && adapter_->plan.copies.front().transposed;
   for (int64_t step = 0; step < (shared ? 1 : 4); ++step) {
     adapter_->parameters->zero_gradients();
@@ -92,7 +92,7 @@ TEST_P(LoraExtras, SavedAgainItIsTheSame) {
   }
   const nlohmann::json config = read_json_file(temporary.path() / "adapter_config.json", 1 << 20);
   nlohmann::json original = read_json_file(folder_ / "adapter_config.json", 1 << 20);
-  // An object with one key says the same as the list.
+  // An object with one key means the same as the list.
   if (original["trainable_token_indices"].is_object())
     original["trainable_token_indices"] = original["trainable_token_indices"].begin().value();
   for (const auto& [key, value] : original.items()) {

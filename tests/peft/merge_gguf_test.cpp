@@ -126,7 +126,7 @@ TEST(MergeGgufTypes, AMatrixWhoseBlocksLoseTheUpdateBecomesQ8) {
   EXPECT_EQ(raised.types, (std::map<std::string, int64_t>{{"F16", 2}, {"Q8_0", 2}}));
   EXPECT_EQ(raised.raised, 2);
   EXPECT_GT(raised.kept.share(), 0.95);
-  // An update as large as the weights survives in 4 bits, too.
+  // An update as large as the weights also survives in 4 bits.
   const MergeResult large = merged(4, enough_kept, "large.gguf");
   EXPECT_EQ(large.raised, 0);
   EXPECT_GT(large.kept.share(), enough_kept);

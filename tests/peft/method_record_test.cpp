@@ -1,4 +1,4 @@
-// A method whose files are plain LoRA's goes on as itself, with its own options.
+// A method whose files are those of plain LoRA resumes as itself, with its own options.
 #include <gtest/gtest.h>
 
 #include "base/atomic_file.h"

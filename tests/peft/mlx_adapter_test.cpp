@@ -24,7 +24,7 @@ class MlxAdapter : public testing::TestWithParam<bool> {
 
   std::filesystem::path path() const { return folder_.path() / "mlx"; }
 
-  /// Takes an adapter's factors over, as mlx-lm stores them, and its scale into the configuration.
+  /// Writes an adapter's factors as mlx-lm stores them, and its scale into the configuration.
   void take(const Adapter& adapter) {
     tensors_.clear();
     for (const LowRankUpdate& update : adapter.method->low_rank_form().updates) {

@@ -1,4 +1,4 @@
-// P-tuning: the encoders, written down once more, and what happens to them in files.
+// P-tuning: the encoders, restated, and what happens to them in files.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
@@ -110,7 +110,7 @@ TEST(PTuning, TrainingGoesOnWithTheEncoderOrWithTheTable) {
     EXPECT_EQ(table.parameters->count(), 4 * 32);
     EXPECT_TRUE(prompt_of(table).equal(prompt_of(tuned.adapter)));
     EXPECT_EQ(table.method->form().config(), tuned.adapter.method->form().config());
-    // Saved over an encoder, the table leaves none behind.
+    // The table, saved over an encoder, leaves no encoder behind.
     save_adapter(folder, tuned.adapter, "base");
     save_adapter(folder, table, "base");
     EXPECT_FALSE(std::filesystem::exists(folder / "encoder_state.safetensors"));

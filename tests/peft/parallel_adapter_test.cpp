@@ -1,4 +1,4 @@
-// Parallel adapters: h + y + s (U relu(D h + b) + c), h the stream where the branch began.
+// Parallel adapters: h + y + s (U relu(D h + b) + c), with h the stream at the start of the branch.
 #include <ATen/ops/relu.h>
 
 #include "support/bottleneck_formula.h"

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* rows_key = "prelayer_embeddings";
 
-/// Keeps the rows that enter each layer.
+/// Records the rows that enter each layer.
 struct Inputs : Hooks {
   at::Tensor embed(const Place&, const Embedding&, at::Tensor rows) const override {
     layers.push_back(rows);
@@ -102,7 +102,7 @@ TEST(PreLayer, ConcatenatedRowsLieBeforeTheEarlierOnes) {
   EXPECT_TRUE(second.stream.equal(at::cat({rows[1], rows[0], tuned.embedded({1, 2})})));
   EXPECT_EQ(second.geometry.positions[0].item<int64_t>(), 0);
   EXPECT_EQ(second.geometry.batch_rows, (std::vector<int64_t>{3, 4, 5, 6, 7}));
-  // Nothing is put in front of the last layer's result, which only predicts.
+  // Nothing is inserted in front of the last layer's result, which only predicts.
   EXPECT_EQ(tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(1), second).geometry.rows(), 8);
 }
 

@@ -10,7 +10,7 @@
 namespace lowrank {
 namespace {
 
-/// Keeps what the fused product of queries, keys and values gives in each layer: a map of outputs sees it.
+/// Records the output of the fused product of queries, keys and values in each layer, using an output map.
 struct KeysAndValues : Hooks {
   std::vector<Patch> patches(const Place&, const Module& module) const override {
     if (module.role != Role::query_key_value) return {};

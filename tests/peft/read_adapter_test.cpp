@@ -17,7 +17,7 @@ class ReadAdapter : public testing::Test {
  protected:
   void SetUp() override { make(test::tiny_llama_config(), "lora", {{"rank", 4}}); }
 
-  /// A base of that configuration, and the files of a random adapter on it.
+  /// A base with that configuration, and the files of a random adapter on it.
   void make(const nlohmann::json& model, const std::string& method, const nlohmann::json& options) {
     test::write_tiny_model(folder.path() / "base", model);
     checkpoint = Checkpoint::open(folder.path() / "base");

@@ -78,7 +78,7 @@ TEST_P(SideBySideOn, EachHasAFolderAndReadsBackTheSameBits) {
   EXPECT_EQ(again.info->name, "prefix_tuning+lora");
   EXPECT_TRUE(at::equal(again.parameters->values(), adapter.parameters->values()));
   EXPECT_EQ(tiny.value(again), tiny.value(adapter));
-  // Each folder is an adapter of its own; the label head, where there is one, is the first one's.
+  // Each folder is an adapter of its own; the label head, if there is one, is in the first.
   const Adapter first = load_adapter(out / "prefix_tuning", *tiny.checkpoint);
   const auto counts = first.parameters->count();
   EXPECT_TRUE(at::equal(first.parameters->values(), adapter.parameters->values().narrow(0, 0, counts)));

@@ -1,4 +1,4 @@
-// The last layers alone: counts, and no gradient below them.
+// Only the last layers: counts, and no gradient below them.
 #include "base/error.h"
 #include "support/load_forms.h"
 #include "support/method_formula.h"

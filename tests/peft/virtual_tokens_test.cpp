@@ -1,4 +1,4 @@
-// Where virtual tokens go, what moves, and which row predicts what.
+// Where virtual tokens are inserted, what moves, and which row predicts what.
 #include "peft/virtual_tokens.h"
 
 #include <gtest/gtest.h>

@@ -42,7 +42,7 @@ std::vector<std::string> elements_of(const std::string& xml) {
   return elements;
 }
 
-/// The number in front of which `mark` stands first after `from`.
+/// The number after the first occurrence of `mark` from `from` on.
 double number_after(const std::string& text, const std::string& mark, size_t from = 0) {
   const size_t found = text.find(mark, from);
   EXPECT_NE(found, std::string::npos) << mark;

@@ -24,7 +24,7 @@ at::Tensor normal_rows(int64_t rows, int64_t columns, uint64_t seed) {
   return random_projection(rows, columns, seed) * std::sqrt(static_cast<double>(columns));
 }
 
-/// The number of the largest of the first three columns: a line tells each two classes apart.
+/// The index of the largest of the first three columns: each pair of classes is linearly separable.
 at::Tensor three_classes(const at::Tensor& rows) {
   return rows.narrow(1, 0, 3).argmax(1);
 }

@@ -9,7 +9,7 @@
 namespace lowrank::test {
 
 /// A small random encoder in BERT's arrangement: h = norm(h + branch(h)), attention without a causal mask,
-/// GELU. It asks the hooks where a family would.
+/// GELU. It calls the hooks where a family would.
 class PostNormEncoder {
  public:
   explicit PostNormEncoder(at::ScalarType type);

@@ -53,7 +53,7 @@ struct Tiny {
     batch = test::batch_of(test::random_examples({5, 1, 9}, 64));
   }
 
-  /// A whole step as the trainer makes it.
+  /// A whole step as the trainer takes it.
   double loss(Method& method, bool backward) {
     Batch laid_out = batch;
     method.layout(laid_out);
@@ -115,7 +115,7 @@ TEST(Seam, BottleneckOnAPostNormEncoderUsesTheFrozenNormTwice) {
 }
 
 /// Norms and embeddings generated from one small vector (SAID, Aghajanyan et al. 2021): theta = theta0 + P v.
-/// The generated tensors are handed out as leaves once a step and their gradients carried back once.
+/// The generated tensors are handed out as leaves once per step and their gradients carried back once.
 struct GeneratedWeights : SpikeMethod {
   TrainPlan plan(const ModelSpec& spec) override {
     TrainPlan plan;
@@ -156,8 +156,8 @@ TEST(Seam, GeneratedNormsAndEmbeddings) {
   tiny.expect_gradients(method, 1);
 }
 
-/// Trained rows put in front of every sequence after every layer, the text at positions N*L and on (the LoRA
-/// paper's PreLayer, by concatenation).
+/// Trained rows inserted in front of every sequence after every layer, the text at positions N*L and on (the
+/// LoRA paper's PreLayer, by concatenation).
 struct RowsInFrontOfLayers : SpikeMethod {
   static constexpr int64_t rows = 2;
   TrainPlan plan(const ModelSpec& spec) override {
@@ -221,7 +221,7 @@ TEST(Seam, PrefixWithGroupedQueries) {
   tiny.expect_gradients(method, 3);
 }
 
-/// A base weight that trains: it stands alone in its fused product and is never packed.
+/// A trained base weight: it is alone in its fused product and is never packed.
 struct TrainedWeights : SpikeMethod {
   TrainPlan plan(const ModelSpec& spec) override {
     TrainPlan plan;
@@ -257,8 +257,8 @@ TEST(Seam, TrainedBaseWeightsAreNeverPacked) {
   tiny.expect_gradients(method, 97);
 }
 
-/// A rank budget: the regulariser enters once a step, and `after_step` sees the gradients beside the new
-/// values (AdaLoRA, Zhang et al. 2023).
+/// A rank budget: the regulariser is added once per step, and `after_step` sees the gradients along with the
+/// new values (AdaLoRA, Zhang et al. 2023).
 struct StepWatcher : SpikeMethod {
   TrainPlan plan(const ModelSpec&) override { return {{{"E", {4}}}, {}, {}, {}}; }
   std::vector<Patch> patches(const Place&, const Module& module) const override {

@@ -16,8 +16,8 @@
 
 namespace lowrank::test {
 
-/// A method of bottlenecks on a tiny Llama with values that all matter, and one layer's random stream `in`
-/// and branch output `out`, for tests that write its formula down once more.
+/// A bottleneck method on a tiny Llama with values that all matter, and one layer's random stream `in` and
+/// branch output `out`, for tests that restate its formula.
 class BottleneckFormula {
  public:
   explicit BottleneckFormula(const std::string& method,

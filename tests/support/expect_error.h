@@ -9,7 +9,7 @@
 
 namespace lowrank::test {
 
-/// Expects `action` to throw an Error of this kind whose message, one line of bounded length, holds `file`
+/// Expects `action` to throw an Error of this kind whose message, one line of bounded length, contains `file`
 /// and `part`.
 template <typename Action>
 void expect_error(ErrorKind kind, std::string_view file, std::string_view part, Action action) {

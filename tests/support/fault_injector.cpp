@@ -1,6 +1,7 @@
-// Loaded before a program's libraries (LD_PRELOAD): counts its calls that change files, and stops at the one
-// that FAULT_AT names (from 1), as FAULT says: "kill", "int" and "term" send that signal; a number is the
-// errno with which the call fails. FAULT_COUNT: a file that gets the number of calls at the end.
+// Loaded before a program's libraries (LD_PRELOAD): counts the program's calls that change files, and stops
+// at the one that FAULT_AT names (from 1), in the way that FAULT says: "kill", "int" and "term" send that
+// signal; a number is the errno with which the call fails. FAULT_COUNT: a file that the number of calls is
+// written to at the end.
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -19,7 +20,7 @@ namespace {
 
 std::atomic<long> calls{0};
 
-/// True when the call must fail, with errno set. What removes names needs no space, so it never does.
+/// True when the call must fail, with errno set. Removing names needs no space, so it never fails.
 bool fault(bool removes = false) {
   static const long at = std::getenv("FAULT_AT") ? std::atol(std::getenv("FAULT_AT")) : 0;
   static const char* kind = std::getenv("FAULT");

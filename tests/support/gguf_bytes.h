@@ -8,7 +8,7 @@
 
 namespace lowrank::test {
 
-/// Bytes of a GGUF file, put together by hand so that every part can be wrong.
+/// Bytes of a GGUF file, assembled by hand so that every part can be wrong.
 class GgufBytes {
  public:
   /// GGUF's type numbers of metadata values.
@@ -39,7 +39,7 @@ class GgufBytes {
   GgufBytes& key(std::string_view name, std::string_view value) {
     return text(name).put<uint32_t>(string).text(value);
   }
-  /// A key with an array's head; its values follow.
+  /// A key with an array's header; its values follow.
   GgufBytes& array_of(std::string_view name, uint32_t type, uint64_t count) {
     return text(name).put<uint32_t>(array).put(type).put(count);
   }

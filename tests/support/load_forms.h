@@ -33,11 +33,11 @@ inline constexpr LoadForm f32_one{"f32_one", at::kFloat, BaseMemory::one};
 inline constexpr LoadForm bf16_one{"bf16_one", at::kBFloat16, BaseMemory::one};
 inline constexpr LoadForm bf16_small{"bf16_small", at::kBFloat16, BaseMemory::small};
 
-/// What users run (bf16, one or no copy of a weight), and f32 in both layouts, which bounds what is wrong
-/// beyond rounding.
+/// What users run (bf16, one or no copy of a weight), and f32 in both layouts, which bounds errors beyond
+/// rounding.
 inline constexpr LoadForm load_forms[] = {f32_fast, f32_one, bf16_one, bf16_small};
 
-/// A test's instances over `load_forms`, by their names.
+/// Names a test's instances over `load_forms`.
 inline std::string name_of_form(const testing::TestParamInfo<LoadForm>& info) {
   return info.param.name;
 }

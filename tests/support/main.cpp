@@ -1,5 +1,6 @@
-// The tests' main: as the program's, it lets LOWRANK_CPU restrict what computes. A level that this processor
-// has none of would test another one: the run is skipped and says so (CTest knows by the exit code).
+// The tests' main: like the program's, it lets LOWRANK_CPU restrict which instructions are used. A level that
+// this processor lacks would test another one, so the run is skipped with a message (CTest sees it from the
+// exit code).
 #include <cstdio>
 
 #include <ATen/Context.h>
@@ -11,7 +12,8 @@
 
 namespace {
 
-/// Each test draws the same random numbers in every run, whichever others run; others with --gtest_shuffle.
+/// Each test draws the same random numbers in every run, whichever other tests run; different ones with
+/// --gtest_shuffle.
 class SeedEachTest : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override {
     const int shuffled = testing::GTEST_FLAG(shuffle) ? testing::UnitTest::GetInstance()->random_seed() : 0;

@@ -16,7 +16,7 @@
 
 namespace lowrank::test {
 
-/// A method on a tiny Llama with values that all matter, for tests that write its formula down once more.
+/// A method on a tiny Llama with values that all matter, for tests that restate its formula.
 class MethodFormula {
  public:
   explicit MethodFormula(const std::string& method, const nlohmann::json& options = nlohmann::json::object(),
@@ -35,7 +35,7 @@ class MethodFormula {
     for (int64_t i = 0; i < values.numel(); ++i) values[i] += 0.1 * random.normal();
   }
 
-  /// A parameter of a module, `q_proj` of layer 1 say, without PEFT's prefix.
+  /// A parameter of a module, such as `q_proj` of layer 1, without PEFT's prefix.
   at::Tensor parameter(const std::string& module, const std::string& name) const {
     return adapter.parameters->at("base_model.model." + path(module) + "." + name).detach();
   }
@@ -47,7 +47,7 @@ class MethodFormula {
     return *adapter.method->merged(*checkpoint->spec().find_tensor(path(module) + ".weight"), weight(module));
   }
 
-  /// The merged weight of a module is `expected`.
+  /// Expects that the merged weight of a module is `expected`.
   void expect_merged(const std::string& module, const at::Tensor& expected) const {
     EXPECT_LT(at::max(at::abs(merged(module) - expected)).item<double>(), 1e-5) << module;
     EXPECT_GT(at::max(at::abs(expected - weight(module))).item<double>(), 1e-4) << module;

@@ -4,7 +4,7 @@
 
 namespace lowrank::test {
 
-/// The places of one pass over a batch, for hooks that a test asks itself.
+/// The places of one pass over a batch, for hooks that a test calls itself.
 class PlacesIn {
  public:
   explicit PlacesIn(const Batch& batch, bool training = false, uint64_t dropout_seed = 0)

@@ -16,7 +16,7 @@ struct Outcome {
   std::string out, err;
 };
 
-/// Runs the program as a user does, with a folder of its own for what it reads and writes.
+/// Runs the program as a user does, with its own folder for what it reads and writes.
 class ProgramTest : public testing::Test {
  protected:
   Outcome run(const std::string& arguments) const {
@@ -35,14 +35,14 @@ class ProgramTest : public testing::Test {
     return outcome;
   }
 
-  /// Runs what must succeed.
+  /// Runs a command that must succeed.
   Outcome succeeds(const std::string& arguments) const {
     Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 0) << arguments << '\n' << outcome.err;
     return outcome;
   }
 
-  /// Runs what must be refused and write nothing to `out()`; the message names `expected`.
+  /// Runs a command that must be refused and write nothing to `out()`; the message contains `expected`.
   void refused(const std::string& arguments, const std::string& expected) const {
     const Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 1) << arguments << '\n' << outcome.err;

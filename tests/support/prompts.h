@@ -7,8 +7,7 @@
 
 namespace lowrank::test {
 
-/// A method with virtual tokens on a tiny model in f32, for comparisons with the base on tokens that are
-/// there.
+/// A method with virtual tokens on a tiny model, for comparisons with the base on real tokens.
 struct PromptOnTinyModel {
   TemporaryFolder folder;
   std::shared_ptr<const Checkpoint> checkpoint;
@@ -73,7 +72,7 @@ struct PromptOnTinyModel {
   }
 };
 
-/// tokens with `labels` from the given place on.
+/// Tokens that are targets from `first_target` on.
 inline Example example_of(std::vector<int64_t> tokens, size_t first_target) {
   Example example{tokens, tokens, 1};
   std::fill_n(example.labels.begin(), first_target, no_target);

@@ -6,7 +6,7 @@
 
 namespace lowrank::test {
 
-/// A safetensors file put together by hand: header length (the true one, or any), header, data bytes.
+/// A safetensors file assembled by hand: header length (the true one, or any other), header, data bytes.
 inline std::string safetensors_bytes(std::string_view header, std::string_view data, uint64_t length) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof length).append(header).append(data);
 }

@@ -8,7 +8,7 @@
 
 namespace lowrank::test {
 
-/// An empty folder of its own, removed with all that is in it.
+/// A new empty folder, removed at the end with everything in it.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -25,7 +25,7 @@ class TemporaryFolder {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// Writes a file of this content and gives its path.
+  /// Writes a file with this content and returns its path.
   std::filesystem::path write(const std::string& name, std::string_view content) const {
     std::ofstream(path_ / name, std::ios::binary).write(content.data(), std::ssize(content));
     return path_ / name;

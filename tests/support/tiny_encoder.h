@@ -7,7 +7,7 @@
 
 namespace lowrank::test {
 
-/// Writes a small BERT without a label head, of random weights, with a real tokenizer of 1000 words.
+/// Writes a small BERT without a label head, with random weights and a real tokenizer of 1000 words.
 inline void write_tiny_encoder(const std::filesystem::path& folder) {
   nlohmann::json config = tiny_encoder_config("bert");
   config["architectures"] = {"BertModel"};

@@ -19,7 +19,7 @@
 
 namespace lowrank::test {
 
-/// The small configuration of a family of the table.
+/// The small configuration of a family in the table.
 inline nlohmann::json tiny_config(std::string_view family) {
   const auto found = std::ranges::find(families(), family, &FamilyInfo::name);
   check(found != families().end(), ErrorKind::invalid, "no family {}", family);
@@ -67,7 +67,7 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
   write_file_atomically(folder / "config.json", config.dump());
 }
 
-/// Gives `count` values of a tensor of the folder's model.safetensors (f32), from `first` on, this value.
+/// Sets `count` values of a tensor in the folder's model.safetensors (f32), from `first` on, to this value.
 inline void overwrite_values(const std::filesystem::path& folder, const std::string& tensor, float value,
                              int64_t count = 1, int64_t first = 0) {
   std::fstream file(folder / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
@@ -96,7 +96,7 @@ inline std::vector<Example> random_examples(const std::vector<int64_t>& lengths,
   return examples;
 }
 
-/// Labels the examples in turn.
+/// Gives the examples the labels in turn.
 inline void label(std::vector<Example>& examples, const LabelSet& labels) {
   for (size_t i = 0; i < examples.size(); ++i) {
     examples[i].labels.clear();
@@ -104,7 +104,7 @@ inline void label(std::vector<Example>& examples, const LabelSet& labels) {
   }
 }
 
-/// The plain model, also where a method's plan trains some of its tensors.
+/// The plain model, even if a method's plan trains some of its tensors.
 struct FileWeights : Hooks {
   explicit FileWeights(std::shared_ptr<const Checkpoint> of) : checkpoint(std::move(of)) {}
   at::Tensor weight(const Context&, const TensorRef& tensor) const override {

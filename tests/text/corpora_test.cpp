@@ -1,4 +1,4 @@
-// Ids of whole data sets against checksums of those that transformers gives (tests/fixtures/make_text.py).
+// Ids of whole data sets against checksums of transformers' ids (tests/fixtures/make_text.py).
 #include <fstream>
 #include <iterator>
 
@@ -52,7 +52,8 @@ void expect_checksum(const Tokenizer& tokenizer, const std::vector<std::string>&
 /// A real tokenizer: its name in corpora.json, and where it is.
 struct RealTokenizer {
   const char* name;
-  const char* variable;  ///< that names its file or folder; null: `data/NAME` of the shared folder
+  const char*
+      variable;  ///< environment variable with its file or folder; null: `data/NAME` in the shared folder
 
   std::optional<std::filesystem::path> path() const {
     const char* named = variable ? std::getenv(variable) : nullptr;

@@ -27,7 +27,7 @@ inline std::vector<std::string> torture() {
   return json_of(text_fixture("torture.json"));
 }
 
-/// A folder of the running test, removed with it.
+/// A folder for the running test, removed with it.
 class Scratch {
  public:
   Scratch() {
@@ -51,7 +51,7 @@ class Scratch {
   std::filesystem::path path_;
 };
 
-/// The message of the Error that `action` throws, with a failed expectation where it throws none or another
+/// The message of the Error that `action` throws, with a failed expectation if it throws none or another
 /// kind.
 template <typename Action>
 std::string message_of(ErrorKind kind, Action action) {
@@ -66,7 +66,7 @@ std::string message_of(ErrorKind kind, Action action) {
   return {};
 }
 
-/// Expects an Error of the kind whose message holds `part`.
+/// Expects an Error of this kind whose message contains `part`.
 template <typename Action>
 void expect_failure(ErrorKind kind, std::string_view part, Action action) {
   const std::string message = message_of(kind, action);

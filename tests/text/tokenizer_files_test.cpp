@@ -1,4 +1,4 @@
-// What stands beside tokenizer.json, and files that must be refused.
+// Files next to tokenizer.json, and files that must be refused.
 #include "text/fixtures.h"
 #include "text/tokenizer_json.h"
 
@@ -144,7 +144,7 @@ TEST(TokenizerFiles, RefusesBrokenOnes) {
   }
 }
 
-/// A GGUF fixture with some bytes replaced by as many others.
+/// A GGUF fixture with some bytes replaced by the same number of others.
 class ChangedGguf {
  public:
   explicit ChangedGguf(const std::string& name) {
@@ -157,7 +157,7 @@ class ChangedGguf {
     ASSERT_NE(at, std::string::npos) << from;
     bytes_.replace(at, from.size(), to);
   }
-  /// Sets the number of a special token.
+  /// Sets the id of a special token.
   void set_id(const std::string& key, uint32_t id) {
     const size_t at = bytes_.find(key);
     ASSERT_NE(at, std::string::npos) << key;

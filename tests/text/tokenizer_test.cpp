@@ -41,7 +41,7 @@ TEST_P(SmallTokenizer, StreamsCompleteCharacters) {
   for (const auto& row : expected_) {
     StreamDecoder stream(tokenizer_);
     const auto expected = row["skipped"].get<std::string>();
-    // A stream goes on where a text stands already, so that it keeps the space in front.
+    // A stream continues existing text, so that it keeps the leading space.
     const auto& decoder = tokenizer_.spec().decoder;
     const bool keeps_space = decoder.strip_left > 0 || decoder.word_piece;
     const auto compared = [&](const std::string& text) {

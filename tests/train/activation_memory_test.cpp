@@ -17,7 +17,7 @@
 namespace lowrank {
 namespace {
 
-/// Counts the bytes of all tensors that this thread makes and frees; libtorch reports them.
+/// Counts the bytes of all tensors that this thread allocates and frees, as reported by libtorch.
 class TensorBytes : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void* /*place*/, int64_t bytes, size_t /*allocated*/, size_t /*reserved*/,
@@ -53,7 +53,7 @@ class Memory {
     trainer_ = std::make_unique<ExampleTrainer>(*model_, adapter_, rows_, options);
   }
 
-  /// Bytes that a step adds at most, and those that are left after it.
+  /// Peak bytes that a step adds, and those left after it.
   std::pair<int64_t, int64_t> step() {
     const auto bytes = std::make_shared<TensorBytes>();
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, bytes);

@@ -26,7 +26,7 @@ at::Tensor log_probabilities(const at::Tensor& nll, const Targets& targets, int6
   return at::zeros({examples}, nll.options()).index_add(0, at::tensor(targets.examples, at::kLong), nll, -1);
 }
 
-/// Losses of pairs from log p of policy and reference, where a chosen row stands before its rejected one.
+/// Losses of pairs from log p of policy and reference; each chosen row comes before its rejected one.
 at::Tensor pair_losses(const at::Tensor& policy, const at::Tensor& reference) {
   const at::Tensor gain = (policy - reference).view({-1, 2});
   return -at::log_sigmoid(beta * (gain.select(1, 0) - gain.select(1, 1)));
@@ -57,7 +57,7 @@ struct Preference final : Objective {
   const Model& model;
 };
 
-/// Two pairs behind one prompt each, on a tiny Llama.
+/// Two pairs with one prompt each, on a tiny Llama.
 class PreferenceTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {

@@ -1,5 +1,5 @@
-// What rows of a micro-batch begin with alike is computed once; loss and gradient are those of the rows laid
-// out apart.
+// Shared prefixes within a micro-batch are computed once; loss and gradient equal those of rows laid out
+// separately.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
@@ -137,7 +137,7 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   EXPECT_NE(why_prompts_differ(options, spec, virtual_tokens.adapter), "");
 }
 
-/// Whatever method has a dropout: masks must differ among rows that begin alike.
+/// Every method with dropout: masks must differ among rows with a shared prefix.
 TEST(PromptSharing, NoMethodSharesUnderDropout) {
   const TrainOptions options;
   const Trained base(test::tiny_llama_config(), "lora", at::kFloat);

@@ -1,4 +1,4 @@
-// What a run leaves when it is stopped.
+// What a run leaves behind when it is stopped.
 #include "train/run.h"
 
 #include <csignal>
@@ -128,7 +128,7 @@ TEST(Run, AnAdapterThatWasCutOffInTakingItsPlaceIsReadFromWhereItIs) {
   tiny.run();
   const fs::path out = tiny.places.output, next = out / next_adapter_name;
   const at::Tensor first = tiny.adapter.parameters->values().clone();
-  // As it is left there right after the new adapter has appeared.
+  // The state right after the new adapter has appeared.
   {
     const at::NoGradGuard no_grad;
     tiny.adapter.parameters->values().add_(1);

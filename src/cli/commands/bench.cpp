@@ -1,4 +1,4 @@
-// lowrank bench: measurements that compare within one process, in turn.
+// lowrank bench: comparative measurements, taken in turn within one process.
 #include <algorithm>
 #include <iostream>
 

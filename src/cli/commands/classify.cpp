@@ -1,4 +1,4 @@
-// lowrank classify: the labels that a model with a label head gives to texts.
+// lowrank classify: labels texts with a model that has a label head.
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/softmax.h>
 
@@ -12,10 +12,10 @@
 namespace lowrank {
 namespace {
 
-/// Writes each row with its result: label and probability of a class, or the value as label.
+/// Writes each row with its result: the class as label with its probability, or the value as label.
 void write_labels(TextRows& texts, const at::Tensor& scores, const LabelSet& labels, RowWriter& writer) {
   const at::Tensor shares = labels.has_classes() ? at::softmax(scores, 1) : scores;
-  // The label that a row comes with stays beside the model's.
+  // A row's own label is kept next to the model's.
   const char* key = any_has(texts.rows, "label") ? "predicted_label" : "label";
   for (size_t i = 0; i < texts.rows.size(); ++i) {
     const at::Tensor row = shares[static_cast<int64_t>(i)];

@@ -11,7 +11,7 @@
 namespace lowrank {
 namespace {
 
-/// The model's tokenizer, which lower-cases where the embeddings' form asks for it.
+/// The model's tokenizer, made to lower-case if the embedding form asks for it.
 Tokenizer tokenizer_for(const std::string& model, const EmbeddingForm& form) {
   Tokenizer tokenizer = load_tokenizer(model);
   if (!form.lowercase) return tokenizer;

@@ -25,7 +25,7 @@ struct Options {
   bool json = false;
 };
 
-/// The key of the model's text in a row, whose own completion stays.
+/// The key of the generated text in a row; the row's own completion is kept.
 constexpr const char* result_key = "generated";
 
 void generate_one(const Session& session, const Tokenizer& tokenizer, Options options) {
@@ -48,7 +48,7 @@ struct PromptRows {
   std::vector<nlohmann::ordered_json> rows;
   std::vector<std::vector<int64_t>> ids;
   std::vector<std::string> where;
-  std::vector<std::string> adapters;  ///< that each row names
+  std::vector<std::string> adapters;  ///< named by each row
 };
 
 PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
@@ -66,7 +66,7 @@ PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
   return prompts;
 }
 
-/// All prompts that leave no room for a token, at once.
+/// Fails for prompts that are empty or leave no room for a token, listing them together.
 void check_lengths(const PromptRows& prompts, int64_t room) {
   constexpr size_t shown = 5;
   std::vector<std::string> problems;
@@ -84,7 +84,7 @@ void check_lengths(const PromptRows& prompts, int64_t room) {
   fail(ErrorKind::invalid, "{}{}", fmt::join(problems, "; "), more);
 }
 
-/// Writes the rows as they are finished: what a signal or an error leaves of them is kept.
+/// Writes rows as they are finished; those written before a signal or an error are kept.
 void generate_rows(const Session& session, const Tokenizer& tokenizer, PromptRows& prompts, RowWriter& writer,
                    const Options& given) {
   check_lengths(prompts, session.room());

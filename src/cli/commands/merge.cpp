@@ -1,4 +1,4 @@
-// lowrank merge: writes the base model with an adapter in its weights, and compares the two.
+// lowrank merge: writes the base model with an adapter merged into its weights, and checks the result.
 #include "peft/merge.h"
 
 #include <algorithm>
@@ -97,8 +97,8 @@ void add_figures(nlohmann::ordered_json& out, const MergeComparison& comparison)
   out["probe"]["merged_loss"] = losses.merged;
 }
 
-/// Compares what was written with base and adapter. Errors: invalid when it is another model; what was
-/// written is then removed.
+/// Compares the written model with base and adapter. On any error, what was written is removed. Errors:
+/// invalid when its logits differ too much from those of base and adapter.
 MergeComparison checked(const Options& options, bool empty_folder) {
   const std::filesystem::path output = options.files.merged;
   try {

@@ -1,4 +1,4 @@
-// lowrank methods: what can be trained.
+// lowrank methods: lists the training methods.
 #include <iostream>
 
 #include <fmt/format.h>

@@ -20,7 +20,7 @@ struct Options {
   bool json = false, lines = false, special = false;
 };
 
-/// A token's text in quotes, with nothing in it that a terminal obeys.
+/// A token's text in quotes, without terminal control characters.
 std::string shown(const std::string& text) {
   return one_line(json_text(nlohmann::json(text)), std::string::npos);
 }

@@ -66,7 +66,7 @@ int64_t state_bytes(int64_t parameters) {
   return 4 * parameters * static_cast<int64_t>(sizeof(float));
 }
 
-/// Values of a label head that trains whole beside the method's own parameters.
+/// Number of values in a label head that is trained in full besides the method's own parameters.
 int64_t head_count(const TrainPlan& plan, const ModelSpec& spec) {
   int64_t count = 0;
   for (const TensorRef& tensor : spec.tensors) {
@@ -103,7 +103,7 @@ void tell_labels(const ModelSpec& spec) {
     info("labels are values");
 }
 
-/// Refuses, before anything is loaded or trained, what the wanted export cannot hold.
+/// Refuses, before anything is loaded or trained, what the requested export cannot represent.
 void check_export(const Options& options, const ModelSpec& spec, const Adapter& adapter) {
   if (options.exported == "gguf-lora") check_gguf_lora(spec, *adapter.method, "--export gguf-lora");
   if (options.exported != "gguf") return;
@@ -115,12 +115,12 @@ void check_export(const Options& options, const ModelSpec& spec, const Adapter& 
         adapter.info->name);
 }
 
-/// What sharing of prompts saves, or why there is none.
+/// Reports what sharing prompts saves, or why they are not shared.
 void tell_prompts(const std::string& why_apart, std::span<const Example> examples,
                   const TrainOptions& options) {
   const std::vector<int64_t> groups = prompt_groups(examples);
   const int64_t prompts = *std::ranges::max_element(groups) + 1;
-  // Rows that are text have no prompt.
+  // Plain-text rows have no prompt.
   const bool has_prompts = std::ranges::any_of(examples, [](const Example& example) {
     return !example.labels.empty() && example.labels[0] == no_target;
   });
@@ -138,10 +138,10 @@ void tell_prompts(const std::string& why_apart, std::span<const Example> example
   }
 }
 
-/// Tells what the run will share and, at its peak, take; gives its plan.
+/// Reports prompt sharing and the estimated peak memory of the run; returns its plan.
 RunPlan tell_run(const Model& model, const Adapter& adapter, std::span<const Example> examples,
                  const Options& options) {
-  // What the weights' way into memory took is no part of the run.
+  // Free what loading the weights used.
   return_freed_memory();
   ExampleSource source(examples, options.train, layout_of(options.train, model.spec(), adapter));
   RunPlan plan = plan_run(options.train, source.steps_per_epoch());
@@ -173,7 +173,7 @@ RunPlaces places_of(const Options& options, OutputFolder& output, const Kept& ke
   return places;
 }
 
-/// The values of all options, with what `auto`, 0 and null stand for in this run.
+/// The values of all options, with `auto`, 0 and null replaced by what they stand for in this run.
 nlohmann::json configuration(const Options& options, const MethodInfo& method,
                              const std::vector<Field>& fields) {
   nlohmann::json values = resolved(fields);

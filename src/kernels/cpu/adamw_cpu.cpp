@@ -27,7 +27,7 @@ void step_all(float* p, const float* gradient, float* m, float* v, int64_t count
   });
 }
 
-/// Squares of f32 are exact in f64, so that fused and separate additions give the same.
+/// Squares of f32 are exact in f64, so fused and separate additions give the same result.
 double sum_of_squares(const float* values, int64_t count) {
   constexpr int64_t partial_sums = 32;
   const hn::ScalableTag<double> d;

@@ -4,7 +4,7 @@
 
 namespace lowrank {
 
-/// A step of AdamW with what is the same for all values of a group:
+/// The constants of an AdamW step that all values of a group share:
 ///   g = gradient * factor;  m += (1 - b1) (g - m);  v = b2 v + (1 - b2) g^2
 ///   p = p decay - rate m / (sqrt(v) inverse_root + epsilon)
 /// with decay = 1 - lr wd, rate = lr / (1 - b1^t), inverse_root = 1 / sqrt(1 - b2^t).
@@ -15,7 +15,7 @@ struct AdamWStep {
   float decay, rate, inverse_root, epsilon;
 };
 
-/// Each value's result is the same wherever it lies in the vectors.
+/// Each value's result does not depend on its place in the vectors.
 void adamw_step_cpu(float* p, const float* gradient, float* m, float* v, int64_t count,
                     const AdamWStep& step);
 

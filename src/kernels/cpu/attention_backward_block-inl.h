@@ -71,7 +71,8 @@ HWY_INLINE void clear(float* p, int64_t n) {
   for (int64_t i = 0; i < n; i += lanes) store(hn::Zero(F32()), p + i);
 }
 
-/// Copies the block's rows of q and dout, and dot = dout·out; dq serves as scratch for out, and is cleared.
+/// Copies the block's rows of q and dout and computes dot = dout·out; dq serves as scratch for out, then is
+/// cleared.
 template <class T>
 void begin_block(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s) {
   const AttentionShape& shape = task.operands.shape;
@@ -90,7 +91,7 @@ void begin_block(const BackwardTask& task, const QueryBlock& block, const Backwa
 }
 
 /// One row, columns [0, width): s holds scores and dp holds dout·v; they become P = 2^(s - lse) and dS = P
-/// (dp - dot), both 0 outside `seen`. Only columns [columns) hold anything yet.
+/// (dp - dot), both 0 outside `seen`. So far only the columns in `columns` are filled.
 HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range columns, Range seen, float lse,
                                   float dot) {
   const F32 f;
@@ -113,7 +114,7 @@ HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range colu
   clear(dp + columns.end, width - columns.end);
 }
 
-/// P and dS of all rows of the block with n packed keys at positions from `position` on, and dq += dS k.
+/// Computes P and dS of all rows of the block with n packed keys, the first at `position`, and dq += dS k.
 void add_query_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
                          int64_t position, int64_t n) {
   const AttentionShape& shape = task.operands.shape;
@@ -141,13 +142,13 @@ void add_query_gradients(const BackwardTask& task, const QueryBlock& block, cons
   }
 }
 
-/// Keys [first, first + count) of those that are packed, and the rows of the chunk's sums that take their
+/// Keys [first, first + count) of the packed ones, and the first row of the chunk's sums that takes their
 /// gradients (-1: none).
 struct PackedPart {
   int64_t first = 0, count = 0, at = -1;
 };
 
-/// dk += dSᵀ q, dv += Pᵀ dout for a part of the keys that are packed, whose first is at `position`.
+/// dk += dSᵀ q, dv += Pᵀ dout for a part of the packed keys, of which the first is at `position`.
 void add_key_gradients(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s,
                        int64_t position, const PackedPart& part) {
   const int64_t end = part.first + part.count;
@@ -170,7 +171,7 @@ HWY_INLINE int64_t sum_row(const QueryChunk& chunk, int32_t source, int64_t row)
   return -1;
 }
 
-/// Packs n keys as those from `to` on.
+/// Packs n keys and values from place `to` on.
 template <class T>
 void pack_keys(const BackwardTask& task, const BackwardScratch& s, int32_t source, int64_t row, int64_t n,
                int64_t to) {
@@ -188,7 +189,7 @@ void backward_block(const BackwardTask& task, const QueryBlock& block) {
   const AttentionShape& shape = task.operands.shape;
   const BackwardScratch s = backward_parts(task, block);
   begin_block<T>(task, block, s);
-  // As in the forward pass, runs that continue each other are one block of keys.
+  // As in the forward pass, runs with consecutive positions form one block of keys.
   std::vector<PackedPart> parts;
   int64_t packed = 0, position = 0;
   const auto add_packed = [&] {

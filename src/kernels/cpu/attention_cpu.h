@@ -17,7 +17,7 @@ struct MutableRows {
   int64_t stride = 0;
 };
 
-/// Operands of attention (attention.h) for the CPU kernels. Keys and values: one entry a source, source 0
+/// Operands of attention (attention.h) for the CPU kernels. Keys and values: one entry per source, source 0
 /// first.
 struct AttentionOperands {
   AttentionShape shape;
@@ -31,12 +31,12 @@ struct AttentionOperands {
 /// base-2 logarithm of the row's sum of exponentials. Other rows are left alone.
 void attention_forward_cpu(const AttentionOperands& operands, MutableRows out, float* lse);
 
-/// What the backward pass reads and writes beside the operands; null data: that gradient is not asked for.
+/// What the backward pass reads and writes besides the operands; null data: that gradient is not wanted.
 struct AttentionGradients {
   ConstRows out, dout;              ///< [T, heads*head_dim]
   const float* lse = nullptr;       ///< from the forward pass
   MutableRows dq;                   ///< written at the plan's query rows
-  std::vector<MutableRows> dk, dv;  ///< written at the rows of the schedule's pieces; both null or none
+  std::vector<MutableRows> dk, dv;  ///< written at the rows of the schedule's pieces; both null or neither
 };
 
 /// dv = Pᵀ dout, dP = dout vᵀ, dS = P (dP - rowsum(dout out)), dq = scale dS k, dk = scale dSᵀ q, with P from
@@ -44,7 +44,7 @@ struct AttentionGradients {
 void attention_backward_cpu(const AttentionOperands& operands, const AttentionGradients& gradients,
                             const BackwardSchedule& schedule);
 
-/// Most rows of a query block in the backward pass.
+/// Maximum rows of a query block in the backward pass.
 int64_t backward_block_rows(const AttentionShape& shape);
 
 }  // namespace lowrank

@@ -69,8 +69,8 @@ void begin_rows(const ForwardTask& task, const ForwardScratch& p) {
   for (int64_t i = 0; i < p.rows * p.dp; i += lanes) store(hn::Zero(F32()), p.o + i);
 }
 
-/// s[columns) of one row becomes 2^(s - m), 0 outside `seen`; moves the row's m, l and o to the new maximum.
-/// `columns` begins and ends at multiples of `lanes` and contains `seen`.
+/// The columns in `columns` of one row of s become 2^(s - m), 0 outside `seen`; updates the row's m, l and o
+/// to the new maximum. `columns` begins and ends at multiples of `lanes` and contains `seen`.
 HWY_INLINE void softmax_row(float* s, Range columns, Range seen, float* m, float* l, float* o, int64_t dp) {
   const F32 f;
   const Vector minus_infinity = hn::Set(f, -std::numeric_limits<float>::infinity());
@@ -103,7 +103,7 @@ HWY_INLINE void softmax_row(float* s, Range columns, Range seen, float* m, float
   *l += added;
 }
 
-/// Adds n keys at positions from `position` on, packed in p.k and p.v, to the rows' sums.
+/// Adds n keys, the first at `position`, packed in p.k and p.v, to the rows' sums.
 void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position, int64_t n) {
   const AttentionShape& shape = task.operands.shape;
   for (int64_t r = 0; r < p.rows; r += tile_rows) {
@@ -124,15 +124,15 @@ void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position
   }
 }
 
-/// s[i][j] = q[i]·k[j] for M queries [M, dp] and n keys in storage; head_dim is a multiple of `lanes`. `v`
-/// are the values, which are needed next.
+/// s[i][j] = q[i]·k[j] for M queries [M, dp] and n keys in their storage type; head_dim is a multiple of
+/// `lanes`. `v`: the values, prefetched because they are needed next.
 template <int M, class T>
 void scores_of_few(const float* q, int64_t dp, const T* k, int64_t stride, const T* v, int64_t v_stride,
                    int64_t n, float* s) {
   constexpr int64_t ahead = 16, line = 64 / sizeof(T);
   const F32 f;
   for (int64_t j = 0; j < n; ++j, k += stride, v += v_stride) {
-    // Rows of one head lie far apart: the processor does not foresee them. A prefetch beyond the rows is
+    // Rows of one head are far apart, so the hardware does not prefetch them. A prefetch beyond the rows is
     // harmless.
     for (int64_t d = 0; d < dp; d += line) {
       hwy::Prefetch(k + ahead * stride + d);
@@ -151,8 +151,8 @@ void scores_of_few(const float* q, int64_t dp, const T* k, int64_t stride, const
   }
 }
 
-/// As add_keys for at most tile_rows rows (decoding): reads n keys and values where they are, since packing
-/// them would cost more than their use.
+/// As add_keys for at most tile_rows rows (decoding): reads n keys and values in place, since packing them
+/// would cost more than using them.
 template <class T>
 void add_keys_to_few(const ForwardTask& task, const ForwardScratch& p, const T* k, int64_t k_stride,
                      const T* v, int64_t v_stride, int64_t position, int64_t n) {
@@ -191,7 +191,7 @@ void forward_task(const ForwardTask& task) {
   const int64_t d = operands.shape.head_dim;
   const ForwardScratch p = forward_parts(task);
   begin_rows<T>(task, p);
-  // Runs that continue each other (a shared beginning and what follows it) are one block of keys.
+  // Runs with consecutive positions (a shared prefix and what follows it) form one block of keys.
   int64_t packed = 0, first = 0;
   const auto add_packed = [&] {
     if (packed > 0) add_keys(task, p, first, packed);

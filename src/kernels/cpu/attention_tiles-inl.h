@@ -22,12 +22,12 @@ using F32 = hn::ScalableTag<float>;
 using Vector = hn::Vec<F32>;
 
 constexpr int64_t lanes = hn::MaxLanes(F32());
-/// Rows of a register tile, and its columns in vectors: 24 sums where there are 32 registers, 12 where 16.
+/// Rows of a register tile, and its columns in vectors: 24 sums with 32 registers, 12 with 16.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 4 : 2;
 
-/// Keys that are packed for a product with a block of queries, and the columns that they may take as long as
-/// only parts of them are written at a time.
+/// Keys packed for a product with a block of queries, and the columns they may take while being written in
+/// parts, each padded to whole vectors.
 constexpr int64_t key_block = 96;
 constexpr int64_t key_columns = key_block + lanes;
 
@@ -146,7 +146,7 @@ HWY_INLINE void transpose_4x4(const T* from, int64_t stride, float* to, int64_t 
 }
 #endif
 
-/// to[d][0 … round_up(n)) = from[0 … n)[d], then zeros; to has rows of `ld`.
+/// to[d][0 … round_up(n)) = from[0 … n)[d], then zeros; rows of `to` are `ld` apart.
 template <class T>
 HWY_INLINE void transpose_rows(const T* from, int64_t stride, int64_t n, int64_t d, float* to, int64_t ld) {
   int64_t i = 0;
@@ -159,7 +159,7 @@ HWY_INLINE void transpose_rows(const T* from, int64_t stride, int64_t n, int64_t
     for (int64_t j = 0; j < d; ++j) to[j * ld + i] = i < n ? to_float(from[i * stride + j]) : 0;
 }
 
-/// Lanes whose index from `first` on lies in [range.begin, range.end).
+/// Lanes whose index, counted from `first`, lies in [range.begin, range.end).
 HWY_INLINE hn::Mask<F32> inside(int64_t first, Range range) {
   const F32 f;
   const Vector index = hn::Iota(f, static_cast<float>(first));

@@ -44,7 +44,7 @@ LOWRANK_AVX512_BF16 void transpose(__m512i (&r)[half]) {
   }
 }
 
-/// Rows are outputs: pairs stand beside each other already, columns must come together.
+/// Rows are outputs: pairs are already adjacent, columns must be gathered.
 LOWRANK_AVX512_BF16 void lay_out_outputs(const WeightPart& part, uint16_t* to) {
   for (int64_t first = 0; first < columns; first += half) {
     const int64_t rows = std::clamp<int64_t>(part.columns - first, 0, half);
@@ -61,7 +61,7 @@ LOWRANK_AVX512_BF16 void lay_out_outputs(const WeightPart& part, uint16_t* to) {
   }
 }
 
-/// Rows are inner values: two of them are interleaved.
+/// Rows are inner values: two at a time are interleaved.
 LOWRANK_AVX512_BF16 void lay_out_inner(const WeightPart& part, uint16_t* to) {
   alignas(64) uint16_t order[2][columns];
   for (uint16_t i = 0; i < columns; ++i) {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <immintrin.h>
 
-// Functions that use such vectors are compiled for them, whatever the rest of the program is compiled for.
+// Functions that use these vectors are compiled for them, whatever the rest of the program is compiled for.
 #define LOWRANK_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 namespace lowrank {
@@ -16,8 +16,8 @@ struct WeightPart {
   int64_t columns = 0, inner = 0;
 };
 
-/// Writes the part as pairs: to[k / 2][column][k % 2] for 32 columns, zeros where there are none, inner
-/// values filled up to a multiple of 32.
+/// Writes the part as pairs: to[k / 2][column][k % 2] for 32 columns, missing ones as zeros. `to` has room
+/// for inner values padded to a multiple of 32.
 void lay_out_panel(const WeightPart& part, uint16_t* to);
 
 }  // namespace lowrank

@@ -1,6 +1,6 @@
-// A panel of 32 columns of w^T, and of no more than `chunk` inner values, is laid out as dot products of
-// pairs read it; then all rows of x pass over it, twelve at a time, whose sums stay in registers. x is read
-// as it lies. The next panel is fetched from memory meanwhile.
+// A panel of 32 columns of w^T and at most `chunk` inner values is laid out in the order in which dot
+// products of pairs read it; then all rows of x pass over it, twelve at a time, with their sums in registers.
+// x is read in place. Meanwhile the next panel is prefetched from memory.
 #include "kernels/cpu/bf16_product_avx512bf16.h"
 
 #include "base/cpu_features.h"
@@ -27,23 +27,23 @@ constexpr int block_rows = 12;
 constexpr int64_t chunk = 1024;
 /// Inner values between two fetches from the next panel.
 constexpr int64_t fetch_inner = 32;
-/// Sums of panels that wait for their next inner values.
+/// The most sums kept for panels that wait for their next inner values.
 constexpr int64_t most_sums = 1 << 17;
 
-/// Some rows of one panel.
+/// Some rows of x times one panel.
 struct Block {
   const uint16_t* x = nullptr;
   int64_t x_stride = 0;
   const uint16_t* panel = nullptr;
   int64_t inner = 0;
-  float* sums = nullptr;  ///< [rows, 32], of the inner values before
+  float* sums = nullptr;  ///< [rows, 32], of the preceding inner values
   bool first = false, last = false;
   const float* bias = nullptr;  ///< of 32 columns
   uint16_t* y = nullptr;
   int64_t y_stride = 0;
-  uint32_t columns = 0;         ///< a bit for each that exists
+  uint32_t columns = 0;         ///< a bit for each column that exists
   LineFetcher* next = nullptr;  ///< the panel that follows
-  int64_t next_lines = 0;       ///< of it for each fetch_inner inner values
+  int64_t next_lines = 0;       ///< lines of it to fetch per fetch_inner inner values
 };
 
 /// Adds the dot products of one pair of x with 32 pairs of the panel.
@@ -105,14 +105,14 @@ constexpr std::array<Multiply, sizeof...(row)> table_of(std::integer_sequence<in
 
 constexpr auto multiply_table = table_of(std::make_integer_sequence<int, block_rows>{});
 
-/// Of a part, to be fetched while another is multiplied.
+/// The fetcher of a part, which is fetched while another is multiplied.
 LineFetcher fetcher_of(const WeightPart& part) {
   constexpr auto bytes = static_cast<int64_t>(sizeof(uint16_t));
   return {part.values, part.stride * bytes, (part.transposed ? part.columns : part.inner) * bytes,
           part.transposed ? part.inner : part.columns};
 }
 
-/// What one thread keeps.
+/// The state of one thread.
 class Worker {
  public:
   Worker(const Bf16Product& product, int64_t first_row, int64_t last_row)
@@ -123,7 +123,7 @@ class Worker {
     if (product.inner > chunk) sums_ = hwy::AllocateAligned<float>(group_ * sums);
   }
 
-  /// Panels whose inner values are longer than a chunk go together, so that whole rows of w are read.
+  /// Panels with more inner values than a chunk are processed in groups, so that whole rows of w are read.
   void run(int64_t first, int64_t last) {
     for (int64_t begin = first; begin < last; begin += group_) {
       const int64_t end = std::min(last, begin + group_);
@@ -166,7 +166,7 @@ class Worker {
     block.y_stride = product_.y_stride;
     block.columns = static_cast<uint32_t>((uint64_t{1} << part.columns) - 1);
     const int64_t rows = last_row_ - first_row_;
-    // Evenly over the inner values of all blocks.
+    // Spread evenly over the inner values of all blocks.
     const int64_t steps =
         (rows + block_rows - 1) / block_rows * ((part.inner + fetch_inner - 1) / fetch_inner);
     block.next = &next_;

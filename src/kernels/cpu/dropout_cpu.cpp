@@ -30,12 +30,12 @@ using F32 = hn::Repartition<float, U64>;
 using Wide = hn::Vec<U64>;
 
 constexpr int64_t counters = hn::MaxLanes(U64());
-/// Vectors of counters that go through the rounds at the same time, as each round waits for its products.
+/// Vectors of counters that go through the rounds together, since each round waits for its products.
 constexpr int ways = 2;
 constexpr int64_t values_per_step = 4 * ways * counters;
 constexpr int rounds = 10;
 
-/// One word of each counter's state, in the lower half of a lane; the upper half is anything.
+/// One word of each counter's state, in the lower half of a lane; the upper half is arbitrary.
 struct State {
   Wide c0, c1, c2, c3;
 };
@@ -64,12 +64,12 @@ HWY_INLINE State next(const State& s, const uint64_t* key) {
           hn::Xor3(hn::ShiftRight<32>(p0), s.c3, hn::Set(U64(), key[1])), p0};
 }
 
-/// Low halves of a and b in turn.
+/// Low halves of a and b, alternating.
 HWY_INLINE Wide paired(Wide a, Wide b) {
   return hn::BitCast(U64(), hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(b)), hn::BitCast(U32(), a)));
 }
 
-/// Whole steps of vectors; returns where they end.
+/// Processes whole steps of vectors; returns where they end.
 template <typename T>
 int64_t whole_steps(const T* in, T* out, const DropoutMask& mask, int64_t begin, int64_t end) {
   const U64 d;

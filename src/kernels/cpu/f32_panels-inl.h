@@ -21,7 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::ScalableTag<float>;
 using Vector = hn::Vec<Floats>;
 constexpr int lanes = HWY_LANES(float);
-/// Vectors of a row of a panel: with 8 rows of x (4 where there are 16 registers) their sums fill 24 (12).
+/// Vectors in a row of a panel: with 8 rows of x (4 with 16 registers) their sums fill 24 (12) registers.
 constexpr int panel_vectors = 3;
 constexpr int64_t panel_columns = panel_vectors * lanes;
 
@@ -33,7 +33,7 @@ struct WeightPart {
   int64_t columns = 0, inner = 0;
 };
 
-/// Of a part, to be fetched while another is multiplied.
+/// The fetcher of a part, which is fetched while another is multiplied.
 inline LineFetcher fetcher_of(const WeightPart& part) {
   constexpr auto bytes = static_cast<int64_t>(sizeof(float));
   return {part.values, part.stride * bytes, (part.transposed ? part.columns : part.inner) * bytes,
@@ -83,7 +83,7 @@ HWY_INLINE void transpose(Vector (&r)[lanes]) {
 
 #endif
 
-/// Rows are outputs: columns must come together, a square at a time; what is not of a whole square by itself.
+/// Rows are outputs: columns are gathered a square at a time, what is outside whole squares value by value.
 HWY_INLINE void lay_out_outputs(const WeightPart& part, float* to) {
   for (int64_t column = 0; column < panel_columns; column += lanes) {
     int64_t k = 0;
@@ -119,7 +119,7 @@ HWY_INLINE void lay_out_inner(const WeightPart& part, float* to) {
   }
 }
 
-/// Writes a part of no more than panel_columns as to[inner][panel_columns], zeros where there are no columns.
+/// Writes a part of at most panel_columns columns as to[inner][panel_columns], missing columns as zeros.
 HWY_INLINE void lay_out_panel(const WeightPart& part, float* to) {
   if (part.transposed) {
     lay_out_inner(part, to);

@@ -1,7 +1,7 @@
-// A block of columns of w^T, and of no more than `chunk` inner values, is laid out in panels as wide as a
-// tile of sums; then all rows of x pass over them, a few at a time, whose sums stay in registers and whose
-// values stay in the first cache from panel to panel. x is read as it lies. The next block is fetched from
-// memory meanwhile.
+// A block of columns of w^T and at most `chunk` inner values is laid out in panels as wide as a tile of sums;
+// then all rows of x pass over them, a few at a time, with their sums in registers and their values in the
+// first-level cache from panel to panel. x is read in place. Meanwhile the next block is prefetched from
+// memory.
 #include "kernels/cpu/f32_product_cpu.h"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-/// Rows of a tile: with 16 registers 4, with 32 of them 8.
+/// Rows of a tile: 4 with 16 registers, 8 with 32.
 constexpr int tile_rows = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 8 : 4;
 /// Columns and inner values of a block: its 393 kB and the rows that pass over it stay in a second-level
 /// cache of 1 MB.
@@ -43,7 +43,7 @@ struct Tile {
   float* y = nullptr;
   int64_t y_stride = 0;
   LineFetcher* next = nullptr;  ///< the block that follows
-  int64_t next_lines = 0;       ///< of it for each fetch_inner inner values
+  int64_t next_lines = 0;       ///< lines of it to fetch per fetch_inner inner values
 };
 
 /// sum[rows] += x[rows, inner] panel[inner].
@@ -96,7 +96,7 @@ constexpr std::array<Multiply, sizeof...(row)> table_of(std::integer_sequence<in
 
 constexpr auto multiply_table = table_of(std::make_integer_sequence<int, tile_rows>{});
 
-/// A tile of fewer columns than a panel has: through a copy of y.
+/// A tile with fewer columns than a panel: through a copy of y.
 HWY_INLINE void multiply_narrow(Tile tile, int64_t rows, int64_t columns) {
   alignas(64) float wide[tile_rows * panel_columns] = {};
   for (int64_t r = 0; r < rows; ++r)
@@ -109,13 +109,13 @@ HWY_INLINE void multiply_narrow(Tile tile, int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r) std::copy_n(wide + r * panel_columns, columns, y + r * stride);
 }
 
-/// Chunks of about the same length.
+/// Length of the chunks, so that all are about equally long.
 int64_t chunk_of(int64_t inner) {
   const int64_t chunks = std::max<int64_t>(1, (inner + chunk - 1) / chunk);
   return ((inner + chunks - 1) / chunks + align - 1) / align * align;
 }
 
-/// What one thread keeps.
+/// The state of one thread.
 class Worker {
  public:
   Worker(const F32Product& product, int64_t first_row, int64_t last_row, int64_t first, int64_t last)
@@ -141,7 +141,7 @@ class Worker {
   }
 
  private:
-  /// No more than `columns`.
+  /// At most `columns` columns.
   WeightPart part_of(int64_t column, int64_t k, int64_t columns) const {
     const int64_t place =
         product_.transposed ? k * product_.w_stride + column : column * product_.w_stride + k;
@@ -155,7 +155,7 @@ class Worker {
     for (int64_t c = column; c < end; c += panel_columns, panel += chunk_ * panel_columns)
       lay_out_panel(part_of(c, k, panel_columns), panel);
     const int64_t rows = last_row_ - first_row_;
-    // Evenly over the steps of all tiles.
+    // Spread evenly over the steps of all tiles.
     const int64_t tiles =
         (rows + tile_rows - 1) / tile_rows * ((end - column + panel_columns - 1) / panel_columns);
     const int64_t steps = std::max<int64_t>(1, tiles * (std::min(chunk_, product_.inner - k) / fetch_inner));

@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-/// Sums of x^2 and of x g over a head; g = dy weight, or nothing.
+/// Sums of x^2 and of x g over a head; g = dy weight, or 0 without dy.
 template <typename T>
 struct Sums {
   float squares = 0, products = 0;

@@ -18,7 +18,7 @@ struct HeadNorm {
 void head_norm_forward_cpu(const HeadNorm& op, void* out, int64_t begin, int64_t end);
 
 /// Rows of the gradient for qkv from that of the result: dx = inv (g - n mean(g n)) with n = x inv,
-/// g = d_out weight; the values' part is copied.
+/// g = d_out weight; the values' columns are copied.
 void head_norm_backward_cpu(const HeadNorm& op, const void* d_out, void* d_qkv, int64_t begin, int64_t end);
 
 }  // namespace lowrank

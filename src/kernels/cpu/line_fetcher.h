@@ -5,8 +5,8 @@
 
 namespace lowrank {
 
-/// Fetches rows of memory into the second-level cache, a few lines at a time, so that arithmetic goes on: in
-/// bursts the processor would wait once its buffers of misses are full.
+/// Prefetches rows of memory into the second-level cache, a few lines at a time, so that arithmetic goes on:
+/// with bursts the processor would stall once its miss buffers are full.
 class LineFetcher {
  public:
   LineFetcher() = default;
@@ -18,7 +18,7 @@ class LineFetcher {
         row_lines_((row_bytes + line_bytes - 1) / line_bytes),
         left_(row_lines_ * rows) {}
 
-  /// Lines that are not fetched yet.
+  /// Lines not fetched yet.
   int64_t left() const { return left_; }
 
   __attribute__((always_inline)) void fetch(int64_t lines) {

@@ -1,5 +1,5 @@
-// The factors of all patches of a product at once; the operands of a block of rows stay in the first cache
-// from one form of thin product to the next.
+// Products with the factors of all patches at once; the operands of a block of rows stay in the first-level
+// cache from one form of thin product to the next.
 #include "kernels/cpu/low_rank_cpu.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Terms of groups of tokens, each with factors of its own, without gradient.
+// Terms of groups of tokens, each with its own factors, without gradient.
 #include "kernels/cpu/low_rank_terms_cpu.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-/// Ranks that are computed at a time.
+/// Ranks computed at a time.
 constexpr int64_t block_ranks = 64;
 
 template <class T>

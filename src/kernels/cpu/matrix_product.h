@@ -4,13 +4,13 @@
 
 namespace lowrank {
 
-/// y = x w^T + bias of matrices of T (bf16 as bit patterns), summed in f32. Values that stand beside each
-/// other in a row of memory are adjacent; strides are those of rows.
+/// y = x w^T + bias of matrices of T (bf16 as bit patterns), summed in f32. Rows in memory are contiguous;
+/// strides are from one row to the next.
 template <class T>
 struct MatrixProduct {
   const T* x = nullptr;  ///< [rows, inner]
   int64_t x_stride = 0;
-  const T* w = nullptr;  ///< [outputs, inner], or [inner, outputs] where `transposed`
+  const T* w = nullptr;  ///< [outputs, inner], or [inner, outputs] if `transposed`
   int64_t w_stride = 0;
   bool transposed = false;
   const float* bias = nullptr;  ///< [outputs], or null

@@ -37,9 +37,9 @@ struct Table {
 
 constexpr int64_t lanes = hn::MaxLanes(F32());
 
-/// Lane i has index i of the bytes in its low 4 bits, and anything above them.
+/// Lane i has index i of the bytes in its low 4 bits, and arbitrary bits above them.
 HWY_INLINE hn::Vec<U32> indices_from(const uint8_t* bytes) {
-  // Of 4 bytes, which hold 8 values, as one little-endian word.
+  // Bit positions of the 8 values that 4 bytes hold, in one little-endian word.
   HWY_ALIGN static constexpr uint32_t places[16] = {4, 0, 12, 8, 20, 16, 28, 24, 4, 0, 12, 8, 20, 16, 28, 24};
   const U32 d;
   uint32_t words[lanes / 8];
@@ -72,7 +72,7 @@ HWY_INLINE hn::Vec<U32> looked_up(const Table<T>& table, hn::Vec<U32> indices) {
   return hn::BitCast(d, found);
 }
 
-/// Whole vectors of a block's values [i, end), i even; returns where they end.
+/// Expands whole vectors of a block's values [i, end), i even; returns where they end.
 template <typename T>
 HWY_INLINE int64_t expand_vectors(const Table<T>& table, const uint8_t* packed, int64_t i, int64_t end,
                                   T* out) {

@@ -22,8 +22,8 @@ void rms_norm_forward_cpu(const RmsNormForward& op, int64_t begin, int64_t end);
 /// Rows of the backward pass: dx = d_sum + inverse (d_normed weight - n mean(d_normed normed)) with n =
 /// normed / weight. `d_sum` may be null.
 struct RmsNormBackward {
-  const void* normed;       ///< the forward pass's result
-  const float* inverse;     ///< and its other one
+  const void* normed;       ///< from the forward pass
+  const float* inverse;     ///< from the forward pass
   const float* weight;      ///< without zeros
   const float* reciprocal;  ///< 1 / weight
   const void* d_normed;

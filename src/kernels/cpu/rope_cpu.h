@@ -4,8 +4,8 @@
 
 namespace lowrank {
 
-/// Rows [begin, end) of a rotation: the first `rotated` heads of each row [columns] turn by the row's angles,
-/// the rest is copied. `sign` -1 turns back. bf16 values are given as their bits.
+/// Rows [begin, end) of a rotation: the first `rotated` heads of each row [columns] are rotated by the row's
+/// angles, the rest is copied. `sign` -1 rotates back. bf16 values are given as their bits.
 struct Rotation {
   const void* in;
   void* out;

@@ -33,7 +33,7 @@ float largest(const T* row, int64_t width) {
   return result;
 }
 
-/// exps[i] = exp(row[i] - shift); gives their sum.
+/// exps[i] = exp(row[i] - shift); returns their sum.
 template <typename T>
 float exponentials(const T* row, float shift, float* exps, int64_t width) {
   const hn::ScalableTag<float> d;

@@ -25,7 +25,7 @@ HWY_EXPORT(name_of_target);
 
 void restrict_targets_cpu(const CpuFeatures& allowed) {
 #if HWY_ARCH_X86
-  // Of two targets the better one has the lower bit, so that this takes away all that are better.
+  // Better targets have lower bits, so this disables all that are better than the best allowed one.
   const int64_t best_allowed = allowed.avx512 ? HWY_AVX3 : allowed.avx2 ? HWY_AVX2 : HWY_SSSE3;
   hwy::DisableTargets(best_allowed - 1);
 #else

@@ -1,4 +1,4 @@
-// Products of tall matrices with a few rows or columns, in the forms that low-rank factors need. Each keeps a
+// Products of tall matrices with few rows or columns, in the forms that low-rank factors need. Each keeps a
 // tile of sums in registers. Included once per Highway target.
 #if defined(LOWRANK_THIN_PRODUCTS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOWRANK_THIN_PRODUCTS_INL_H
@@ -16,16 +16,16 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-/// A tile has 4 rows and 4 vectors where there are 32 registers, 2 vectors where 16.
+/// A tile has 4 rows and 4 vectors with 32 registers, 2 vectors with 16.
 constexpr int group = 4;
 constexpr int panel = (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON) ? 4 : 2;
-/// Rows whose operands stay in the first cache from one form to the next.
+/// Rows whose operands stay in the first-level cache from one form to the next.
 constexpr int64_t block_rows = 32;
 
 template <int N>
 using Count = std::integral_constant<int, N>;
 
-/// step(count, i) with groups of N of [0, total), then single ones.
+/// Calls step(count, i) for groups of N in [0, total), then for single ones.
 template <int N, class Step>
 HWY_INLINE void for_each_group(int64_t total, Step step) {
   int64_t i = 0;
@@ -33,7 +33,8 @@ HWY_INLINE void for_each_group(int64_t total, Step step) {
   for (; i < total; ++i) step(Count<1>(), i);
 }
 
-/// step(tag, count, i) with panels of some vectors of [0, width), then vectors, then single values.
+/// Calls step(tag, count, i) for panels of several vectors in [0, width), then for vectors, then for single
+/// values.
 template <class Step>
 HWY_INLINE void for_each_panel(int64_t width, Step step) {
   const hn::ScalableTag<float> full;

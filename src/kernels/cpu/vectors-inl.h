@@ -33,7 +33,7 @@ HWY_INLINE void store(hn::Vec<D> v, D d, float* p) {
   hn::StoreU(v, d, p);
 }
 
-/// The bits of v with those of its bf16 in the upper half: rounded to nearest even; NaN stays NaN.
+/// Bits whose upper half is v as bf16, rounded to nearest even; NaN stays NaN.
 template <class D>
 HWY_INLINE hn::Vec<hn::Rebind<uint32_t, D>> bf16_bits(D, hn::Vec<D> v) {
   const hn::Rebind<uint32_t, D> wide;
@@ -50,7 +50,8 @@ HWY_INLINE void store(hn::Vec<D> v, D d, uint16_t* p) {
   hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(bf16_bits(d, v))), narrow, p);
 }
 
-/// Two vectors of values that lie together in memory, in whatever order is quickest: of bf16 every other one.
+/// Two vectors of values that are adjacent in memory, in whatever order is fastest: for bf16, every other
+/// one.
 template <class D>
 struct TwoVectors {
   hn::Vec<D> first, second;
@@ -115,12 +116,12 @@ HWY_INLINE hn::Vec<D> exp2_of(D d, hn::Vec<D> whole, hn::Vec<D> rest) {
   y = hn::MulAdd(y, rest, hn::Set(d, 2.40226509e-1f));
   y = hn::MulAdd(y, rest, hn::Set(d, 6.93147188e-1f));
   y = hn::MulAdd(y, rest, hn::Set(d, 1.0f));
-  // As a product, so that NaN stays NaN, whatever integer becomes of it.
+  // As a product, so that NaN stays NaN whatever integer it converts to.
   const auto exponent = hn::Add(hn::ConvertTo(i32, whole), hn::Set(i32, 127));
   return hn::Mul(y, hn::BitCast(d, hn::ShiftLeft<23>(exponent)));
 }
 
-/// 2^x for x <= 0, 0 below -126, NaN of NaN.
+/// 2^x for x <= 0, 0 below -126, NaN for NaN.
 template <class D>
 HWY_INLINE hn::Vec<D> exp2_negative(D d, hn::Vec<D> x) {
   const auto whole = hn::Round(x);
@@ -128,7 +129,7 @@ HWY_INLINE hn::Vec<D> exp2_negative(D d, hn::Vec<D> x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), y);
 }
 
-/// e^x for x <= 0, 0 below -126 ln 2, NaN of NaN.
+/// e^x for x <= 0, 0 below -126 ln 2, NaN for NaN.
 template <class D>
 HWY_INLINE hn::Vec<D> exp_negative(D d, hn::Vec<D> x) {
   // log2(e) in two parts, so that the rest is as exact as x.

@@ -9,8 +9,8 @@
 
 #include "kernels/cpu/vectors-inl.h"
 
-// Stages run several at a time on values in registers. Each value still is the sum or difference of the same
-// two values in the same order, so that the results are those of one stage after the other, bit for bit.
+// Several stages at a time run on values in registers. Each value is still the sum or difference of the same
+// two values in the same order, so the results are bit for bit those of one stage after the other.
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {

@@ -1,6 +1,6 @@
-// Gemma 3, text only (Gemma Team 2025, arXiv 2503.19786): RMSNorm before and after each branch with weights
-// 1 + w, norms on query and key heads, GeGLU, embeddings times sqrt(d), and of six layers five that see a
-// window with rotary positions of their own.
+// Gemma 3, text only (Gemma Team 2025, arXiv 2503.19786): RMSNorm before and after each branch, with weights
+// of 1 + w, norms on query and key heads, GeGLU, embeddings times sqrt(d), and in five of every six layers a
+// window with its own rotary frequencies.
 #include <cmath>
 
 #include "model/decoder.h"
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view family_name = "gemma3";
 
-/// Rotary frequencies of the layers that see everything, and of those that see a window.
+/// Rotary frequencies of the layers with full attention, and of those with a window.
 std::vector<RopeFrequencies> frequencies_of(const nlohmann::json& config, int64_t head_dim) {
   const auto both = config.find("rope_parameters");
   if (both != config.end() && both->is_object() && both->contains("full_attention")) {
@@ -68,7 +68,7 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   config["rope_local_base_freq"] = read.number("rope.freq_base_swa", 10000.0);
   if (!file.find<double>("gemma3.rope.freq_base")) config["rope_theta"] = 1e6;
   config["sliding_window"] = read.count("attention.sliding_window", 1024);
-  // The file does not say it; only the largest model divides by something else than the head's size.
+  // The file does not say; only the largest model divides by something other than the head size.
   config["query_pre_attn_scalar"] =
       config["num_hidden_layers"] == layers_of_27b
           ? config["hidden_size"].get<int64_t>() / config["num_attention_heads"].get<int64_t>()
@@ -80,7 +80,7 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   return config;
 }
 
-/// The first of its two layers sees a window of 5.
+/// The first of its two layers has a window of 5.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("gemma3_text", "Gemma3ForCausalLM");
   config["query_pre_attn_scalar"] = 8;

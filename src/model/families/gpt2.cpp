@@ -1,6 +1,6 @@
 // GPT-2 (Radford et al. 2019): LayerNorm before each branch, learned positions, one fused product for q, k
-// and v, an MLP without a gate, and biases everywhere. Its folders hold weights as {in, out} ("Conv1D"), and
-// may leave the prefix `transformer.` out of all names.
+// and v, an MLP without a gate, and biases everywhere. Its folders store weights as {in, out} ("Conv1D") and
+// may omit the prefix `transformer.` from all names.
 #include <cmath>
 
 #include "model/decoder.h"

@@ -1,4 +1,4 @@
-// OLMo 2 (OLMo Team 2024, arXiv 2501.00656): Llama with norms behind the branches only, and norms over all
+// OLMo 2 (OLMo Team 2024, arXiv 2501.00656): Llama with norms only after the branches, and norms over all
 // query heads together and over all key heads together.
 #include "base/error.h"
 #include "model/decoder.h"
@@ -25,7 +25,7 @@ DecoderConfig parse(const nlohmann::json& json) {
   return c;
 }
 
-/// Windows are OLMo 3's, whose files have the same architecture.
+/// Windows mean OLMo 3, whose files name the same architecture.
 nlohmann::json config_from_gguf(const GgufFile& file) {
   for (const char* key : {"olmo2.attention.sliding_window", "olmo2.attention.sliding_window_pattern"}) {
     check(!file.metadata().contains(key), ErrorKind::unsupported,

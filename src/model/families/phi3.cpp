@@ -1,5 +1,5 @@
 // Phi-3 and Phi-4-mini (Microsoft 2024 and 2025, arXiv 2404.14219, 2503.01743): Llama with one matrix for q,
-// k and v and one for gate and up, rotary positions on a part of each head, and longrope.
+// k and v and one for gate and up, rotary positions on part of each head, and longrope.
 #include "model/decoder.h"
 #include "model/registry.h"
 
@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::string_view family_name = "phi3";
 
-/// The configuration with what `rope_frequencies` expects: old files call longrope `su` or `yarn`, and the
-/// length that it starts from is a key of its own.
+/// The configuration in the form that `rope_frequencies` expects: old files call longrope `su` or `yarn`, and
+/// the length from which it applies is a key of its own.
 nlohmann::json with_longrope(const nlohmann::json& config) {
   nlohmann::json changed = config;
   changed["original_max_position_embeddings"] =
@@ -52,7 +52,7 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   return config;
 }
 
-/// Six of eight dimensions rotate; texts of up to 64 positions are short ones.
+/// Six of eight dimensions rotate; texts of up to 64 positions count as short.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("phi3", "Phi3ForCausalLM");
   config["original_max_position_embeddings"] = 64;

@@ -1,5 +1,5 @@
-// RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder (encoder.h) with positions counted from behind
-// the padding token, one token type, and a label head of its own.
+// RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder (encoder.h) with positions that start after the
+// padding token's id, one token type, and a label head of its own.
 #include "base/error.h"
 #include "model/encoder.h"
 #include "model/registry.h"

@@ -1,9 +1,9 @@
-// AdaLoRA (Zhang et al. 2023, arXiv 2303.10512): s B diag(E) A with ranks given out by importance as training
-// goes on.
-//   y = W x + b + alpha / (init_r + 1e-5) B ((E * A) drop(x)); E zero at first, A and B N(0, 0.02)
+// AdaLoRA (Zhang et al. 2023, arXiv 2303.10512): s B diag(E) A with ranks allocated by importance during
+// training.
+//   y = W x + b + alpha / (init_r + 1e-5) B ((E * A) drop(x)); E initially zero, A and B N(0, 0.02)
 //   loss += orth_reg_weight mean(||A A^T - I||_F, ||B^T B - I||_F)
-// Files are PEFT's: `base_model.model.<module>.lora_A` [r', in], `.lora_B` [out, r'], `.lora_E` [r', 1], with
-// the ranks that stayed, which `rank_pattern` tells.
+// Files are PEFT's: `base_model.model.<module>.lora_A` [r', in], `.lora_B` [out, r'], `.lora_E` [r', 1], for
+// the ranks that were kept, which `rank_pattern` lists.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/eye.h>
@@ -22,7 +22,7 @@
 namespace lowrank {
 namespace {
 
-/// One module's factors; `kept` is defined once ranks were given out.
+/// One module's factors; `kept` is defined once ranks have been allocated.
 struct Triplet {
   at::Tensor a, b, e;  ///< [r, in], [out, r], [r, 1]
   at::Tensor kept;     ///< [r], bool
@@ -172,7 +172,7 @@ class AdaLora final : public Method, public AdapterForm {
 
   double scale() const { return alpha_ / (static_cast<double>(budget_.init_rank) + 1e-5); }
 
-  /// init_r, or what a file's rank_pattern left.
+  /// init_r, or the number of ranks kept in a file's rank_pattern.
   int64_t rank_of(const Module& module) const {
     const auto found = pattern_.find(module.name + ".lora_E");
     return found == pattern_.end() ? budget_.init_rank
@@ -187,10 +187,10 @@ class AdaLora final : public Method, public AdapterForm {
   }
 
   AdaptedModules modules_;
-  BudgetSchedule budget_, schedule_;  ///< as asked for, and of the run
+  BudgetSchedule budget_, schedule_;  ///< as configured, and of the run
   double alpha_ = 8, dropout_ = 0, beta1_ = 0.85, beta2_ = 0.85, orthogonality_ = 0.5;
   std::string bias_ = "none";
-  std::map<std::string, std::vector<bool>> pattern_;  ///< rank_pattern of a file that was read
+  std::map<std::string, std::vector<bool>> pattern_;  ///< rank_pattern from a file
   std::vector<Triplet> triplets_;
   ResolvedValues scaled_;  ///< E * A by module
 };
@@ -213,7 +213,7 @@ std::vector<FileTensor> AdaLora::file_tensors(std::vector<FileTensor> planned) c
   return planned;
 }
 
-/// Which ranks stayed, and the averages that decide it.
+/// Which ranks were kept, and the averages that decide this.
 std::vector<FileTensor> AdaLora::state() const {
   std::vector<FileTensor> state;
   for (size_t i = 0; i < triplets_.size(); ++i) {
@@ -297,7 +297,7 @@ void AdaLora::read_config(const nlohmann::json& config, const std::string& where
                               {"orth_reg_weight", "orth_reg_weight"},
                               {"bias", "bias"}}),
         where);
-  // PEFT takes the rank for a scaling that is not positive.
+  // PEFT uses the rank if lora_alpha is not positive.
   if (alpha_ <= 0) alpha_ = is_given(config, "r") && config["r"].is_number() ? config["r"].get<double>() : 8;
   if (!is_given(config, "rank_pattern")) return;
   try {

@@ -1,10 +1,10 @@
 // AdapterFusion (Pfeiffer et al. 2021, arXiv 2005.00247, section 3): a second stage that learns how to
-// combine adapters that were trained before, which stay as they are.
+// combine previously trained adapters, which stay unchanged.
 //   The branch's output becomes y + sum_i p_i V u_i(x), p by attention over the members i (fusion_layer.h),
-//   with x what the members read (bottleneck_sites.h). A regulariser 0.01 ||I - V||^2 a place keeps V near
-//   the start.
+//   with x the members' input (bottleneck_sites.h). A regulariser 0.01 ||I - V||^2 per place keeps V near
+//   the identity.
 // Files are AdapterHub's: adapter_fusion_config.json and model_adapter_fusion.safetensors, with each member's
-// folder in the same one (or beside it).
+// folder inside this folder (or beside it).
 #include <ATen/TensorOperators.h>
 #include <fmt/ranges.h>
 
@@ -22,12 +22,12 @@
 namespace lowrank {
 namespace {
 
-/// An adapter that was trained before.
+/// A previously trained adapter.
 struct Member {
   std::filesystem::path folder;
   nlohmann::json config;  ///< adapter_config.json
   BottleneckSet units;
-  TrainPlan plan;  ///< its own part
+  TrainPlan plan;  ///< its part of the plan
 };
 
 Member open_member(const std::string& folder, const ModelSpec& spec, bool frozen) {
@@ -42,7 +42,7 @@ Member open_member(const std::string& folder, const ModelSpec& spec, bool frozen
   return member;
 }
 
-/// Members must read the same and stand at the same places.
+/// Members must have the same input and the same places.
 void check_alike(const Member& first, const Member& other) {
   const BottleneckConfig& a = first.units.config();
   const BottleneckConfig& b = other.units.config();
@@ -211,10 +211,10 @@ class AdapterFusion final : public Method, public AdapterForm {
   bool train_members_ = false;
   std::vector<Member> members_;
   std::vector<FusionLayer> layers_;  ///< by the members' sites
-  size_t fusion_parameters_ = 0;     ///< the first so many of the plan
-  nlohmann::json written_;           ///< the configuration's file, from `plan` on
+  size_t fusion_parameters_ = 0;     ///< number of fusion parameters, the first in the plan
+  nlohmann::json written_;           ///< the configuration file; set by `plan`
   AdapterHubHead head_;
-  bool trains_head_ = true;  ///< where the model has one
+  bool trains_head_ = true;  ///< if the model has one
   const ParameterSet* parameters_ = nullptr;
 };
 

@@ -1,5 +1,5 @@
-// BEFT (arXiv 2509.15974): a learned vector beside the product of value projections, y = W x (+ b) + c, also
-// in models that have no biases. c [1, out] starts at zero. Files are PEFT's (BEFT):
+// BEFT (arXiv 2509.15974): a learned vector added to the product of value projections, y = W x (+ b) + c,
+// also in models without biases. c [1, out] starts at zero. Files are PEFT's (BEFT):
 // `base_model.model.<module>.beft_bias`.
 #include "peft/module_method.h"
 #include "peft/registry.h"

@@ -1,7 +1,7 @@
-// Compacter (Mahabadi et al. 2021, arXiv 2106.04647, section 4): houlsby's adapters whose matrices are sums
-// of Kronecker products.
-//   D^T = sum_i A_i (x) (S_i T_i), likewise U^T; A [n, n, n] shared by all places, S_i [p/n, r], T_i [r,
-//   q/n].
+// Compacter (Mahabadi et al. 2021, arXiv 2106.04647, section 4): houlsby's adapters with matrices that are
+// sums of Kronecker products.
+//   D^T = sum_i A_i (x) (S_i T_i), likewise U^T; S_i [p/n, r], T_i [r, q/n]; A [n, n, n] is shared by all
+//   places by default.
 // Files are AdapterHub's (compacter).
 #include "peft/bottleneck_method.h"
 #include "peft/registry.h"

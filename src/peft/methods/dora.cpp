@@ -1,5 +1,5 @@
-// DoRA (Liu et al. 2024, arXiv 2402.09353): W' = m V / ||V||, V = W + s B A, norms of rows, m [out] trained.
-//   y = b + g W x + g s B A x with g = m / ||V||; the norm is a constant for the gradient (section 4.3).
+// DoRA (Liu et al. 2024, arXiv 2402.09353): W' = m V / ||V||, V = W + s B A, row norms, m [out] trained.
+//   y = b + g W x + g s B A x with g = m / ||V||; the gradient treats the norm as a constant (section 4.3).
 //   Under dropout, y = W x + b + (g - 1) W drop(x) + g s B A drop(x), as in PEFT.
 // Files are LORA files with `use_dora` and `base_model.model.<module>.lora_magnitude_vector`.
 #include <map>
@@ -36,11 +36,11 @@ at::Tensor row_norms(const Checkpoint& base, const LowRankFactors& f) {
   return norms;
 }
 
-/// The magnitudes, and the norms for as long as the factors stay as they are.
+/// The magnitudes, and the norms as long as the factors do not change.
 struct Magnitudes {
   const Checkpoint* base = nullptr;
   std::map<std::string, at::Tensor> m;      ///< [out] by module
-  std::map<std::string, at::Tensor> norms;  ///< [out] by module; empty: to be computed
+  std::map<std::string, at::Tensor> norms;  ///< [out] by module; empty: not computed yet
 
   void compute(const LowRankUpdates& updates) {
     if (!norms.empty()) return;
@@ -81,7 +81,7 @@ std::unique_ptr<Method> make() {
       patch.out_scale = at::empty({f.module->out}, f.b.options());
       return;
     }
-    // Where no step was begun, what follows may still change the factors: these norms are not kept.
+    // If no step has begun, the factors may still change: these norms are not kept.
     const auto known = state->norms.find(f.module->name);
     const at::Tensor norms = known == state->norms.end() ? row_norms(*state->base, f) : known->second;
     patch.out_scale = state->m.at(f.module->name) / norms;

@@ -1,6 +1,6 @@
-// Full fine-tuning: every tensor of the base trains, a tied head once, from f32 master values. A run leaves
-// the trained model behind, as a folder that any program reads; only checkpoints within it are adapters,
-// whose tensors have the model's names.
+// Full fine-tuning: every tensor of the base is trained, a tied head once, with f32 master values. A run
+// produces the trained model, as a folder that any program can read; only checkpoints within the run are
+// adapters, whose tensors have the model's names.
 #include "peft/registry.h"
 #include "peft/subset_method.h"
 

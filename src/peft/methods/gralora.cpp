@@ -1,10 +1,10 @@
 // GraLoRA (Jung et al. 2025, arXiv 2505.20355): a grid of k x k small low-rank updates instead of one.
-//   y = W x + b + dW drop(x); block (j, n) of dW, [out / k, in / k], is c B_j[n s:(n + 1) s]^T A_n[:, j s:(j
-//   + 1) s]^T with s = r / k, c = alpha / (r + hybrid_r), A [k, in / k, r], B [k, r, out / k]; with hybrid_r
-//   h > 0 also
-//   + c B_general A_general drop(x), A_general [h, in], B_general [out, h] (section 3.3).
+//   y = W x + b + dW drop(x); block (j, n) of dW, [out / k, in / k], is
+//     c B_j[n s:(n + 1) s]^T A_n[:, j s:(j + 1) s]^T
+//   with s = r / k, c = alpha / (r + hybrid_r), A [k, in / k, r], B [k, r, out / k]. With hybrid_r h > 0, y
+//   also has the term c B_general A_general drop(x), A_general [h, in], B_general [out, h] (section 3.3).
 // It is a low-rank update of rank k r: row (j, n, e) of A' is A_n[:, j s + e] on block n, column (j, n, e) of
-// B' B_j[n s + e] on block j. B starts at zero. Files are PEFT's (GRALORA):
+// B' is B_j[n s + e] on block j. B starts at zero. Files are PEFT's (GRALORA):
 // `base_model.model.<module>.gralora_A`, `.gralora_B`, `.gralora_A_general.weight`,
 // `.gralora_B_general.weight`.
 #include <cmath>

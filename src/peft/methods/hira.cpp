@@ -1,9 +1,9 @@
-// HiRA (Huang et al., ICLR 2025, openreview TwJrTz9cRS): the base's weight times a low-rank matrix, element
-// by element, which may have full rank.
-//   y = W x + b + (W * (B A)) drop(x), A [r, in], B [out, r]; of an embedding E'[v] = E[v] * (1 + (B A)[:,
-//   v])
-// B starts at zero (of an embedding A). Files are PEFT's (HIRA): `base_model.model.<module>.hira_A` and
-// `.hira_B`, of an embedding `.hira_embedding_A` and `.hira_embedding_B`. PEFT ignores its own rank_pattern.
+// HiRA (Huang et al., ICLR 2025, openreview TwJrTz9cRS): the update is the elementwise product of the base's
+// weight and a low-rank matrix, which may have full rank.
+//   y = W x + b + (W * (B A)) drop(x), A [r, in], B [out, r]
+//   For an embedding, E'[v] = E[v] * (1 + (B A)[:, v]).
+// B starts at zero (for an embedding, A). Files are PEFT's (HIRA): `base_model.model.<module>.hira_A` and
+// `.hira_B`, for an embedding `.hira_embedding_A` and `.hira_embedding_B`. PEFT ignores its own rank_pattern.
 #include <cmath>
 
 #include <ATen/TensorOperators.h>

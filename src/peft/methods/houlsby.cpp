@@ -1,7 +1,7 @@
 // Bottleneck adapters after attention and after the MLP (Houlsby et al. 2019, arXiv 1902.00751, section 2.1).
-//   With y the branch's output and h the stream where it began: h + y + u(y), on post-norm models the frozen
+//   With y the branch's output and h the stream at its start: h + y + u(y), in post-norm models the frozen
 //   norm of that; u(x) = f(x D^T + b) U^T + c, D [k, d], U [d, k].
-// Files are AdapterHub's (double_seq_bn, once called houlsby).
+// Files are AdapterHub's (double_seq_bn, formerly houlsby).
 #include "peft/bottleneck_method.h"
 #include "peft/registry.h"
 

@@ -68,7 +68,7 @@ struct Ia3 final : ModuleFormula {
   bool scales_input(const Module& module) const { return input_scaled.contains(module.name); }
 
   std::string feedforward;
-  std::set<std::string, std::less<>> input_scaled;  ///< modules
+  std::set<std::string, std::less<>> input_scaled;  ///< modules whose input is scaled
 };
 
 constexpr OptionExample examples[] = {

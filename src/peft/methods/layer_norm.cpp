@@ -1,4 +1,4 @@
-// LayerNorm tuning (Zhao et al. 2023, arXiv 2312.11420): the weights and biases of norms train from the
+// LayerNorm tuning (Zhao et al. 2023, arXiv 2312.11420): the weights and biases of norms are trained from the
 // base's values. Files are PEFT's (LN_TUNING): `base_model.model.<norm>.ln_tuning_layers.weight` and `.bias`.
 #include <algorithm>
 
@@ -13,7 +13,7 @@
 namespace lowrank {
 namespace {
 
-/// The last parts of the names of all norms, each once.
+/// The last parts of the names of all norms, without duplicates.
 std::vector<std::string> names_of_norms(const ModelSpec& spec) {
   std::vector<std::string> names;
   for (const TensorRef& tensor : spec.tensors) {
@@ -24,7 +24,7 @@ std::vector<std::string> names_of_norms(const ModelSpec& spec) {
   return names;
 }
 
-/// PEFT's rule: a whole name or a dotted end of it, or an expression that matches the whole name.
+/// PEFT's rule: a full name or a dotted suffix of it, or an expression that matches the full name.
 bool names_norm(const std::string& targets, std::string_view module) {
   std::vector<std::string> names;
   std::string expression;
@@ -79,7 +79,7 @@ class LayerNormTuning final : public SubsetMethod {
 
  private:
   TargetOptions targets_;
-  std::vector<std::string> head_;  ///< of a label head, which trains whole
+  std::vector<std::string> head_;  ///< modules of a label head, which is trained in full
 };
 
 std::unique_ptr<Method> make() {

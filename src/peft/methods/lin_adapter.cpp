@@ -1,8 +1,8 @@
-// One bottleneck adapter behind each layer, with a LayerNorm of its own (Lin et al. 2020, arXiv 2004.03829,
-// section 2; the LoRA paper's Adapter^L).
+// One bottleneck adapter after each layer, with its own LayerNorm (Lin et al. 2020, arXiv 2004.03829, section
+// 2; the LoRA paper's Adapter^L).
 //   h' = h + f(LN(h) D^T + b) U^T + c, with h the layer's output and LN trained.
 // Files are AdapterHub's: BnConfig with ln_before and original_ln_before, without original_ln_after and
-// residual_before_ln. The norm stands there twice, as adapter_norm_before and as adapter_down.0.
+// residual_before_ln. The norm is stored twice, as adapter_norm_before and as adapter_down.0.
 #include "peft/bottleneck_method.h"
 #include "peft/registry.h"
 

@@ -1,7 +1,7 @@
-// LoHa (Hyeon-Woo et al. 2022, FedPara, arXiv 2108.06098): a product of two low-rank matrices, element by
-// element, of rank up to r^2.
+// LoHa (Hyeon-Woo et al. 2022, FedPara, arXiv 2108.06098): the elementwise product of two low-rank matrices,
+// of rank up to r^2.
 //   y = W x + b + (alpha / r) ((w1a w1b) * (w2a w2b)) x;  w.a [out, r], w.b [r, in]
-// It is a low-rank update of rank r^2 itself: row (i, j) of A is w1b_i * w2b_j, column (i, j) of B w1a_i *
+// It is itself a low-rank update of rank r^2: row (i, j) of A is w1b_i * w2b_j, column (i, j) of B is w1a_i *
 // w2a_j. Files are PEFT's: `base_model.model.<module>.hada_w1_a` and so on.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/mm.h>
@@ -64,7 +64,7 @@ struct LoHa final : ModuleFormula {
   }
   void read(const nlohmann::json& config, const std::string& where) override { options.read(config, where); }
 
-  /// Where a product of rank r^2 would cost more than one with the whole update.
+  /// True if a product of rank r^2 would cost more than one with the whole update.
   bool as_matrix(const Module& module) const {
     const int64_t r = options.rank_of(module);
     return r * r * (module.in + module.out) > module.in * module.out;

@@ -19,8 +19,8 @@
 namespace lowrank {
 namespace {
 
-/// Two divisors of `size`: with a positive factor that divides it, that one first; else the largest first one
-/// up to its root (and up to `factor`).
+/// Two divisors whose product is `size`. The first is a positive `factor` that divides `size`, else the
+/// largest divisor up to its root (and up to a positive `factor`).
 std::pair<int64_t, int64_t> factorised(int64_t size, int64_t factor) {
   if (factor > 0 && size % factor == 0) return {factor, size / factor};
   int64_t first = 1;

@@ -1,5 +1,5 @@
-// LoRA-FA (Zhang et al. 2023, arXiv 2308.03303): LoRA whose A stays as it was drawn; only B is trained, so
-// that half the optimizer's state and the gradient of A fall away. Files are LORA files.
+// LoRA-FA (Zhang et al. 2023, arXiv 2308.03303): LoRA with A fixed at its initial values; only B is trained,
+// which saves half the optimizer's state and the gradient of A. Files are LORA files.
 #include "peft/low_rank_method.h"
 #include "peft/registry.h"
 

@@ -1,5 +1,5 @@
-// LoRA+ (Hayou et al. 2024, arXiv 2402.12354): LoRA whose B learns `lr_ratio` times as fast as A. Files are
-// LORA files; how they were trained stands beside them (peft/method_record.h).
+// LoRA+ (Hayou et al. 2024, arXiv 2402.12354): LoRA in which B's learning rate is `lr_ratio` times A's. Files
+// are LORA files; how they were trained is recorded beside them (peft/method_record.h).
 #include "peft/low_rank_method.h"
 #include "peft/registry.h"
 
@@ -12,7 +12,7 @@ std::unique_ptr<Method> make() {
   variant.fields = {limited(field("lr_ratio", *ratio, "learning rate of B over that of A"), 1, 1e6)};
   variant.plan = [ratio](TrainPlan& plan, const LowRankUpdates&) {
     for (ParameterSpec& parameter : plan.parameters) {
-      // One-dimensional ones (biases) count as B, as in PEFT's optimizer.
+      // One-dimensional parameters (biases) count as B, as in PEFT's optimizer.
       const bool is_b = parameter.name.find("lora_B") != std::string::npos || parameter.shape.size() == 1;
       if (is_b) parameter.learning_rate_scale = *ratio;
     }

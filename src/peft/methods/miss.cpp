@@ -1,4 +1,4 @@
-// MiSS (Kang and Yin 2024, arXiv 2409.15371, earlier Bone and DiSHA): sums over shards of the input, times
+// MiSS (Kang and Yin 2024, arXiv 2409.15371, formerly Bone and DiSHA): sums over shards of the input, times
 // one matrix M.
 //   default: y = W x + b + M^T S, S_j = sum of drop(x)_i over i = j mod r; M [r, out]
 //   mini:    the same with the columns of M [r, mini_r] repeated over the rows of W
@@ -18,7 +18,7 @@
 namespace lowrank {
 namespace {
 
-/// U(W) of the bat variant for rows [n r, in] of W, from their blocks M [n, r, r].
+/// U(W) of the bat variant for rows w [n r, in] of W, with their blocks M [n, r, r].
 at::Tensor block_update(const at::Tensor& w, const at::Tensor& m) {
   const int64_t blocks = m.size(0), r = m.size(1), across = w.size(1) / r;
   const at::Tensor product = at::bmm(w.view({blocks, r * across, r}), m).view({blocks, r, across, r});
@@ -58,7 +58,7 @@ class Miss final : public ModuleFormula {
   }
 
   bool resolves() const override { return variant_ != "bat"; }
-  /// A [r, in] and B = M^T [out, r]; M itself of the variant bat.
+  /// A [r, in] and B = M^T [out, r]; for the variant bat, M itself.
   std::vector<at::Tensor> resolved(const Module& module, std::span<const at::Tensor> values) const override {
     const at::Tensor& m = values[0];
     if (variant_ == "bat") return {m};

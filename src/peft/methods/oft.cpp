@@ -1,11 +1,10 @@
-// OFT (Qiu et al. 2023, arXiv 2306.07280; its second version, arXiv 2506.19847): blocks of the input are
-// rotated.
-//   y = W R^T x + b, R block diagonal, each block [k, k] made of a skew matrix Q (sections 3.3 and 3.4):
-//   R = I + 2Q + 2Q^2 + .. + 2Q^(t-2) + Q^(t-1) (t terms of the Cayley transform's series; t = 3 gives that
-//   of 4), or R = (I - Q)(I + Q)^-1; of an embedding E' = E R. With coft the norm of Q is kept below eps /
-//   sqrt(rows).
+// OFT (Qiu et al. 2023, arXiv 2306.07280; its second version, arXiv 2506.19847): rotates blocks of the input.
+//   y = W R^T x + b, R block diagonal, each block [k, k] computed from a skew matrix Q (sections 3.3, 3.4):
+//   R = I + 2Q + 2Q^2 + .. + 2Q^(t-2) + Q^(t-1), t >= 4 terms of the Cayley transform's series (t = 3 gives
+//   the same as 4, t = 2 gives I + 2Q, t = 1 gives I), or R = (I - Q)(I + Q)^-1.
+//   For an embedding, E' = E R. With coft the norm of Q is at most eps / sqrt(rows).
 // Files are PEFT's (OFT): `base_model.model.<module>.oft_R.weight` [blocks, k (k - 1) / 2], the upper
-// triangle of each Q row by row, of an embedding `.oft_embedding_R.weight`.
+// triangle of each Q row by row; for an embedding `.oft_embedding_R.weight`.
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -24,7 +23,7 @@
 namespace lowrank {
 namespace {
 
-/// The divisor of `size` nearest to `wanted`, the lower of two.
+/// The divisor of `size` nearest to `wanted`; the smaller one if tied.
 int64_t nearest_divisor(int64_t size, int64_t wanted) {
   for (int64_t distance = 0;; ++distance) {
     for (const int64_t candidate : {wanted - distance, wanted + distance}) {
@@ -159,8 +158,7 @@ class Oft final : public ModuleFormula {
     if (block_size_ > 0) return nearest_divisor(width, std::min(block_size_, width));
     return width / nearest_divisor(width, std::min(blocks_, width));
   }
-  /// What each row is multiplied with so that the norm of its Q, sqrt(2) |v|, is eps / sqrt(rows) at most,
-  /// [n, 1].
+  /// The factor for each row with which the norm of its Q, sqrt(2) |v|, is at most eps / sqrt(rows), [n, 1].
   at::Tensor shrinkage(const at::Tensor& upper) const {
     const double most = epsilon_ / std::sqrt(static_cast<double>(upper.size(0)));
     const at::Tensor norm = upper.norm(2, 1, true) * std::sqrt(2.0);

@@ -1,7 +1,7 @@
-// OLoRA (Bueyuekakyuez 2024, arXiv 2406.01775): LoRA that starts from the weight's QR decomposition,
+// OLoRA (Bueyuekakyuez 2024, arXiv 2406.01775): LoRA initialised from the weight's QR decomposition,
 //   W = Q R, A0 = R[:r], B0 = Q[:, :r], W - s B0 A0 frozen.
-// PEFT's files (`init_lora_weights: olora`) hold A and B alone and are read; what is written is a plain LORA
-// adapter of rank 2r.
+// PEFT's files (`init_lora_weights: olora`), which hold only A and B, are read; a plain LORA adapter of rank
+// 2r is written.
 #include <ATen/ops/linalg_qr.h>
 
 #include "base/error.h"

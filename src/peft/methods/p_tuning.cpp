@@ -1,9 +1,9 @@
-// P-tuning (Liu et al. 2021, arXiv 2103.10385): the rows in front of the text come from an encoder of trained
-// embeddings e [N, d].
+// P-tuning (Liu et al. 2021, arXiv 2103.10385): the rows in front of the text are the output of an encoder on
+// trained embeddings e [N, d].
 //   MLP:  P = W4 relu(W2 relu(W0 e + b0) + b2) + b4, W0 [h, d], W2 [h, h], W4 [d, h]
 //   LSTM: P = W2 relu(W0 LSTM(e) + b0) + b2, a bidirectional LSTM of h units over the N rows, W0 [2h, 2h]
-// PEFT's file holds P alone (`prompt_embeddings` [N, d]); the encoder stands beside it
-// (peft/encoder_state.h). Without it, P itself is what trains.
+// PEFT's file holds P alone (`prompt_embeddings` [N, d]); the encoder is stored beside it
+// (peft/encoder_state.h). Without it, P itself is trained.
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -143,7 +143,7 @@ class PTuning final : public Method, public AdapterForm {
     if (is_lstm()) return {"mlp_head.0", "mlp_head.2"};
     return {"mlp_head.0", "mlp_head.2", "mlp_head.4"};
   }
-  /// In the order that at::lstm takes them.
+  /// In the order that at::lstm expects.
   std::vector<std::pair<std::string, std::vector<int64_t>>> lstm_shapes() const {
     std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
     for (int64_t layer = 0; is_lstm() && layer < layers_; ++layer) {
@@ -203,11 +203,11 @@ class PTuning final : public Method, public AdapterForm {
   double dropout_ = 0;
   bool has_encoder_ = true;
   PromptConfig config_;
-  at::Tensor rows_;  ///< e, or without an encoder P, [N, d]
+  at::Tensor rows_;  ///< e, or P without an encoder, [N, d]
   std::vector<at::Tensor> lstm_;
   std::vector<EncoderLinear> mlp_;
   GeneratedPrompt prompt_;
-  at::Tensor undropped_;  ///< P without dropout, where there is dropout
+  at::Tensor undropped_;  ///< P without dropout, if there is dropout
 };
 
 std::unique_ptr<Method> make() {

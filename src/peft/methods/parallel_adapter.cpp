@@ -1,6 +1,6 @@
 // Bottleneck adapters beside the MLP (He et al. 2021, arXiv 2110.04366, section 3.2).
-//   h + y + s u(h), with y the MLP's output and h the stream where it began, not normed; s = 4, or learned
-//   from 1 on (scaling_type). U starts at zero.
+//   h + y + s u(h), with y the MLP's output and h the stream at its start, not normed; s = 4, or learned
+//   starting at 1 (scaling_type). U starts at zero.
 // Files are AdapterHub's (par_bn, scaled_par_bn).
 #include "peft/bottleneck_method.h"
 #include "peft/registry.h"

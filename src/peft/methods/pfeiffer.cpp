@@ -1,8 +1,8 @@
-// One bottleneck adapter a layer, after the MLP (Pfeiffer et al. 2020, arXiv 2005.00247, section 3.3 of
+// One bottleneck adapter per layer, after the MLP (Pfeiffer et al. 2020, arXiv 2005.00247, section 3.3 of
 // AdapterFusion).
-//   With y the branch's output and h the stream where it began: h + y + u(h + y); on post-norm models
+//   With y the branch's output and h the stream at its start: h + y + u(h + y); in post-norm models
 //   LN(h + y + u(LN(h + y))), the same frozen norm twice. u as in houlsby.cpp.
-// Files are AdapterHub's (seq_bn, once called pfeiffer).
+// Files are AdapterHub's (seq_bn, formerly pfeiffer).
 #include "peft/bottleneck_method.h"
 #include "peft/registry.h"
 

@@ -1,7 +1,7 @@
-// PiSSA (Meng et al. 2024, arXiv 2404.02948): LoRA that starts from the principal singular vectors,
+// PiSSA (Meng et al. 2024, arXiv 2404.02948): LoRA initialised from the principal singular vectors,
 //   W = U S V^T, S_r = S[:r] / s, A0 = sqrt(S_r) V^T[:r], B0 = U[:, :r] sqrt(S_r), W - s B0 A0 frozen.
-// PEFT's files (`init_lora_weights: pissa`) hold A and B alone and are read; what is written is a plain LORA
-// adapter of rank 2r.
+// PEFT's files (`init_lora_weights: pissa`), which hold only A and B, are read; a plain LORA adapter of rank
+// 2r is written.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linalg_svd.h>

@@ -1,6 +1,6 @@
 // Bottleneck adapters with nothing but their formula: ReLU(x W_down) W_up + x after attention and after the
-// MLP (Houlsby et al. 2019, arXiv 1902.00751, section 2.1), all weights N(0, 0.01) at the start: as the text
-// has it (normal), or cut at two deviations as AdapterHub draws them (houlsby).
+// MLP (Houlsby et al. 2019, arXiv 1902.00751, section 2.1), all weights initialised with N(0, 0.01): as in
+// the paper (normal), or truncated at two deviations as in AdapterHub (houlsby).
 //   With y the branch's output: y + relu(y D^T + b) U^T + c is added to the stream.
 // Files are AdapterHub's: BnConfig as double_seq_bn with relu and init_weights houlsby.
 #include "peft/bottleneck_method.h"

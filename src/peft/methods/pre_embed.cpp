@@ -2,8 +2,8 @@
 // l_p special tokens in front of the prompt ("prefixing") and of l_i more between prompt and completion
 // ("infixing").
 //   x = [P[0:l_p]; E(prompt); P[l_p:]; E(completion)], P [l_p + l_i, d]; positions count all tokens.
-// P starts from rows of random tokens. With l_i = 0 the file is PEFT's PROMPT_TUNING; else our own
-// (`prompt_embeddings`, peft_type PRE_EMBED).
+// P is initialised with the embeddings of random tokens. With l_i = 0 the file is PEFT's PROMPT_TUNING,
+// otherwise our own (`prompt_embeddings`, peft_type PRE_EMBED).
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"

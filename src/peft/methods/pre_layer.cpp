@@ -1,13 +1,13 @@
 // Prefix-layer tuning (PreLayer; Hu et al. 2021, arXiv 2106.09685, section 5.1): l_p special tokens in front
-// of the prompt and l_i between prompt and completion, whose rows are trained in front of every layer.
+// of the prompt and l_i between prompt and completion, whose rows are trained at the input of every layer.
 //   Theta [L, l_p + l_i, d]; Theta[0] are the rows that enter the first layer.
 //   replace:     after layer l < L-1 the special rows become Theta[l+1]
 //   add:         Theta[l+1] is added to them (scope all: its mean also to every other row)
 //   concatenate: the l_p rows Theta[l+1] are put in front of those of the layers before, so that layer l has
 //                (l+1) l_p rows; the text starts at position L l_p. No infix: rows go in front.
-// They differ from prefix tuning: the rows pass each layer's norm and projections. Theta[0] starts from rows
-// of random tokens and Theta[l] from what the base computes of them there (add: zeros). No program but this
-// one reads the file: `prelayer_embeddings`, peft_type PRE_LAYER.
+// Unlike in prefix tuning, the rows pass through each layer's norm and projections. Theta[0] is initialised
+// with the embeddings of random tokens and Theta[l] with what the base computes from them there (add: zeros).
+// Only this program reads the file: `prelayer_embeddings`, peft_type PRE_LAYER.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -76,7 +76,7 @@ class PreLayer final : public Method, public AdapterForm {
     return with_virtual_rows(rows, *place.context.batch, rows_[0]);
   }
   Packed layer_end(const Place& place, Packed hidden) const override {
-    // What the last layer gives for the special rows only predicts.
+    // The last layer's output for the special rows is only used for predictions.
     if (place.layer + 1 >= layers_) return hidden;
     const at::Tensor next = rows_[place.layer + 1];
     if (concatenates()) return concatenated(hidden, next);

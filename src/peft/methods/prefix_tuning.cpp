@@ -1,9 +1,9 @@
 // Prefix tuning (Li and Liang 2021, arXiv 2101.00190): trained keys and values of N positions in front of
 // each sequence, in every layer. The text starts at position N; keys are not rotated.
-//   P [N, 2 L w], w = kv_heads * head_dim: of row i the slices 2l and 2l+1 are key and value of layer l.
-//   Flat: P trains. Reparametrised: P = W2 tanh(W0 e + b0) + b2, e [N, w], W0 [h, w], W2 [2 L w, h].
-// PEFT's file holds P alone (`prompt_embeddings`); the encoder stands beside it (peft/encoder_state.h).
-// Without it, P itself is what trains.
+//   P [N, 2 L w], w = kv_heads * head_dim: slices 2l and 2l+1 of row i are the key and value of layer l.
+//   Flat: P is trained. Reparametrised: P = W2 tanh(W0 e + b0) + b2, e [N, w], W0 [h, w], W2 [2 L w, h].
+// PEFT's file holds P alone (`prompt_embeddings`); the encoder is stored beside it (peft/encoder_state.h).
+// Without it, P itself is trained.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tanh.h>
 

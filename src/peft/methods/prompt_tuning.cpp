@@ -1,8 +1,7 @@
 // Prompt tuning (Lester et al. 2021, arXiv 2104.08691): N trained rows in front of the embedded text.
-//   x = [P; E(tokens)], P [N, d]; positions run over prompt and text, so the last row predicts the first
-//   token.
-// P starts from rows of N random tokens, from the rows of a text's tokens, or from N(0, 1).
-// File is PEFT's: `prompt_embeddings` [N, d].
+//   x = [P; E(tokens)], P [N, d]; positions count both, so the last row predicts the first token.
+// P is initialised with the embeddings of N random tokens or of a text's tokens, or with N(0, 1). The file is
+// PEFT's: `prompt_embeddings` [N, d].
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
@@ -108,7 +107,7 @@ class PromptTuning final : public Method, public AdapterForm {
 
  private:
   std::vector<int64_t> text_tokens(const Checkpoint& base) {
-    // PEFT wants the tokenizer's place beside the text.
+    // PEFT needs the tokenizer's path with the text.
     tokenizer_ = base.path().string();
     const std::vector<int64_t> tokens = load_tokenizer(base.path()).encode(text_, true);
     check(!tokens.empty(), ErrorKind::invalid, "prompt_tuning_init_text has no tokens");

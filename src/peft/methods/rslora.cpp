@@ -1,5 +1,5 @@
-// rsLoRA (Kalajdzievski 2023, arXiv 2312.03732): LoRA with s = alpha / sqrt(r), which keeps the update's size
-// as the rank grows. Its files are LORA files with `use_rslora`.
+// rsLoRA (Kalajdzievski 2023, arXiv 2312.03732): LoRA with s = alpha / sqrt(r), which keeps the size of the
+// update constant as the rank grows. Its files are LORA files with `use_rslora`.
 #include "peft/low_rank_method.h"
 #include "peft/registry.h"
 

@@ -1,6 +1,6 @@
-// Structure-aware intrinsic dimension (Aghajanyan et al. 2020, arXiv 2012.13255, section 3.2): theta_i =
-// theta0_i
-// + lambda_i P_i v, a scale for each tensor out of the same budget (see peft/intrinsic_dimension.h).
+// Structure-aware intrinsic dimension (Aghajanyan et al. 2020, arXiv 2012.13255, section 3.2):
+//   theta_i = theta0_i + lambda_i P_i v
+// One scale per tensor, taken from the same budget (see peft/intrinsic_dimension.h).
 #include "peft/intrinsic_dimension.h"
 #include "peft/registry.h"
 

@@ -1,8 +1,8 @@
-// SHiRA (Bhardwaj et al. 2024, arXiv 2406.13175, section 3.1): a few values of each weight train, at fixed
-// places.
-//   W'[i_e, j_e] = W + v_e for n = r (in + out) places; v starts at zero
-// Random places are those of torch.randperm after torch's generator is seeded, anew for each module, in the
-// order of the matrix; a file's places are its own. Files are PEFT's (SHIRA):
+// SHiRA (Bhardwaj et al. 2024, arXiv 2406.13175, section 3.1): a few values of each weight are trained, at
+// fixed positions.
+//   W'[i_e, j_e] = W[i_e, j_e] + v_e for n = r (in + out) positions; v starts at zero
+// Random positions are those of torch.randperm with torch's generator seeded anew for each module, in
+// row-major order; a file brings its own positions. Files are PEFT's (SHIRA):
 // `base_model.model.<module>.shira_weight` [n] and `.shira_indices` [2, n], int32: rows, then columns.
 #include <algorithm>
 #include <random>
@@ -21,11 +21,11 @@
 namespace lowrank {
 namespace {
 
-/// torch's seed where none is given.
+/// torch's seed if none is given.
 constexpr uint64_t default_seed = 67280421310721;
 
-/// The first `count` numbers of torch.randperm(total) on the CPU, ascending: its shuffle, of which only the
-/// places that moved are kept. It draws 32 bits a number below 2^32 / 20 numbers.
+/// The first `count` numbers of torch.randperm(total) on the CPU, ascending: its shuffle, storing only the
+/// elements that moved. It draws 32 bits per number for totals below 2^32 / 20.
 std::vector<int64_t> random_places(int64_t count, int64_t total, uint64_t seed) {
   std::mt19937 random(static_cast<uint32_t>(seed));
   std::unordered_map<int64_t, int64_t> moved;
@@ -44,7 +44,7 @@ std::vector<int64_t> random_places(int64_t count, int64_t total, uint64_t seed) 
   return places;
 }
 
-/// The values at their places of rows [begin, end), zeros elsewhere: [end - begin, in].
+/// Rows [begin, end) with the values at their positions and zeros elsewhere: [end - begin, in].
 at::Tensor scattered(const at::Tensor& values, const at::Tensor& indices, int64_t begin, int64_t end,
                      int64_t in) {
   const at::Tensor rows = indices[0].to(at::kLong), columns = indices[1].to(at::kLong);

@@ -1,6 +1,6 @@
 // Fine-tuning of the last n layers alone (FT^Top2 of Hu et al. 2021, arXiv 2106.09685, section 5.1, after Li
-// and Liang 2021): neither the final norm nor the embeddings. Nothing is differentiated below them. Files are
-// our own: the tensors under the model's names, `peft_type: TOP_LAYERS` with their number.
+// and Liang 2021): neither the final norm nor the embeddings. Backpropagation stops below these layers. Files
+// are our own: the tensors under the model's names, `peft_type: TOP_LAYERS` with their number.
 #include "base/error.h"
 #include "peft/registry.h"
 #include "peft/subset_method.h"

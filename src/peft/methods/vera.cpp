@@ -1,5 +1,5 @@
 // VeRA (Kopiczko et al. 2024, arXiv 2310.11454): one frozen random pair A [r, widest in], B [widest out, r]
-// for all modules, and two trained vectors a module.
+// for all modules, and two trained vectors per module.
 //   y = W x + b + lambda_b * (B[:out] (lambda_d * (A[:, :in] drop(x))))
 // Files are PEFT's: `base_model.model.<module>.vera_lambda_b` [out] and `.vera_lambda_d` [r], and, with
 // save_projection, `base_model.vera_A` and `base_model.vera_B`.
@@ -22,8 +22,8 @@ namespace {
 constexpr const char* key_a = "base_model.vera_A";
 constexpr const char* key_b = "base_model.vera_B";
 
-/// Kaiming's uniform start: U(-sqrt(6 / columns), sqrt(6 / columns)), drawn in f32, so that a seed has one
-/// pair.
+/// Kaiming's uniform initialisation: U(-sqrt(6 / columns), sqrt(6 / columns)), drawn in f32, so that a seed
+/// gives the same pair in every type.
 void kaiming_uniform(const at::Tensor& tensor, at::Generator& generator) {
   const double bound = std::sqrt(6.0 / static_cast<double>(tensor.size(1)));
   tensor.copy_(at::empty(tensor.sizes(), at::kFloat).uniform_(-bound, bound, generator));
@@ -63,7 +63,7 @@ class Vera final : public ModuleFormula {
     const at::TensorOptions options = parameters.options();
     a_ = save_projection_ ? parameters.at(key_a) : at::empty({rank_, widest_in_}, options);
     b_ = save_projection_ ? parameters.at(key_b) : at::empty({widest_out_, rank_}, options);
-    // Those in the file come with it, or with `initialise_shared`.
+    // A saved pair is read from the file, or drawn by `initialise_shared`.
     if (!save_projection_ && !a_.is_meta()) draw_projection();
   }
   void initialise_shared() override {
