@@ -150,6 +150,14 @@ void parse_json_elements(std::string_view text, std::string_view where, JsonLimi
   check(rest.is_array(), ErrorKind::corrupt, "{}: not a JSON array", where);
 }
 
+int64_t json_integer(const nlohmann::json& value, std::string_view key, std::string_view where) {
+  const bool fits = value.is_number_integer() &&
+                    (!value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{INT64_MAX});
+  check(fits, ErrorKind::corrupt, "{}: {} must be a whole number, not {}", where, key,
+        one_line(json_text(value), 60));
+  return value.get<int64_t>();
+}
+
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits) {
   const MmapFile file = MmapFile::open(path);
   const auto size = static_cast<int64_t>(file.bytes().size());

@@ -40,6 +40,10 @@ std::string json_text(const Json& value, int indent = -1) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+/// The value as an integer; `key` and `where` name it in errors. Errors: corrupt when it is not a whole
+/// number of 64 bits.
+int64_t json_integer(const nlohmann::json& value, std::string_view key, std::string_view where);
+
 /// Parses a whole file. Errors: as MmapFile::open and parse_json; corrupt when it is larger than `max_bytes`.
 nlohmann::json read_json_file(const std::filesystem::path& path, int64_t max_bytes, JsonLimits limits = {});
 

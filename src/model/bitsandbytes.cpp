@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/one_line.h"
 #include "kernels/nf4.h"
 
@@ -51,8 +52,9 @@ class Parts {
     const nlohmann::json described = state();
     StoredNf4 out;
     try {
-      out.shape = described.at("shape").get<std::vector<int64_t>>();
-      out.block = described.at("blocksize").get<int64_t>();
+      for (const nlohmann::json& extent : described.at("shape"))
+        out.shape.push_back(json_integer(extent, "shape", where_ + ": " + weight_));
+      out.block = json_integer(described.at("blocksize"), "blocksize", where_ + ": " + weight_);
       const std::string type = described.value("quant_type", "nf4");
       check(type == "nf4", ErrorKind::unsupported, "{}: {} has the quant_type {}", where_, weight_,
             in_quotes(type));
@@ -65,7 +67,8 @@ class Parts {
         out.scales = floats(".absmax", scales);
         return out;
       }
-      const int nested_block = described.value("nested_blocksize", 256);
+      const int64_t nested_block = json_integer(described.value("nested_blocksize", nlohmann::json(256)),
+                                                "nested_blocksize", where_ + ": " + weight_);
       check(nested_block == 256, ErrorKind::unsupported, "{}: {} has a nested_blocksize of {}", where_,
             weight_, nested_block);
       const Nf4 nested{out.packed, bytes_of(need(".absmax", DType::u8, scales)),

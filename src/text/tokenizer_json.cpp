@@ -77,7 +77,8 @@ void read_model(TokenizerSpec& spec, const json& model, const std::string& where
   if (word_piece) {
     spec.model = TokenModel::word_piece;
     spec.continuing_prefix = model.value("continuing_subword_prefix", spec.continuing_prefix);
-    spec.max_word_characters = model.value("max_input_chars_per_word", spec.max_word_characters);
+    constexpr const char* most = "max_input_chars_per_word";
+    if (model.contains(most)) spec.max_word_characters = json_integer(model[most], most, where);
   } else {
     refuse_options(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}, where);
     read_merges(spec, model.at("merges"), where);

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "text/oniguruma.h"
 
 namespace lowrank {
@@ -95,8 +96,9 @@ void read_decoder_step(TokenDecoder& decoder, const json& step, const std::strin
         {step["pattern"]["String"].get<std::string>(), step.at("content").get<std::string>()});
   } else if (type == "ByteFallback") {
     decoder.byte_fallback = true;
-  } else if (type == "Strip" && step.value("content", "") == " " && step.value("stop", 0) == 0) {
-    decoder.strip_left = step.value("start", 0);
+  } else if (type == "Strip" && step.value("content", "") == " " &&
+             json_integer(step.value("stop", json(0)), "stop", where) == 0) {
+    decoder.strip_left = json_integer(step.value("start", json(0)), "start", where);
   } else if (type == "Metaspace") {
     const Metaspace metaspace = metaspace_of(step, where);
     decoder.replacements.push_back({metaspace.replacement, " "});
