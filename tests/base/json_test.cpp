@@ -66,5 +66,13 @@ TEST(Json, FilesAreBounded) {
   test::expect_error(ErrorKind::corrupt, empty.string(), "column", [&] { read_json_file(empty, 7); });
 }
 
+TEST(Json, IntegersAreReadWholeOrRefused) {
+  EXPECT_EQ(json_integer(parse_json("-7", "here"), "count", "here"), -7);
+  for (const char* text : {"1e308", "1.5", "18446744073709551615", "true", "null", "\"7\"", "[7]"}) {
+    test::expect_error(ErrorKind::corrupt, "here", "count must be a whole number",
+                       [&] { json_integer(parse_json(text, "here"), "count", "here"); });
+  }
+}
+
 }  // namespace
 }  // namespace lowrank
