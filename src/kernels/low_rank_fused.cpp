@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -16,57 +15,6 @@ namespace lowrank {
 namespace {
 
 constexpr int64_t rows_per_piece = 32;
-
-/// The factors of all patches as the kernels take them. Each pass lays them out again: keeping them for the
-/// backward pass would take a second copy of all factors.
-struct StackedFactors {
-  at::Tensor a;  ///< [R, in]: all A stacked
-  at::Tensor b;  ///< s B^T of each patch, one after the other
-  std::vector<LowRankPart> parts;
-  int64_t rank = 0;
-
-  explicit StackedFactors(const std::vector<Patch>& patches) {
-    std::vector<at::Tensor> all;
-    int64_t numbers = 0;
-    for (const Patch& patch : patches) {
-      all.push_back(patch.A.detach());
-      parts.push_back({patch.begin, patch.end, patch.A.size(0), rank});
-      rank += patch.A.size(0);
-      numbers += patch.B.numel();
-    }
-    a = (all.size() == 1 ? all.front() : at::cat(all)).contiguous();
-    b = at::empty({numbers}, at::kFloat);
-    float* to = b.mutable_data_ptr<float>();
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const LowRankPart& part = parts[i];
-      const at::Tensor factor = patches[i].B.detach().contiguous();
-      const float* from = factor.const_data_ptr<float>();
-      const auto scale = static_cast<float>(patches[i].scale);
-      const int64_t width = part.end - part.begin;
-      for (int64_t column = 0; column < width; ++column)
-        for (int64_t r = 0; r < part.rank; ++r) to[r * width + column] = scale * from[column * part.rank + r];
-      parts[i].b = to;
-      to += factor.numel();
-    }
-  }
-
-  /// Of a forward pass over `rows` rows.
-  double forward_flops(int64_t rows) const {
-    return 2.0 * static_cast<double>(rows) * static_cast<double>(a.numel() + b.numel());
-  }
-
-  /// Of a backward pass over `rows` rows, counting only the gradients that are wanted.
-  double backward_flops(int64_t rows, bool wants_input) const {
-    int64_t numbers = wants_input ? a.numel() : 0;
-    for (const LowRankPart& part : parts) {
-      const int64_t outer = part.rank * (part.end - part.begin);
-      if (wants_input || part.wants_a) numbers += outer;
-      if (part.wants_b) numbers += outer;
-      if (part.wants_a) numbers += part.rank * a.size(1);
-    }
-    return 2.0 * static_cast<double>(rows) * static_cast<double>(numbers);
-  }
-};
 
 /// Returns x A^T [T, R]; adds the patches' terms to y.
 at::Tensor add_terms(const at::Tensor& x, const StackedFactors& factors, at::Tensor& y) {
@@ -120,8 +68,10 @@ struct LowRankFusedBackward : Node {
   std::vector<Patch> patches;  ///< see differentiated_inputs
   at::Tensor x;                ///< [T, in]
   at::Tensor xa;               ///< [T, R]
+  std::shared_ptr<const StackedFactors> stacked;
 
   void release_variables() override {
+    stacked.reset();
     x.reset();
     xa.reset();
   }
@@ -131,7 +81,7 @@ struct LowRankFusedBackward : Node {
     if (!gradients[0].defined()) return out;
     const at::Tensor dy = gradients[0].contiguous();
     if (task_should_compute_output(0)) out[0] = weight->input_gradient(dy);
-    StackedFactors factors(patches);
+    StackedFactors factors = *stacked;
     for (size_t i = 0; i < patches.size(); ++i) {
       factors.parts[i].wants_a = task_should_compute_output(1 + 2 * i);
       factors.parts[i].wants_b = task_should_compute_output(2 + 2 * i);
@@ -179,23 +129,25 @@ bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches)
 }
 
 at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
-                          const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
+                          const std::optional<at::Tensor>& bias, std::vector<Patch> patches,
+                          FactorStacks* stacks) {
   const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);
   NodePointer<LowRankFusedBackward> node;
   if (!inputs.empty()) node = make_node<LowRankFusedBackward>(inputs);
   const at::NoGradGuard no_grad;
   const at::Tensor input = x.contiguous();
   at::Tensor y = weight->forward(input, bias);
-  const StackedFactors factors(patches);
-  at::Tensor xa = add_terms(input, factors, y);
+  std::shared_ptr<const StackedFactors> factors = stacked_factors(patches, stacks);
+  at::Tensor xa = add_terms(input, *factors, y);
   if (ProfileScope::active())
-    ProfileScope::add_product(factors.forward_flops(x.size(0)),
-                              [=]() mutable { add_terms(input, factors, y); });
+    ProfileScope::add_product(factors->forward_flops(x.size(0)),
+                              [=]() mutable { add_terms(input, *factors, y); });
   if (!node) return y;
   node->weight = std::move(weight);
   node->patches = std::move(patches);
   node->x = input.detach();
   node->xa = std::move(xa);
+  node->stacked = std::move(factors);
   connect(y, node);
   return y;
 }

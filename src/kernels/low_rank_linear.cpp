@@ -136,7 +136,8 @@ at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& w, const std::opt
 }
 
 at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
-                           const std::optional<at::Tensor>& bias, std::vector<Patch> patches) {
+                           const std::optional<at::Tensor>& bias, std::vector<Patch> patches,
+                           FactorStacks* stacks) {
   const OpScope scope("low_rank_linear");
   const bool trained_bias = bias && needs_gradient(*bias);
   if (!are_only_factors(patches) || trained_bias) return low_rank_linear_reference(x, weight, bias, patches);
@@ -148,7 +149,8 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeig
     return y;
   }
   if (!are_for_all_tokens(patches)) return low_rank_linear_reference(x, weight, bias, patches);
-  if (fits_low_rank_fused(x, patches)) return low_rank_fused(x, std::move(weight), bias, std::move(patches));
+  if (fits_low_rank_fused(x, patches))
+    return low_rank_fused(x, std::move(weight), bias, std::move(patches), stacks);
   const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);
   NodePointer<LowRankLinearBackward> node;
   if (!inputs.empty()) node = make_node<LowRankLinearBackward>(inputs);

@@ -14,6 +14,7 @@
 namespace lowrank {
 
 class Embedding;
+class FactorStacks;
 struct Norm;
 
 /// The inputs of one forward pass. Hooks are pure functions of it, so that a pass can be computed again.
@@ -22,6 +23,7 @@ struct Context {
   bool training = false;           ///< dropout is active
   uint64_t dropout_seed = 0;       ///< of this micro-batch, derived from (seed, step, micro-batch)
   bool recompute = false;          ///< layers keep only their inputs and are computed again for the gradient
+  FactorStacks* stacks = nullptr;  ///< of the training step that the pass belongs to; null outside training
   std::vector<int64_t> read = {};  ///< batch rows whose last hidden state is needed, ascending; empty: all
 };
 

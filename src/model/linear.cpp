@@ -116,7 +116,7 @@ at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Place& 
     patches.insert(patches.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
     row += part.module->out;
   }
-  if (run.weight) return low_rank_linear(x, run.weight, bias, std::move(patches));
+  if (run.weight) return low_rank_linear(x, run.weight, bias, std::move(patches), place.context.stacks);
   return dense_linear(x, hooks.weight(place.context, *parts.front().weight), bias, patches);
 }
 

@@ -121,6 +121,7 @@ void add_patch_costs(const Method& method, TrainPlan& plan) {
     for (const Patch& patch : plain_patches(method, *module)) {
       plan.multiply_adds += multiply_adds(patch);
       plan.kept_values += kept_values(patch, module->in);
+      if (patch.A.defined()) plan.stacked_values += patch.A.numel() + patch.B.numel();
     }
   }
 }

@@ -80,6 +80,7 @@ void LowRankUpdates::add_factors(const Module& module, TrainPlan& plan) {
   if (has_bias(module)) plan.parameters.push_back({bias_key(module), {module.out}});
   plan.targets.push_back(module.name);
   plan.kept_values += 2 * rank;
+  if (module.is_linear()) plan.stacked_values += rank * (module.in + module.out);
   plan.multiply_adds += rank * (module.is_linear() ? module.in + module.out : module.out);
 }
 

@@ -40,7 +40,9 @@ struct TrainPlan {
   int64_t multiply_adds = 0;         ///< per token, beyond those of the base
   int64_t kept_values = 0;  ///< per token, beyond those of the base: f32 values that the backward pass reads
   int64_t resolved_values = 0;  ///< f32 values computed from the parameters once per step
-  int64_t context_rows = 0;     ///< context positions that virtual tokens take in each sequence
+  int64_t stacked_values =
+      0;  ///< f32 values of factors that are kept twice, also in the layout of their kernel
+  int64_t context_rows = 0;  ///< context positions that virtual tokens take in each sequence
 };
 
 /// The current step of a run.

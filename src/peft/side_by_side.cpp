@@ -283,6 +283,7 @@ class SideBySide final : public Method, public AdapterForm {
     whole.multiply_adds += part.plan.multiply_adds;
     whole.kept_values += part.plan.kept_values;
     whole.resolved_values += part.plan.resolved_values;
+    whole.stacked_values += part.plan.stacked_values;
     whole.context_rows += part.plan.context_rows;
   }
 

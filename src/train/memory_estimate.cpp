@@ -58,15 +58,16 @@ int lowest_layer(const ModelSpec& spec, const TrainPlan& plan) {
 }
 
 /// Bytes of the trained values' gradients and moments (f32), of values that are initially zero and so not yet
-/// in memory (or of a second copy of trained weights), of a gradient before it is added, and of what is
-/// computed from the values once per step, with its gradient.
+/// in memory (or of a second copy of trained weights), of a gradient before it is added, of what is
+/// computed from the values once per step, with its gradient, and of the stacked factors.
 int64_t state_bytes_of(const TrainPlan& plan) {
   int64_t count = 0, largest = 0;
   for (const ParameterSpec& parameter : plan.parameters) {
     count += *element_count(parameter.shape);
     largest = std::max(largest, *element_count(parameter.shape));
   }
-  return f32_size * (4 * count + (plan.uses.empty() ? 2 * largest : 0) + 2 * plan.resolved_values);
+  return f32_size *
+         (4 * count + (plan.uses.empty() ? 2 * largest : 0) + 2 * plan.resolved_values + plan.stacked_values);
 }
 
 /// Bytes of base tensors that a method generates (f32 with a gradient, and two copies for products), and

@@ -50,7 +50,8 @@ Trainer::Trainer(const Model& model, Adapter& adapter, const TrainOptions& optio
       schedule_{options.schedule, options.warmup, plan.total_steps},
       learning_rate_(options.lr.value_or(adapter.info->default_learning_rate)),
       m_(at::zeros_like(adapter.parameters->values())),
-      v_(at::zeros_like(adapter.parameters->values())) {}
+      v_(at::zeros_like(adapter.parameters->values())),
+      stacks_(adapter.parameters->values().numel()) {}
 
 double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> laid_out,
                            const Objective& objective, StepResult& result) {
@@ -60,10 +61,12 @@ double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> 
         result.step);
   double loss = 0;
   const auto share = 1 / static_cast<double>(terms);
+  stacks_.clear();  // the last step changed the parameters
   for (size_t i = 0; i < laid_out.size(); ++i) {
     Context context{&laid_out[i], true};
     context.dropout_seed = derive_seed(derive_seed(static_cast<uint64_t>(options_.seed), dropout_stream),
                                        static_cast<uint64_t>(step_), i);
+    context.stacks = &stacks_;
     context.recompute = options_.gradient_checkpointing;
     // Memory freed by smaller batches is in pieces too small for a larger one.
     if (largest_rows_ > 0 && laid_out[i].rows() > largest_rows_) return_freed_memory();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/adamw.h"
+#include "kernels/factor_stacks.h"
 #include "model/model.h"
 #include "peft/adapter_file.h"
 #include "train/batch_source.h"
@@ -63,6 +64,7 @@ class Trainer {
   double learning_rate_;
   int64_t step_ = 0;
   at::Tensor m_, v_;          ///< AdamW's moments, [parameters]
+  FactorStacks stacks_;       ///< of the current step
   int64_t largest_rows_ = 0;  ///< of a micro-batch so far
 };
 
