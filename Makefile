@@ -44,7 +44,7 @@ interop: all  ## what we write, read by PEFT, AdapterHub, llama.cpp and mlx-lm, 
 asan:  ## unit tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory configure BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
 	cmake --build build-asan -j $(JOBS)
-	ctest --test-dir build-asan --output-on-failure -R '^(base|formats|kernels|text|model|peft|train|infer|seam|report|cli|fuzz)$$'
+	ctest --test-dir build-asan --output-on-failure -R '^(base|formats|kernels|tokenizer|data|model|peft|train|infer|seam|report|study|cli|fuzz)$$'
 
 fuzz: deps  ## every fuzzer of tests/fuzz (or FUZZERS="rows yaml") for FUZZ_SECONDS=60, built with clang and sanitizers
 	@tools/setup clang

@@ -1,6 +1,6 @@
 # lowrank_layer(NAME [USES layer...] [LINKS target...] [PLUGINS folder] [PRECOMPILED kind])
 # lowrank_precompile(TARGET plain|tensors|kernels|plain_tests|tests): one precompiled header for all targets of a kind.
-# One static library from src/NAME/*.cpp. With PLUGINS, src/NAME/<folder>/*.cpp too, and a table made from their file names.
+# One static library from all sources below src/NAME. With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
 add_library(lowrank_options INTERFACE)
 target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>
   $<INSTALL_INTERFACE:include/lowrank>)
@@ -43,12 +43,12 @@ endfunction()
 
 function(lowrank_layer name)
   cmake_parse_arguments(layer "" "PLUGINS;PRECOMPILED" "USES;LINKS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp ${CMAKE_SOURCE_DIR}/src/${name}/cpu/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
   list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/cli/main.cpp)
   if(layer_PLUGINS)
     file(GLOB plugins CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/${layer_PLUGINS}/*.cpp)
     lowrank_table(${name} ${layer_PLUGINS} table ${plugins})
-    list(APPEND sources ${plugins} ${table})
+    list(APPEND sources ${table})
   endif()
   add_library(lowrank_${name} STATIC ${sources})
   set_property(GLOBAL APPEND PROPERTY lowrank_layers ${name})

@@ -16,9 +16,10 @@ function(lowrank_table layer folder out)
     string(APPEND declarations "extern const ${type} ${entry}_${singular};\n")
     string(APPEND entries "      &${entry}_${singular},\n")
   endforeach()
+  file(GLOB_RECURSE registry RELATIVE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/${layer}/registry.h)
   set(path ${CMAKE_BINARY_DIR}/generated/${folder}_table.cpp)
   file(CONFIGURE OUTPUT ${path} CONTENT
-"#include \"${layer}/registry.h\"\n
+"#include \"${registry}\"\n
 namespace lowrank {
 ${declarations}
 std::span<const ${type}* const> ${folder}() {

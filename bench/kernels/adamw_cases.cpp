@@ -8,7 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "kernel_case.h"
-#include "kernels/adamw.h"
+#include "kernels/operations/adamw.h"
 
 namespace lowrank {
 namespace {

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "kernel_case.h"
-#include "kernels/attention.h"
+#include "kernels/operations/attention.h"
 
 namespace lowrank {
 namespace {

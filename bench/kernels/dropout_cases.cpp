@@ -3,7 +3,7 @@
 #include <ATen/ops/dropout.h>
 
 #include "kernel_case.h"
-#include "kernels/dropout.h"
+#include "kernels/operations/dropout.h"
 
 namespace lowrank {
 

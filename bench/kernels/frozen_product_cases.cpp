@@ -7,8 +7,8 @@
 #include <ATen/ops/mm.h>
 
 #include "kernel_case.h"
-#include "kernels/nf4.h"
-#include "kernels/packed_weight.h"
+#include "kernels/products/nf4.h"
+#include "kernels/products/packed_weight.h"
 
 namespace lowrank {
 namespace {

@@ -1,6 +1,6 @@
 // The gated linear unit's product, silu(gate) * up.
 #include "kernel_case.h"
-#include "kernels/glu.h"
+#include "kernels/operations/glu.h"
 
 namespace lowrank {
 

@@ -6,7 +6,7 @@
 #include <ATen/TensorOperators.h>
 
 #include "kernel_case.h"
-#include "kernels/low_rank_linear.h"
+#include "kernels/products/low_rank_linear.h"
 
 namespace lowrank {
 namespace {

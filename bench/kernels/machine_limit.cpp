@@ -10,7 +10,7 @@
 
 #include "base/cpu_features.h"
 #include "base/process.h"
-#include "kernels/parallel.h"
+#include "kernels/core/parallel.h"
 #include "multiply_adds.h"
 
 namespace lowrank {

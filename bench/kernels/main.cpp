@@ -13,7 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "kernels/prepare_kernels.h"
+#include "kernels/core/prepare_kernels.h"
 #include "machine_limit.h"
 #include "results.h"
 

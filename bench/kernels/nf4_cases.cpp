@@ -7,8 +7,8 @@
 #include <ATen/ops/stack.h>
 
 #include "kernel_case.h"
-#include "kernels/nf4.h"
-#include "kernels/parallel.h"
+#include "kernels/core/parallel.h"
+#include "kernels/products/nf4.h"
 
 namespace lowrank {
 namespace {

@@ -1,7 +1,7 @@
 // RMS norms: of the stream with the branch that is added to it, alone, and of each head.
 #include "kernel_case.h"
-#include "kernels/head_norm.h"
-#include "kernels/rms_norm.h"
+#include "kernels/operations/head_norm.h"
+#include "kernels/operations/rms_norm.h"
 
 namespace lowrank {
 namespace {

@@ -3,7 +3,7 @@
 #include <ATen/ops/sin.h>
 
 #include "kernel_case.h"
-#include "kernels/rope.h"
+#include "kernels/operations/rope.h"
 
 namespace lowrank {
 

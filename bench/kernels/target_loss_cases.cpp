@@ -9,9 +9,9 @@
 #include <ATen/ops/softmax.h>
 
 #include "kernel_case.h"
-#include "kernels/cpu/softmax_loss_cpu.h"
-#include "kernels/parallel.h"
-#include "kernels/target_loss.h"
+#include "kernels/core/parallel.h"
+#include "kernels/losses/cpu/softmax_loss_cpu.h"
+#include "kernels/losses/target_loss.h"
 
 namespace lowrank {
 namespace {
@@ -21,7 +21,7 @@ using LossFunction = TargetLoss (*)(const at::Tensor&, const at::Tensor&, const 
                                     const at::Tensor&, const at::Tensor&, const std::vector<Patch>&);
 
 constexpr int64_t target_rows = 256;
-constexpr int64_t chunk_bytes = 32 << 20;  ///< of logits, as in kernels/target_loss.cpp
+constexpr int64_t chunk_bytes = 32 << 20;  ///< of logits, as in kernels/losses/target_loss.cpp
 constexpr int64_t rows_per_piece = 4;
 
 struct Inputs {

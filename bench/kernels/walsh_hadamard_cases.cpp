@@ -6,7 +6,7 @@
 #include <ATen/ops/stack.h>
 
 #include "kernel_case.h"
-#include "kernels/walsh_hadamard.h"
+#include "kernels/operations/walsh_hadamard.h"
 
 namespace lowrank {
 namespace {

@@ -3,9 +3,9 @@
 
 #include "base/error.h"
 #include "infer/generate.h"
-#include "kernels/prepare_kernels.h"
+#include "kernels/core/prepare_kernels.h"
 #include "model/registry.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
 #include "train/run.h"
 
 using namespace lowrank;

@@ -30,7 +30,7 @@ CpuFeatures restricted(CpuFeatures found, std::string_view level);
 std::string_view cpu_level();
 
 /// What the program may use: detect_cpu(), restricted to cpu_level() as it was at the first call. Our own
-/// kernels follow it (kernels/prepare_kernels.h); libtorch and its libraries follow the variables below.
+/// kernels follow it (kernels/core/prepare_kernels.h); libtorch and its libraries follow the variables below.
 const CpuFeatures& cpu_features();
 
 /// The environment variables, with values, that limit libtorch's kernels, oneDNN and MKL to `level` on a

@@ -13,6 +13,10 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::string_view any_text_type = "any text";
+constexpr std::string_view repeatable_type = "list of text, one each time";
+constexpr std::string_view optional_text_type = "text, or nothing";
+
 /// A value as errors show it: JSON, cut to one readable line. Nested values are only named, since a file may
 /// nest them deeper than the stack allows.
 std::string shown(const Json& value) {
@@ -123,6 +127,37 @@ Field one_of(Field field, std::vector<std::string> choices) {
     inner(value);
   };
   return field;
+}
+
+Field any_text(Field field) {
+  field.type_name = any_text_type;
+  return field;
+}
+
+Field optional_text(Field field, std::string value) {
+  field.type_name = optional_text_type;
+  field.parse = [value = std::move(value)](std::string_view text) {
+    return nlohmann::json(text.empty() ? value : std::string(text));
+  };
+  return field;
+}
+
+Field repeatable(Field field) {
+  field.type_name = repeatable_type;
+  field.parse = [](std::string_view text) { return nlohmann::json::array({text}); };
+  return field;
+}
+
+bool is_any_text(const Field& field) {
+  return field.type_name == any_text_type;
+}
+
+bool is_optional_text(const Field& field) {
+  return field.type_name == optional_text_type;
+}
+
+bool is_repeatable(const Field& field) {
+  return field.type_name == repeatable_type;
 }
 
 void set_text(const Field& field, std::string_view text) {

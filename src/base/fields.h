@@ -43,6 +43,18 @@ Field limited(Field field, double low, double high);
 /// A text `field` that accepts only one of `choices`; the error for any other suggests the nearest.
 Field one_of(Field field, std::vector<std::string> choices);
 
+/// A text field whose value on the command line may look like a flag: a prompt, for instance.
+Field any_text(Field field);
+bool is_any_text(const Field& field);
+
+/// A text field whose value may be left out on the command line and is then `value`.
+Field optional_text(Field field, std::string value);
+bool is_optional_text(const Field& field);
+
+/// A list of texts that the command line gives by repeating the option: `--name A --name B`.
+Field repeatable(Field field);
+bool is_repeatable(const Field& field);
+
 /// Sets a field from the command line: true or false, bare numbers, lists as a,b or as a JSON array, maps as
 /// key=number,key=number or as a JSON object, `none` to empty an optional.
 void set_text(const Field& field, std::string_view text);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unistd.h>
 
@@ -13,15 +14,25 @@
 namespace lowrank {
 namespace {
 
-/// Our logger in spdlog's registry; made on first use.
-spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> made = [] {
-    auto created = spdlog::stderr_logger_mt("lowrank");
+/// Made on first use; spdlog's registry, which the host process may use, does not know it.
+spdlog::logger& standard_error() {
+  static spdlog::logger made = [] {
+    spdlog::logger created("lowrank", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     // On a terminal, a message first clears any progress line.
-    created->set_pattern(isatty(STDERR_FILENO) ? "\r\033[K%v" : "%v");
+    created.set_pattern(isatty(STDERR_FILENO) ? "\r\033[K%v" : "%v");
     return created;
   }();
-  return *made;
+  return made;
+}
+
+struct Destination {
+  std::mutex mutex;
+  LogSink sink;
+};
+
+Destination& destination() {
+  static Destination made;
+  return made;
 }
 
 /// Without anything that a terminal obeys, including two-byte control characters and bytes that are not
@@ -33,21 +44,33 @@ std::string tame(std::string_view message) {
   return one_line(line, std::string::npos);
 }
 
+void log(LogLevel level, std::string_view message) {
+  const std::string line = tame(message);
+  LogSink sink;
+  {
+    const std::lock_guard lock(destination().mutex);
+    sink = destination().sink;
+  }
+  sink ? sink(level, line) : log_to_standard_error(level, line);
+}
+
 }  // namespace
 
 // Passed as an argument, so that braces in the message are not taken as format fields.
-void log_info(std::string_view message) {
-  logger().info("{}", tame(message));
-}
-void log_warning(std::string_view message) {
-  logger().warn("warning: {}", tame(message));
+void log_to_standard_error(LogLevel level, std::string_view line) {
+  standard_error().info("{}{}", level == LogLevel::warning ? "warning: " : "", line);
 }
 
-void set_quiet(bool quiet) {
-  logger().set_level(quiet ? spdlog::level::warn : spdlog::level::info);
+void set_log_sink(LogSink sink) {
+  const std::lock_guard lock(destination().mutex);
+  destination().sink = std::move(sink);
 }
-bool is_quiet() {
-  return logger().level() > spdlog::level::info;
+
+void log_info(std::string_view message) {
+  log(LogLevel::info, message);
+}
+void log_warning(std::string_view message) {
+  log(LogLevel::warning, message);
 }
 
 }  // namespace lowrank

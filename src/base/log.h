@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -7,12 +8,23 @@
 
 namespace lowrank {
 
-/// Messages for users, one line each on standard error. Results for programs never go here but to standard
-/// output. Control characters (file names and model texts may hold them) become spaces. Safe to call from
-/// several threads.
+enum class LogLevel { info, warning };
+
+/// Receives messages, one line each. Called from any thread that logs.
+using LogSink = std::function<void(LogLevel level, std::string_view line)>;
+
+/// Where messages go from now on; an empty sink stands for `log_to_standard_error`, the initial one.
+void set_log_sink(LogSink sink);
+
+/// Writes the line to standard error, warnings after "warning: ".
+void log_to_standard_error(LogLevel level, std::string_view line);
+
+/// Messages for users, to the sink. Results for programs never go here but to standard output. Control
+/// characters (file names and model texts may hold them) become spaces. An option is named in backticks, as
+/// in files: `max_length`. Safe to call from several threads.
 void log_info(std::string_view message);
 
-/// As log_info, after "warning: ". Also shown when quiet.
+/// The same for warnings.
 void log_warning(std::string_view message);
 
 /// Formats as fmt::format does.
@@ -26,9 +38,5 @@ template <typename... Args>
 void warn(fmt::format_string<Args...> format, Args&&... args) {
   log_warning(fmt::format(format, std::forward<Args>(args)...));
 }
-
-/// Whether `info` prints nothing from now on (`--quiet`).
-void set_quiet(bool quiet);
-bool is_quiet();
 
 }  // namespace lowrank

@@ -20,8 +20,8 @@ double monotonic_seconds();
 void return_freed_memory();
 
 /// Sets what the numeric libraries read from the environment at first use, unless the user has set it;
-/// prepare_kernels() calls it (kernels/prepare_kernels.h). MKL: the same bits in every run (by default it
-/// chooses its code by the alignment of buffers). oneDNN: few cached kernels, since packed batches keep
+/// prepare_kernels() calls it (kernels/core/prepare_kernels.h). MKL: the same bits in every run (by default
+/// it chooses its code by the alignment of buffers). oneDNN: few cached kernels, since packed batches keep
 /// having new sizes and each size has its own kernels, which by default pile up to gigabytes; a step uses
 /// fewer than a hundred. The C library: freed memory stays with the process, since every step takes it again
 /// and the system would have to clear every page again. All: no instructions above LOWRANK_CPU

@@ -11,8 +11,6 @@
 
 #include <fmt/format.h>
 
-#include "base/log.h"
-
 namespace lowrank {
 namespace {
 
@@ -80,7 +78,7 @@ Progress::~Progress() {
 }
 
 void Progress::update(int64_t done, ProgressNumbers numbers, double now) {
-  if (is_quiet() || (done < total_ && now - drawn_ < output_.seconds_between)) return;
+  if (done < total_ && now - drawn_ < output_.seconds_between) return;
   drawn_ = now;
   if (!numbers.seconds_left && total_ > 0 && done > first_)
     numbers.seconds_left =

@@ -33,7 +33,7 @@ struct ProgressOutput {
   static ProgressOutput standard_error();  ///< ten lines per second on a terminal, else one every ten seconds
 };
 
-/// A one-line display of a loop of `total` rounds. Nothing is shown when `set_quiet` is on.
+/// A one-line display of a loop of `total` rounds.
 class Progress {
  public:
   /// `first` rounds were done earlier (a resumed run); the time left is estimated without them.

@@ -11,10 +11,6 @@
 namespace lowrank {
 namespace {
 
-constexpr std::string_view any_text_type = "any text";
-constexpr std::string_view repeatable_type = "list of text, one each time";
-constexpr std::string_view optional_text_type = "text, or nothing";
-
 bool is_letter(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0;
 }
@@ -81,10 +77,10 @@ class Scanner {
       const Field* opposite = find_field(fields_, name.substr(3));
       if (opposite && is_switch(*opposite)) return take_switch(*opposite, written, "false");
     }
-    const bool optional = field && field->type_name == optional_text_type;
-    const bool value_follows =
-        !rest_.empty() && (field && field->type_name == any_text_type ? true : !is_flag(rest_.front())) &&
-        ((field && !optional) || !is_known_value(rest_.front()));
+    const bool optional = field && is_optional_text(*field);
+    const bool value_follows = !rest_.empty() &&
+                               (field && is_any_text(*field) ? true : !is_flag(rest_.front())) &&
+                               ((field && !optional) || !is_known_value(rest_.front()));
     if (value_follows) {
       add(name, rest_.front(), written, field);
       rest_ = rest_.subspan(1);
@@ -121,29 +117,6 @@ class Scanner {
 };
 
 }  // namespace
-
-Field any_text(Field field) {
-  field.type_name = any_text_type;
-  return field;
-}
-
-Field optional_text(Field field, std::string value) {
-  field.type_name = optional_text_type;
-  field.parse = [value = std::move(value)](std::string_view text) {
-    return nlohmann::json(text.empty() ? value : std::string(text));
-  };
-  return field;
-}
-
-Field repeatable(Field field) {
-  field.type_name = repeatable_type;
-  field.parse = [](std::string_view text) { return nlohmann::json::array({text}); };
-  return field;
-}
-
-bool is_repeatable(const Field& field) {
-  return field.type_name == repeatable_type;
-}
 
 ScannedArguments scan_arguments(std::span<const std::string> arguments, std::span<const Field> fields,
                                 bool words_welcome) {

@@ -24,16 +24,6 @@ struct ScannedArguments {
   bool help = false;
 };
 
-/// A text option whose value may look like a flag: a prompt, for instance.
-Field any_text(Field field);
-
-/// A text option whose value may be left out and is then `value`.
-Field optional_text(Field field, std::string value);
-
-/// A list of texts, given by repeating the option: `--name A --name B`.
-Field repeatable(Field field);
-bool is_repeatable(const Field& field);
-
 /// Splits the arguments by the known fields: `--name value`, `--name=value`, `--flag`, `--no-flag` and
 /// `name=value`, with dashes or underscores in names. The argument after a flag that takes a value is its
 /// value, unless it is another flag (which only `any_text` accepts). An unknown flag, or one of

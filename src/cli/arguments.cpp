@@ -11,9 +11,10 @@
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "base/one_line.h"
+#include "cli/flags.h"
 #include "cli/peer_names.h"
-#include "cli/places.h"
 #include "cli/yaml.h"
+#include "session/places.h"
 
 namespace lowrank {
 namespace {
@@ -156,7 +157,7 @@ void Arguments::print_help() const {
     const std::string flag = flag_name(field.name);
     const nlohmann::json value = field.get();
     const std::string help =
-        fmt::format("{} [{}]", field.help, value.is_null() || value == "" ? "" : value.dump());
+        fmt::format("{} [{}]", with_flags(field.help), value.is_null() || value == "" ? "" : value.dump());
     if (field.type_name == "true or false")
       app.add_flag_function(
           flag + ",!--no-" + flag.substr(2), [](int64_t) {}, help);

@@ -2,11 +2,14 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/nearest_name.h"
+#include "base/version.h"
+#include "cli/flags.h"
 #include "cli/registry.h"
 #include "cli/reported.h"
 #include "cli/standard_streams.h"
-#include "kernels/prepare_kernels.h"
+#include "kernels/core/prepare_kernels.h"
 
 namespace lowrank {
 namespace {
@@ -27,7 +30,7 @@ int dispatch(std::vector<std::string> arguments) {
     return arguments.empty() ? 2 : 0;
   }
   if (arguments.front() == "--version") {
-    std::cout << "lowrank " LOWRANK_VERSION "\n";
+    std::cout << "lowrank " << program_version() << '\n';
     return 0;
   }
   std::vector<std::string> names;
@@ -52,6 +55,9 @@ int main(int count, char** values) {
   lowrank::open_closed_streams();
   return lowrank::reported([&] {
     lowrank::prepare_kernels();
+    lowrank::set_log_sink([](lowrank::LogLevel level, std::string_view line) {
+      lowrank::log_to_standard_error(level, lowrank::with_flags(line));
+    });
     return lowrank::dispatch({values + 1, values + count});
   });
 }

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/one_line.h"
+#include "cli/flags.h"
 
 namespace lowrank {
 namespace {
@@ -23,8 +24,8 @@ namespace {
 constexpr size_t whole = std::string::npos;
 
 void tell(std::string_view sentence, std::string_view hint = {}) {
-  std::cerr << "error: " << one_line(sentence, whole) << '\n';
-  if (!hint.empty()) std::cerr << "hint: " << one_line(hint, whole) << '\n';
+  std::cerr << "error: " << one_line(with_flags(sentence), whole) << '\n';
+  if (!hint.empty()) std::cerr << "hint: " << one_line(with_flags(hint), whole) << '\n';
 }
 
 /// The first line, without a leading tag in brackets.

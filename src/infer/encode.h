@@ -7,7 +7,7 @@
 
 #include "infer/embedding_form.h"
 #include "model/model.h"
-#include "peft/inference_hooks.h"
+#include "peft/bank/inference_hooks.h"
 
 namespace lowrank {
 

@@ -8,8 +8,8 @@
 
 #include "infer/sampler.h"
 #include "model/model.h"
-#include "peft/inference_hooks.h"
-#include "text/tokenizer.h"
+#include "peft/bank/inference_hooks.h"
+#include "tokenizer/tokenizer.h"
 
 namespace lowrank {
 

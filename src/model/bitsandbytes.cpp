@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/one_line.h"
-#include "kernels/nf4.h"
+#include "kernels/products/nf4.h"
 
 namespace lowrank {
 namespace {

@@ -12,7 +12,7 @@
 
 namespace lowrank {
 
-/// A matrix that bitsandbytes stored in 4 bits (kernels/nf4.h).
+/// A matrix that bitsandbytes stored in 4 bits (kernels/products/nf4.h).
 struct StoredNf4 {
   std::vector<int64_t> shape;
   at::Tensor packed;  ///< uint8, the file's bytes

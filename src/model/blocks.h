@@ -4,8 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/attention.h"
-#include "kernels/recomputed.h"
+#include "kernels/operations/attention.h"
+#include "kernels/operations/recomputed.h"
 #include "model/hooks.h"
 #include "model/kv_cache.h"
 

@@ -12,7 +12,7 @@
 #include "base/one_line.h"
 #include "base/rng.h"
 #include "formats/block_formats.h"
-#include "kernels/nf4.h"
+#include "kernels/products/nf4.h"
 #include "model/label_config.h"
 #include "model/registry.h"
 
@@ -255,7 +255,7 @@ void Checkpoint::check_tensors() const {
         fmt::format("{}: the folder is quantised (config.json: quantization_config, quant_method {}), "
                     "and of its kind only bitsandbytes' nf4 is read: {}{}",
                     path_.string(), method, problems.front(), problems.size() > 1 ? ", and others" : ""),
-        "give the model that was quantised, or a GGUF file of it; --base-format nf4 rounds it to 4 bits");
+        "give the model that was quantised, or a GGUF file of it; `base_format` nf4 rounds it to 4 bits");
   }
   fail(ErrorKind::invalid, "{}: the tensors do not fit a {} model: {}{}", path_.string(), spec_.family,
        fmt::join(problems, "; "), more);
@@ -319,7 +319,7 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
   const StoredTensor* stored = find(tensor);
   check(stored != nullptr, ErrorKind::invalid, "{}: no tensor {}{}", path_.string(), tensor.name,
         tensor.start_deviation
-            ? "; a head that is new must be trained (--modules-to-save), or come with --adapter"
+            ? "; a head that is new must be trained (`modules_to_save`), or come with an `adapter`"
             : "");
   const int64_t rows = tensor.shape[0];
   const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;

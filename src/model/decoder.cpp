@@ -5,11 +5,11 @@
 #include <ATen/ops/cat.h>
 
 #include "base/error.h"
-#include "kernels/glu.h"
-#include "kernels/head_norm.h"
-#include "kernels/layer_norm.h"
-#include "kernels/rms_norm.h"
-#include "kernels/rope.h"
+#include "kernels/operations/glu.h"
+#include "kernels/operations/head_norm.h"
+#include "kernels/operations/layer_norm.h"
+#include "kernels/operations/rms_norm.h"
+#include "kernels/operations/rope.h"
 #include "model/blocks.h"
 #include "model/checkpoint.h"
 #include "model/decoder_spec.h"

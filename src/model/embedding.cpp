@@ -8,7 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
-#include "kernels/parallel.h"
+#include "kernels/core/parallel.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
 

@@ -7,7 +7,7 @@
 #include <ATen/ops/tanh.h>
 
 #include "base/error.h"
-#include "kernels/layer_norm.h"
+#include "kernels/operations/layer_norm.h"
 #include "model/blocks.h"
 #include "model/checkpoint.h"
 

@@ -7,8 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/attention.h"
-#include "text/batch.h"
+#include "data/batch.h"
+#include "kernels/operations/attention.h"
 
 namespace lowrank {
 

@@ -5,11 +5,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/attention.h"
-#include "kernels/patch.h"
+#include "data/batch.h"
+#include "kernels/operations/attention.h"
+#include "kernels/products/patch.h"
 #include "model/geometry.h"
 #include "model/spec.h"
-#include "text/batch.h"
 
 namespace lowrank {
 
@@ -64,8 +64,9 @@ struct Hooks {
   /// virtual tokens), in the stream's type.
   virtual at::Tensor embed(const Place& place, const Embedding& embedding, at::Tensor rows) const;
 
-  /// What is added to the module's product, each for some of its rows and tokens (kernels/patch.h); rows are
-  /// those of the module itself, tokens those of `place`. Patches that share a row and a token must only add
+  /// What is added to the module's product, each for some of its rows and tokens (kernels/products/patch.h);
+  /// rows are those of the module itself, tokens those of `place`. Patches that share a row and a token must
+  /// only add
   /// (`only_adds`).
   virtual std::vector<Patch> patches(const Place& place, const Module& module) const;
 

@@ -5,9 +5,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/attention.h"
+#include "data/batch.h"
+#include "kernels/operations/attention.h"
 #include "model/geometry.h"
-#include "text/batch.h"
 
 namespace lowrank {
 

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "text/labels.h"
+#include "data/labels.h"
 
 namespace lowrank {
 

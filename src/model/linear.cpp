@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "kernels/low_rank_linear.h"
-#include "kernels/nf4.h"
+#include "kernels/products/low_rank_linear.h"
+#include "kernels/products/nf4.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
 

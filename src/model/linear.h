@@ -5,7 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/packed_weight.h"
+#include "kernels/products/packed_weight.h"
 #include "model/hooks.h"
 #include "model/spec.h"
 

@@ -7,8 +7,8 @@
 #include <ATen/ops/tensor.h>
 
 #include "base/error.h"
-#include "kernels/label_loss.h"
-#include "kernels/products.h"
+#include "kernels/losses/label_loss.h"
+#include "kernels/products/products.h"
 
 namespace lowrank {
 

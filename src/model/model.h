@@ -6,8 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/packed_weight.h"
-#include "kernels/target_loss.h"
+#include "kernels/losses/target_loss.h"
+#include "kernels/products/packed_weight.h"
 #include "model/embedding.h"
 #include "model/hooks.h"
 #include "model/kv_cache.h"
@@ -27,8 +27,8 @@ struct LoadOptions {
   /// Type of products and of the values stored between them: f32, bf16 (f64 in tests).
   at::ScalarType compute = default_compute_type();
   std::optional<BaseMemory> memory = std::nullopt;  ///< none: `one`, or `small` with `nf4`
-  bool nf4 = false;       ///< frozen linear weights except the head's are rounded to NF4 (kernels/nf4.h)
-  bool training = false;  ///< input gradients are needed
+  bool nf4 = false;  ///< frozen linear weights except the head's are rounded to NF4 (kernels/products/nf4.h)
+  bool training = false;                               ///< input gradients are needed
   std::function<Use(const TensorRef&)> use = nullptr;  ///< from the method's plan; none: everything is frozen
 
   Use use_of(const TensorRef& tensor) const { return use ? use(tensor) : Use::frozen; }

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "kernels/rope.h"
+#include "kernels/operations/rope.h"
 #include "model/geometry.h"
 
 namespace lowrank {

@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "text/labels.h"
+#include "data/labels.h"
 
 namespace lowrank {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "text/batch.h"
+#include "data/batch.h"
 
 namespace lowrank {
 

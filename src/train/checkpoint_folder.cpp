@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/staged_folder.h"
-#include "peft/adapter_folder.h"
+#include "peft/files/adapter_folder.h"
 #include "train/run_results.h"
 
 namespace lowrank {

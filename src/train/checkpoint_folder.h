@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "peft/adapter_file.h"
+#include "peft/files/adapter_file.h"
 #include "train/state.h"
 
 // A run's checkpoint is a folder checkpoint-N next to its results: the adapter after N steps, the state, and

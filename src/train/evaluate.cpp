@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "text/training_batch.h"
+#include "data/training_batch.h"
 #include "train/agreement.h"
 
 namespace lowrank {

@@ -7,9 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/dataset.h"
 #include "model/model.h"
-#include "peft/inference_hooks.h"
-#include "text/dataset.h"
+#include "peft/bank/inference_hooks.h"
 
 namespace lowrank {
 

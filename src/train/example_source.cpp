@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "text/training_batch.h"
+#include "data/training_batch.h"
 
 namespace lowrank {
 
 std::string why_prompts_differ(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter) {
-  if (!options.share_prompts) return "--no-share-prompts";
+  if (!options.share_prompts) return "`share_prompts` is off";
   if (spec.task != Task::causal_lm) return "an encoder's rows see what follows them";
   if (adapter.plan.context_rows > 0) return "virtual tokens stand in front of each";
   return adapter.method->why_prompts_differ();

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "peft/adapter_file.h"
-#include "text/dataset.h"
+#include "data/dataset.h"
+#include "peft/files/adapter_file.h"
 #include "train/batch_source.h"
 #include "train/memory_estimate.h"
 #include "train/options.h"

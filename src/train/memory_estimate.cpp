@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t f32_size = sizeof(float);
 
-/// Most bytes of logits that kernels/target_loss holds at a time.
+/// Most bytes of logits that kernels/losses/target_loss holds at a time.
 constexpr int64_t most_logit_bytes = 32 << 20;
 
 /// Memory of the libraries' kernels and scratch space, and pages that the allocator keeps; measured.

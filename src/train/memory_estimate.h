@@ -4,7 +4,7 @@
 
 #include "model/checkpoint.h"
 #include "model/model.h"
-#include "peft/method.h"
+#include "peft/core/method.h"
 
 namespace lowrank {
 

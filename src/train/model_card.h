@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "peft/adapter_file.h"
+#include "peft/files/adapter_file.h"
 #include "train/run.h"
 
 namespace lowrank {

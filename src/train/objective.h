@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
+#include "data/batch.h"
 #include "model/model.h"
-#include "text/batch.h"
 
 namespace lowrank {
 

@@ -19,7 +19,7 @@ std::vector<Field> TrainOptions::fields() {
       limited(field("max_grad_norm", max_grad_norm, "gradients are scaled down to this norm; 0: never"), 0,
               1e9),
       limited(field("seed", seed, "of initialisation, order and dropout"), 0, most),
-      field("shuffle", shuffle, "new order of rows in every epoch (--no-shuffle: the file's)"),
+      field("shuffle", shuffle, "new order of rows in every epoch, instead of the file's"),
       field("share_prompts", share_prompts,
             "compute once what rows of a micro-batch begin with alike; equal in loss and gradient"),
       field("group_prompts", group_prompts, "put rows with the same prompt next to each other"),

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/one_line.h"
 #include "base/staged_folder.h"
-#include "text/data_files.h"
+#include "data/data_files.h"
 #include "train/checkpoint_folder.h"
 #include "train/run_results.h"
 
@@ -56,8 +56,7 @@ void check_rows(const RunFiles& files, const fs::path& folder) {
       const auto name = within(file, folder);
       check(!name || !is_run_file(*name), ErrorKind::invalid,
             "{}: rows in the output folder, under a name that the run itself writes; move them, or give "
-            "another "
-            "--output",
+            "another `output`",
             file.string());
     }
   }
@@ -71,7 +70,7 @@ void check_apart(const RunFiles& files, const fs::path& folder) {
     throw Error(ErrorKind::invalid,
                 fmt::format("{}: {}; a run never writes there", files.output,
                             is_folder ? "the base model's own folder, or one in it" : "holds the base model"),
-                "give another --output");
+                "give another `output`");
   }
 }
 
@@ -81,13 +80,13 @@ void check_no_model(const RunFiles& files, const fs::path& folder) {
   throw Error(ErrorKind::invalid,
               fmt::format("{}: holds a model ({}), which no run left; a run never writes there", files.output,
                           model.string()),
-              "give another --output");
+              "give another `output`");
 }
 
 void check_checkpoints(const RunFiles& files, const fs::path& folder) {
   const std::vector<fs::path> others = others_in_checkpoints(folder);
   check(others.empty(), ErrorKind::invalid,
-        "{}: a checkpoint's folder holds files that no run wrote ({}); move them, or give another --output",
+        "{}: a checkpoint's folder holds files that no run wrote ({}); move them, or give another `output`",
         files.output, some(others));
 }
 
@@ -103,8 +102,8 @@ void check_results(const RunFiles& files, const fs::path& folder, const std::vec
                                   files.output, some(results))
                     : fmt::format("{}: holds results of an earlier run ({}), which are not overwritten",
                                   files.output, some(results)),
-                in_place ? "give --overwrite to replace them, or --resume alone to go on from the newest"
-                         : "give another --output, or --overwrite to replace them");
+                in_place ? "give `overwrite` to replace them, or `resume` alone to go on from the newest"
+                         : "give another `output`, or `overwrite` to replace them");
   }
   for (const std::string& input : {files.model, files.init_adapter, files.resume}) {
     const auto name = input.empty() ? std::nullopt : within(input, folder);
@@ -112,7 +111,7 @@ void check_results(const RunFiles& files, const fs::path& folder, const std::vec
     const bool removed = std::ranges::any_of(
         results, [&](const fs::path& result) { return within(folder / result, folder / *name).has_value(); });
     check(!removed, ErrorKind::invalid,
-          "{}: the run would read this and --overwrite would remove it; give another --output", input);
+          "{}: the run would read this and `overwrite` would remove it; give another `output`", input);
   }
 }
 
@@ -157,14 +156,14 @@ void OutputFolder::find_resumed(const RunFiles& files) {
     if (resumed_.empty()) {
       throw Error(ErrorKind::not_found,
                   fmt::format("{}: holds no complete checkpoint to go on from", files.output),
-                  "--save-every N writes them; without --resume the run starts");
+                  "`save_every` N writes them; without `resume` the run starts");
     }
   } else {
     resumed_ = files.resume;
     if (!fs::exists(resumed_ / state_name)) {
       throw Error(
           ErrorKind::not_found, fmt::format("{}: no such file", (resumed_ / state_name).string()),
-          "--resume takes a checkpoint's folder (RUN/checkpoint-N), or none for the newest in --output");
+          "`resume` takes a checkpoint's folder (RUN/checkpoint-N), or none for the newest in `output`");
     }
   }
   const auto name = within(resumed_, path_);

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/op_profile.h"
+#include "kernels/core/op_profile.h"
 
 namespace lowrank {
 

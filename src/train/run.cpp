@@ -8,7 +8,7 @@
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/staged_folder.h"
-#include "kernels/op_profile.h"
+#include "kernels/core/op_profile.h"
 #include "train/checkpoint_folder.h"
 #include "train/example_trainer.h"
 #include "train/metrics_file.h"

@@ -8,7 +8,7 @@
 #include "base/cpu_features.h"
 #include "base/fingerprint.h"
 #include "base/json.h"
-#include "kernels/parallel.h"
+#include "kernels/core/parallel.h"
 
 namespace lowrank {
 namespace {

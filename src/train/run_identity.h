@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/dataset.h"
 #include "model/checkpoint.h"
-#include "peft/adapter_file.h"
-#include "text/dataset.h"
+#include "peft/files/adapter_file.h"
 #include "train/run_plan.h"
 
 namespace lowrank {
@@ -16,7 +16,7 @@ namespace lowrank {
 /// What the numbers of a run depend on: two runs with the same identity take bit-identical steps.
 struct RunInputs {
   const Checkpoint& base;
-  const Adapter& adapter;  ///< as the run starts: initialised, or read from --init-adapter
+  const Adapter& adapter;  ///< as the run starts: initialised, or read from `init_adapter`
   std::span<const Example> train, evaluation;
   RunPlan plan;
   nlohmann::json options;  ///< values, by name, of those that the numbers depend on

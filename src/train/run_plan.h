@@ -16,7 +16,7 @@ struct RunPlan {
   double epoch(int64_t step) const;
 };
 
-/// The plan of a run over data with this many steps per pass. Errors: invalid if neither --steps nor the
+/// The plan of a run over data with this many steps per pass. Errors: invalid if neither `steps` nor the
 /// data's length determines the end.
 RunPlan plan_run(const TrainOptions& options, std::optional<int64_t> steps_per_epoch);
 

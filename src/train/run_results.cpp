@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "peft/adapter_folder.h"
+#include "peft/files/adapter_folder.h"
 #include "train/state.h"
 
 namespace lowrank {

@@ -7,9 +7,9 @@
 
 namespace lowrank {
 
-/// The files in a run's folder that a run of this program writes or that --adapter reads, as paths within it,
+/// The files in a run's folder that a run of this program writes or that `adapter` reads, as paths within it,
 /// configurations first in each folder: the files of an adapter, its parts, checkpoints and merged models,
-/// what --export writes, the model card, metrics.jsonl, and the model's files if the run leaves a model.
+/// what `export` writes, the model card, metrics.jsonl, and the model's files if the run leaves a model.
 std::vector<std::filesystem::path> run_results(const std::filesystem::path& folder);
 
 /// True if there is a README.md that is not a run's model card.

@@ -8,7 +8,7 @@
 #include <ATen/core/Tensor.h>
 #include <nlohmann/json.hpp>
 
-#include "peft/method.h"
+#include "peft/core/method.h"
 
 namespace lowrank {
 

@@ -111,7 +111,7 @@ StepResult Trainer::step(const StepBatches& batches, const Objective& objective)
   adapter_.method->end_backward();
   result.grad_norm = std::sqrt(squared_norm(parameters.gradients()));
   check(std::isfinite(result.loss) && std::isfinite(result.grad_norm), ErrorKind::invalid,
-        "step {}: the loss is {} and the gradient's norm {}; a lower --lr often helps", result.step,
+        "step {}: the loss is {} and the gradient's norm {}; a lower `lr` often helps", result.step,
         result.loss, result.grad_norm);
   result.learning_rate = learning_rate_ * schedule_.factor(step_);
   const double clip = clip_factor(result.grad_norm);

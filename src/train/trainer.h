@@ -4,10 +4,10 @@
 #include <span>
 #include <string>
 
-#include "kernels/adamw.h"
-#include "kernels/factor_stacks.h"
+#include "kernels/operations/adamw.h"
+#include "kernels/products/factor_stacks.h"
 #include "model/model.h"
-#include "peft/adapter_file.h"
+#include "peft/files/adapter_file.h"
 #include "train/batch_source.h"
 #include "train/objective.h"
 #include "train/options.h"

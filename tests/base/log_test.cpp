@@ -17,17 +17,18 @@ TEST(Log, PlainLinesOnStandardError) {
   EXPECT_NE(text.find("a {brace}  and  [31mcolour\n"), std::string::npos) << text;
 }
 
-TEST(Log, QuietKeepsWarnings) {
+TEST(Log, LinesGoToTheSink) {
+  std::vector<std::string> lines;
+  set_log_sink([&](LogLevel level, std::string_view line) {
+    lines.push_back((level == LogLevel::warning ? "! " : "") + std::string(line));
+  });
+  info("`max_length` is {}", 4);
+  warn("odd\nfile");
+  set_log_sink({});
   testing::internal::CaptureStderr();
-  set_quiet(true);
-  EXPECT_TRUE(is_quiet());
-  info("hidden");
-  warn("shown");
-  set_quiet(false);
-  EXPECT_FALSE(is_quiet());
-  const std::string text = testing::internal::GetCapturedStderr();
-  EXPECT_EQ(text.find("hidden"), std::string::npos);
-  EXPECT_NE(text.find("warning: shown"), std::string::npos);
+  info("plain");
+  EXPECT_EQ(lines, (std::vector<std::string>{"`max_length` is 4", "! odd file"}));
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("plain\n"), std::string::npos);
 }
 
 }  // namespace

@@ -61,9 +61,7 @@ TEST(Progress, TerminalLineIsRewritten) {
 
 TEST(Progress, QuietShowsNothing) {
   std::vector<std::string> lines;
-  set_quiet(true);
   { Progress("step", 1, 0, into(lines, true)).update(1, {}); }
-  set_quiet(false);
   EXPECT_TRUE(lines.empty());
 }
 

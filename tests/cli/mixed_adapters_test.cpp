@@ -8,7 +8,7 @@
 #include "support/places.h"
 #include "support/program.h"
 #include "support/tiny_model.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace lowrank {
 namespace {

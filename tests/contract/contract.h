@@ -16,8 +16,8 @@
 
 #include "base/error.h"
 #include "base/rng.h"
-#include "peft/adapter_file.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
 #include "support/load_forms.h"
 #include "support/tiny_model.h"
 

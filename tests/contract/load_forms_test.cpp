@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "contract/contract.h"
-#include "peft/merge.h"
+#include "peft/merge/merge.h"
 
 namespace lowrank {
 namespace {

@@ -10,9 +10,9 @@
 #include <gtest/gtest.h>
 
 #include "contract/contract.h"
-#include "peft/merge.h"
+#include "data/training_batch.h"
+#include "peft/merge/merge.h"
 #include "support/gradient_check.h"
-#include "text/training_batch.h"
 #include "train/example_trainer.h"
 
 namespace lowrank {

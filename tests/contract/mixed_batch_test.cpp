@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "contract/contract.h"
-#include "peft/adapter_bank.h"
-#include "peft/registry.h"
+#include "peft/bank/adapter_bank.h"
+#include "peft/core/registry.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 

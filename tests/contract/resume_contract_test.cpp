@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "peft/registry.h"
-#include "peft/side_by_side.h"
+#include "peft/core/registry.h"
+#include "peft/files/side_by_side.h"
 #include "support/tiny_model.h"
 #include "train/run.h"
 #include "train/run_results.h"

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "model/checkpoint.h"
-#include "peft/adapter_file.h"
+#include "peft/files/adapter_file.h"
 #include "support/places.h"
 #include "support/program.h"
 

@@ -3,8 +3,8 @@
 #include "fuzz/mutate_json.h"
 #include "fuzz/small_run.h"
 #include "fuzz/target.h"
-#include "peft/adapter_labels.h"
-#include "peft/merge_plan.h"
+#include "peft/files/adapter_labels.h"
+#include "peft/merge/merge_plan.h"
 
 namespace lowrank::fuzz {
 namespace {

@@ -5,9 +5,9 @@
 #include "fuzz/input_files.h"
 #include "fuzz/mutate_gguf.h"
 #include "fuzz/target.h"
-#include "text/tokenizer.h"
-#include "text/tokenizer_gguf.h"
-#include "text/tokenizer_json.h"
+#include "tokenizer/files/tokenizer_gguf.h"
+#include "tokenizer/files/tokenizer_json.h"
+#include "tokenizer/tokenizer.h"
 
 namespace lowrank::fuzz {
 namespace {

@@ -1,11 +1,11 @@
-#include "text/rows.h"
+#include "data/rows.h"
 
 #include <array>
 
+#include "data/labels.h"
 #include "fuzz/input_files.h"
 #include "fuzz/mutate_json.h"
 #include "fuzz/target.h"
-#include "text/labels.h"
 
 namespace lowrank::fuzz {
 namespace {

@@ -3,12 +3,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "kernels/prepare_kernels.h"
+#include "kernels/core/prepare_kernels.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
 #include "model/registry.h"
-#include "peft/adapter_file.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
 
 namespace lowrank::fuzz {
 

@@ -1,9 +1,9 @@
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #include "fuzz/input_files.h"
 #include "fuzz/mutate_json.h"
 #include "fuzz/target.h"
-#include "text/tokenizer_json.h"
+#include "tokenizer/files/tokenizer_json.h"
 
 namespace lowrank::fuzz {
 namespace {

@@ -1,6 +1,6 @@
 // AdamW and the norm of the gradient against their formulas in double, on every Highway target that this
 // machine has.
-#include "kernels/adamw.h"
+#include "kernels/operations/adamw.h"
 
 #include <array>
 #include <cmath>
@@ -14,8 +14,8 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include "kernels/core/parallel.h"
 #include "kernels/highway_target.h"
-#include "kernels/parallel.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

@@ -6,7 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/attention.h"
+#include "kernels/operations/attention.h"
 
 namespace lowrank::attention_cases {
 

@@ -1,4 +1,4 @@
-#include "kernels/attention.h"
+#include "kernels/operations/attention.h"
 
 #include <cstring>
 
@@ -16,8 +16,8 @@
 
 #include "base/error.h"
 #include "kernels/attention_cases.h"
+#include "kernels/core/parallel.h"
 #include "kernels/highway_target.h"
-#include "kernels/parallel.h"
 
 namespace lowrank {
 namespace {

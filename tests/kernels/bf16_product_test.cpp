@@ -1,6 +1,6 @@
 // The product of bf16 matrices against f64, at sizes below, at and just off panels, blocks and chunks. The
 // memory around the operands is NaN.
-#include "kernels/bf16_product.h"
+#include "kernels/products/bf16_product.h"
 
 #include <limits>
 #include <string>
@@ -15,9 +15,9 @@
 #include <gtest/gtest.h>
 
 #include "base/cpu_features.h"
-#include "kernels/cpu/bf16_product_avx512bf16.h"
-#include "kernels/parallel.h"
-#include "kernels/products.h"
+#include "kernels/core/parallel.h"
+#include "kernels/products/cpu/bf16_product_avx512bf16.h"
+#include "kernels/products/products.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

@@ -1,6 +1,6 @@
 // Dropout bit for bit against its reference, which draws one value at a time, on every Highway target that
 // this machine has.
-#include "kernels/dropout.h"
+#include "kernels/operations/dropout.h"
 
 #include <tuple>
 

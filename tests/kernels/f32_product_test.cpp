@@ -1,6 +1,6 @@
 // The product of f32 matrices against f64 on each Highway target, at sizes below, at and just off panels,
 // blocks and chunks. The memory around the operands is NaN.
-#include "kernels/f32_product.h"
+#include "kernels/products/f32_product.h"
 
 #include <cmath>
 #include <limits>
@@ -15,9 +15,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "kernels/core/parallel.h"
 #include "kernels/highway_target.h"
-#include "kernels/parallel.h"
-#include "kernels/products.h"
+#include "kernels/products/products.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

@@ -1,6 +1,6 @@
 // Stacked factors of a training step: one copy for all passes over the same parameters, and nothing that
 // belongs to others.
-#include "kernels/factor_stacks.h"
+#include "kernels/products/factor_stacks.h"
 
 #include <memory>
 
@@ -9,7 +9,7 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/randn.h>
 
-#include "kernels/low_rank_linear.h"
+#include "kernels/products/low_rank_linear.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

@@ -15,12 +15,12 @@
 #include <ATen/ops/sin.h>
 #include <gtest/gtest.h>
 
-#include "kernels/glu.h"
-#include "kernels/head_norm.h"
 #include "kernels/highway_target.h"
-#include "kernels/rms_norm.h"
-#include "kernels/rope.h"
-#include "kernels/target_loss.h"
+#include "kernels/losses/target_loss.h"
+#include "kernels/operations/glu.h"
+#include "kernels/operations/head_norm.h"
+#include "kernels/operations/rms_norm.h"
+#include "kernels/operations/rope.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

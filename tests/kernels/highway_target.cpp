@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 // Must come before Highway's header: what it disables decides which targets there are.
-#include "kernels/cpu/highway_targets.h"
+#include "kernels/core/cpu/highway_targets.h"
 // Must come after it.
 #include <hwy/highway.h>
 #include <hwy/targets.h>
 
 #include "base/cpu_features.h"
-#include "kernels/cpu/targets_cpu.h"
+#include "kernels/core/cpu/targets_cpu.h"
 
 namespace lowrank {
 

@@ -1,6 +1,6 @@
 // The frozen product with its low-rank patches against plain operations: result and gradients, f32 and bf16,
 // every kind of packing, odd sizes and no rows at all, on every Highway target that this machine has.
-#include "kernels/low_rank_linear.h"
+#include "kernels/products/low_rank_linear.h"
 
 #include <cmath>
 #include <tuple>
@@ -14,11 +14,11 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-#include "kernels/dropout.h"
-#include "kernels/glu.h"
 #include "kernels/highway_target.h"
-#include "kernels/products.h"
-#include "kernels/rms_norm.h"
+#include "kernels/operations/dropout.h"
+#include "kernels/operations/glu.h"
+#include "kernels/operations/rms_norm.h"
+#include "kernels/products/products.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

@@ -1,6 +1,6 @@
 // NF4 against bitsandbytes' own vectors, by its properties, and its expansion bit for bit against the
 // reference on every Highway target that this machine has.
-#include "kernels/nf4.h"
+#include "kernels/products/nf4.h"
 
 #include <cmath>
 

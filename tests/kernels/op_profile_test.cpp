@@ -1,11 +1,12 @@
-#include "kernels/op_profile.h"
+#include "kernels/core/op_profile.h"
 
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
-#include "kernels/low_rank_linear.h"
-#include "kernels/products.h"
+#include "kernels/products/low_rank_linear.h"
+#include "kernels/products/products.h"
+#include "kernels/products/replay.h"
 
 namespace lowrank {
 namespace {

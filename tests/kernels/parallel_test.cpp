@@ -1,4 +1,4 @@
-#include "kernels/parallel.h"
+#include "kernels/core/parallel.h"
 
 #include <atomic>
 #include <chrono>

@@ -1,6 +1,6 @@
 // Patches of every kind on a frozen product, for ranges of rows and tokens, against the formula on whole
 // tensors: values and gradients, with every kind of packing.
-#include "kernels/patched_product.h"
+#include "kernels/products/patched_product.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "kernels/low_rank_linear.h"
+#include "kernels/products/low_rank_linear.h"
 #include "kernels/tensor_error.h"
 
 namespace lowrank {

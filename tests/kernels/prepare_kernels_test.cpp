@@ -1,5 +1,5 @@
 // CTest runs this at every level of LOWRANK_CPU that the processor has.
-#include "kernels/prepare_kernels.h"
+#include "kernels/core/prepare_kernels.h"
 
 #include <cstdlib>
 #include <string>
@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "base/cpu_features.h"
-#include "kernels/cpu/targets_cpu.h"
-#include "kernels/products.h"
+#include "kernels/core/cpu/targets_cpu.h"
+#include "kernels/products/products.h"
 
 namespace lowrank {
 namespace {

@@ -1,6 +1,6 @@
 // The chunked loss of targets: each target's own loss is differentiable, whatever its incoming gradient, with
 // a frozen head and with a trained one.
-#include "kernels/target_loss.h"
+#include "kernels/losses/target_loss.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>

@@ -1,5 +1,5 @@
 // How threads wait: briefly if the machine is shared.
-#include "kernels/thread_waits.h"
+#include "kernels/core/thread_waits.h"
 
 #include <chrono>
 #include <ctime>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/parallel.h"
+#include "kernels/core/parallel.h"
 
 namespace lowrank {
 namespace {

@@ -1,6 +1,6 @@
 // The fast transform against the matrix's definition, H H = n I, and f32 bit for bit against one stage after
 // the other on every Highway target that this machine has.
-#include "kernels/walsh_hadamard.h"
+#include "kernels/operations/walsh_hadamard.h"
 
 #include <cstring>
 #include <vector>
@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "kernels/core/parallel.h"
 #include "kernels/highway_target.h"
-#include "kernels/parallel.h"
 
 namespace lowrank {
 namespace {

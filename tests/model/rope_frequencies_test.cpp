@@ -5,13 +5,13 @@
 
 #include <gtest/gtest.h>
 
+#include "data/training_batch.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
-#include "text/training_batch.h"
 
 namespace lowrank {
 namespace {

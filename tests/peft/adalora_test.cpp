@@ -9,9 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "model/registry.h"
-#include "peft/adapter_file.h"
-#include "peft/rank_budget.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
+#include "peft/low_rank/rank_budget.h"
 #include "support/load_forms.h"
 #include "support/method_formula.h"
 #include "support/tiny_model.h"

@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "formats/safetensors.h"
-#include "peft/adapter_file.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {

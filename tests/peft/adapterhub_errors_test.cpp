@@ -3,9 +3,9 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "peft/bottleneck_config.h"
-#include "peft/gguf_lora.h"
-#include "peft/merge_plan.h"
+#include "peft/bottleneck/bottleneck_config.h"
+#include "peft/files/gguf_lora.h"
+#include "peft/merge/merge_plan.h"
 #include "support/bottleneck_formula.h"
 
 namespace lowrank {

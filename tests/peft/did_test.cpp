@@ -6,8 +6,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
-#include "kernels/walsh_hadamard.h"
-#include "peft/fastfood.h"
+#include "kernels/operations/walsh_hadamard.h"
+#include "peft/subspace/fastfood.h"
 #include "support/method_formula.h"
 
 namespace lowrank {

@@ -1,5 +1,5 @@
 // Full fine-tuning: a tied head is the embedding's one matrix.
-#include "peft/merge.h"
+#include "peft/merge/merge.h"
 #include "support/method_formula.h"
 
 namespace lowrank {

@@ -1,6 +1,6 @@
 // GGUF LoRA: what is written reads back as the same updates and is equivalent to merging in llama.cpp's
 // layout, and files that do not fit are refused.
-#include "peft/gguf_lora.h"
+#include "peft/files/gguf_lora.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
@@ -9,7 +9,7 @@
 
 #include "formats/block_formats.h"
 #include "formats/gguf_writer.h"
-#include "peft/merge.h"
+#include "peft/merge/merge.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
 #include "support/places.h"

@@ -7,10 +7,10 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "kernels/adamw.h"
+#include "kernels/operations/adamw.h"
 #include "model/registry.h"
-#include "peft/adapter_file.h"
-#include "peft/adapter_labels.h"
+#include "peft/files/adapter_file.h"
+#include "peft/files/adapter_labels.h"
 #include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"

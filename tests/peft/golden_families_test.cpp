@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "model/registry.h"
-#include "peft/adapter_file.h"
+#include "peft/files/adapter_file.h"
 #include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"

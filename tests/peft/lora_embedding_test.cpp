@@ -8,9 +8,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "peft/low_rank_init.h"
-#include "peft/merge.h"
-#include "peft/registry.h"
+#include "peft/core/low_rank_init.h"
+#include "peft/core/registry.h"
+#include "peft/merge/merge.h"
 #include "support/gradient_check.h"
 #include "support/load_forms.h"
 #include "support/tiny_model.h"

@@ -13,10 +13,10 @@
 
 #include "base/json.h"
 #include "formats/safetensors.h"
-#include "kernels/adamw.h"
+#include "kernels/operations/adamw.h"
 #include "model/registry.h"
-#include "peft/adapter_file.h"
-#include "peft/merge.h"
+#include "peft/files/adapter_file.h"
+#include "peft/merge/merge.h"
 #include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "peft/merge.h"
+#include "peft/merge/merge.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
 

@@ -8,8 +8,8 @@
 
 #include "formats/gguf_metadata.h"
 #include "model/registry.h"
-#include "peft/merge.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/merge/merge.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"

@@ -1,5 +1,5 @@
 // Adapters of mlx-lm: the same numbers as the PEFT folder of the same factors, and what is refused.
-#include "peft/mlx_adapter.h"
+#include "peft/files/mlx_adapter.h"
 
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>

@@ -3,7 +3,7 @@
 #include <ATen/ops/tanh.h>
 
 #include "base/json.h"
-#include "peft/merge.h"
+#include "peft/merge/merge.h"
 #include "support/expect_error.h"
 #include "support/prompts.h"
 

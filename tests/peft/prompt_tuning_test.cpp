@@ -1,11 +1,11 @@
 // Prompt tuning: trained rows that are those of tokens act as these tokens.
 #include "base/json.h"
-#include "peft/gguf_lora.h"
-#include "peft/merge.h"
+#include "peft/files/gguf_lora.h"
+#include "peft/merge/merge.h"
 #include "support/expect_error.h"
 #include "support/places.h"
 #include "support/prompts.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace lowrank {
 namespace {

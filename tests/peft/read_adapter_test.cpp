@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "formats/safetensors.h"
-#include "peft/adapter_labels.h"
+#include "peft/files/adapter_labels.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
 

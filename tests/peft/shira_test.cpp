@@ -4,7 +4,7 @@
 #include <ATen/ops/sort.h>
 
 #include "base/error.h"
-#include "peft/low_rank_init.h"
+#include "peft/core/low_rank_init.h"
 #include "support/method_formula.h"
 
 namespace lowrank {

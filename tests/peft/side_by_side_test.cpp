@@ -1,10 +1,10 @@
-#include "peft/side_by_side.h"
+#include "peft/files/side_by_side.h"
 
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "peft/merge.h"
+#include "peft/merge/merge.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
 #include "support/gradient_check.h"

@@ -1,5 +1,5 @@
 // Where virtual tokens are inserted, what moves, and which row predicts what.
-#include "peft/virtual_tokens.h"
+#include "peft/prompt/virtual_tokens.h"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
-#include "kernels/attention.h"
+#include "kernels/operations/attention.h"
 
 namespace lowrank::test {
 namespace {

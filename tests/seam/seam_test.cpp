@@ -8,7 +8,7 @@
 #include <ATen/ops/relu.h>
 #include <gtest/gtest.h>
 
-#include "peft/adapter_file.h"
+#include "peft/files/adapter_file.h"
 #include "seam/post_norm_encoder.h"
 #include "support/gradient_check.h"
 #include "support/load_forms.h"

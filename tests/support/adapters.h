@@ -7,8 +7,8 @@
 #include <ATen/ops/abs.h>
 #include <ATen/ops/max.h>
 
-#include "peft/adapter_file.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
 #include "support/load_forms.h"
 #include "support/tiny_model.h"
 

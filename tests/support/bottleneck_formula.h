@@ -10,7 +10,7 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
-#include "kernels/layer_norm.h"
+#include "kernels/operations/layer_norm.h"
 #include "model/linear.h"
 #include "support/adapters.h"
 

@@ -6,7 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "peft/parameters.h"
+#include "peft/core/parameters.h"
 
 namespace lowrank::test {
 

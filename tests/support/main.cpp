@@ -8,7 +8,7 @@
 
 #include "base/cpu_features.h"
 #include "base/error.h"
-#include "kernels/prepare_kernels.h"
+#include "kernels/core/prepare_kernels.h"
 
 namespace {
 

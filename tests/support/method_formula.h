@@ -10,8 +10,8 @@
 
 #include "base/rng.h"
 #include "model/registry.h"
-#include "peft/adapter_file.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
 #include "support/tiny_model.h"
 
 namespace lowrank::test {

@@ -10,12 +10,12 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "data/dataset.h"
 #include "formats/safetensors_writer.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
 #include "support/places_in.h"
 #include "support/temporary_folder.h"
-#include "text/dataset.h"
 
 namespace lowrank::test {
 

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "model/registry.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
 #include "support/load_forms.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"

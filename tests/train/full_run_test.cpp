@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "model/registry.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
 #include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"

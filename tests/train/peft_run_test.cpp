@@ -8,7 +8,7 @@
 #include "model/registry.h"
 #include "support/load_forms.h"
 #include "support/places.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 #include "train/example_trainer.h"
 
 namespace lowrank {

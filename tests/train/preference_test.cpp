@@ -10,10 +10,10 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-#include "peft/registry.h"
+#include "data/training_batch.h"
+#include "peft/core/registry.h"
 #include "support/gradient_check.h"
 #include "support/tiny_model.h"
-#include "text/training_batch.h"
 #include "train/trainer.h"
 
 namespace lowrank {

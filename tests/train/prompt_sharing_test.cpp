@@ -6,11 +6,11 @@
 #include <ATen/ops/max.h>
 #include <gtest/gtest.h>
 
+#include "data/training_batch.h"
 #include "model/registry.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
-#include "text/training_batch.h"
 #include "train/example_trainer.h"
 
 namespace lowrank {

@@ -8,8 +8,8 @@
 
 #include "base/interrupt.h"
 #include "model/registry.h"
-#include "peft/adapter_folder.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_folder.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
 #include "support/temporary_folder.h"

@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "cli/benchmarks.h"
+#include "cli/benchmarks/benchmarks.h"
 #include "cli/registry.h"
 
 namespace lowrank {

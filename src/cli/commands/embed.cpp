@@ -4,9 +4,10 @@
 #include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "cli/session.h"
-#include "cli/text_rows.h"
+#include "cli/row_writer.h"
 #include "infer/encode.h"
+#include "session/session.h"
+#include "session/text_rows.h"
 
 namespace lowrank {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "cli/session.h"
+#include "session/session.h"
 
 namespace lowrank {
 namespace {

@@ -8,9 +8,9 @@
 #include "base/staged_folder.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "cli/session.h"
-#include "peft/adapter_labels.h"
-#include "peft/gguf_lora.h"
+#include "peft/files/adapter_labels.h"
+#include "peft/files/gguf_lora.h"
+#include "session/session.h"
 
 namespace lowrank {
 namespace {

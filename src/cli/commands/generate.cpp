@@ -10,9 +10,10 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "cli/session.h"
-#include "cli/text_rows.h"
-#include "text/dataset.h"
+#include "cli/row_writer.h"
+#include "data/dataset.h"
+#include "session/session.h"
+#include "session/text_rows.h"
 
 namespace lowrank {
 namespace {

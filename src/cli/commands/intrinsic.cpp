@@ -5,10 +5,10 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/arguments.h"
-#include "cli/input_dimension.h"
-#include "cli/method_options.h"
 #include "cli/registry.h"
-#include "cli/weight_dimension.h"
+#include "session/starting_adapter.h"
+#include "study/input_dimension.h"
+#include "study/weight_dimension.h"
 
 namespace lowrank {
 namespace {

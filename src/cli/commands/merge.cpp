@@ -1,50 +1,17 @@
 // lowrank merge: writes the base model with an adapter merged into its weights, and checks the result.
-#include "peft/merge.h"
-
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 
-#include "base/error.h"
 #include "base/log.h"
-#include "base/staged_folder.h"
 #include "cli/arguments.h"
-#include "cli/merge_check.h"
 #include "cli/registry.h"
-#include "cli/session.h"
-#include "cli/training_results.h"
-#include "peft/adapter_labels.h"
-#include "text/data_files.h"
-#include "text/rows.h"
+#include "data/rows.h"
+#include "session/merge_files.h"
+#include "session/session.h"
+#include "session/training_results.h"
 
 namespace lowrank {
 namespace {
-
-struct Options {
-  MergeCheckOptions files;
-  std::string merged_type = "auto";
-  bool check = true, json = false;
-};
-
-constexpr DType written_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q8_0,
-                                   DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1};
-
-std::optional<DType> type_of(const std::string& name) {
-  if (name == "auto" || name == "own") return std::nullopt;
-  for (const DType type : written_types) {
-    std::string lower(info_of(type).name);
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (lower == name) return type;
-  }
-  fail(ErrorKind::invalid, "--merged-type '{}' is not known", name);
-}
-
-MergeResult merge(const Checkpoint& checkpoint, const Adapter& adapter, const Options& options) {
-  const std::optional<DType> type = type_of(options.merged_type);
-  const std::string& output = options.files.merged;
-  if (!output.ends_with(".gguf")) return merge_to_folder(checkpoint, adapter, type, output);
-  return merge_to_gguf(checkpoint, adapter, type, output, options.merged_type == "own" ? 0 : enough_kept);
-}
 
 std::string percent(double share) {
   return fmt::format("{:.{}f} %", 100 * share, share < 0.1 || share > 0.99 ? 1 : 0);
@@ -58,7 +25,7 @@ std::string counted(const std::map<std::string, int64_t>& types) {
   return text;
 }
 
-void tell(const MergeResult& result, const std::string& output) {
+void report(const MergeResult& result, const std::string& output) {
   info("{}: {} of {} tensors changed, {} bytes{}", output, result.changed, result.tensors, result.bytes,
        result.untied ? "; the head is no longer tied to the embedding" : "");
   const double kept = result.kept.share();
@@ -74,7 +41,7 @@ void tell(const MergeResult& result, const std::string& output) {
        percent(std::clamp(1 - kept, 0.0, 1.0)), blocks ? "q8_0" : "f32");
 }
 
-void tell(const MergeComparison& comparison) {
+void report(const MergeComparison& comparison) {
   info("largest logit difference against the unmerged model (f32): {:.2e}", comparison.largest_difference);
   if (!comparison.losses) return;
   const ProbeLosses& losses = *comparison.losses;
@@ -97,35 +64,9 @@ void add_figures(nlohmann::ordered_json& out, const MergeComparison& comparison)
   out["probe"]["merged_loss"] = losses.merged;
 }
 
-/// Compares the written model with base and adapter. On any error, what was written is removed. Errors:
-/// invalid when its logits differ too much from those of base and adapter.
-MergeComparison checked(const Options& options, bool empty_folder) {
-  const std::filesystem::path output = options.files.merged;
-  try {
-    const MergeComparison comparison = compare_merged(options.files);
-    const bool forced = options.merged_type.starts_with("q") || options.merged_type == "own";
-    const bool finite = std::isfinite(comparison.largest_difference);
-    const std::string found = fmt::format(
-        "the merged model's logits differ from the unmerged one's by {:.3g}, root mean square "
-        "{:.3g}, where the adapter changes the base's by {:.3g}",
-        comparison.largest_difference, comparison.distance, comparison.effect);
-    if (!comparison.holds() && finite && forced) warn("{}", found);
-    if (!finite || (!comparison.holds() && !forced))
-      throw Error(ErrorKind::invalid, fmt::format("{}: {}; it is not kept", output.string(), found));
-    return comparison;
-  } catch (...) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(output, ignored)) {
-      for (const auto& entry : std::filesystem::directory_iterator(output, ignored))
-        std::filesystem::remove_all(entry.path(), ignored);
-    }
-    if (!empty_folder) std::filesystem::remove(output, ignored);
-    throw;
-  }
-}
-
 int run(const std::vector<std::string>& arguments) {
-  Options options;
+  MergeOptions options;
+  bool json = false;
   Arguments parser(
       "merge",
       "writes the base model with an adapter in its weights, as a Hugging Face folder or a GGUF file");
@@ -143,27 +84,19 @@ int run(const std::vector<std::string>& arguments) {
              "rows whose loss is told of base, adapter and merged model; empty: sampled texts"),
        field("format", options.files.format, row_format_help),
        field("columns", options.files.columns, columns_help),
-       field("json", options.json, "the result as JSON on standard output")});
+       field("json", json, "the result as JSON on standard output")});
   if (!parser.parse(arguments)) return 0;
   const MergeCheckOptions& files = options.files;
   require({{"--model", &files.model}, {"--adapter", &files.adapter}, {"--output", &files.merged}});
-  options.files.merged = without_slash(files.merged).string();
-  check(files.probe_data.empty() || options.check, ErrorKind::invalid, "--probe-data is for --check");
-  if (!files.probe_data.empty()) data_files(files.probe_data);
-  const bool empty_folder = std::filesystem::exists(files.merged);
-  const auto checkpoint = open_told(files.model, read_adapter_labels(files.adapter));
-  const Adapter adapter = load_told_adapter(files.adapter, *checkpoint);
-  const MergeResult result = merge(*checkpoint, adapter, options);
-  nlohmann::ordered_json out = figures(result);
-  std::optional<MergeComparison> comparison;
-  if (options.check) comparison = checked(options, empty_folder);
-  tell(result, files.merged);
-  tell_left_out(result, files.model);
-  if (comparison) {
-    tell(*comparison);
-    add_figures(out, *comparison);
+  const MergedFiles merged = merge_files(options);
+  report(merged.result, files.merged);
+  report_left_out(merged.result, files.model);
+  nlohmann::ordered_json out = figures(merged.result);
+  if (merged.comparison) {
+    report(*merged.comparison);
+    add_figures(out, *merged.comparison);
   }
-  if (options.json) std::cout << out.dump() << '\n';
+  if (json) std::cout << out.dump() << '\n';
   return 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "text/dataset.h"
+#include "data/dataset.h"
 
 namespace lowrank {
 namespace {

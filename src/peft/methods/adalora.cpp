@@ -12,12 +12,12 @@
 
 #include "base/error.h"
 #include "base/rng.h"
-#include "peft/adapted_modules.h"
-#include "peft/from_patches.h"
-#include "peft/low_rank_init.h"
-#include "peft/rank_budget.h"
-#include "peft/registry.h"
-#include "peft/resolved_values.h"
+#include "peft/core/adapted_modules.h"
+#include "peft/core/from_patches.h"
+#include "peft/core/low_rank_init.h"
+#include "peft/core/registry.h"
+#include "peft/core/resolved_values.h"
+#include "peft/low_rank/rank_budget.h"
 
 namespace lowrank {
 namespace {

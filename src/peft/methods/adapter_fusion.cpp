@@ -9,15 +9,15 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "peft/adapted_modules.h"
-#include "peft/adapter_reader.h"
-#include "peft/adapterhub_file.h"
-#include "peft/adapterhub_head.h"
-#include "peft/bottleneck_set.h"
-#include "peft/fusion_layer.h"
-#include "peft/low_rank_init.h"
-#include "peft/registry.h"
-#include "peft/target_options.h"
+#include "peft/bottleneck/bottleneck_set.h"
+#include "peft/bottleneck/fusion_layer.h"
+#include "peft/core/adapted_modules.h"
+#include "peft/core/low_rank_init.h"
+#include "peft/core/registry.h"
+#include "peft/core/target_options.h"
+#include "peft/files/adapter_reader.h"
+#include "peft/files/adapterhub_file.h"
+#include "peft/files/adapterhub_head.h"
 
 namespace lowrank {
 namespace {
@@ -51,7 +51,7 @@ void check_alike(const Member& first, const Member& other) {
         ErrorKind::invalid, "{} and {} do not stand at the same places, so they cannot be fused",
         first.folder.string(), other.folder.string());
   check(first.units.name() != other.units.name(), ErrorKind::invalid,
-        "{} and {} have the same name {}; train one of them with another --adapter-name",
+        "{} and {} have the same name {}; train one of them with another `adapter_name`",
         first.folder.string(), other.folder.string(), first.units.name());
 }
 
@@ -67,7 +67,7 @@ class AdapterFusion final : public Method, public AdapterForm {
 
   TrainPlan plan(const ModelSpec& spec) override {
     check(folders_.size() >= 2, ErrorKind::unsupported,
-          "adapter_fusion combines adapters that were trained before: --members needs two folders or more");
+          "adapter_fusion combines adapters that were trained before: `members` needs two folders or more");
     members_.clear();
     layers_.clear();
     std::vector<std::string> names;

@@ -1,8 +1,8 @@
 // BEFT (arXiv 2509.15974): a learned vector added to the product of value projections, y = W x (+ b) + c,
 // also in models without biases. c [1, out] starts at zero. Files are PEFT's (BEFT):
 // `base_model.model.<module>.beft_bias`.
-#include "peft/module_method.h"
-#include "peft/registry.h"
+#include "peft/core/module_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

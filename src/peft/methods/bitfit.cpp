@@ -1,8 +1,8 @@
 // BitFit (Ben Zaken et al. 2022, arXiv 2106.10199): the biases that the base has, of linear layers and of
 // norms. Files are our own: the biases under the model's names, `peft_type: BITFIT`.
 #include "base/error.h"
-#include "peft/registry.h"
-#include "peft/subset_method.h"
+#include "peft/core/registry.h"
+#include "peft/core/subset_method.h"
 
 namespace lowrank {
 namespace {
@@ -18,7 +18,7 @@ class BitFit final : public SubsetMethod {
   std::vector<const TensorRef*> chosen(const ModelSpec& spec) override {
     std::vector<const TensorRef*> tensors = biases_to_train(spec, "all", {});
     check(!tensors.empty(), ErrorKind::unsupported,
-          "bitfit: this model ({}) has no biases to train; --method beft adds biases instead", spec.family);
+          "bitfit: this model ({}) has no biases to train; `method` beft adds biases instead", spec.family);
     return tensors;
   }
 };

@@ -3,8 +3,8 @@
 //   D^T = sum_i A_i (x) (S_i T_i), likewise U^T; S_i [p/n, r], T_i [r, q/n]; A [n, n, n] is shared by all
 //   places by default.
 // Files are AdapterHub's (compacter).
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -1,7 +1,7 @@
 // Compacter++ (Mahabadi et al. 2021, arXiv 2106.04647, section 4): pfeiffer's adapters with matrices that are
 // sums of Kronecker products, as in compacter.cpp. Files are AdapterHub's (compacter++).
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

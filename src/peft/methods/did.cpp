@@ -1,7 +1,7 @@
 // Direct intrinsic dimension (Aghajanyan et al. 2020, arXiv 2012.13255, section 3.1): theta = theta0 + P v,
-// one vector v for all tensors (see peft/intrinsic_dimension.h).
-#include "peft/intrinsic_dimension.h"
-#include "peft/registry.h"
+// one vector v for all tensors (see peft/subspace/intrinsic_dimension.h).
+#include "peft/core/registry.h"
+#include "peft/subspace/intrinsic_dimension.h"
 
 namespace lowrank {
 namespace {

@@ -9,8 +9,8 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
-#include "peft/low_rank_method.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/low_rank_method.h"
 
 namespace lowrank {
 namespace {

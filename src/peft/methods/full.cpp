@@ -1,8 +1,8 @@
 // Full fine-tuning: every tensor of the base is trained, a tied head once, with f32 master values. A run
 // produces the trained model, as a folder that any program can read; only checkpoints within the run are
 // adapters, whose tensors have the model's names.
-#include "peft/registry.h"
-#include "peft/subset_method.h"
+#include "peft/core/registry.h"
+#include "peft/core/subset_method.h"
 
 namespace lowrank {
 namespace {

@@ -2,8 +2,8 @@
 //   With y the branch's output and h the stream at its start: h + y + u(y), in post-norm models the frozen
 //   norm of that; u(x) = f(x D^T + b) U^T + c, D [k, d], U [d, k].
 // Files are AdapterHub's (double_seq_bn, formerly houlsby).
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <fmt/ranges.h>
 
-#include "peft/adapted_modules.h"
-#include "peft/module_method.h"
-#include "peft/registry.h"
+#include "peft/core/adapted_modules.h"
+#include "peft/core/module_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

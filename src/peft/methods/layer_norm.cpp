@@ -5,10 +5,10 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "peft/adapted_modules.h"
-#include "peft/registry.h"
-#include "peft/subset_method.h"
-#include "text/pattern.h"
+#include "peft/core/adapted_modules.h"
+#include "peft/core/registry.h"
+#include "peft/core/subset_method.h"
+#include "tokenizer/steps/pattern.h"
 
 namespace lowrank {
 namespace {

@@ -3,8 +3,8 @@
 //   h' = h + f(LN(h) D^T + b) U^T + c, with h the layer's output and LN trained.
 // Files are AdapterHub's: BnConfig with ln_before and original_ln_before, without original_ln_after and
 // residual_before_ln. The norm is stored twice, as adapter_norm_before and as adapter_down.0.
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -11,10 +11,10 @@
 #include <ATen/ops/mm.h>
 
 #include "base/error.h"
-#include "peft/low_rank_init.h"
-#include "peft/lycoris_options.h"
-#include "peft/module_method.h"
-#include "peft/registry.h"
+#include "peft/core/low_rank_init.h"
+#include "peft/core/module_method.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/lycoris_options.h"
 
 namespace lowrank {
 namespace {

@@ -3,8 +3,8 @@
 //   some texts).
 // Files are PEFT's: `base_model.model.<module>.lora_A.weight` and `.lora_B.weight`, for an embedding
 // `.lora_embedding_A` and `.lora_embedding_B`.
-#include "peft/low_rank_method.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/low_rank_method.h"
 
 namespace lowrank {
 namespace {

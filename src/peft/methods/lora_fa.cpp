@@ -1,7 +1,7 @@
 // LoRA-FA (Zhang et al. 2023, arXiv 2308.03303): LoRA with A fixed at its initial values; only B is trained,
 // which saves half the optimizer's state and the gradient of A. Files are LORA files.
-#include "peft/low_rank_method.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/low_rank_method.h"
 
 namespace lowrank {
 namespace {

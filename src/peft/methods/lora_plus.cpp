@@ -1,7 +1,7 @@
 // LoRA+ (Hayou et al. 2024, arXiv 2402.12354): LoRA in which B's learning rate is `lr_ratio` times A's. Files
-// are LORA files; how they were trained is recorded beside them (peft/method_record.h).
-#include "peft/low_rank_method.h"
-#include "peft/registry.h"
+// are LORA files; how they were trained is recorded beside them (peft/files/method_record.h).
+#include "peft/core/registry.h"
+#include "peft/low_rank/low_rank_method.h"
 
 namespace lowrank {
 namespace {

@@ -5,8 +5,8 @@
 #include <ATen/ops/linalg_qr.h>
 
 #include "base/error.h"
-#include "peft/registry.h"
-#include "peft/residual_factors.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/residual_factors.h"
 
 namespace lowrank {
 namespace {

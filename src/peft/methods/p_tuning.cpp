@@ -3,7 +3,7 @@
 //   MLP:  P = W4 relu(W2 relu(W0 e + b0) + b2) + b4, W0 [h, d], W2 [h, h], W4 [d, h]
 //   LSTM: P = W2 relu(W0 LSTM(e) + b0) + b2, a bidirectional LSTM of h units over the N rows, W0 [2h, 2h]
 // PEFT's file holds P alone (`prompt_embeddings` [N, d]); the encoder is stored beside it
-// (peft/encoder_state.h). Without it, P itself is trained.
+// (peft/files/encoder_state.h). Without it, P itself is trained.
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -14,11 +14,11 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
-#include "peft/generated_prompt.h"
-#include "peft/prompt_config.h"
-#include "peft/registry.h"
-#include "peft/target_options.h"
-#include "peft/virtual_tokens.h"
+#include "peft/core/registry.h"
+#include "peft/core/target_options.h"
+#include "peft/prompt/generated_prompt.h"
+#include "peft/prompt/prompt_config.h"
+#include "peft/prompt/virtual_tokens.h"
 
 namespace lowrank {
 namespace {

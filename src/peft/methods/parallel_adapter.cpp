@@ -2,8 +2,8 @@
 //   h + y + s u(h), with y the MLP's output and h the stream at its start, not normed; s = 4, or learned
 //   starting at 1 (scaling_type). U starts at zero.
 // Files are AdapterHub's (par_bn, scaled_par_bn).
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -3,8 +3,8 @@
 //   With y the branch's output and h the stream at its start: h + y + u(h + y); in post-norm models
 //   LN(h + y + u(LN(h + y))), the same frozen norm twice. u as in houlsby.cpp.
 // Files are AdapterHub's (seq_bn, formerly pfeiffer).
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -9,9 +9,9 @@
 #include <ATen/ops/randn.h>
 
 #include "base/error.h"
-#include "peft/low_rank_init.h"
-#include "peft/registry.h"
-#include "peft/residual_factors.h"
+#include "peft/core/low_rank_init.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/residual_factors.h"
 
 namespace lowrank {
 namespace {

@@ -3,8 +3,8 @@
 // the paper (normal), or truncated at two deviations as in AdapterHub (houlsby).
 //   With y the branch's output: y + relu(y D^T + b) U^T + c is added to the stream.
 // Files are AdapterHub's: BnConfig as double_seq_bn with relu and init_weights houlsby.
-#include "peft/bottleneck_method.h"
-#include "peft/registry.h"
+#include "peft/bottleneck/bottleneck_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -7,10 +7,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
-#include "peft/base_activations.h"
-#include "peft/prompt_config.h"
-#include "peft/registry.h"
-#include "peft/virtual_tokens.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/base_activations.h"
+#include "peft/prompt/prompt_config.h"
+#include "peft/prompt/virtual_tokens.h"
 
 namespace lowrank {
 namespace {

@@ -13,11 +13,11 @@
 #include <ATen/ops/cat.h>
 
 #include "base/error.h"
-#include "peft/base_activations.h"
-#include "peft/prompt_config.h"
-#include "peft/registry.h"
-#include "peft/target_options.h"
-#include "peft/virtual_tokens.h"
+#include "peft/core/registry.h"
+#include "peft/core/target_options.h"
+#include "peft/low_rank/base_activations.h"
+#include "peft/prompt/prompt_config.h"
+#include "peft/prompt/virtual_tokens.h"
 
 namespace lowrank {
 namespace {

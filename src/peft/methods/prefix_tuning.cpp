@@ -2,17 +2,17 @@
 // each sequence, in every layer. The text starts at position N; keys are not rotated.
 //   P [N, 2 L w], w = kv_heads * head_dim: slices 2l and 2l+1 of row i are the key and value of layer l.
 //   Flat: P is trained. Reparametrised: P = W2 tanh(W0 e + b0) + b2, e [N, w], W0 [h, w], W2 [2 L w, h].
-// PEFT's file holds P alone (`prompt_embeddings`); the encoder is stored beside it (peft/encoder_state.h).
-// Without it, P itself is trained.
+// PEFT's file holds P alone (`prompt_embeddings`); the encoder is stored beside it
+// (peft/files/encoder_state.h). Without it, P itself is trained.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tanh.h>
 
 #include "base/error.h"
-#include "peft/generated_prompt.h"
-#include "peft/prompt_config.h"
-#include "peft/registry.h"
-#include "peft/target_options.h"
-#include "peft/virtual_tokens.h"
+#include "peft/core/registry.h"
+#include "peft/core/target_options.h"
+#include "peft/prompt/generated_prompt.h"
+#include "peft/prompt/prompt_config.h"
+#include "peft/prompt/virtual_tokens.h"
 
 namespace lowrank {
 namespace {

@@ -1,7 +1,7 @@
 // rsLoRA (Kalajdzievski 2023, arXiv 2312.03732): LoRA with s = alpha / sqrt(r), which keeps the size of the
 // update constant as the rank grows. Its files are LORA files with `use_rslora`.
-#include "peft/low_rank_method.h"
-#include "peft/registry.h"
+#include "peft/core/registry.h"
+#include "peft/low_rank/low_rank_method.h"
 
 namespace lowrank {
 namespace {

@@ -1,8 +1,8 @@
 // Structure-aware intrinsic dimension (Aghajanyan et al. 2020, arXiv 2012.13255, section 3.2):
 //   theta_i = theta0_i + lambda_i P_i v
-// One scale per tensor, taken from the same budget (see peft/intrinsic_dimension.h).
-#include "peft/intrinsic_dimension.h"
-#include "peft/registry.h"
+// One scale per tensor, taken from the same budget (see peft/subspace/intrinsic_dimension.h).
+#include "peft/core/registry.h"
+#include "peft/subspace/intrinsic_dimension.h"
 
 namespace lowrank {
 namespace {

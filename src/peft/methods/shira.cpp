@@ -14,9 +14,9 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
-#include "peft/adapted_modules.h"
-#include "peft/module_method.h"
-#include "peft/registry.h"
+#include "peft/core/adapted_modules.h"
+#include "peft/core/module_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -1,8 +1,8 @@
 // Training of some of the base's tensors: those whose name a regular expression matches anywhere. Files are
 // our own: the tensors under the model's names, `peft_type: SUBSET` with the expression. The default is the
 // attention blocks alone (Touvron et al. 2022, arXiv 2203.09795, section 4).
-#include "peft/registry.h"
-#include "peft/subset_method.h"
+#include "peft/core/registry.h"
+#include "peft/core/subset_method.h"
 
 namespace lowrank {
 namespace {

@@ -2,8 +2,8 @@
 // and Liang 2021): neither the final norm nor the embeddings. Backpropagation stops below these layers. Files
 // are our own: the tensors under the model's names, `peft_type: TOP_LAYERS` with their number.
 #include "base/error.h"
-#include "peft/registry.h"
-#include "peft/subset_method.h"
+#include "peft/core/registry.h"
+#include "peft/core/subset_method.h"
 
 namespace lowrank {
 namespace {
@@ -21,7 +21,7 @@ class TopLayers final : public SubsetMethod {
 
  protected:
   std::vector<const TensorRef*> chosen(const ModelSpec& spec) override {
-    check(layers_ <= spec.layers, ErrorKind::invalid, "--layers {}: the model has {} layers", layers_,
+    check(layers_ <= spec.layers, ErrorKind::invalid, "`layers` {}: the model has {} layers", layers_,
           spec.layers);
     std::vector<const TensorRef*> tensors;
     for (const TensorRef& tensor : spec.tensors)

@@ -11,10 +11,10 @@
 #include <ATen/ops/empty.h>
 
 #include "base/rng.h"
-#include "peft/adapted_modules.h"
-#include "peft/low_rank_init.h"
-#include "peft/module_method.h"
-#include "peft/registry.h"
+#include "peft/core/adapted_modules.h"
+#include "peft/core/low_rank_init.h"
+#include "peft/core/module_method.h"
+#include "peft/core/registry.h"
 
 namespace lowrank {
 namespace {

@@ -1,0 +1,9 @@
+#include "base/version.h"
+
+namespace lowrank {
+
+std::string_view program_version() {
+  return LOWRANK_VERSION;
+}
+
+}  // namespace lowrank

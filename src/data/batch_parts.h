@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include "data/batch.h"
+
+namespace lowrank {
+
+/// The sequences [begin, end) of a batch as a separate batch, with the targets that their rows predict.
+/// Errors: invalid if any sequence of the batch continues another.
+Batch part_of(const Batch& batch, int64_t begin, int64_t end);
+
+/// Appends the sequences of `part` to `batch`. Errors: as part_of.
+void append(Batch& batch, const Batch& part);
+
+/// The batch's sequences, stably sorted by adapter (`Batch::adapters`). Errors: as part_of.
+Batch sorted_by_adapter(const Batch& batch);
+
+}  // namespace lowrank

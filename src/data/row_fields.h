@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "data/rows.h"
+
+namespace lowrank {
+
+/// True if a row has the field and it is neither null nor empty.
+bool has_field(const nlohmann::ordered_json& row, const char* key);
+
+/// Rejects a row with a field that changes what the row means and that its format does not read (a system
+/// prompt, earlier turns of a chat, a second text, ...). Fields that do not affect training, such as an id,
+/// are ignored. Errors: invalid, the field named.
+void check_unread_fields(const nlohmann::ordered_json& row, RowFormat format, const std::string& where);
+
+/// What to do about a row that fits no format; begins with what the row contains.
+std::string advice_for(const nlohmann::ordered_json& row);
+
+}  // namespace lowrank

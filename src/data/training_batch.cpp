@@ -1,0 +1,156 @@
+#include "data/training_batch.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/rng.h"
+
+namespace lowrank {
+namespace {
+
+/// Stream of the run's seed for the order within groups.
+constexpr uint64_t within_stream = 6;
+
+/// Tokens before the first target.
+int64_t prompt_length(const Example& example) {
+  const auto first = std::ranges::find_if(example.labels, [](int64_t label) { return label != no_target; });
+  return first - example.labels.begin();
+}
+
+/// Tokens that the targets of a causal model need: up to the last one that predicts a target.
+int64_t needed_length(const Example& example) {
+  const auto last = std::find_if(example.labels.rbegin(), example.labels.rend(),
+                                 [](int64_t label) { return label != no_target; });
+  return std::max<int64_t>(0, example.labels.rend() - last - 1);
+}
+
+std::span<const int64_t> prompt_of(const Example& example) {
+  return std::span(example.tokens).first(prompt_length(example));
+}
+
+/// Lays examples out as a prefix tree: a sequence for each run of tokens that some of them share.
+class PrefixTree {
+ public:
+  explicit PrefixTree(std::span<const Example> examples) : examples_(examples) { batch.offsets.push_back(0); }
+
+  /// Adds the tokens from `begin` on of examples whose earlier tokens are in the sequence `parent` and those
+  /// that it continues.
+  void add(std::span<const int64_t> members, int64_t begin, int64_t parent) {
+    const int64_t end = common_length(members, begin);
+    if (end > begin) {
+      add_sequence(members, begin, end, parent);
+      parent = batch.sequences() - 1;
+    }
+    for (const std::vector<int64_t>& branch : branches(members, end)) add(branch, end, parent);
+  }
+
+  void add_alone(int64_t member, int64_t length) {
+    add_sequence(std::span(&member, 1), 0, length, no_parent);
+  }
+
+  Batch batch;
+
+ private:
+  int64_t common_length(std::span<const int64_t> members, int64_t length) const {
+    const std::vector<int64_t>& first = examples_[members.front()].tokens;
+    for (;; ++length) {
+      for (const int64_t member : members) {
+        const Example& example = examples_[member];
+        if (length >= needed_length(example) || example.tokens[length] != first[length]) return length;
+      }
+    }
+  }
+
+  /// The members that have a needed token at `begin`, grouped by that token; groups are ordered by their
+  /// first member.
+  std::vector<std::vector<int64_t>> branches(std::span<const int64_t> members, int64_t begin) const {
+    std::vector<std::vector<int64_t>> found;
+    for (const int64_t member : members) {
+      const Example& example = examples_[member];
+      if (needed_length(example) <= begin) continue;
+      const auto same = std::ranges::find_if(found, [&](const std::vector<int64_t>& branch) {
+        return examples_[branch.front()].tokens[begin] == example.tokens[begin];
+      });
+      if (same == found.end()) {
+        found.push_back({member});
+      } else {
+        same->push_back(member);
+      }
+    }
+    return found;
+  }
+
+  /// Adds tokens [begin, end), which the members share, as a sequence, with the targets that its rows
+  /// predict.
+  void add_sequence(std::span<const int64_t> members, int64_t begin, int64_t end, int64_t parent) {
+    const int64_t first_row = batch.rows();
+    const Example& first = examples_[members.front()];
+    for (int64_t i = begin; i < end; ++i) {
+      batch.tokens.push_back(first.tokens[i]);
+      batch.positions.push_back(i);
+    }
+    batch.offsets.push_back(batch.rows());
+    batch.examples.push_back(members.front());
+    batch.prompt_rows.push_back(std::clamp<int64_t>(prompt_length(first) - begin, 0, end - begin));
+    batch.first_labels.push_back(begin == 0 ? first.labels.front() : no_target);
+    batch.parents.push_back(parent);
+    for (const int64_t member : members) {
+      const Example& example = examples_[member];
+      for (int64_t i = begin; i < std::min(end, std::ssize(example.labels) - 1); ++i) {
+        if (example.labels[i + 1] == no_target) continue;
+        batch.targets.rows.push_back(first_row + i - begin);
+        batch.targets.tokens.push_back(example.labels[i + 1]);
+        batch.targets.weights.push_back(1);
+        batch.targets.examples.push_back(member);
+      }
+    }
+  }
+
+  std::span<const Example> examples_;
+};
+
+}  // namespace
+
+Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
+                          bool share_prompts, int64_t most) {
+  PrefixTree tree(examples);
+  std::vector<int64_t> sharing;
+  for (const int64_t index : indices) {
+    const bool whole = std::ssize(examples[index].tokens) > most;
+    if (share_prompts && !whole) {
+      sharing.push_back(index);
+    } else {
+      tree.add_alone(index, whole ? std::ssize(examples[index].tokens) : needed_length(examples[index]));
+    }
+  }
+  if (!sharing.empty()) tree.add(sharing, 0, no_parent);
+  return std::move(tree.batch);
+}
+
+std::vector<int64_t> prompt_groups(std::span<const Example> examples) {
+  const auto less = [](std::span<const int64_t> a, std::span<const int64_t> b) {
+    return std::ranges::lexicographical_compare(a, b);
+  };
+  std::map<std::span<const int64_t>, int64_t, decltype(less)> numbers(less);
+  std::vector<int64_t> groups;
+  groups.reserve(examples.size());
+  for (const Example& example : examples)
+    groups.push_back(numbers.try_emplace(prompt_of(example), std::ssize(numbers)).first->second);
+  return groups;
+}
+
+std::vector<int64_t> grouped_epoch_order(std::span<const int64_t> groups, uint64_t seed, int64_t epoch,
+                                         bool shuffled) {
+  const int64_t count = std::ssize(groups);
+  const int64_t group_count = count == 0 ? 0 : *std::ranges::max_element(groups) + 1;
+  std::vector<std::vector<int64_t>> members(group_count);
+  for (const int64_t row : epoch_order(count, derive_seed(seed, within_stream), epoch, shuffled))
+    members[groups[row]].push_back(row);
+  std::vector<int64_t> order;
+  order.reserve(count);
+  for (const int64_t group : epoch_order(group_count, seed, epoch, shuffled))
+    order.insert(order.end(), members[group].begin(), members[group].end());
+  return order;
+}
+
+}  // namespace lowrank

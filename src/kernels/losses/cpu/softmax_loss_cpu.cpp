@@ -1,0 +1,98 @@
+#include "kernels/losses/cpu/softmax_loss_cpu.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/core/cpu/highway_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/losses/cpu/softmax_loss_cpu.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/core/cpu/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowrank {
+namespace HWY_NAMESPACE {
+
+template <typename T>
+float value_at(const T* row, int64_t i) {
+  const hn::CappedTag<float, 1> single;
+  return hn::GetLane(load(single, row + i));
+}
+
+template <typename T>
+float largest(const T* row, int64_t width) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto most = hn::Set(d, -std::numeric_limits<float>::infinity());
+  int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) most = hn::Max(most, load(d, row + i));
+  float result = hn::GetLane(hn::MaxOfLanes(d, most));
+  for (; i < width; ++i) result = std::max(result, value_at(row, i));
+  return result;
+}
+
+/// exps[i] = exp(row[i] - shift); returns their sum.
+template <typename T>
+float exponentials(const T* row, float shift, float* exps, int64_t width) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto sum = hn::Zero(d);
+  const auto by = hn::Set(d, shift);
+  int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    const auto e = exp_negative(d, hn::Sub(load(d, row + i), by));
+    hn::StoreU(e, d, exps + i);
+    sum = hn::Add(sum, e);
+  }
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < width; ++i) total += exps[i] = std::exp(value_at(row, i) - shift);
+  return total;
+}
+
+template <typename T>
+void rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, int64_t begin,
+          int64_t end) {
+  std::vector<float> exps(width);
+  for (int64_t n = begin; n < end; ++n) {
+    T* row = logits + n * width;
+    const int64_t target = targets[n];
+    const float most = largest(row, width);
+    const float sum = exponentials(row, most, exps.data(), width);
+    nll[n] = most + std::log(sum) - value_at(row, target);
+    if (!slopes) continue;
+    const float factor = 1 / sum;
+    for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
+      store(hn::Mul(hn::LoadU(d, exps.data() + i), hn::Set(d, factor)), d, row + i);
+    });
+    const hn::CappedTag<float, 1> single;
+    store(hn::Set(single, exps[target] * factor - 1), single, row + target);
+  }
+}
+
+void softmax_loss(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
+                  int64_t begin, int64_t end) {
+  if (bf16) {
+    rows(static_cast<uint16_t*>(logits), targets, nll, width, slopes, begin, end);
+  } else {
+    rows(static_cast<float*>(logits), targets, nll, width, slopes, begin, end);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lowrank
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lowrank {
+
+HWY_EXPORT(softmax_loss);
+
+void softmax_loss_cpu(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
+                      int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, begin, end);
+}
+
+}  // namespace lowrank
+#endif

@@ -1,0 +1,19 @@
+#include "kernels/losses/label_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/logsumexp.h>
+
+namespace lowrank {
+
+TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights) {
+  const at::Tensor nll = at::logsumexp(scores, 1) - scores.gather(1, classes.unsqueeze(1)).squeeze(1);
+  return {(nll * weights).sum(), nll};
+}
+
+TargetLoss value_loss(const at::Tensor& scores, const at::Tensor& values, const at::Tensor& weights) {
+  const at::Tensor error = scores.squeeze(1) - values;
+  const at::Tensor squared = error * error;
+  return {(squared * weights).sum(), squared};
+}
+
+}  // namespace lowrank

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/losses/target_loss.h"
+
+namespace lowrank {
+
+/// Cross-entropy of labelled sequences: nll_i = logsumexp(scores_i) - scores_i[class_i]. scores [S, C] f32 or
+/// f64, differentiable; classes int64 [S]; weights [S], the factors of nll_i in the loss.
+TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights);
+
+/// Squared errors of sequences with values, in place of nll: (scores_i - value_i)^2. scores [S, 1]; values
+/// and weights [S].
+TargetLoss value_loss(const at::Tensor& scores, const at::Tensor& values, const at::Tensor& weights);
+
+}  // namespace lowrank

@@ -1,0 +1,70 @@
+#include "kernels/operations/dropout.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/ops/empty_like.h>
+
+#include "base/rng.h"
+#include "kernels/core/parallel.h"
+#include "kernels/operations/cpu/dropout_cpu.h"
+
+namespace lowrank {
+namespace {
+
+constexpr int64_t elements_per_piece = 1 << 14;
+
+DropoutMask mask_of(const Dropout& dropout) {
+  return {dropout.seed, static_cast<uint32_t>(std::lround(std::min(dropout.p, 1.0 - 0x1p-20) * 0x1p32)),
+          static_cast<float>(1 / (1 - dropout.p))};
+}
+
+template <typename T>
+void drop(const T* in, T* out, int64_t count, const DropoutMask& mask) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto block = static_cast<uint64_t>(i / 4);
+    const auto draws =
+        philox(mask.seed, {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), 0, 0});
+    out[i] = draws[i % 4] >= mask.threshold ? static_cast<T>(in[i] * mask.kept) : static_cast<T>(0);
+  }
+}
+
+}  // namespace
+
+at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
+  if (x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
+  const at::Tensor source = x.contiguous();
+  at::Tensor out = at::empty_like(source);
+  const void* in = source.const_data_ptr();
+  void* to = out.mutable_data_ptr();
+  const bool bf16 = x.scalar_type() == at::kBFloat16;
+  const DropoutMask mask = mask_of(dropout);
+  // Pieces begin at a counter's first value.
+  parallel_for(0, (x.numel() + 3) / 4, elements_per_piece / 4, [&](int64_t begin, int64_t end) {
+    dropout_cpu(in, to, bf16, mask, begin * 4, std::min(end * 4, x.numel()));
+  });
+  return out;
+}
+
+at::Tensor apply_dropout_reference(const at::Tensor& x, const Dropout& dropout) {
+  const at::Tensor source = x.contiguous();
+  at::Tensor out = at::empty_like(source);
+  const DropoutMask mask = mask_of(dropout);
+  const auto run = [&]<typename T>(T) {
+    drop(source.const_data_ptr<T>(), out.mutable_data_ptr<T>(), x.numel(), mask);
+  };
+  switch (x.scalar_type()) {
+    case at::kFloat:
+      run(float{});
+      break;
+    case at::kDouble:
+      run(double{});
+      break;
+    default:
+      run(at::BFloat16{});
+      break;
+  }
+  return out;
+}
+
+}  // namespace lowrank

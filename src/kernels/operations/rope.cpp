@@ -1,0 +1,84 @@
+#include "kernels/operations/rope.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+
+#include "kernels/core/node.h"
+#include "kernels/core/parallel.h"
+#include "kernels/operations/cpu/rope_cpu.h"
+
+namespace lowrank {
+
+at::Tensor rope_reference(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
+                          int64_t head_dim) {
+  const int64_t half = table.cos.size(1);
+  const int64_t rotated = (heads + kv_heads) * head_dim;
+  const at::ScalarType type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor x = qkv.narrow(1, 0, rotated).to(type).reshape({-1, heads + kv_heads, head_dim});
+  const at::Tensor a = x.narrow(2, 0, half);
+  const at::Tensor b = x.narrow(2, half, half);
+  const at::Tensor cos = table.cos.to(type).unsqueeze(1);
+  const at::Tensor sin = table.sin.to(type).unsqueeze(1);
+  const at::Tensor turned =
+      at::cat({a * cos - b * sin, b * cos + a * sin, x.narrow(2, 2 * half, head_dim - 2 * half)}, 2);
+  return at::cat(
+      {turned.reshape({-1, rotated}).to(qkv.scalar_type()), qkv.narrow(1, rotated, kv_heads * head_dim)}, 1);
+}
+
+namespace {
+
+constexpr int64_t rows_per_piece = 16;
+
+struct Heads {
+  int64_t rotated, head_dim;
+};
+
+at::Tensor rotated(const at::Tensor& qkv, const RopeTable& table, const Heads& heads, float sign) {
+  const at::Tensor in = qkv.contiguous();
+  at::Tensor out = at::empty_like(in);
+  const Rotation op{in.const_data_ptr(),
+                    out.mutable_data_ptr(),
+                    table.cos.const_data_ptr<float>(),
+                    table.sin.const_data_ptr<float>(),
+                    in.size(1),
+                    heads.rotated,
+                    heads.head_dim,
+                    table.cos.size(1),
+                    sign,
+                    in.scalar_type() == at::kBFloat16};
+  parallel_for(0, in.size(0), rows_per_piece,
+               [&](int64_t begin, int64_t end) { rotate_cpu(op, begin, end); });
+  return out;
+}
+
+struct RopeBackward : Node {
+  RopeTable table;
+  Heads heads{};
+
+  GradientList apply(GradientList&& gradients) override {
+    if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
+    return {rotated(gradients[0], table, heads, -1)};
+  }
+};
+
+}  // namespace
+
+at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
+                int64_t head_dim) {
+  const OpScope scope("rope");
+  if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16) {
+    return rope_reference(qkv, table, heads, kv_heads, head_dim);
+  }
+  NodePointer<RopeBackward> node;
+  if (needs_gradient(qkv)) node = make_node<RopeBackward>(qkv);
+  const at::NoGradGuard no_grad;
+  at::Tensor out = rotated(qkv, table, {heads + kv_heads, head_dim}, 1);
+  if (!node) return out;
+  node->table = table;
+  node->heads = {heads + kv_heads, head_dim};
+  connect(out, node);
+  return out;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,38 @@
+#include "peft/core/method.h"
+
+#include "peft/core/from_patches.h"
+#include "peft/core/trained_tensors.h"
+
+namespace lowrank {
+
+at::Tensor Method::weight(const Context& context, const TensorRef& tensor) const {
+  const TrainedTensors* beside = trained_beside();
+  const std::optional<at::Tensor> value = beside ? beside->value(tensor) : std::nullopt;
+  return value ? *value : Hooks::weight(context, tensor);
+}
+
+std::string Method::why_prompts_differ() const {
+  return patches_drop_rows(*this) ? "dropout differs from row to row" : "";
+}
+
+bool Method::merges(const TensorRef& tensor) const {
+  // What acts outside the weights cannot be merged, so the rest is not merged either.
+  if (acts_between_layers()) return false;
+  const TrainedTensors* beside = trained_beside();
+  return (beside && beside->holds(tensor)) || patches_change(*this, tensor);
+}
+
+std::optional<at::Tensor> Method::merged(const TensorRef& tensor, const at::Tensor& value) const {
+  if (acts_between_layers()) return std::nullopt;
+  if (const TrainedTensors* beside = trained_beside()) {
+    if (std::optional<at::Tensor> trained = beside->value(tensor)) return trained;
+  }
+  if (!patches_change(*this, tensor)) return std::nullopt;
+  return with_patches(*this, tensor, value);
+}
+
+LowRankForm Method::low_rank_form() const {
+  return low_rank_form_of(*this);
+}
+
+}  // namespace lowrank

@@ -1,0 +1,73 @@
+#include "peft/core/target_options.h"
+
+#include <fmt/ranges.h>
+
+namespace lowrank {
+
+std::vector<Field> TargetOptions::fields() {
+  return {
+      field("target_modules", target_modules,
+            "names, a regular expression, or all-linear; empty: the method's default"),
+      field("exclude_modules", exclude_modules, "names or a regular expression; wins over target_modules"),
+      field("layers_to_transform", layers_to_transform, "only these layers (with names as target_modules)"),
+      field("layers_pattern", layers_pattern,
+            "name before the layer's number, where it is not the usual one"),
+  };
+}
+
+TargetModules TargetOptions::targets() const {
+  TargetModules targets;
+  read_targets(target_modules, targets.names, targets.expression);
+  read_targets(exclude_modules, targets.excluded_names, targets.excluded_expression);
+  targets.layers = layers_to_transform;
+  targets.layers_pattern = layers_pattern;
+  targets.from_file = from_file;
+  return targets;
+}
+
+void TargetOptions::resolve(const ModelSpec& spec, const std::vector<Role>& roles) {
+  if (target_modules.empty()) target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, roles), ","));
+}
+
+void TargetOptions::write(nlohmann::json& config) const {
+  const TargetModules names = targets();
+  config["target_modules"] = write_targets(names.names, names.expression);
+  config["exclude_modules"] = write_targets(names.excluded_names, names.excluded_expression);
+  config["layers_to_transform"] =
+      layers_to_transform.empty() ? nlohmann::json() : nlohmann::json(layers_to_transform);
+  config["layers_pattern"] = layers_pattern.empty() ? nlohmann::json() : nlohmann::json(layers_pattern);
+}
+
+void TargetOptions::read(const nlohmann::json& config, const std::string& where) {
+  from_file = true;
+  nlohmann::json options = nlohmann::json::object();
+  for (const char* name : {"layers_to_transform", "layers_pattern"}) {
+    if (!is_given(config, name)) continue;
+    options[name] = config[name].is_array() ? config[name] : nlohmann::json::array({config[name]});
+  }
+  apply(fields(), options, where);
+  for (const auto& [name, target] :
+       {std::pair{"target_modules", &target_modules}, std::pair{"exclude_modules", &exclude_modules}}) {
+    if (!is_given(config, name)) continue;
+    std::vector<std::string> listed;
+    std::string expression;
+    read_targets(config[name], where + ": " + name, listed, expression);
+    *target = expression.empty() ? fmt::format("{}", fmt::join(listed, ",")) : expression;
+  }
+}
+
+bool is_given(const nlohmann::json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && !found->is_null();
+}
+
+nlohmann::json given_values(const nlohmann::json& config,
+                            std::initializer_list<std::pair<const char*, const char*>> names) {
+  nlohmann::json values = nlohmann::json::object();
+  for (const auto& [theirs, ours] : names) {
+    if (is_given(config, theirs)) values[ours] = config[theirs];
+  }
+  return values;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fields.h"
+#include "model/spec.h"
+#include "peft/core/target_options.h"
+
+namespace lowrank {
+
+/// The options of methods that add s B A to a weight, as in PEFT's LoraConfig.
+struct LowRankOptions {
+  int64_t rank = 8;
+  double alpha = 16;
+  std::string scaling = "alpha/r";
+  double dropout = 0;
+  Patterns rank_pattern, alpha_pattern;
+  TargetOptions targets;
+  std::string init = "true";  ///< see `initialise_factors`
+  bool lora_bias = false;
+  std::string bias = "none";
+  std::vector<std::string> modules_to_save;
+  std::vector<int64_t> trainable_token_indices;
+  bool ensure_weight_tying = false;
+
+  std::vector<Field> fields();
+
+  /// r of a module. Errors: invalid when the pattern does not give a whole number from 1 to `most_rank`.
+  int64_t rank_of(const Module& module) const;
+  /// s of a module with rank r: alpha / r, alpha / sqrt(r) or 1 / alpha. Errors: invalid when the pattern's
+  /// alpha is not positive or is too large.
+  double scale_of(const Module& module, int64_t rank) const;
+};
+
+/// adapter_config.json as PEFT 0.21 writes its LoraConfig, with every field. `modules`: the adapted modules.
+/// PEFT has no option for a scaling of 1/alpha; lora_alpha = r / alpha gives the same factor, and with
+/// patterns each module gets its own.
+nlohmann::json write_low_rank_config(const LowRankOptions& options,
+                                     const std::vector<const Module*>& modules);
+
+/// What in such a file is ignored or limits its use, for messages.
+std::vector<std::string> low_rank_notes(const nlohmann::json& config);
+
+/// Reads the options from such a file. Fields that change the computation in unimplemented ways must hold
+/// their neutral values. Errors: unsupported, listing all fields that do not; invalid, naming the key.
+void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config, const std::string& where);
+
+}  // namespace lowrank

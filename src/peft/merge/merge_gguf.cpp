@@ -1,0 +1,136 @@
+#include <map>
+
+#include <ATen/ops/add.h>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "formats/gguf_writer.h"
+#include "formats/quantise.h"
+#include "peft/bank/inference_hooks.h"
+#include "peft/merge/merge.h"
+#include "peft/merge/merge_plan.h"
+
+namespace lowrank {
+namespace {
+
+bool fits(const StoredTensor& stored, DType type) {
+  return stored.shape.back() % info_of(type).block == 0;
+}
+
+/// The type of a changed tensor: its own for vectors; for matrices the wanted one, else its own if it can be
+/// written, else Q8_0, or F16 if rows do not fill Q8_0's blocks.
+DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
+  if (stored.shape.size() == 1) return stored.dtype;
+  if (wanted) {
+    check(fits(stored, *wanted), ErrorKind::unsupported, "{}: rows of {} values do not fill blocks of {}",
+          stored.name, stored.shape.back(), info_of(*wanted).name);
+    return *wanted;
+  }
+  if (can_quantise(stored.dtype)) return stored.dtype;
+  return fits(stored, DType::q8_0) ? DType::q8_0 : DType::f16;
+}
+
+/// Values in the file's form: rows in llama.cpp's rotary order, norms with their offset.
+at::Tensor in_file_order(const at::Tensor& values, const TensorRef& tensor) {
+  return in_gguf_row_order(tensor.gguf_offset != 0 ? at::add(values, tensor.gguf_offset) : values, tensor);
+}
+
+ChangedTensor in_file_order(const ChangedTensor& values, const TensorRef& tensor) {
+  return {in_file_order(values.base, tensor), in_file_order(values.merged, tensor)};
+}
+
+/// The first of `type` and Q8_0 whose blocks keep enough of the update; otherwise F16.
+DType type_that_keeps(const StoredTensor& stored, const ChangedTensor& values, DType type, double enough) {
+  for (const DType tried : {type, DType::q8_0}) {
+    if (!fits(stored, tried)) continue;
+    KeptUpdate kept;
+    add_kept(kept, values, tried, rounded(stored.name, tried, values.merged));
+    if (kept.share() >= enough) return tried;
+  }
+  return DType::f16;
+}
+
+struct Planned {
+  StoredTensor declared;                ///< as written; `bytes` are those of an unchanged tensor
+  const MergeOutput* output = nullptr;  ///< nullptr: copied
+};
+
+std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& plan,
+                                     std::optional<DType> type) {
+  std::map<std::string, const MergeOutput*> by_name;
+  for (const MergeOutput& output : plan.outputs) {
+    if (output.changed || output.source != output.tensor) by_name[output.tensor->gguf_name] = &output;
+  }
+  std::vector<Planned> tensors;
+  for (const StoredTensor& stored : base.gguf()->tensors()) {
+    const auto found = by_name.find(stored.name);
+    Planned planned{stored, found == by_name.end() ? nullptr : found->second};
+    if (planned.output) planned.declared.dtype = type_of(stored, type);
+    tensors.push_back(std::move(planned));
+    if (found != by_name.end()) by_name.erase(found);
+  }
+  // What remains is a head that was tied.
+  for (const auto& [name, output] : by_name) {
+    StoredTensor declared = *base.find(*output->source);
+    declared.name = name;
+    if (output->changed) declared.dtype = type_of(declared, type);
+    tensors.push_back({declared, output->changed ? output : nullptr});
+  }
+  return tensors;
+}
+
+/// Changes the type of tensors that lose too much in their own block format; returns their number.
+int64_t raise_types(const Checkpoint& base, const Method& method, std::vector<Planned>& tensors,
+                    double enough) {
+  int64_t raised = 0;
+  for (Planned& planned : tensors) {
+    StoredTensor& declared = planned.declared;
+    if (!planned.output || !planned.output->changed || info_of(declared.dtype).block == 1) continue;
+    const ChangedTensor values =
+        in_file_order(merged_values(base, method, *planned.output), *planned.output->tensor);
+    const DType type = type_that_keeps(declared, values, declared.dtype, enough);
+    raised += type != declared.dtype ? 1 : 0;
+    declared.dtype = type;
+  }
+  return raised;
+}
+
+}  // namespace
+
+MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
+                          const std::filesystem::path& output, double least_kept, Existing existing) {
+  check(base.gguf() != nullptr, ErrorKind::unsupported,
+        "{}: a GGUF file is written from a GGUF base only; merge into a folder and convert that",
+        output.string());
+  check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
+        ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());
+  // Compute once what merging needs of the patches several times per module.
+  const InferenceHooks ready(adapter);
+  const MergePlan plan = merge_plan(base, *adapter.method);
+  std::vector<Planned> tensors = planned_tensors(base, plan, type);
+  MergeResult result{.changed = plan.changed, .tensors = std::ssize(tensors), .untied = plan.untied};
+  if (!type && least_kept > 0) result.raised = raise_types(base, *adapter.method, tensors, least_kept);
+  std::vector<StoredTensor> declared;
+  declared.reserve(tensors.size());
+  for (const Planned& planned : tensors) declared.push_back(planned.declared);
+  GgufWriter writer(output, declared, GgufMetadata(*base.gguf()), existing);
+  for (const auto& [tensor, written] : tensors) {
+    throw_if_interrupted();
+    if (!written) {
+      check_finite(tensor);
+      writer.append(tensor.bytes);
+      continue;
+    }
+    const ChangedTensor values =
+        in_file_order(merged_values(base, *adapter.method, *written), *written->tensor);
+    const std::vector<std::byte> bytes = rounded(tensor.name, tensor.dtype, values.merged);
+    writer.append(bytes);
+    if (written->changed) result.count(tensor.dtype, values, bytes);
+  }
+  base.check_unchanged();
+  writer.commit();
+  result.bytes = static_cast<int64_t>(std::filesystem::file_size(output));
+  return result;
+}
+
+}  // namespace lowrank

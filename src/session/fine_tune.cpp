@@ -1,0 +1,178 @@
+#include "session/fine_tune.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+
+#include <ATen/Parallel.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/version.h"
+#include "data/data_files.h"
+#include "session/places.h"
+#include "session/run_report.h"
+#include "session/task.h"
+#include "session/training_results.h"
+#include "train/model_card.h"
+#include "train/output_folder.h"
+#include "train/run.h"
+#include "train/run_identity.h"
+#include "train/run_results.h"
+
+namespace lowrank {
+namespace {
+
+/// Names all options that a run needs and lacks.
+void check_given(const std::vector<std::pair<const char*, const std::string*>>& needed) {
+  std::vector<std::string> missing;
+  for (const auto& [name, value] : needed) {
+    if (value->empty()) missing.push_back(fmt::format("`{}`", name));
+  }
+  check(missing.empty(), ErrorKind::invalid, "missing {}", fmt::join(missing, ", "));
+}
+
+/// The values of all options, with `auto`, 0 and null replaced by what they stand for in this run.
+nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
+  nlohmann::json values = resolved(options.fields());
+  values.update(resolved(adapter.method->fields()));
+  values["lr"] = options.train.lr.value_or(adapter.info->default_learning_rate);
+  values["dtype"] = load_options(options.session).compute == at::kBFloat16 ? "bf16" : "f32";
+  values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
+  return values;
+}
+
+std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
+  return choose_labels(options.task, options.session.model, options.init_adapter, options.rows.data,
+                       options.rows.dataset);
+}
+
+RunPlaces places_of(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
+                    RunIdentity& identity, const FineTuneCallbacks& callbacks) {
+  RunPlaces places;
+  places.output = output.path();
+  places.resume = output.resumed();
+  places.base = options.session.model;
+  places.identity = [&] { return identity.whole(); };
+  places.after_save = [&] { output.drop_earlier(kept); };
+  places.after_step = [&](const StepResult& step, int64_t) {
+    if (callbacks.after_step) callbacks.after_step(step);
+  };
+  places.after_evaluation = [&](int64_t step, const Evaluation& found) {
+    if (callbacks.after_evaluation) callbacks.after_evaluation(step, found);
+  };
+  if (options.train.profile) places.tell_profile = callbacks.profile_line;
+  return places;
+}
+
+/// Reports how the run went, and writes what it leaves besides the adapter.
+void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const Adapter& adapter,
+            const std::filesystem::path& output, const RunResult& result) {
+  if (has_other_card(output))
+    warn("{}: README.md is not a run's model card and stays as it is", options.output);
+  else
+    write_model_card(output, adapter, options.session.model, options.rows.data, options.train, result);
+  info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
+       result.seconds, static_cast<double>(result.tokens) / result.seconds,
+       static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
+       result.best_eval_loss
+           ? fmt::format(", best evaluation loss {:.4f} at step {}", *result.best_eval_loss, result.best_step)
+           : "");
+  if (adapter.method->form().output() != Output::model)
+    info("{}: adapter of {} bytes", options.output, adapter_file_size(output, adapter));
+  write_results(output, checkpoint, adapter, options.exported, result.best_eval_loss.has_value());
+}
+
+}  // namespace
+
+std::vector<Field> FineTuneOptions::fields() {
+  std::vector<Field> all = session.fields();
+  const auto add = [&](std::vector<Field> part) { std::ranges::move(part, std::back_inserter(all)); };
+  add(rows.fields("rows that are evaluated during training; the best adapter is kept"));
+  add({field("method", method,
+             "what is trained; `lowrank methods` lists them; lora+prompt_tuning: side by side"),
+       one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
+       field("output", output, "folder for the adapter and the run's records"),
+       field("init_adapter", init_adapter, "adapter to start from, with its own options"),
+       one_of(field("export", exported,
+                    "gguf-lora: write adapter.gguf for llama.cpp and Ollama; gguf: write the merged model "
+                    "as model.gguf (from a GGUF base); refused at the start when it cannot be done"),
+              {"none", "gguf-lora", "gguf"}),
+       field("overwrite", overwrite,
+             "let the results of an earlier run in --output give way to this one's")});
+  add(train.fields());
+  add(resume.fields());
+  return all;
+}
+
+RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks) {
+  check_given({{"model", &options.session.model}, {"data", &options.rows.data}, {"output", &options.output}});
+  check_model_place(options.session.model);
+  check_apart(options.rows.data, options.output);
+  OutputFolder output({options.output,
+                       options.session.model,
+                       options.init_adapter,
+                       {options.rows.data, options.rows.eval_data},
+                       options.overwrite,
+                       options.resume.resume});
+  const auto checkpoint = open_model(options.session, labels_of(options));
+  const ModelSpec& spec = checkpoint->spec();
+  report_labels(spec);
+  const bool fresh = options.init_adapter.empty();
+  Adapter adapter = fresh ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
+                          : load_told_adapter(options.init_adapter, *checkpoint);
+  check_export(options.exported, options.session.model, spec, adapter);
+  check_results(*checkpoint, adapter, options.exported);
+  report_plan(adapter, spec);
+  options.rows.dataset.labels = spec.labels;
+  const auto seed = static_cast<uint64_t>(options.train.seed);
+  const TrainingData data =
+      load_training_data(options.rows, options.session.model, spec, adapter.plan.context_rows, seed);
+  const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
+  if (fresh) adapter.method->initialise(*checkpoint, seed);
+  const RunPlan plan =
+      report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
+  RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
+                        decisive_options(configuration(options, adapter)), std::string(program_version())});
+  const int64_t first = report_resumed(output.resumed(), identity, options.resume.anyway);
+  throw_if_interrupted();
+  output.begin();
+  if (callbacks.start) callbacks.start(first, plan.total_steps);
+  const Kept kept = written_at_the_end(adapter, options.exported);
+  const RunResult result = run_training(*model, adapter, data.train.examples, data.evaluation.examples,
+                                        options.train, places_of(options, output, kept, identity, callbacks));
+  checkpoint->check_unchanged();
+  finish(options, *checkpoint, adapter, output.path(), result);
+  output.drop_earlier([](const auto&) { return false; });
+  return result;
+}
+
+nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen) {
+  check_given({{"model", &options.session.model}});
+  check_model_place(options.session.model);
+  for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
+    if (data.empty()) continue;
+    for (const std::filesystem::path& file : data_files(data))
+      check(std::filesystem::exists(file), ErrorKind::not_found, "{}: no such file", file.string());
+  }
+  const ModelSpec spec = read_spec(options.session.model, labels_of(options));
+  report_labels(spec);
+  const Adapter adapter = plan_adapter(*chosen.info, std::move(chosen.method), spec);
+  check_export(options.exported, options.session.model, spec, adapter);
+  report_plan(adapter, spec);
+  return {{"configuration", configuration(options, adapter)},
+          {"trained_parameters", parameter_count(adapter.plan)},
+          {"head_parameters", head_count(adapter.plan, spec)},
+          {"model_parameters", spec.parameters()},
+          {"multiply_adds_a_token", adapter.plan.multiply_adds},
+          {"base_multiply_adds_a_token", spec.multiply_adds()},
+          {"context_rows", adapter.plan.context_rows},
+          {"context", spec.max_positions},
+          {"state_bytes", state_bytes(parameter_count(adapter.plan))},
+          {"targets", adapter.plan.targets}};
+}
+
+}  // namespace lowrank

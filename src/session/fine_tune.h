@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fields.h"
+#include "peft/files/side_by_side.h"
+#include "session/resumption.h"
+#include "session/session.h"
+#include "session/training_data.h"
+#include "train/evaluate.h"
+#include "train/options.h"
+#include "train/state.h"
+#include "train/trainer.h"
+
+namespace lowrank {
+
+/// A training run from files to files.
+struct FineTuneOptions {
+  SessionOptions session;
+  TrainingDataOptions rows;
+  TrainOptions train;
+  ResumeOptions resume;
+  std::string method = "lora";
+  std::string task = "auto";  ///< see `choose_labels`
+  std::string output;         ///< folder
+  std::string init_adapter;   ///< folder or GGUF LoRA to start from; empty: none
+  std::string exported = "none";
+  bool overwrite = false;
+
+  /// The options of all parts, without the method's own, as fields that point into this value.
+  std::vector<Field> fields();
+};
+
+/// What a caller may follow while a run goes on; any may be empty.
+struct FineTuneCallbacks {
+  std::function<void(int64_t first_step, int64_t total_steps)> start;  ///< right before the first step
+  std::function<void(const StepResult&)> after_step;
+  std::function<void(int64_t step, const Evaluation&)> after_evaluation;
+  std::function<void(const std::string&)> profile_line;  ///< once per line of the profile, at the end
+};
+
+/// Trains `chosen`, a method with its options set, or goes on with the adapter `init_adapter`, and leaves the
+/// results in the output folder. Errors: as its parts (see session/, train/run.h), listing at once what is
+/// missing among model, data and output; interrupted, with a checkpoint in the folder.
+RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks);
+
+/// What such a run would train: its configuration, numbers of parameters, costs and targets, without loading
+/// any weight. Errors: as fine_tune.
+nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen);
+
+}  // namespace lowrank

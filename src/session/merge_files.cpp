@@ -1,0 +1,82 @@
+#include "session/merge_files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/staged_folder.h"
+#include "data/data_files.h"
+#include "peft/files/adapter_labels.h"
+#include "session/places.h"
+#include "session/session.h"
+
+namespace lowrank {
+namespace {
+
+constexpr DType written_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q8_0,
+                                   DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1};
+
+std::optional<DType> type_of(const std::string& name) {
+  if (name == "auto" || name == "own") return std::nullopt;
+  for (const DType type : written_types) {
+    std::string lower(info_of(type).name);
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (lower == name) return type;
+  }
+  fail(ErrorKind::invalid, "`merged_type`: '{}' is not known", name);
+}
+
+MergeResult merge(const Checkpoint& checkpoint, const Adapter& adapter, const MergeOptions& options) {
+  const std::optional<DType> type = type_of(options.merged_type);
+  const std::string& output = options.files.merged;
+  if (!output.ends_with(".gguf")) return merge_to_folder(checkpoint, adapter, type, output);
+  return merge_to_gguf(checkpoint, adapter, type, output, options.merged_type == "own" ? 0 : enough_kept);
+}
+
+/// Compares the written model with base and adapter. On any error, what was written is removed. Errors:
+/// invalid when its logits differ too much from those of base and adapter.
+MergeComparison checked(const MergeOptions& options, bool empty_folder) {
+  const std::filesystem::path output = options.files.merged;
+  try {
+    const MergeComparison comparison = compare_merged(options.files);
+    const bool forced = options.merged_type.starts_with("q") || options.merged_type == "own";
+    const bool finite = std::isfinite(comparison.largest_difference);
+    const std::string found = fmt::format(
+        "the merged model's logits differ from the unmerged one's by {:.3g}, root mean square "
+        "{:.3g}, where the adapter changes the base's by {:.3g}",
+        comparison.largest_difference, comparison.distance, comparison.effect);
+    if (!comparison.holds() && finite && forced) warn("{}", found);
+    if (!finite || (!comparison.holds() && !forced))
+      throw Error(ErrorKind::invalid, fmt::format("{}: {}; it is not kept", output.string(), found));
+    return comparison;
+  } catch (...) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(output, ignored)) {
+      for (const auto& entry : std::filesystem::directory_iterator(output, ignored))
+        std::filesystem::remove_all(entry.path(), ignored);
+    }
+    if (!empty_folder) std::filesystem::remove(output, ignored);
+    throw;
+  }
+}
+
+}  // namespace
+
+MergedFiles merge_files(MergeOptions options) {
+  MergeCheckOptions& files = options.files;
+  check_model_place(files.model);
+  check_adapter_place(files.adapter);
+  files.merged = without_slash(files.merged).string();
+  check(files.probe_data.empty() || options.check, ErrorKind::invalid, "`probe_data` is for `check`");
+  if (!files.probe_data.empty()) data_files(files.probe_data);
+  const bool empty_folder = std::filesystem::exists(files.merged);
+  const auto checkpoint = open_told(files.model, read_adapter_labels(files.adapter));
+  const Adapter adapter = load_told_adapter(files.adapter, *checkpoint);
+  MergedFiles merged{merge(*checkpoint, adapter, options), std::nullopt};
+  if (options.check) merged.comparison = checked(options, empty_folder);
+  return merged;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,49 @@
+#include "session/places.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace lowrank {
+namespace {
+
+/// True for "owner/name" in the characters that the hub allows.
+bool is_hub_name(std::string_view path) {
+  const auto allowed = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '/';
+  };
+  return std::ranges::all_of(path, allowed) && std::ranges::count(path, '/') == 1 &&
+         std::isalnum(static_cast<unsigned char>(path.front())) != 0 && !path.ends_with('/') &&
+         !path.ends_with(".gguf") && !std::filesystem::exists(path.substr(0, path.find('/')));
+}
+
+void check_place(const std::string& path, std::string_view kinds) {
+  std::error_code code;
+  if (std::filesystem::exists(path, code)) return;
+  const bool missing =
+      !code || code == std::errc::no_such_file_or_directory || code == std::errc::not_a_directory;
+  if (!missing) throw Error(ErrorKind::io, fmt::format("{}: {}", path, code.message()));
+  const std::string sentence = fmt::format("{}: no such file or folder; {}", path, kinds);
+  if (path.empty() || !is_hub_name(path)) throw Error(ErrorKind::not_found, sentence);
+  const std::string folder = path.substr(path.find('/') + 1);
+  throw Error(
+      ErrorKind::not_found, sentence,
+      fmt::format("`hf download {0} --local-dir {1}` (before 2025 `huggingface-cli download`) fetches it "
+                  "from the Hugging Face hub into the folder {1}",
+                  path, folder));
+}
+
+}  // namespace
+
+void check_model_place(const std::string& path) {
+  check_place(path, "a model is a local Hugging Face folder or a GGUF file");
+}
+
+void check_adapter_place(const std::string& path) {
+  check_place(path, "an adapter is a local folder or a GGUF LoRA (.gguf)");
+}
+
+}  // namespace lowrank

@@ -1,0 +1,48 @@
+#include "session/resumption.h"
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "train/output_folder.h"
+#include "train/run_identity.h"
+#include "train/state.h"
+
+namespace lowrank {
+
+std::vector<Field> ResumeOptions::fields() {
+  return {
+      optional_text(field("resume", resume,
+                          "go on from a checkpoint of this run, to the same bits: its folder, or without "
+                          "a value the newest complete one in `output`; the other options are given again"),
+                    newest_resumed),
+      field("resume_anyway", anyway,
+            "go on although rows, base, options, threads or processor are others, which is told")};
+}
+
+nlohmann::json decisive_options(const nlohmann::json& values) {
+  nlohmann::json decisive = values;
+  for (const char* name : {"model", "data", "eval_data", "eval_split", "format", "columns", "max_length",
+                           "init_adapter", "output", "overwrite", "export", "epochs", "steps", "threads",
+                           "save_every", "keep", "profile", "resume", "resume_anyway"})
+    decisive.erase(name);
+  return decisive;
+}
+
+int64_t report_resumed(const std::filesystem::path& checkpoint, RunIdentity& identity, bool anyway) {
+  if (checkpoint.empty()) return 0;
+  const StateHead saved = read_state_head(checkpoint / state_name);
+  const std::vector<std::string> differences = identity_differences(saved.identity, identity.whole());
+  if (!differences.empty()) {
+    const std::string told = fmt::format("{}: the run that left it was another: {}", checkpoint.string(),
+                                         fmt::join(differences, "; "));
+    if (!anyway)
+      throw Error(ErrorKind::invalid, told,
+                  "give what that run was given, or `resume_anyway` to go on with other numbers");
+    warn("{}", told);
+  }
+  info("{}: the run goes on after step {}", checkpoint.string(), saved.step);
+  return saved.step;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,96 @@
+#include "session/run_report.h"
+
+#include <algorithm>
+
+#include <fmt/ranges.h>
+
+#include "base/log.h"
+#include "base/process.h"
+#include "data/training_batch.h"
+#include "train/example_trainer.h"
+#include "train/memory_estimate.h"
+
+namespace lowrank {
+namespace {
+
+/// Reports what sharing prompts saves, or why they are not shared.
+void report_prompts(const std::string& why_apart, std::span<const Example> examples,
+                    const TrainOptions& options) {
+  const std::vector<int64_t> groups = prompt_groups(examples);
+  const int64_t prompts = *std::ranges::max_element(groups) + 1;
+  // Plain-text rows have no prompt.
+  const bool has_prompts = std::ranges::any_of(examples, [](const Example& example) {
+    return !example.labels.empty() && example.labels[0] == no_target;
+  });
+  const bool repeated = has_prompts && prompts < std::ssize(groups);
+  if (!why_apart.empty()) {
+    if (options.group_prompts)
+      warn("`group_prompts` saves nothing: prompts are not shared: {}", why_apart);
+    else if (repeated && options.share_prompts)
+      info("prompts are not shared: {}", why_apart);
+  } else if (repeated) {
+    info("{} examples have {} different prompts; prefixes shared within a micro-batch are computed once{}",
+         groups.size(), prompts,
+         options.group_prompts ? "" : " (`group_prompts` brings more of them together)");
+  }
+}
+
+}  // namespace
+
+int64_t state_bytes(int64_t parameters) {
+  return 4 * parameters * static_cast<int64_t>(sizeof(float));
+}
+
+int64_t head_count(const TrainPlan& plan, const ModelSpec& spec) {
+  int64_t count = 0;
+  for (const TensorRef& tensor : spec.tensors) {
+    if (tensor.start_deviation && plan.uses.contains(tensor.name)) count += *element_count(tensor.shape);
+  }
+  return count;
+}
+
+void report_plan(const Adapter& adapter, const ModelSpec& spec) {
+  const int64_t count = parameter_count(adapter.plan);
+  info("{}: {} trained parameters in {} tensors ({:.3f} % of the model's {}), {} modules", adapter.info->name,
+       count, adapter.plan.parameters.size(),
+       100.0 * static_cast<double>(count) / static_cast<double>(spec.parameters()), spec.parameters(),
+       adapter.plan.targets.size());
+  if (const int64_t head = head_count(adapter.plan, spec); head > 0)
+    info("{} of them in the label head, which trains whole", head);
+  info(
+      "a token takes {} multiply-adds beside the base's {} ({:.2f} %); values, gradients and moments take "
+      "{:.1f} MB",
+      adapter.plan.multiply_adds, spec.multiply_adds(),
+      100.0 * static_cast<double>(adapter.plan.multiply_adds) / static_cast<double>(spec.multiply_adds()),
+      static_cast<double>(state_bytes(count)) / 1e6);
+  if (adapter.plan.context_rows > 0) {
+    info("virtual tokens take {} of the context's {} positions ({:.2f} %) in each sequence",
+         adapter.plan.context_rows, spec.max_positions,
+         100.0 * static_cast<double>(adapter.plan.context_rows) / static_cast<double>(spec.max_positions));
+  }
+}
+
+void report_labels(const ModelSpec& spec) {
+  if (spec.task == Task::classification)
+    info("classes: {}", fmt::join(spec.labels->names, ", "));
+  else if (spec.task == Task::regression)
+    info("labels are values");
+}
+
+RunPlan report_run(const Model& model, const Adapter& adapter, std::span<const Example> examples,
+                   const TrainOptions& options, const LoadOptions& load) {
+  // Free what loading the weights used.
+  return_freed_memory();
+  ExampleSource source(examples, options, layout_of(options, model.spec(), adapter));
+  RunPlan plan = plan_run(options, source.steps_per_epoch());
+  const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps);
+  report_prompts(why_prompts_differ(options, model.spec(), adapter), examples, options);
+  const int64_t more =
+      mapped_bytes(*adapter.base, load) +
+      training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);
+  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} tokens",
+       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
+  return plan;
+}
+
+}  // namespace lowrank

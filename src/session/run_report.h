@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "data/dataset.h"
+#include "model/model.h"
+#include "peft/files/adapter_file.h"
+#include "train/options.h"
+#include "train/run_plan.h"
+
+namespace lowrank {
+
+/// Bytes of f32 values, their gradients and AdamW's two moments.
+int64_t state_bytes(int64_t parameters);
+
+/// Number of values in a label head that is trained in full besides the method's own parameters.
+int64_t head_count(const TrainPlan& plan, const ModelSpec& spec);
+
+/// Logs what an adapter trains, and what that costs in computation, memory and context.
+void report_plan(const Adapter& adapter, const ModelSpec& spec);
+
+/// Logs the classes of a classifier, or that labels are values.
+void report_labels(const ModelSpec& spec);
+
+/// Logs what sharing prompts saves, or why they are not shared, and the estimated peak memory of a run over
+/// `examples`; returns its plan. Errors: as plan_run.
+RunPlan report_run(const Model& model, const Adapter& adapter, std::span<const Example> examples,
+                   const TrainOptions& options, const LoadOptions& load);
+
+}  // namespace lowrank

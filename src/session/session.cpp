@@ -1,0 +1,123 @@
+#include "session/session.h"
+
+#include <ATen/Parallel.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "peft/files/adapter_labels.h"
+#include "session/places.h"
+
+namespace lowrank {
+
+std::vector<Field> SessionOptions::fields() {
+  return {
+      field("model", model, "Hugging Face folder or GGUF file"),
+      one_of(field("dtype", dtype, "of products; auto: bf16 where the processor is fast with it"),
+             {"auto", "f32", "bf16"}),
+      one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
+      one_of(field("base_memory", base_memory,
+                   "one: a single copy of each weight serves both products; fast: two packed copies; small: "
+                   "none, weights are expanded for each product; auto: one, with nf4 small"),
+             {"auto", "fast", "one", "small"}),
+      one_of(field("base_format", base_format,
+                   "nf4: frozen linear layers are rounded to 4 bits with double quantisation (QLoRA)"),
+             {"own", "nf4"}),
+      limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
+  };
+}
+
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
+                                             const std::optional<LabelSet>& labels) {
+  check(!options.model.empty(), ErrorKind::invalid,
+        "`model` is missing: a Hugging Face folder or a GGUF file");
+  check_model_place(options.model);
+  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  return open_told(options.model, labels);
+}
+
+std::shared_ptr<const Checkpoint> open_told(const std::string& path, const std::optional<LabelSet>& labels) {
+  auto checkpoint = Checkpoint::open(path, labels);
+  for (const std::string& note : checkpoint->notes()) warn("{}", note);
+  return checkpoint;
+}
+
+LoadOptions load_options(const SessionOptions& options) {
+  LoadOptions load;
+  if (options.dtype == "f32") load.compute = at::kFloat;
+  if (options.dtype == "bf16") load.compute = at::kBFloat16;
+  if (options.base_memory == "fast") load.memory = BaseMemory::fast;
+  if (options.base_memory == "one") load.memory = BaseMemory::one;
+  if (options.base_memory == "small") load.memory = BaseMemory::small;
+  load.nf4 = options.base_format == "nf4";
+  return load;
+}
+
+std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
+                                  const SessionOptions& options, const TrainPlan* plan, bool training) {
+  LoadOptions load = load_options(options);
+  load.training = training;
+  if (plan) load.use = uses_of(*plan);
+  std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);
+  checkpoint->forget_pages();
+  return model;
+}
+
+Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint) {
+  Adapter adapter = load_adapter(path, checkpoint);
+  for (const std::string& note : adapter.notes) warn("{}", note);
+  return adapter;
+}
+
+Session open_session(const SessionOptions& options, const std::string& adapter) {
+  Session session;
+  if (!adapter.empty()) check_adapter_place(adapter);
+  session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
+  if (!adapter.empty()) session.adapter = load_told_adapter(adapter, *session.checkpoint);
+  session.model =
+      load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);
+  if (session.adapter) session.ready = InferenceHooks(*session.adapter);
+  return session;
+}
+
+namespace {
+
+struct NamedAdapter {
+  std::string name, path;
+};
+
+/// Splits NAME=FOLDER; nullopt if the whole is an existing path, or has no name.
+std::optional<NamedAdapter> named(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || std::filesystem::exists(text)) return std::nullopt;
+  return NamedAdapter{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+}  // namespace
+
+std::function<int64_t(const std::string&)> Session::adapter_number() const {
+  if (!bank) return nullptr;
+  return [this](const std::string& name) { return bank->number_of(name); };
+}
+
+Session open_session(const SessionOptions& options, const std::vector<std::string>& adapters) {
+  if (adapters.empty()) return open_session(options, std::string());
+  if (adapters.size() == 1 && !named(adapters.front())) return open_session(options, adapters.front());
+  Session session;
+  session.bank = std::make_unique<AdapterBank>();
+  for (const std::string& text : adapters) {
+    const auto one = named(text);
+    check(one.has_value(), ErrorKind::invalid,
+          "`adapter` {}: several adapters are given as NAME=FOLDER, and each row names its own", text);
+    check_adapter_place(one->path);
+  }
+  session.checkpoint = open_model(options);
+  for (const std::string& text : adapters) {
+    const auto one = named(text);
+    session.bank->add(one->name, load_told_adapter(one->path, *session.checkpoint));
+  }
+  session.ready = InferenceHooks(*session.bank);
+  session.model = load_model(session.checkpoint, options, nullptr, false);
+  return session;
+}
+
+}  // namespace lowrank

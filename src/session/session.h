@@ -1,0 +1,79 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "model/checkpoint.h"
+#include "model/registry.h"
+#include "peft/bank/adapter_bank.h"
+#include "peft/bank/inference_hooks.h"
+#include "peft/files/adapter_file.h"
+#include "tokenizer/tokenizer.h"
+
+namespace lowrank {
+
+/// Help text of `adapter`.
+inline constexpr const char* adapter_help = "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf)";
+
+/// Options of every command that runs a model.
+struct SessionOptions {
+  std::string model;
+  std::string dtype = "auto";
+  std::string device = "auto";
+  std::string base_memory = "auto", base_format = "own";
+  int64_t threads = 0;
+
+  std::vector<Field> fields();
+};
+
+/// Opens the model's files. Errors: as Checkpoint::open; a missing `model`.
+std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
+                                             const std::optional<LabelSet>& labels = std::nullopt);
+
+/// Checkpoint::open and load_adapter, with their notes logged as warnings.
+std::shared_ptr<const Checkpoint> open_told(const std::string& path,
+                                            const std::optional<LabelSet>& labels = std::nullopt);
+Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint);
+
+/// How the options ask for weights to be held in memory.
+LoadOptions load_options(const SessionOptions& options);
+
+/// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
+std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
+                                  const SessionOptions& options, const TrainPlan* plan, bool training);
+
+/// A model in use: plain, with an adapter, or with several that rows choose from.
+struct Session {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::optional<Adapter> adapter;
+  std::unique_ptr<AdapterBank> bank;
+  std::unique_ptr<Model> model;
+  InferenceHooks ready;  ///< of the adapter or the bank, if any
+
+  /// Most tokens that a text may have: the model's context minus an adapter's virtual tokens.
+  int64_t room() const {
+    return checkpoint->spec().max_positions - (bank      ? bank->context_rows()
+                                               : adapter ? adapter->plan.context_rows
+                                                         : 0);
+  }
+  const InferenceHooks& hooks() const { return ready; }
+  /// Maps the adapter's name in a row to its number; nullptr if there is no bank.
+  std::function<int64_t(const std::string&)> adapter_number() const;
+};
+
+/// Errors: as open_model and load_adapter. `adapter` may be empty.
+Session open_session(const SessionOptions& options, const std::string& adapter);
+
+/// The same with any number of adapters: a single folder is for all rows; adapters given as NAME=FOLDER make
+/// a bank. Errors: also invalid for several without names, and as AdapterBank::add.
+Session open_session(const SessionOptions& options, const std::vector<std::string>& adapters);
+
+/// Help text of `adapter` where several can be given.
+inline constexpr const char* adapters_help =
+    "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf); NAME=FOLDER, perhaps several times: each row "
+    "names its adapter (\"adapter\": NAME, or base)";
+
+}  // namespace lowrank

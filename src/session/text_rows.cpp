@@ -1,0 +1,50 @@
+#include "session/text_rows.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "data/dataset.h"
+#include "data/rows.h"
+
+namespace lowrank {
+
+std::vector<Field> TextRowOptions::fields() {
+  return {any_text(field("text", text, "one text")),
+          field("data", data,
+                "rows with texts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+          field("columns", columns, columns_help),
+          field("output", output, "file for the rows with their results; empty: standard output"),
+          limited(field("batch_size", batch_size, "texts computed together"), 1, 1 << 16)};
+}
+
+bool any_has(const std::vector<nlohmann::ordered_json>& rows, const std::string& key) {
+  return std::ranges::any_of(rows, [&](const nlohmann::ordered_json& row) { return row.contains(key); });
+}
+
+TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length,
+                        const std::string& prompt) {
+  check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either `text` or `data`");
+  TextRows result;
+  int64_t cut = 0;
+  const auto take = [&](const std::string& text, const nlohmann::ordered_json& json) {
+    std::vector<int64_t> ids = tokenizer.encode(prompt + text, true);
+    if (std::ssize(ids) > max_length) {
+      cut_text(ids, max_length, tokenizer);
+      ++cut;
+    }
+    result.rows.push_back(json);
+    result.ids.push_back(std::move(ids));
+  };
+  if (options.data.empty()) {
+    take(options.text, {{"text", options.text}});
+  } else {
+    read_rows(options.data, {"label", options.columns, false},
+              [&](const Row& row, const nlohmann::ordered_json& json) { take(row.completion, json); });
+  }
+  if (cut > 0)
+    warn("{} texts are longer than the {} tokens that the model takes and are cut", cut, max_length);
+  return result;
+}
+
+}  // namespace lowrank

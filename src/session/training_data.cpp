@@ -1,0 +1,80 @@
+#include "session/training_data.h"
+
+#include <filesystem>
+#include <optional>
+#include <tuple>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "tokenizer/tokenizer.h"
+
+namespace lowrank {
+
+void check_apart(const std::string& data, const std::string& output) {
+  namespace fs = std::filesystem;
+  const bool names_folder = fs::is_directory(data);
+  const bool pattern = !fs::exists(data) && data.find_first_of("*?[") != std::string::npos;
+  if (!names_folder && !pattern) return;
+  const fs::path folder = names_folder ? fs::path(data) : fs::path(data).parent_path();
+  std::error_code error;
+  check(
+      !fs::equivalent(folder.empty() ? "." : folder, output, error), ErrorKind::invalid,
+      "`output` {} is the folder that `data` {} reads, so the next run would take this one's files for rows; "
+      "give it a folder of its own",
+      output, data);
+}
+
+void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
+                 const std::string& limit) {
+  info("{}: {} rows, {} tokens{}", what, dataset.examples.size(), dataset.tokens(),
+       dataset.skipped > 0 ? fmt::format("; {} rows left out for want of a target", dataset.skipped) : "");
+  if (dataset.truncated > 0) {
+    warn("{}: {} rows are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used", what,
+         dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
+  }
+  for (const std::string& warning : dataset.notes.warnings()) warn("{}: {}", what, warning);
+}
+
+std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
+  return {
+      field("data", data,
+            "training rows: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+      field("eval_data", eval_data, evaluation_help),
+      limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
+      field("format", dataset.format, row_format_help),
+      field("columns", dataset.columns, columns_help),
+      limited(field("max_length", dataset.max_length,
+                    "tokens a row; 0: the model's context, less a method's virtual tokens"),
+              0, 1 << 24)};
+}
+
+TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
+                                const ModelSpec& spec, int64_t context_rows, uint64_t seed) {
+  check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
+        "give `eval_data` or `eval_split`, not both");
+  const std::optional<Tokenizer> found = find_tokenizer(model);
+  const Tokenizer* tokenizer = found ? &*found : nullptr;
+  DatasetOptions dataset = options.dataset;
+  const int64_t room = spec.max_positions - context_rows;
+  check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
+        context_rows, spec.max_positions);
+  std::string limit = "`max_length`";
+  if (dataset.max_length == 0 || (context_rows > 0 && dataset.max_length > room)) {
+    dataset.max_length = room;
+    limit = context_rows > 0 ? "the model's context less the method's virtual tokens" : "the model's context";
+  }
+  TrainingData data;
+  data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
+  report_rows(options.eval_split > 0 ? "rows" : "training", data.train, dataset.max_length, limit);
+  if (!options.eval_data.empty()) {
+    data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
+    report_rows("evaluation", data.evaluation, dataset.max_length, limit);
+  } else if (options.eval_split > 0) {
+    std::tie(data.train, data.evaluation) = split_dataset(std::move(data.train), options.eval_split, seed);
+    info("of these, {} rows for training and {} for evaluation", data.train.examples.size(),
+         data.evaluation.examples.size());
+  }
+  return data;
+}
+
+}  // namespace lowrank

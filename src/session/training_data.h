@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/fields.h"
+#include "data/dataset.h"
+#include "model/spec.h"
+
+namespace lowrank {
+
+/// Which rows a command trains on and which it evaluates on.
+struct TrainingDataOptions {
+  std::string data, eval_data;
+  double eval_split = 0;
+  DatasetOptions dataset;
+
+  /// Fields that point into this value; `evaluation_help` is the help text of `eval_data`.
+  std::vector<Field> fields(const std::string& evaluation_help);
+};
+
+struct TrainingData {
+  Dataset train, evaluation;  ///< the latter is empty if none is asked for
+};
+
+/// Refuses an output folder whose files the next run would read as rows: `data` names it, or files in it by a
+/// pattern. Errors: invalid.
+void check_apart(const std::string& data, const std::string& output);
+
+/// Reports how many rows and tokens a command has, how many tokens the limit of `max_length` cuts off, and
+/// likely mistakes in the rows. `limit` says where the limit comes from.
+void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
+                 const std::string& limit);
+
+/// Reads the rows for a model, labelled if `dataset.labels` is set, and reports their numbers. A method takes
+/// `context_rows` of the model's context. `seed`: of the split. Errors: as load_dataset and split_dataset;
+/// invalid for evaluation rows from two sources, or a context without room.
+TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
+                                const ModelSpec& spec, int64_t context_rows, uint64_t seed);
+
+}  // namespace lowrank

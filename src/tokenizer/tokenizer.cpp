@@ -1,0 +1,140 @@
+#include "tokenizer/tokenizer.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "formats/gguf.h"
+#include "tokenizer/core/byte_level.h"
+#include "tokenizer/files/tokenizer_gguf.h"
+#include "tokenizer/files/tokenizer_json.h"
+
+namespace lowrank {
+namespace {
+
+/// ICU and the merge links use 32-bit indices.
+constexpr size_t max_text_bytes = size_t{1} << 30;
+
+/// Added tokens that end a text or a turn in any model (llama.cpp's list, src/llama-vocab.cpp).
+constexpr std::array<std::string_view, 12> end_texts{
+    "<|eot_id|>",      "<|im_end|>",         "<|end|>", "<|return|>",
+    "<end_of_turn>",   "<|endoftext|>",      "</s>",    "<|eom_id|>",
+    "<|end_of_text|>", "<end_of_utterance>", "<eos>",   "<|END_OF_TURN_TOKEN|>"};
+
+/// The added tokens that are searched for before (`normalized` false) or after normalisation.
+AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized) {
+  const Normalizer normalizer(spec.normalizer);
+  std::vector<AddedToken> chosen;
+  for (AddedToken token : spec.added) {
+    if (token.normalized != normalized) continue;
+    if (normalized) token.content = normalizer.apply(token.content, false);
+    chosen.push_back(std::move(token));
+  }
+  return AddedTokens(std::move(chosen));
+}
+
+std::variant<Bpe, WordPiece> model_of(const TokenizerSpec& spec, const std::string& where) {
+  if (spec.model == TokenModel::word_piece) return WordPiece(spec, where);
+  return Bpe(spec, where);
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(TokenizerSpec spec, const std::string& where)
+    : spec_(std::move(spec)),
+      added_(added_tokens(spec_, false)),
+      added_normalized_(added_tokens(spec_, true)),
+      normalizer_(spec_.normalizer),
+      pre_tokenizer_(spec_.pre_tokenizer, where),
+      model_(model_of(spec_, where)),
+      decoder_(spec_) {
+  for (const AddedToken& token : spec_.added) {
+    const bool known = std::ranges::find(end_texts, token.content) != end_texts.end();
+    if (!token.content.empty() && (known || ends_generation(token.id))) ends_.push_back(token.content);
+  }
+}
+
+std::vector<int64_t> Tokenizer::encode(std::string_view text, bool special_tokens) const {
+  TokenSink sink;
+  if (special_tokens) sink.ids = spec_.prefix;
+  encode(text, false, sink);
+  if (special_tokens) sink.ids.insert(sink.ids.end(), spec_.suffix.begin(), spec_.suffix.end());
+  return std::move(sink.ids);
+}
+
+std::vector<int64_t> Tokenizer::encode_continuation(std::string_view text) const {
+  TokenSink sink;
+  encode(text, true, sink);
+  return std::move(sink.ids);
+}
+
+void Tokenizer::encode(std::string_view text, bool continues, TokenSink& ids) const {
+  const std::optional<size_t> malformed = first_malformed(text);
+  check(!malformed, ErrorKind::invalid, "the text is not UTF-8 at byte {}", malformed.value_or(0));
+  check(text.size() <= max_text_bytes, ErrorKind::invalid,
+        "a text of {} bytes is more than the {} that can be tokenised", text.size(), max_text_bytes);
+  const PreTokenizer::Piece encode_piece = [&](std::string_view piece) {
+    std::visit([&](const auto& model) { model.encode(piece, ids); }, model_);
+  };
+  const Splitter::Scratch scratch(text.size());
+  bool first = true;  // nothing has been encoded yet
+  const auto take = [&](const AddedToken& token) {
+    ids.push(token.id);
+    first = false;
+  };
+  const auto encode_rest = [&](std::string_view rest) {
+    pre_tokenizer_.split(rest, first, continues && first, scratch, encode_piece);
+    first = false;
+  };
+  added_.split(
+      text,
+      [&](std::string_view plain) {
+        if (normalizer_.changes_nothing()) return added_normalized_.split(plain, encode_rest, take);
+        std::string normalised = normalizer_.apply(plain, false);
+        // An added token whose text includes what the normaliser puts in front is also found in a
+        // continuation.
+        if (continues && first && !added_normalized_.begin(normalised))
+          normalised = normalizer_.apply(plain, true);
+        added_normalized_.split(normalised, encode_rest, take);
+      },
+      take);
+}
+
+bool Tokenizer::ends_generation(int64_t id) const {
+  return std::ranges::find(spec_.end_tokens, id) != spec_.end_tokens.end();
+}
+
+bool Tokenizer::ends_closed(std::string_view text) const {
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  return std::ranges::any_of(ends_, [&](const std::string& end) { return text.ends_with(end); });
+}
+
+std::string StreamDecoder::next(int64_t id) {
+  pending_ += tokenizer_->bytes_of(id, true);
+  const size_t complete = complete_prefix(pending_);
+  std::string text = replace_malformed(std::string_view(pending_).substr(0, complete));
+  pending_.erase(0, complete);
+  return text;
+}
+
+std::string StreamDecoder::finish() {
+  return replace_malformed(std::exchange(pending_, {}));
+}
+
+Tokenizer load_tokenizer(const std::filesystem::path& model) {
+  const bool folder = std::filesystem::is_directory(model);
+  TokenizerSpec spec =
+      folder ? tokenizer_spec_from_folder(model) : tokenizer_spec_from_gguf(GgufFile::open(model));
+  for (const std::string& note : spec.notes) warn("{}", note);
+  return Tokenizer(std::move(spec), (folder ? model / "tokenizer.json" : model).string());
+}
+
+std::optional<Tokenizer> find_tokenizer(const std::filesystem::path& model) {
+  const bool has_one = std::filesystem::is_directory(model)
+                           ? std::filesystem::exists(model / "tokenizer.json")
+                           : GgufFile::open(model).find<std::string>("tokenizer.ggml.model").has_value();
+  return has_one ? std::optional(load_tokenizer(model)) : std::nullopt;
+}
+
+}  // namespace lowrank
