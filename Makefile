@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 LIBTORCH = $(shell tools/setup path libtorch)
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps configure demo test check interop asan fuzz bench package format clean
+.PHONY: all help deps configure demo test check interop asan fuzz bench wheel package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -44,7 +44,7 @@ interop: all  ## what we write, read by PEFT, AdapterHub, llama.cpp and mlx-lm, 
 asan:  ## unit tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory configure BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
 	cmake --build build-asan -j $(JOBS)
-	ctest --test-dir build-asan --output-on-failure -R '^(base|formats|kernels|tokenizer|data|model|peft|train|infer|seam|report|study|cli|fuzz)$$'
+	ctest --test-dir build-asan --output-on-failure -R '^(base|formats|kernels|tokenizer|data|model|peft|train|infer|seam|report|study|library|cli|fuzz)$$'
 
 fuzz: deps  ## every fuzzer of tests/fuzz (or FUZZERS="rows yaml") for FUZZ_SECONDS=60, built with clang and sanitizers
 	@tools/setup clang
@@ -52,6 +52,10 @@ fuzz: deps  ## every fuzzer of tests/fuzz (or FUZZERS="rows yaml") for FUZZ_SECO
 	  CMAKE_FLAGS="-DLOWRANK_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)"
 	cmake --build build-fuzz --target lowrank fuzzers -j $(JOBS)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run build-fuzz $(FUZZERS)
+
+wheel: all  ## the Python package, in build/wheel
+	cmake --build $(BUILD) --target lowrank_shared -j $(JOBS)
+	tools/make_wheel $(BUILD) $(BUILD)/wheel
 
 bench: all  ## each kernel against its reference, then the measurements of README in turn with PEFT, and how they changed
 	cmake --build $(BUILD) --target kernel_bench -j $(JOBS)

@@ -22,7 +22,7 @@ file(GLOB libtorch_gomp ${LOWRANK_LIBTORCH}/lib/libgomp*.so*)
 file(GLOB libtorch_nvidia ${LOWRANK_LIBTORCH}/../nvidia/*/lib)
 # It also ships headers of a library that we take from the system (fmt); a folder of links that comes first in the
 # search keeps ours in front.
-set(libtorch_shadowed ${CMAKE_BINARY_DIR}/generated/system_headers)
+set(libtorch_shadowed ${CMAKE_CURRENT_BINARY_DIR}/generated/system_headers)
 file(MAKE_DIRECTORY ${libtorch_shadowed})
 foreach(library fmt)
   find_path(system_${library} ${library} PATHS /usr/local/include /usr/include NO_DEFAULT_PATH NO_CACHE)

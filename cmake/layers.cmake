@@ -1,10 +1,12 @@
 # lowrank_layer(NAME [USES layer...] [LINKS target...] [PLUGINS folder] [PRECOMPILED kind])
-# lowrank_precompile(TARGET plain|tensors|kernels|plain_tests|tests): one precompiled header for all targets of a kind.
 # One static library from all sources below src/NAME. With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
 add_library(lowrank_options INTERFACE)
-target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>
-  $<INSTALL_INTERFACE:include/lowrank>)
+target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/src>
+  $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/include>
+  $<INSTALL_INTERFACE:include/lowrank/detail> $<INSTALL_INTERFACE:include>)
 target_compile_features(lowrank_options INTERFACE cxx_std_20)
+# In a shared library, functions of one file are otherwise not inlined into each other.
+target_compile_options(lowrank_options INTERFACE $<BUILD_INTERFACE:-fno-semantic-interposition>)
 target_compile_options(lowrank_options INTERFACE $<BUILD_INTERFACE:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wpedantic>
   $<BUILD_INTERFACE:$<$<BOOL:${LOWRANK_WERROR}>:-Werror>>)
 if(LOWRANK_FUZZ AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
@@ -19,34 +21,50 @@ if(LOWRANK_SANITIZE OR LOWRANK_FUZZ)
   target_link_options(lowrank_options INTERFACE ${sanitizers})
 endif()
 
+# lowrank_precompile(TARGET plain|tensors|kernels|plain_tests|tests): one precompiled header for all targets of a kind.
+# It belongs to a target of its own that no new source file changes, so that a new file is all that is compiled.
 function(lowrank_precompile target kind)
+  if(NOT TARGET lowrank_precompiled_${kind})
+    lowrank_precompiled_header(${kind})
+  endif()
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+  target_precompile_headers(${target} REUSE_FROM lowrank_precompiled_${kind})
+endfunction()
+
+function(lowrank_precompiled_header kind)
   set(headers <algorithm> <cmath> <filesystem> <fmt/ranges.h> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <span> <string>
       <vector>)
+  set(libraries lowrank_options fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json Threads::Threads)
   if(NOT kind MATCHES "plain")
     list(APPEND headers <ATen/TensorOperators.h> <ATen/core/Tensor.h> <ATen/core/grad_mode.h>)
+    list(APPEND libraries libtorch::cpu PkgConfig::HWY)
   endif()
   if(kind MATCHES "tests")
     list(APPEND headers <fstream> <gtest/gtest.h>)
+    list(APPEND libraries GTest::gtest)
   elseif(kind STREQUAL "kernels")
     list(APPEND headers <ATen/Parallel.h> <torch/csrc/autograd/function.h> <torch/csrc/autograd/variable.h>
          <torch/csrc/autograd/functions/utils.h>)
   endif()
-  get_property(owner GLOBAL PROPERTY lowrank_pch_${kind})
-  if(owner)
-    target_precompile_headers(${target} REUSE_FROM ${owner})
-  else()
-    target_precompile_headers(${target} PRIVATE ${headers})
-    set_property(GLOBAL PROPERTY lowrank_pch_${kind} ${target})
+  set(source ${lowrank_BINARY_DIR}/generated/precompiled_${kind}.cpp)
+  file(CONFIGURE OUTPUT ${source} CONTENT "")
+  add_library(lowrank_precompiled_${kind} OBJECT ${source})
+  target_link_libraries(lowrank_precompiled_${kind} PRIVATE ${libraries})
+  target_compile_options(lowrank_precompiled_${kind} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+    $<$<BOOL:$<FILTER:${kind},INCLUDE,tests>>:-O0>)
+  # Programs are compiled as such, libraries for either kind: a header serves one of them.
+  if(kind MATCHES "tests")
+    set_target_properties(lowrank_precompiled_${kind} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   endif()
+  target_precompile_headers(lowrank_precompiled_${kind} PRIVATE ${headers})
 endfunction()
 
 function(lowrank_layer name)
   cmake_parse_arguments(layer "" "PLUGINS;PRECOMPILED" "USES;LINKS" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
-  list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/cli/main.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/*.cpp)
+  list(REMOVE_ITEM sources ${lowrank_SOURCE_DIR}/src/cli/main.cpp)
   if(layer_PLUGINS)
-    file(GLOB plugins CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/${layer_PLUGINS}/*.cpp)
+    file(GLOB plugins CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/${layer_PLUGINS}/*.cpp)
     lowrank_table(${name} ${layer_PLUGINS} table ${plugins})
     list(APPEND sources ${table})
   endif()

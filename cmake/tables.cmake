@@ -16,8 +16,8 @@ function(lowrank_table layer folder out)
     string(APPEND declarations "extern const ${type} ${entry}_${singular};\n")
     string(APPEND entries "      &${entry}_${singular},\n")
   endforeach()
-  file(GLOB_RECURSE registry RELATIVE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/${layer}/registry.h)
-  set(path ${CMAKE_BINARY_DIR}/generated/${folder}_table.cpp)
+  file(GLOB_RECURSE registry RELATIVE ${lowrank_SOURCE_DIR}/src ${lowrank_SOURCE_DIR}/src/${layer}/registry.h)
+  set(path ${lowrank_BINARY_DIR}/generated/${folder}_table.cpp)
   file(CONFIGURE OUTPUT ${path} CONTENT
 "#include \"${registry}\"\n
 namespace lowrank {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <utility>
 
 #include "base/error.h"
 
@@ -12,6 +13,8 @@ namespace {
 std::atomic<int> signalled = 0;
 static_assert(std::atomic<int>::is_always_lock_free);
 struct sigaction earlier_int, earlier_term;
+
+thread_local const StopScope* innermost = nullptr;
 
 extern "C" void on_signal(int signal) {
   signalled.store(signal);
@@ -37,7 +40,18 @@ InterruptGuard::~InterruptGuard() {
   sigaction(SIGTERM, &earlier_term, nullptr);
 }
 
+StopScope::StopScope(std::stop_token stop) : stop_(std::move(stop)), outer_(innermost) {
+  innermost = this;
+}
+
+StopScope::~StopScope() {
+  innermost = outer_;
+}
+
 bool interrupted() {
+  for (const StopScope* scope = innermost; scope; scope = scope->outer_) {
+    if (scope->stop_.stop_requested()) return true;
+  }
   return interrupting_signal() != 0;
 }
 
@@ -46,7 +60,8 @@ int interrupting_signal() {
 }
 
 void throw_if_interrupted() {
-  check(!interrupted(), ErrorKind::interrupted, "Stopped by a signal.");
+  check(!interrupted(), ErrorKind::interrupted, "{}",
+        interrupting_signal() != 0 ? "Stopped by a signal." : "Stopped.");
 }
 
 }  // namespace lowrank

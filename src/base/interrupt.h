@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stop_token>
+
 namespace lowrank {
 
 /// While one lives, the first SIGINT or SIGTERM only sets a flag, which a loop polls between steps to stop
@@ -13,13 +15,27 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 };
 
-/// Whether a signal has arrived since the last guard was made.
+/// While one lives, `stop` can end the calling thread's work like a signal. Scopes nest: each of them can.
+class StopScope {
+ public:
+  explicit StopScope(std::stop_token stop);
+  ~StopScope();
+  StopScope(const StopScope&) = delete;
+  StopScope& operator=(const StopScope&) = delete;
+
+ private:
+  friend bool interrupted();
+  std::stop_token stop_;
+  const StopScope* outer_;
+};
+
+/// Whether a signal has arrived since the last guard was made, or a StopScope of this thread asks to stop.
 bool interrupted();
 
 /// The signal that arrived, SIGINT or SIGTERM; 0 if none did.
 int interrupting_signal();
 
-/// Throws an Error of kind `interrupted` if a signal has arrived.
+/// Throws an Error of kind `interrupted` if `interrupted()`.
 void throw_if_interrupted();
 
 }  // namespace lowrank

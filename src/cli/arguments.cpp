@@ -51,8 +51,37 @@ std::string twice(const GivenValue& first, const GivenValue& second) {
 
 }  // namespace
 
-Arguments::Arguments(std::string_view command, std::string_view summary)
-    : command_(command), summary_(summary) {}
+Arguments::Arguments(std::string command, std::vector<std::string> given) : arguments_(std::move(given)) {
+  description_.name = std::move(command);
+}
+
+Arguments Arguments::describing(std::string command) {
+  Arguments arguments(std::move(command), {});
+  arguments.describing_ = true;
+  return arguments;
+}
+
+std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::string, std::string>>& names) {
+  std::vector<std::string> known;
+  for (const auto& [name, summary] : names) known.push_back(name);
+  description_.words = known;
+  if (describing_) return std::nullopt;
+  check(!arguments_.empty(), ErrorKind::invalid, "lowrank {}: name one of {}", description_.name,
+        fmt::join(known, ", "));
+  if (arguments_.front() == "--help" || arguments_.front() == "-h") {
+    std::cout << fmt::format("lowrank {}: {}\n\n", description_.name, description_.summary);
+    for (const auto& [name, summary] : names) std::cout << fmt::format("  {:<10} {}\n", name, summary);
+    return std::nullopt;
+  }
+  const std::string name = arguments_.front();
+  const auto near = nearest_name(name, known);
+  check(std::ranges::find(known, name) != known.end(), ErrorKind::invalid,
+        "lowrank {}: '{}' is not known{}; there are {}", description_.name, name,
+        near ? fmt::format(" (did you mean {}?)", *near) : "", fmt::join(known, ", "));
+  arguments_.erase(arguments_.begin());
+  description_.name += " " + name;
+  return name;
+}
 
 void Arguments::add(std::vector<Field> fields) {
   for (Field& field : fields) fields_.push_back(std::move(field));
@@ -63,9 +92,8 @@ void Arguments::add_later(std::string name, std::function<std::vector<Field>(con
   later_.push_back({std::move(name), std::move(known), std::move(others), {}});
 }
 
-std::string Arguments::look_ahead(const std::vector<std::string>& arguments, const nlohmann::json& file,
-                                  const std::string& name) const {
-  for (const GivenValue& value : scan_arguments(arguments, fields_, !positional_.empty()).values) {
+std::string Arguments::look_ahead(const nlohmann::json& file, const std::string& name) const {
+  for (const GivenValue& value : scan_arguments(arguments_, fields_, !positional_.empty()).values) {
     if (flag_name(value.name) == flag_name(name)) return value.text;
   }
   for (const auto& [key, value] : file.items()) {
@@ -150,40 +178,57 @@ void Arguments::take_values(const ScannedArguments& scanned) {
     problems_.push_back(fmt::format("{} belongs to no option", in_quotes(word, shown_length)));
 }
 
-void Arguments::print_help() const {
-  CLI::App app{summary_, "lowrank " + command_};
-  const auto nothing = [](const std::string&) {};
+void Arguments::complete_description() {
+  description_.positional = positional_;
   for (const Field& field : fields_) {
-    const std::string flag = flag_name(field.name);
     const nlohmann::json value = field.get();
-    const std::string help =
-        fmt::format("{} [{}]", with_flags(field.help), value.is_null() || value == "" ? "" : value.dump());
-    if (field.type_name == "true or false")
+    description_.options.push_back({field.name, field.type_name,
+                                    value.is_null() || value == "" ? "" : value.dump(),
+                                    with_flags(field.help)});
+  }
+  if (!describing_) return;
+  for (const Later& later : later_) {
+    for (const std::string& other : later.others) {
+      if (!find_field(fields_, other))
+        description_.options.push_back({other, "", "", fmt::format("option of another {}", later.name)});
+    }
+  }
+}
+
+void Arguments::print_help() const {
+  CLI::App app{description_.summary, "lowrank " + description_.name};
+  const auto nothing = [](const std::string&) {};
+  for (const OptionDescription& option : description_.options) {
+    const std::string flag = flag_name(option.name);
+    const std::string help = fmt::format("{} [{}]", option.help, option.fallback);
+    if (option.is_switch())
       app.add_flag_function(
           flag + ",!--no-" + flag.substr(2), [](int64_t) {}, help);
     else
-      app.add_option_function<std::string>(flag, nothing, help)->type_name(field.type_name);
+      app.add_option_function<std::string>(flag, nothing, help)->type_name(option.type);
   }
   std::cout << app.help();
 }
 
-bool Arguments::parse(const std::vector<std::string>& arguments) {
-  fields_.push_back(field("config", config_, "YAML file with the same names"));
-  config_ = look_ahead(arguments, nlohmann::json::object(), "config");
+bool Arguments::parse() {
+  fields_.push_back(field("config", config_, "YAML file with the same options"));
+  config_ = look_ahead(nlohmann::json::object(), "config");
   const nlohmann::json file = config_.empty() ? nlohmann::json::object() : read_yaml(config_);
   for (Later& later : later_) {
-    later.value = look_ahead(arguments, file, later.name);
+    later.value = look_ahead(file, later.name);
     add(later.known(later.value));
   }
-  const ScannedArguments scanned = scan_arguments(arguments, fields_, !positional_.empty());
-  if (scanned.help) {
-    print_help();
+  const ScannedArguments scanned = scan_arguments(arguments_, fields_, !positional_.empty());
+  if (describing_ || scanned.help) {
+    complete_description();
+    if (!describing_) print_help();
     return false;
   }
   take_file(file, config_);
   take_values(scanned);
   std::erase_if(fields_, [](const Field& field) { return field.name == "config"; });
-  check(problems_.empty(), ErrorKind::invalid, "lowrank {}: {}", command_, fmt::join(problems_, "; "));
+  check(problems_.empty(), ErrorKind::invalid, "lowrank {}: {}", description_.name,
+        fmt::join(problems_, "; "));
   return true;
 }
 

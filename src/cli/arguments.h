@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -12,11 +13,39 @@
 
 namespace lowrank {
 
+/// An option as help, completions and the manual show it.
+struct OptionDescription {
+  std::string name;      ///< snake_case, as in files
+  std::string type;      ///< "integer"; for a switch "true or false"
+  std::string fallback;  ///< the default as JSON; empty: none
+  std::string help;
+
+  bool is_switch() const { return type == "true or false"; }
+};
+
+/// A command as help, completions and the manual show it.
+struct CommandDescription {
+  std::string name, summary;
+  std::vector<OptionDescription> options;
+  std::vector<std::string> words;  ///< names of sub-commands
+  std::string positional;          ///< the option that a word without a flag sets; may be empty
+};
+
 /// The arguments of one command: fields as flags (`--batch-size 8`, `--no-shuffle`) or `key=value`, which
 /// override a YAML file with the same names (--config).
 class Arguments {
  public:
-  Arguments(std::string_view command, std::string_view summary);
+  Arguments(std::string command, std::vector<std::string> given);
+
+  /// Arguments that only find out what a command takes: `parse` and `enter` end it.
+  static Arguments describing(std::string command);
+
+  /// What the command does, for help.
+  void describe(std::string summary) { description_.summary = std::move(summary); }
+
+  /// For a command of several: goes on to the one that the first word names, or prints the list (then
+  /// nothing). `names` have their summaries. Errors: invalid, with the nearest name.
+  std::optional<std::string> enter(const std::vector<std::pair<std::string, std::string>>& names);
 
   /// Adds fields; they must outlive the parse.
   void add(std::vector<Field> fields);
@@ -32,7 +61,10 @@ class Arguments {
 
   /// Sets all fields. Returns false when help was asked for and printed. Errors: invalid, listing all
   /// problems at once, including unknown options and options given twice.
-  bool parse(const std::vector<std::string>& arguments);
+  bool parse();
+
+  /// What was declared up to `parse`.
+  const CommandDescription& description() const { return description_; }
 
   const std::vector<Field>& fields() const { return fields_; }
 
@@ -47,15 +79,18 @@ class Arguments {
     std::string value;  ///< what the arguments or the file give for `name`; may be empty
   };
 
-  std::string look_ahead(const std::vector<std::string>& arguments, const nlohmann::json& file,
-                         const std::string& name) const;
+  std::string look_ahead(const nlohmann::json& file, const std::string& name) const;
   std::string hint_for(std::string_view name, bool as_flag) const;
   void take_file(const nlohmann::json& file, const std::string& path);
   void take_values(const ScannedArguments& scanned);
   void set(const Field& field, const nlohmann::json& value);
+  void complete_description();
   void print_help() const;
 
-  std::string command_, summary_, positional_, config_;
+  CommandDescription description_;
+  std::vector<std::string> arguments_;
+  bool describing_ = false;
+  std::string positional_, config_;
   std::vector<Field> fields_;
   std::vector<Later> later_;
   std::set<std::string> given_;

@@ -1,10 +1,14 @@
 #include <iostream>
 
+#include <torch/headeronly/version.h>
+
+#include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/nearest_name.h"
 #include "base/version.h"
+#include "cli/arguments.h"
 #include "cli/flags.h"
 #include "cli/registry.h"
 #include "cli/reported.h"
@@ -30,14 +34,17 @@ int dispatch(std::vector<std::string> arguments) {
     return arguments.empty() ? 2 : 0;
   }
   if (arguments.front() == "--version") {
-    std::cout << "lowrank " << program_version() << '\n';
+    std::cout << fmt::format("lowrank {}{}\nlibtorch {}, processor {}\n", program_version(),
+                             *LOWRANK_COMMIT ? " (" LOWRANK_COMMIT ")" : "", TORCH_VERSION,
+                             describe(cpu_features()));
     return 0;
   }
   std::vector<std::string> names;
   for (const CommandInfo* command : commands()) {
     if (command->name == arguments.front()) {
       const InterruptGuard guard;
-      return command->run({arguments.begin() + 1, arguments.end()});
+      Arguments given(std::string(command->name), {arguments.begin() + 1, arguments.end()});
+      return command->run(given);
     }
     names.emplace_back(command->name);
   }

@@ -1,13 +1,8 @@
 #pragma once
 
-#include <exception>
 #include <functional>
-#include <string>
 
 namespace lowrank {
-
-/// The message of an exception that is not ours, as one sentence without names of libraries and functions.
-std::string sentence_of(const std::exception& error);
 
 /// Runs the program's work and returns its exit code once standard output is written. Whatever it throws
 /// becomes "error: " and a sentence on standard error, without control characters, and exit code 1 (after a

@@ -34,7 +34,7 @@ struct Row {
 /// Help texts of the two options, for commands.
 inline constexpr const char* row_format_help = "prompt, text, alpaca, tokenised or label; empty: detected";
 inline constexpr const char* columns_help =
-    "prompt=NAME,completion=NAME: other names in the file, or column numbers";
+    "names of the file's columns: prompt=NAME,completion=NAME; for tables without a header their numbers";
 
 /// How the rows of a data set are interpreted.
 struct RowOptions {

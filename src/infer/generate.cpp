@@ -228,6 +228,17 @@ class Group {
 
 }  // namespace
 
+std::vector<Field> GenerationOptions::fields() {
+  std::vector<Field> all = sampling.fields();
+  const std::vector<Field> own{
+      limited(field("max_new_tokens", max_new_tokens, "most tokens to generate"), 0, 1 << 20),
+      limited(field("batch_size", batch_size, "sequences decoded together"), 1, 4096),
+      field("ignore_eos", ignore_eos, "continue after a token that ends the text"),
+      field("stop", stop, "texts at which generation ends")};
+  all.insert(all.end(), own.begin(), own.end());
+  return all;
+}
+
 std::vector<Generation> generate(const Model& model, const InferenceHooks& ready, const Tokenizer& tokenizer,
                                  std::span<const std::vector<int64_t>> prompts,
                                  const GenerationOptions& options, const TextSink& sink,

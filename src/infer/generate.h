@@ -20,6 +20,9 @@ struct GenerationOptions {
   std::vector<std::string> stop;  ///< texts that end a generation and are left out of it
   bool ignore_eos = false;        ///< end tokens are treated like any other
   std::vector<int64_t> adapters;  ///< of each prompt, as in Batch::adapters; empty: no adapters
+
+  /// The options, without `adapters`, as fields that point into this value.
+  std::vector<Field> fields();
 };
 
 struct Generation {

@@ -73,14 +73,16 @@ void narrow(std::vector<Candidate>& candidates, const SamplingOptions& options) 
 std::vector<Field> SamplingOptions::fields() {
   constexpr double most = std::numeric_limits<int32_t>::max();
   return {
-      limited(field("temperature", temperature, "0: the most likely token; higher: more varied"), 0, 100),
+      limited(field("temperature", temperature,
+                    "0: always the most likely token; higher values: more varied text"),
+              0, 100),
       limited(field("top_k", top_k, "keep the k most likely tokens; 0: all"), 0, most),
       limited(field("top_p", top_p, "keep the most likely tokens whose probabilities reach p"), 1e-9, 1),
-      limited(field("min_p", min_p, "keep tokens of at least min_p times the highest probability"), 0, 1),
-      limited(
-          field("repetition_penalty", repetition_penalty, "above 1: tokens seen so far become less likely"),
-          1e-3, 100),
-      limited(field("seed", seed, "of the random choice"), 0, most),
+      limited(field("min_p", min_p, "keep tokens with at least min_p times the highest probability"), 0, 1),
+      limited(field("repetition_penalty", repetition_penalty,
+                    "above 1: tokens that have occurred become less likely"),
+              1e-3, 100),
+      limited(field("seed", seed, "seed of the random choices"), 0, most),
   };
 }
 

@@ -91,18 +91,17 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
 std::vector<Field> FineTuneOptions::fields() {
   std::vector<Field> all = session.fields();
   const auto add = [&](std::vector<Field> part) { std::ranges::move(part, std::back_inserter(all)); };
-  add(rows.fields("rows that are evaluated during training; the best adapter is kept"));
+  add(rows.fields("rows to evaluate on during training; the best adapter is kept"));
   add({field("method", method,
-             "what is trained; `lowrank methods` lists them; lora+prompt_tuning: side by side"),
+             "training method (`lowrank methods` lists them); lora+prompt_tuning: two side by side"),
        one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
        field("output", output, "folder for the adapter and the run's records"),
-       field("init_adapter", init_adapter, "adapter to start from, with its own options"),
+       field("init_adapter", init_adapter, "adapter to start from; its method and options are kept"),
        one_of(field("export", exported,
-                    "gguf-lora: write adapter.gguf for llama.cpp and Ollama; gguf: write the merged model "
-                    "as model.gguf (from a GGUF base); refused at the start when it cannot be done"),
+                    "gguf-lora: also write adapter.gguf for llama.cpp and Ollama; gguf: also write the "
+                    "merged model as model.gguf (from a GGUF base)"),
               {"none", "gguf-lora", "gguf"}),
-       field("overwrite", overwrite,
-             "let the results of an earlier run in --output give way to this one's")});
+       field("overwrite", overwrite, "replace the results of an earlier run in `output`")});
   add(train.fields());
   add(resume.fields());
   return all;

@@ -25,7 +25,7 @@ struct Probe {
   std::vector<Example> rows;
 };
 
-Session open_in_f32(const std::string& model, const std::string& adapter) {
+OpenSession open_in_f32(const std::string& model, const std::string& adapter) {
   SessionOptions options;
   options.model = model;
   options.dtype = "f32";
@@ -46,7 +46,7 @@ Batch random_ids(const ModelSpec& spec) {
   return batch;
 }
 
-at::Tensor logits_of(const Session& session) {
+at::Tensor logits_of(const OpenSession& session) {
   const at::NoGradGuard no_grad;
   Batch batch = random_ids(session.checkpoint->spec());
   session.hooks()->layout(batch);
@@ -68,7 +68,7 @@ std::vector<int64_t> start_of_text(const std::string& model) {
 }
 
 /// Texts sampled from the model with a fixed seed. The `start` tokens are not targets.
-std::vector<Example> sampled_texts(const Session& session, const std::vector<int64_t>& start) {
+std::vector<Example> sampled_texts(const OpenSession& session, const std::vector<int64_t>& start) {
   const at::NoGradGuard no_grad;
   const int64_t length = std::min<int64_t>(std::ssize(start) + sampled_tokens, session.room());
   std::vector<Example> texts(sampled_rows);
@@ -103,7 +103,7 @@ std::vector<Example> sampled_texts(const Session& session, const std::vector<int
 
 /// The examples to compare the losses on; nullopt without --probe-data for encoders, or if the context has no
 /// room.
-std::optional<Probe> probe_of(const MergeCheckOptions& options, const Session& adapted) {
+std::optional<Probe> probe_of(const MergeCheckOptions& options, const OpenSession& adapted) {
   const ModelSpec& spec = adapted.checkpoint->spec();
   if (!options.probe_data.empty()) {
     DatasetOptions reading;
@@ -124,7 +124,7 @@ std::optional<Probe> probe_of(const MergeCheckOptions& options, const Session& a
                sampled_texts(adapted, start)};
 }
 
-double loss_of(const Session& session, const Probe& probe) {
+double loss_of(const OpenSession& session, const Probe& probe) {
   return evaluate(*session.model, session.hooks(), probe.rows, batch_size).loss;
 }
 
@@ -151,19 +151,19 @@ MergeComparison compare_merged(const MergeCheckOptions& options) {
   at::Tensor adapted, base;
   std::optional<Probe> probe;
   {
-    const Session session = open_in_f32(options.model, options.adapter);
+    const OpenSession session = open_in_f32(options.model, options.adapter);
     adapted = logits_of(session);
     probe = probe_of(options, session);
     if (probe) result.losses = ProbeLosses{.rows = probe->name, .adapter = loss_of(session, *probe)};
   }
   {
-    const Session session = open_in_f32(options.model, "");
+    const OpenSession session = open_in_f32(options.model, "");
     base = logits_of(session);
     const bool comparable = base.sizes() == adapted.sizes();
     result.effect = comparable ? root_mean_square(base - adapted) : root_mean_square(adapted);
     if (probe && comparable) result.losses->base = loss_of(session, *probe);
   }
-  const Session session = open_in_f32(options.merged, "");
+  const OpenSession session = open_in_f32(options.merged, "");
   const at::Tensor difference = logits_of(session) - adapted;
   result.largest_difference = at::max(at::abs(difference)).item<double>();
   result.distance = root_mean_square(difference);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/staged_folder.h"
 #include "data/data_files.h"
+#include "data/rows.h"
 #include "peft/files/adapter_labels.h"
 #include "session/places.h"
 #include "session/session.h"
@@ -63,6 +64,19 @@ MergeComparison checked(const MergeOptions& options, bool empty_folder) {
 }
 
 }  // namespace
+
+std::vector<Field> MergeOptions::fields() {
+  return {
+      one_of(field("merged_type", merged_type,
+                   "own: each tensor's own type (in a folder f32 for quantised ones, in a GGUF file q8_0 for "
+                   "types that cannot be written); auto: the same, but q8_0 (or f16) for matrices of a GGUF "
+                   "file whose own blocks lose the update"),
+             {"auto", "own", "f32", "bf16", "f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"}),
+      field("check", check, "compare the written model with base and adapter"),
+      field("probe_data", files.probe_data,
+            "rows on which the losses of base, adapter and merged model are compared; empty: sampled texts"),
+      field("format", files.format, row_format_help), field("columns", files.columns, columns_help)};
+}
 
 MergedFiles merge_files(MergeOptions options) {
   MergeCheckOptions& files = options.files;

@@ -2,7 +2,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/fields.h"
 #include "peft/merge/merge.h"
 #include "session/merge_check.h"
 
@@ -13,6 +15,9 @@ struct MergeOptions {
   MergeCheckOptions files;  ///< `merged`: a folder, or FILE.gguf from a GGUF base; neither may hold anything
   std::string merged_type = "auto";  ///< see the program's help
   bool check = true;                 ///< compare the written model with base and adapter
+
+  /// The options, without the three paths.
+  std::vector<Field> fields();
 };
 
 struct MergedFiles {

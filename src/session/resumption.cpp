@@ -13,11 +13,12 @@ namespace lowrank {
 std::vector<Field> ResumeOptions::fields() {
   return {
       optional_text(field("resume", resume,
-                          "go on from a checkpoint of this run, to the same bits: its folder, or without "
-                          "a value the newest complete one in `output`; the other options are given again"),
+                          "continue from a checkpoint of this run, to the same bits: its folder, or without "
+                          "a value the newest complete one in `output`; give the other options again"),
                     newest_resumed),
       field("resume_anyway", anyway,
-            "go on although rows, base, options, threads or processor are others, which is told")};
+            "continue even though rows, base, options, threads or processor differ (a warning lists what "
+            "differs)")};
 }
 
 nlohmann::json decisive_options(const nlohmann::json& values) {

@@ -12,24 +12,24 @@ namespace lowrank {
 std::vector<Field> SessionOptions::fields() {
   return {
       field("model", model, "Hugging Face folder or GGUF file"),
-      one_of(field("dtype", dtype, "of products; auto: bf16 where the processor is fast with it"),
+      one_of(field("dtype", dtype,
+                   "type of the matrix products; auto: bf16 if the processor has fast bf16 products"),
              {"auto", "f32", "bf16"}),
       one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
       one_of(field("base_memory", base_memory,
-                   "one: a single copy of each weight serves both products; fast: two packed copies; small: "
-                   "none, weights are expanded for each product; auto: one, with nf4 small"),
+                   "one: a single copy of each weight for both products; fast: two packed copies; small: "
+                   "none, weights are expanded for each product; auto: one (with nf4: small)"),
              {"auto", "fast", "one", "small"}),
       one_of(field("base_format", base_format,
                    "nf4: frozen linear layers are rounded to 4 bits with double quantisation (QLoRA)"),
              {"own", "nf4"}),
-      limited(field("threads", threads, "0: as many as the machine has, or OMP_NUM_THREADS"), 0, 4096),
+      limited(field("threads", threads, "number of threads; 0: one per core, or OMP_NUM_THREADS"), 0, 4096),
   };
 }
 
 std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
                                              const std::optional<LabelSet>& labels) {
-  check(!options.model.empty(), ErrorKind::invalid,
-        "`model` is missing: a Hugging Face folder or a GGUF file");
+  check(!options.model.empty(), ErrorKind::invalid, "missing `model`: a Hugging Face folder or a GGUF file");
   check_model_place(options.model);
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   return open_told(options.model, labels);
@@ -68,8 +68,8 @@ Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint)
   return adapter;
 }
 
-Session open_session(const SessionOptions& options, const std::string& adapter) {
-  Session session;
+OpenSession open_session(const SessionOptions& options, const std::string& adapter) {
+  OpenSession session;
   if (!adapter.empty()) check_adapter_place(adapter);
   session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
   if (!adapter.empty()) session.adapter = load_told_adapter(adapter, *session.checkpoint);
@@ -94,15 +94,15 @@ std::optional<NamedAdapter> named(const std::string& text) {
 
 }  // namespace
 
-std::function<int64_t(const std::string&)> Session::adapter_number() const {
+std::function<int64_t(const std::string&)> OpenSession::adapter_number() const {
   if (!bank) return nullptr;
   return [this](const std::string& name) { return bank->number_of(name); };
 }
 
-Session open_session(const SessionOptions& options, const std::vector<std::string>& adapters) {
+OpenSession open_session(const SessionOptions& options, const std::vector<std::string>& adapters) {
   if (adapters.empty()) return open_session(options, std::string());
   if (adapters.size() == 1 && !named(adapters.front())) return open_session(options, adapters.front());
-  Session session;
+  OpenSession session;
   session.bank = std::make_unique<AdapterBank>();
   for (const std::string& text : adapters) {
     const auto one = named(text);

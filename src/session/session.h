@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,7 +17,7 @@
 namespace lowrank {
 
 /// Help text of `adapter`.
-inline constexpr const char* adapter_help = "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf)";
+inline constexpr const char* adapter_help = "adapter folder (PEFT, mlx-lm) or GGUF LoRA (FILE.gguf)";
 
 /// Options of every command that runs a model.
 struct SessionOptions {
@@ -45,8 +46,18 @@ LoadOptions load_options(const SessionOptions& options);
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
                                   const SessionOptions& options, const TrainPlan* plan, bool training);
 
+/// A model that is ready to run, with the hooks of an adapter or without. What it refers to must outlive it.
+struct RunningModel {
+  const Checkpoint& checkpoint;
+  const Model& model;
+  InferenceHooks hooks;
+  int64_t room = 0;  ///< most tokens of a text: the model's context minus an adapter's virtual tokens
+  /// The number of the adapter that a row names; empty: rows name none.
+  std::function<int64_t(const std::string&)> adapter_number = {};
+};
+
 /// A model in use: plain, with an adapter, or with several that rows choose from.
-struct Session {
+struct OpenSession {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::optional<Adapter> adapter;
   std::unique_ptr<AdapterBank> bank;
@@ -62,18 +73,19 @@ struct Session {
   const InferenceHooks& hooks() const { return ready; }
   /// Maps the adapter's name in a row to its number; nullptr if there is no bank.
   std::function<int64_t(const std::string&)> adapter_number() const;
+  RunningModel running() const { return {*checkpoint, *model, ready, room(), adapter_number()}; }
 };
 
 /// Errors: as open_model and load_adapter. `adapter` may be empty.
-Session open_session(const SessionOptions& options, const std::string& adapter);
+OpenSession open_session(const SessionOptions& options, const std::string& adapter);
 
 /// The same with any number of adapters: a single folder is for all rows; adapters given as NAME=FOLDER make
 /// a bank. Errors: also invalid for several without names, and as AdapterBank::add.
-Session open_session(const SessionOptions& options, const std::vector<std::string>& adapters);
+OpenSession open_session(const SessionOptions& options, const std::vector<std::string>& adapters);
 
 /// Help text of `adapter` where several can be given.
 inline constexpr const char* adapters_help =
-    "adapter folder (PEFT, mlx-lm), or a GGUF LoRA (FILE.gguf); NAME=FOLDER, perhaps several times: each row "
-    "names its adapter (\"adapter\": NAME, or base)";
+    "adapter folder (PEFT, mlx-lm) or GGUF LoRA (FILE.gguf); or several times NAME=FOLDER: each row names "
+    "its adapter (\"adapter\": NAME, or base)";
 
 }  // namespace lowrank

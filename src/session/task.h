@@ -10,7 +10,7 @@ namespace lowrank {
 
 /// Help text of `task`.
 inline constexpr const char* task_help =
-    "of an encoder's labels: classification, regression; auto: regression where one is a fraction";
+    "what an encoder's labels are: classification, regression; auto: regression if one is a fraction";
 
 /// How the value of `task` interprets labels.
 Labelling labelling_of(const std::string& task);

@@ -44,7 +44,7 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
       field("format", dataset.format, row_format_help),
       field("columns", dataset.columns, columns_help),
       limited(field("max_length", dataset.max_length,
-                    "tokens a row; 0: the model's context, less a method's virtual tokens"),
+                    "most tokens per example; 0: the model's context, less a method's virtual tokens"),
               0, 1 << 24)};
 }
 

@@ -10,7 +10,7 @@ std::vector<Field> DimensionQuestion::fields() {
   constexpr double most = 1 << 28;
   return {one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
           field("output", output, "folder for intrinsic.json, intrinsic.md and intrinsic.svg"),
-          limited(field("share", share, "of the reference's quality that is the goal"), 1e-3, 1),
+          limited(field("share", share, "share of the reference's quality that is the goal"), 1e-3, 1),
           limited(field("from", from, "smallest dimension tried; by default 100 (weights) or 1 (inputs)"), 1,
                   most),
           limited(field("to", to,
@@ -18,7 +18,7 @@ std::vector<Field> DimensionQuestion::fields() {
                         "(inputs)"),
                   1, most),
           limited(field("precision", precision,
-                        "the result is at most so many times a dimension that does not suffice"),
+                        "the result is at most this many times a dimension that does not suffice"),
                   1.001, 1e3)};
 }
 

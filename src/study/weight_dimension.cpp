@@ -151,9 +151,9 @@ QualityMeasure run_reference(Runs& runs, ChosenMethod chosen, std::optional<doub
 
 std::vector<Field> WeightDimensionOptions::fields() {
   std::vector<Field> fields = {
-      field("method", method, "trains in a subspace whose dimension is searched for"),
-      field("reference", reference, "the method whose quality is the measure"),
-      limited(field("full_lr", reference_lr, "peak learning rate of the reference; without it its own"),
+      field("method", method, "the method that trains in a subspace, whose dimension is searched for"),
+      field("reference", reference, "the method whose quality sets the goal"),
+      limited(field("full_lr", reference_lr, "peak learning rate of the reference; by default its own"),
               1e-12, 1e3)};
   for (Field& option : train.fields()) {
     // A run is evaluated once, at its end, and leaves no files.

@@ -59,11 +59,5 @@ TEST(Progress, TerminalLineIsRewritten) {
                                              "\n"}));
 }
 
-TEST(Progress, QuietShowsNothing) {
-  std::vector<std::string> lines;
-  { Progress("step", 1, 0, into(lines, true)).update(1, {}); }
-  EXPECT_TRUE(lines.empty());
-}
-
 }  // namespace
 }  // namespace lowrank

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "cli/reported.h"
+#include "session/failures.h"
 #include "support/places.h"
 #include "support/program.h"
 #include "support/safetensors_bytes.h"

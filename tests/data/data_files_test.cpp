@@ -14,19 +14,19 @@ std::vector<Row> rows_of(const std::string& pattern, std::vector<std::string> co
   return rows;
 }
 
-std::vector<Row> rows_of_text(const std::string& name, std::string_view text,
-                              std::vector<std::string> columns = {}) {
+std::vector<Row> plain_rows_of(const std::string& name, std::string_view text,
+                               std::vector<std::string> columns = {}) {
   const Scratch scratch;
   return rows_of(scratch.write(name, text), std::move(columns));
 }
 
 TEST(DataFiles, CsvWithQuotesSeparatorsAndLineBreaks) {
-  const auto rows = rows_of_text("a.csv",
-                                 "\xEF\xBB\xBFprompt,completion,id\r\n"
-                                 " plain , with spaces ,1\r\n"
-                                 "\r\n"
-                                 "\"a, \"\"b\"\"\",\"two\nlines\",2\r\n"
-                                 "last,,3");
+  const auto rows = plain_rows_of("a.csv",
+                                  "\xEF\xBB\xBFprompt,completion,id\r\n"
+                                  " plain , with spaces ,1\r\n"
+                                  "\r\n"
+                                  "\"a, \"\"b\"\"\",\"two\nlines\",2\r\n"
+                                  "last,,3");
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_EQ(rows[0].prompt, " plain ");
   EXPECT_EQ(rows[0].completion, " with spaces ");
@@ -38,39 +38,39 @@ TEST(DataFiles, CsvWithQuotesSeparatorsAndLineBreaks) {
 }
 
 TEST(DataFiles, TsvKeepsQuotationMarks) {
-  const auto rows = rows_of_text("a.tsv", "text\tn\n\"so\" he said\t1\n5\" long\t2\n");
+  const auto rows = plain_rows_of("a.tsv", "text\tn\n\"so\" he said\t1\n5\" long\t2\n");
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[0].completion, "\"so\" he said");
   EXPECT_EQ(rows[1].completion, "5\" long");
 }
 
 TEST(DataFiles, ColumnsByNameAndByNumber) {
-  auto rows = rows_of_text("a.csv", "question,answer,prompt\n1+1,2,unused\n",
-                           {"prompt=question", "completion=answer"});
+  auto rows = plain_rows_of("a.csv", "question,answer,prompt\n1+1,2,unused\n",
+                            {"prompt=question", "completion=answer"});
   EXPECT_EQ(rows[0].prompt, "1+1");
   EXPECT_EQ(rows[0].completion, "2");
-  rows = rows_of_text("a.tsv", "x\tmiddle\ty\nu\tmiddle\tv\tmore\n", {"completion=3", "prompt=1"});
+  rows = plain_rows_of("a.tsv", "x\tmiddle\ty\nu\tmiddle\tv\tmore\n", {"completion=3", "prompt=1"});
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[1].prompt, "u");
   EXPECT_EQ(rows[1].completion, "v");
   rows =
-      rows_of_text("a.jsonl", R"({"question":"q","answer":"a"})", {"prompt=question", "completion=answer"});
+      plain_rows_of("a.jsonl", R"({"question":"q","answer":"a"})", {"prompt=question", "completion=answer"});
   EXPECT_EQ(rows[0].completion, "a");
 }
 
 TEST(DataFiles, JsonArrays) {
   const auto rows =
-      rows_of_text("a.json", "\n [ {\"text\": \"a\"},\n{\"text\":\"b\", \"x\":[1,{\"y\":2}]}]\n");
+      plain_rows_of("a.json", "\n [ {\"text\": \"a\"},\n{\"text\":\"b\", \"x\":[1,{\"y\":2}]}]\n");
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[1].completion, "b");
   EXPECT_EQ(rows[1].line, 2);
-  EXPECT_EQ(rows_of_text("a.json", "{\"text\":\"a\"}\n{\"text\":\"b\"}").size(), 2U);
+  EXPECT_EQ(plain_rows_of("a.json", "{\"text\":\"a\"}\n{\"text\":\"b\"}").size(), 2U);
 }
 
 TEST(DataFiles, AnArrayIsReadWhateverTheFileIsCalled) {
-  EXPECT_EQ(rows_of_text("a.jsonl", R"([{"text":"a"},{"text":"b"}])").size(), 2U);
+  EXPECT_EQ(plain_rows_of("a.jsonl", R"([{"text":"a"},{"text":"b"}])").size(), 2U);
   expect_failure(ErrorKind::corrupt, "a.jsonl:1: not a JSON object (and 1 more: 2)",
-                 [] { rows_of_text("a.jsonl", "[1,2]\n[3]\n"); });
+                 [] { plain_rows_of("a.jsonl", "[1,2]\n[3]\n"); });
 }
 
 TEST(DataFiles, OtherKindsOfFilesAreNamed) {
@@ -82,8 +82,8 @@ TEST(DataFiles, OtherKindsOfFilesAreNamed) {
            {std::string("\xFF\xFE{\0", 4), "UTF-16; convert it first: iconv"},
            {"\xFE\xFF", "UTF-16"},
            {std::string("{\0\"\0", 4), "zero bytes, as UTF-16"}}) {
-    expect_failure(ErrorKind::unsupported, part, [&] { rows_of_text("a.jsonl", start + "rest"); });
-    expect_failure(ErrorKind::unsupported, part, [&] { rows_of_text("a.csv", start + "rest"); });
+    expect_failure(ErrorKind::unsupported, part, [&] { plain_rows_of("a.jsonl", start + "rest"); });
+    expect_failure(ErrorKind::unsupported, part, [&] { plain_rows_of("a.csv", start + "rest"); });
   }
 }
 
@@ -92,7 +92,7 @@ TEST(DataFiles, ATableOfManyColumnsTakesNoQuadraticTime) {
   for (int i = 1; i < 999; ++i) line += fmt::format(",column{}", i);
   std::string table = line + "\n";
   for (int i = 0; i < 300; ++i) table += line + "\n";
-  EXPECT_EQ(rows_of_text("a.csv", table).size(), 300U);
+  EXPECT_EQ(plain_rows_of("a.csv", table).size(), 300U);
 }
 
 TEST(DataFiles, FoldersAndPatterns) {
@@ -115,7 +115,7 @@ TEST(DataFiles, FoldersAndPatterns) {
 TEST(DataFiles, BadTablesAreNamedWithTheirLine) {
   const auto fails = [](ErrorKind kind, const char* part, const char* name, std::string_view text,
                         std::vector<std::string> columns = {}) {
-    expect_failure(kind, part, [&] { rows_of_text(name, text, columns); });
+    expect_failure(kind, part, [&] { plain_rows_of(name, text, columns); });
   };
   fails(ErrorKind::corrupt, "a.csv:3: 1 fields where 2 are expected", "a.csv", "text,b\n1,2\n3\n");
   fails(ErrorKind::corrupt, "a.csv:2: a quotation mark that does not close", "a.csv", "text\n\"a\nb\n");
@@ -136,10 +136,10 @@ TEST(DataFiles, BadTablesAreNamedWithTheirLine) {
 
 TEST(DataFiles, BadArraysAreNamedWithTheirRow) {
   expect_failure(ErrorKind::corrupt, "a.json: row 2: not a JSON object",
-                 [] { rows_of_text("a.json", R"([{"text":"a"},3])"); });
-  expect_failure(ErrorKind::corrupt, "parse error", [] { rows_of_text("a.json", R"([{"text":"a"},)"); });
+                 [] { plain_rows_of("a.json", R"([{"text":"a"},3])"); });
+  expect_failure(ErrorKind::corrupt, "parse error", [] { plain_rows_of("a.json", R"([{"text":"a"},)"); });
   expect_failure(ErrorKind::corrupt, "nested deeper",
-                 [] { rows_of_text("a.json", std::string(100'000, '[')); });
+                 [] { plain_rows_of("a.json", std::string(100'000, '[')); });
 }
 
 }  // namespace

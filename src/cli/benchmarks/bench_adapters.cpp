@@ -29,7 +29,7 @@ struct Options {
     return {field("adapters", adapters, "adapter folders; the rows of a batch take them in turn"),
             any_text(field("prompt", prompt, "text that the tokens follow")),
             limited(field("batch_size", batch_size, "sequences decoded together"), 1, 4096),
-            limited(field("tokens", tokens, "tokens a measurement"), 2, 1 << 16),
+            limited(field("tokens", tokens, "tokens per measurement"), 2, 1 << 16),
             limited(field("rounds", rounds, "measurements of each, in turn"), 1, 1000),
             field("json", json, "the result as JSON")};
   }
@@ -43,7 +43,7 @@ struct Contestant {
 };
 
 /// Tokens per second of all sequences together; the pass over the prompts does not count.
-double decode_speed(const Session& session, const Tokenizer& tokenizer, const Options& options,
+double decode_speed(const OpenSession& session, const Tokenizer& tokenizer, const Options& options,
                     const std::vector<int64_t>& adapters) {
   const std::vector<std::vector<int64_t>> prompts(options.batch_size,
                                                   encode_prompt(tokenizer, options.prompt));
@@ -62,7 +62,7 @@ double decode_speed(const Session& session, const Tokenizer& tokenizer, const Op
 }
 
 /// Milliseconds to read an adapter and make it ready on a loaded base.
-double switch_time(const Session& session, const std::string& folder) {
+double switch_time(const OpenSession& session, const std::string& folder) {
   const double started = monotonic_seconds();
   const Adapter adapter = load_adapter(folder, *session.checkpoint);
   const InferenceHooks ready(adapter);
@@ -81,17 +81,17 @@ nlohmann::ordered_json result_of(const Contestant& one, const Contestant& base) 
 
 }  // namespace
 
-int bench_adapters(const std::vector<std::string>& arguments) {
+int bench_adapters(Arguments& arguments) {
   Options options;
-  Arguments parser("bench adapters", "tokens a second of a batch whose rows have adapters of their own");
-  parser.add(options.session.fields());
-  parser.add(options.fields());
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("tokens per second of a batch whose sequences use different adapters");
+  arguments.add(options.session.fields());
+  arguments.add(options.fields());
+  if (!arguments.parse()) return 0;
   check(!options.adapters.empty(), ErrorKind::invalid, "--adapters names no adapter");
   std::vector<std::string> named;
   for (size_t i = 0; i < options.adapters.size(); ++i)
     named.push_back(fmt::format("{}={}", i, options.adapters[i]));
-  const Session session = open_session(options.session, named);
+  const OpenSession session = open_session(options.session, named);
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   std::vector<int64_t> in_turn(options.batch_size);
   for (size_t i = 0; i < in_turn.size(); ++i) in_turn[i] = static_cast<int64_t>(i % options.adapters.size());

@@ -28,7 +28,7 @@ struct Options {
     return {field("adapters", adapters, "adapter folders, each measured on the model"),
             field("models", models, "further models to measure, such as a merged one"),
             any_text(field("prompt", prompt, "text that the tokens follow")),
-            limited(field("tokens", tokens, "tokens a measurement"), 2, 1 << 16),
+            limited(field("tokens", tokens, "tokens per measurement"), 2, 1 << 16),
             limited(field("rounds", rounds, "measurements of each, in turn"), 1, 1000),
             field("json", json, "the result as JSON")};
   }
@@ -37,11 +37,11 @@ struct Options {
 /// One of the models (with or without an adapter) that are compared.
 struct Contestant {
   std::string name;
-  std::unique_ptr<Session> session;  ///< its hooks' address must not change
-  std::vector<double> seconds;       ///< per token, by round
+  std::unique_ptr<OpenSession> session;  ///< its hooks' address must not change
+  std::vector<double> seconds;           ///< per token, by round
 
   Contestant(std::string label, const SessionOptions& options, const std::string& adapter)
-      : name(std::move(label)), session(std::make_unique<Session>(open_session(options, adapter))) {}
+      : name(std::move(label)), session(std::make_unique<OpenSession>(open_session(options, adapter))) {}
 };
 
 std::vector<Contestant> open_all(const Options& options) {
@@ -88,12 +88,12 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-int bench_decode(const std::vector<std::string>& arguments) {
+int bench_decode(Arguments& arguments) {
   Options options;
-  Arguments parser("bench decode", "milliseconds a generated token at batch 1, in turn");
-  parser.add(options.session.fields());
-  parser.add(options.fields());
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("milliseconds per generated token at batch 1, in turn");
+  arguments.add(options.session.fields());
+  arguments.add(options.fields());
+  if (!arguments.parse()) return 0;
   std::vector<Contestant> all = open_all(options);
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   const std::vector<int64_t> prompt = encode_prompt(tokenizer, options.prompt);

@@ -81,21 +81,21 @@ void tell(const Measured& measured, bool json) {
 
 }  // namespace
 
-int bench_limit(const std::vector<std::string>& arguments) {
+int bench_limit(Arguments& arguments) {
   Options options;
   ChosenMethod chosen;
-  Arguments parser("bench limit", "the share of a step that its matrix products alone take");
-  parser.add(options.session.fields());
-  parser.add(options.own_fields());
-  parser.add(options.train.fields());
-  parser.add_later(
+  arguments.describe("the share of a step that its matrix products alone take");
+  arguments.add(options.session.fields());
+  arguments.add(options.own_fields());
+  arguments.add(options.train.fields());
+  arguments.add_later(
       "method",
       [&](const std::string& name) {
         chosen = choose_method(name.empty() ? options.method : name);
         return chosen.method->fields();
       },
       all_method_options());
-  if (!parser.parse(arguments)) return 0;
+  if (!arguments.parse()) return 0;
   require({{"--model", &options.session.model}, {"--data", &options.data}});
   const auto checkpoint = open_model(options.session);
   Adapter adapter = make_adapter(*chosen.info, std::move(chosen.method), *checkpoint);

@@ -1,8 +1,8 @@
 // lowrank bench: comparative measurements, taken in turn within one process.
 #include <algorithm>
-#include <iostream>
+#include <optional>
+#include <string_view>
 
-#include "base/error.h"
 #include "cli/benchmarks/benchmarks.h"
 #include "cli/registry.h"
 
@@ -11,29 +11,21 @@ namespace {
 
 struct Benchmark {
   std::string_view name, summary;
-  int (*run)(const std::vector<std::string>& arguments);
+  int (*run)(Arguments& arguments);
 };
 
 constexpr Benchmark benchmarks[] = {
-    {"adapters", "tokens a second of rows with adapters of their own", bench_adapters},
-    {"decode", "milliseconds a generated token: base, adapters, merged models", bench_decode},
+    {"adapters", "tokens per second of sequences with different adapters", bench_adapters},
+    {"decode", "milliseconds per generated token: base, adapters, merged models", bench_decode},
     {"limit", "share of a training step that its matrix products alone take", bench_limit}};
 
-void print_benchmarks(std::ostream& out) {
-  out << "lowrank bench BENCHMARK [--flag value ...]\n\n";
-  for (const Benchmark& benchmark : benchmarks)
-    out << fmt::format("  {:<8} {}\n", benchmark.name, benchmark.summary);
-}
-
-int run(const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments.front() == "--help" || arguments.front() == "-h") {
-    print_benchmarks(arguments.empty() ? std::cerr : std::cout);
-    return arguments.empty() ? 2 : 0;
-  }
-  const auto* found = std::ranges::find(benchmarks, arguments.front(), &Benchmark::name);
-  check(found != std::end(benchmarks), ErrorKind::invalid,
-        "the benchmark '{}' is not known; there are adapters, decode and limit", arguments.front());
-  return found->run({arguments.begin() + 1, arguments.end()});
+int run(Arguments& arguments) {
+  std::vector<std::pair<std::string, std::string>> names;
+  for (const Benchmark& benchmark : benchmarks) names.emplace_back(benchmark.name, benchmark.summary);
+  arguments.describe("measures decoding, or a training step against its limit");
+  const std::optional<std::string> name = arguments.enter(names);
+  if (!name) return 0;
+  return std::ranges::find(benchmarks, *name, &Benchmark::name)->run(arguments);
 }
 
 }  // namespace

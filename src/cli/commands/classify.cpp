@@ -32,17 +32,17 @@ void write_labels(TextRows& texts, const at::Tensor& scores, const LabelSet& lab
   writer.commit();
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   SessionOptions session_options;
   TextRowOptions options;
   std::string adapter;
-  Arguments parser("classify", "labels texts with a model that has a label head, or an adapter with one");
-  parser.add(session_options.fields());
-  parser.add({field("adapter", adapter, adapter_help)});
-  parser.add(options.fields());
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("labels texts with a model that has a label head, or an adapter with one");
+  arguments.add(session_options.fields());
+  arguments.add({field("adapter", adapter, adapter_help)});
+  arguments.add(options.fields());
+  if (!arguments.parse()) return 0;
   require({{"--model", &session_options.model}});
-  const Session session = open_session(session_options, adapter);
+  const OpenSession session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(
       spec.labels.has_value(), ErrorKind::invalid,
@@ -59,6 +59,7 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo classify_command;
-const CommandInfo classify_command{"classify", "labels texts", run};
+const CommandInfo classify_command{"classify",
+                                   "labels texts with an encoder (BERT, RoBERTa) and its label head", run};
 
 }  // namespace lowrank

@@ -23,22 +23,23 @@ Tokenizer tokenizer_for(const std::string& model, const EmbeddingForm& form) {
   return {std::move(spec), model};
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   SessionOptions session_options;
   TextRowOptions options;
   std::string adapter, pooling = "auto";
   std::optional<bool> normalise;
-  Arguments parser("embed", "writes texts with their embeddings, one vector each");
-  parser.add(session_options.fields());
-  parser.add({field("adapter", adapter, adapter_help)});
-  parser.add(options.fields());
-  parser.add({one_of(field("pooling", pooling,
-                           "mean of the tokens' hidden states, or the first token's; auto: the model's own"),
-                     {"auto", "mean", "first"}),
-              field("normalise", normalise, "vectors of length 1; without it as the model says")});
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("writes texts with their embeddings, one vector each");
+  arguments.add(session_options.fields());
+  arguments.add({field("adapter", adapter, adapter_help)});
+  arguments.add(options.fields());
+  arguments.add(
+      {one_of(field("pooling", pooling,
+                    "mean of the tokens' hidden states, or the first token's; auto: the model's own"),
+              {"auto", "mean", "first"}),
+       field("normalise", normalise, "scale vectors to length 1; by default as the model says")});
+  if (!arguments.parse()) return 0;
   require({{"--model", &session_options.model}});
-  const Session session = open_session(session_options, adapter);
+  const OpenSession session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
   check(spec.task != Task::causal_lm, ErrorKind::unsupported,
         "{}: embeddings come from encoders such as BERT, not from a causal language model",
@@ -65,6 +66,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo embed_command;
-const CommandInfo embed_command{"embed", "turns texts into vectors", run};
+const CommandInfo embed_command{"embed", "turns texts into vectors, as sentence-transformers does", run};
 
 }  // namespace lowrank

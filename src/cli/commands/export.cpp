@@ -39,17 +39,17 @@ ExportResult write(const Options& options, const Checkpoint& checkpoint, const A
   return {std::ssize(adapter.plan.targets), adapter_file_size(options.output, adapter)};
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   Options options;
-  Arguments parser("export", "writes an adapter in another program's format");
-  parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-              field("adapter", options.adapter, adapter_help),
-              one_of(field("format", options.format,
-                           "gguf-lora: a file for llama.cpp and Ollama, beside the base; peft: a folder"),
-                     {"gguf-lora", "peft"}),
-              field("output", options.output, "the file or folder; it must not exist"),
-              field("json", options.json, "the result as JSON on standard output")});
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("writes an adapter as a GGUF LoRA for llama.cpp and Ollama, or as a PEFT folder");
+  arguments.add({field("model", options.model, "Hugging Face folder or GGUF file"),
+                 field("adapter", options.adapter, adapter_help),
+                 one_of(field("format", options.format,
+                              "gguf-lora: a file for llama.cpp and Ollama, beside the base; peft: a folder"),
+                        {"gguf-lora", "peft"}),
+                 field("output", options.output, "the file or folder; it must not exist"),
+                 field("json", options.json, "the result as JSON on standard output")});
+  if (!arguments.parse()) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
   options.output = without_slash(options.output).string();
   const bool writes_file = options.format == "gguf-lora";
@@ -68,6 +68,7 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo export_command;
-const CommandInfo export_command{"export", "writes an adapter in another program's format", run};
+const CommandInfo export_command{
+    "export", "writes an adapter as a GGUF LoRA for llama.cpp and Ollama, or as a PEFT folder", run};
 
 }  // namespace lowrank

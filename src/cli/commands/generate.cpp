@@ -29,7 +29,7 @@ struct Options {
 /// The key of the generated text in a row; the row's own completion is kept.
 constexpr const char* result_key = "generated";
 
-void generate_one(const Session& session, const Tokenizer& tokenizer, Options options) {
+void generate_one(const OpenSession& session, const Tokenizer& tokenizer, Options options) {
   if (session.bank) options.generation.adapters = {0};
   const std::vector<std::vector<int64_t>> prompts{encode_prompt(tokenizer, options.prompt)};
   const TextSink stream = [](int64_t, const std::string& text) { std::cout << text << std::flush; };
@@ -86,8 +86,8 @@ void check_lengths(const PromptRows& prompts, int64_t room) {
 }
 
 /// Writes rows as they are finished; those written before a signal or an error are kept.
-void generate_rows(const Session& session, const Tokenizer& tokenizer, PromptRows& prompts, RowWriter& writer,
-                   const Options& given) {
+void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, PromptRows& prompts,
+                   RowWriter& writer, const Options& given) {
   check_lengths(prompts, session.room());
   Options options = given;
   if (const auto number = session.adapter_number()) {
@@ -111,12 +111,12 @@ void generate_rows(const Session& session, const Tokenizer& tokenizer, PromptRow
   writer.commit();
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   Options options;
-  Arguments parser("generate", "continues a prompt, or the prompts of a data set");
-  parser.add(options.session.fields());
-  parser.add(options.generation.sampling.fields());
-  parser.add(
+  arguments.describe("completes a prompt or each row of a file");
+  arguments.add(options.session.fields());
+  arguments.add(options.generation.fields());
+  arguments.add(
       {repeatable(field("adapter", options.adapters, adapters_help)),
        any_text(
            field("prompt", options.prompt, "a text to continue; the result is streamed to standard output")),
@@ -124,13 +124,8 @@ int run(const std::vector<std::string>& arguments) {
              "rows with prompts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
        field("format", options.format, row_format_help), field("columns", options.columns, columns_help),
        field("output", options.output, "file for the rows with what is generated; empty: standard output"),
-       limited(field("max_new_tokens", options.generation.max_new_tokens, "tokens to generate at most"), 0,
-               1 << 20),
-       limited(field("batch_size", options.generation.batch_size, "sequences decoded together"), 1, 4096),
-       field("ignore_eos", options.generation.ignore_eos, "go on after a token that ends the text"),
-       field("stop", options.generation.stop, "texts that end a generation"),
        field("json", options.json, "the result of --prompt as JSON")});
-  if (!parser.parse(arguments)) return 0;
+  if (!arguments.parse()) return 0;
   require(
       {{"--model", &options.session.model}, {"--prompt or --data", either(options.prompt, options.data)}});
   check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
@@ -143,7 +138,7 @@ int run(const std::vector<std::string>& arguments) {
     prompts = read_prompts(tokenizer, options);
     writer.emplace(options.output, options.data);
   }
-  const Session session = open_session(options.session, options.adapters);
+  const OpenSession session = open_session(options.session, options.adapters);
   check(session.checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,
         "{}: an encoder generates no text; `lowrank classify` and `lowrank embed` are for it",
         options.session.model);
@@ -155,6 +150,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo generate_command;
-const CommandInfo generate_command{"generate", "continues a prompt, or the prompts of a data set", run};
+const CommandInfo generate_command{"generate", "completes a prompt or each row of a file", run};
 
 }  // namespace lowrank

@@ -122,16 +122,16 @@ void print(const Contents& contents, bool all) {
   }
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   bool json = false;
   bool tensors = false;
   std::string path;
-  Arguments parser("inspect", "lowrank inspect PATH: what a model, an adapter or a tensor file holds");
-  parser.add({field("path", path, "folder, .gguf or .safetensors file"),
-              field("tensors", tensors, "list every tensor"),
-              field("json", json, "everything as JSON on standard output")});
-  parser.add_positional("path");
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("shows what is in a model, an adapter or a GGUF file");
+  arguments.add({field("path", path, "folder, .gguf or .safetensors file"),
+                 field("tensors", tensors, "list every tensor"),
+                 field("json", json, "everything as JSON on standard output")});
+  arguments.add_positional("path");
+  if (!arguments.parse()) return 0;
   require({{"the path", &path}});
   const Contents contents = describe(path);
   if (json) {
@@ -145,6 +145,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo inspect_command;
-const CommandInfo inspect_command{"inspect", "what a model, an adapter or a tensor file holds", run};
+const CommandInfo inspect_command{"inspect", "shows what is in a model, an adapter or a GGUF file", run};
 
 }  // namespace lowrank

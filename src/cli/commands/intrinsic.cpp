@@ -13,44 +13,45 @@
 namespace lowrank {
 namespace {
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   DimensionQuestion question;
   WeightDimensionOptions weights;
   InputDimensionOptions inputs;
   ChosenMethod chosen;
   std::string project = "weights";
   bool json = false;
-  Arguments parser("intrinsic", "finds how many dimensions a task needs");
-  parser.add(question.session.fields());
-  parser.add(question.rows.fields("rows that quality is measured on"));
-  parser.add(question.fields());
-  parser.add({one_of(field("project", project,
-                           "what is restricted to a random subspace: the weights that train, or the inputs "
-                           "of a linear head on frozen features"),
-                     {"weights", "inputs"}),
-              field("json", json, "the report as JSON on standard output, too")});
+  arguments.describe("finds how many dimensions a task needs");
+  arguments.add(question.session.fields());
+  arguments.add(question.rows.fields("rows on which quality is measured"));
+  arguments.add(question.fields());
+  arguments.add(
+      {one_of(field("project", project,
+                    "what is restricted to a random subspace: the weights that train, or the inputs "
+                    "of a linear head on frozen features"),
+              {"weights", "inputs"}),
+       field("json", json, "also print the report as JSON to standard output")});
   std::string method;
-  parser.add_later(
+  arguments.add_later(
       "method",
       [&](const std::string& name) {
         method = name;
         return std::vector<Field>();
       },
       all_method_options());
-  parser.add_later("project", [&](const std::string& name) {
+  arguments.add_later("project", [&](const std::string& name) {
     if (name == "inputs") return inputs.fields();
     chosen = choose_method(method.empty() ? weights.method : method);
     std::vector<Field> fields = weights.fields();
     for (Field& option : subspace_fields(chosen)) fields.push_back(std::move(option));
     return fields;
   });
-  if (!parser.parse(arguments)) return 0;
+  if (!arguments.parse()) return 0;
   require({{"--model", &question.session.model},
            {"--data", &question.rows.data},
            {"--output", &question.output}});
   check(!question.rows.eval_data.empty() || question.rows.eval_split > 0, ErrorKind::invalid,
         "quality is measured on rows that are not trained on: give --eval-data or --eval-split");
-  const nlohmann::ordered_json settings = resolved(parser.fields());
+  const nlohmann::ordered_json settings = resolved(arguments.fields());
   const DimensionReport report = project == "inputs" ? input_dimension(question, inputs, settings)
                                                      : weight_dimension(question, weights, chosen, settings);
   std::cerr << '\n' << markdown_of(report);
@@ -62,6 +63,7 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo intrinsic_command;
-const CommandInfo intrinsic_command{"intrinsic", "how many dimensions a task needs", run};
+const CommandInfo intrinsic_command{
+    "intrinsic", "finds how many dimensions of the weights or of the model's features a task needs", run};
 
 }  // namespace lowrank

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
-#include "data/rows.h"
 #include "session/merge_files.h"
 #include "session/session.h"
 #include "session/training_results.h"
@@ -64,28 +63,18 @@ void add_figures(nlohmann::ordered_json& out, const MergeComparison& comparison)
   out["probe"]["merged_loss"] = losses.merged;
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   MergeOptions options;
   bool json = false;
-  Arguments parser(
-      "merge",
+  arguments.describe(
       "writes the base model with an adapter in its weights, as a Hugging Face folder or a GGUF file");
-  parser.add(
+  arguments.add(
       {field("model", options.files.model, "Hugging Face folder or GGUF file"),
        field("adapter", options.files.adapter, adapter_help),
-       field("output", options.files.merged, "folder, or FILE.gguf from a GGUF base; it must not exist"),
-       one_of(field("merged_type", options.merged_type,
-                    "own: each tensor's own; in a folder f32 for quantised ones, in a GGUF file q8_0 for "
-                    "those that cannot be written; auto: the same, but q8_0 (or f16) for matrices of a GGUF "
-                    "file whose own blocks lose the update"),
-              {"auto", "own", "f32", "bf16", "f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"}),
-       field("check", options.check, "compare the written model with base and adapter"),
-       field("probe_data", options.files.probe_data,
-             "rows whose loss is told of base, adapter and merged model; empty: sampled texts"),
-       field("format", options.files.format, row_format_help),
-       field("columns", options.files.columns, columns_help),
-       field("json", json, "the result as JSON on standard output")});
-  if (!parser.parse(arguments)) return 0;
+       field("output", options.files.merged, "folder, or FILE.gguf from a GGUF base; it must not exist")});
+  arguments.add(options.fields());
+  arguments.add({field("json", json, "the result as JSON on standard output")});
+  if (!arguments.parse()) return 0;
   const MergeCheckOptions& files = options.files;
   require({{"--model", &files.model}, {"--adapter", &files.adapter}, {"--output", &files.merged}});
   const MergedFiles merged = merge_files(options);
@@ -103,6 +92,9 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo merge_command;
-const CommandInfo merge_command{"merge", "writes the base model with an adapter in its weights", run};
+const CommandInfo merge_command{"merge",
+                                "writes the model with the adapter in its weights: a Hugging Face folder, or "
+                                "a GGUF file from a GGUF base",
+                                run};
 
 }  // namespace lowrank

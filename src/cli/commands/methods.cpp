@@ -10,13 +10,13 @@
 namespace lowrank {
 namespace {
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   std::string name;
   bool json = false;
-  Arguments parser("methods", "lowrank methods [NAME]: lists the training methods with their options");
-  parser.add({field("name", name, "only this method"), field("json", json, "as JSON on standard output")});
-  parser.add_positional("name");
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("lists the methods and their options");
+  arguments.add({field("name", name, "only this method"), field("json", json, "as JSON on standard output")});
+  arguments.add_positional("name");
+  if (!arguments.parse()) return 0;
   const MethodInfo* only = name.empty() ? nullptr : &method_named(name);
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const MethodInfo* info : methods()) {
@@ -44,6 +44,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo methods_command;
-const CommandInfo methods_command{"methods", "lists the training methods with their options", run};
+const CommandInfo methods_command{"methods", "lists the methods and their options", run};
 
 }  // namespace lowrank

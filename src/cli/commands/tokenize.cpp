@@ -47,20 +47,20 @@ void print_lines(const Tokenizer& tokenizer, const Options& options) {
   }
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   Options options;
-  Arguments parser("tokenize", "prints token ids: of a text, or of a data set's rows as training sees them");
-  parser.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-              any_text(field("text", options.text, "a text")),
-              field("data", options.data,
-                    "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
-              field("format", options.format, row_format_help),
-              field("columns", options.columns, columns_help),
-              field("lines", options.lines, "--data is plain text; every line by itself"),
-              field("special_tokens", options.special,
-                    "with the post-processor's special tokens (--text and --lines)"),
-              field("json", options.json, "an array of ids a line")});
-  if (!parser.parse(arguments)) return 0;
+  arguments.describe("prints token ids: of a text, or of a data set's rows as training sees them");
+  arguments.add({field("model", options.model, "Hugging Face folder or GGUF file"),
+                 any_text(field("text", options.text, "a text")),
+                 field("data", options.data,
+                       "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+                 field("format", options.format, row_format_help),
+                 field("columns", options.columns, columns_help),
+                 field("lines", options.lines, "`data` is plain text, one text per line"),
+                 field("special_tokens", options.special,
+                       "add the post-processor's special tokens (for `text` and `lines`)"),
+                 field("json", options.json, "print one array of ids per line")});
+  if (!arguments.parse()) return 0;
   require({{"--model", &options.model}, {"--text or --data", either(options.text, options.data)}});
   check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
   const Tokenizer tokenizer = load_tokenizer(options.model);
@@ -84,6 +84,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo tokenize_command;
-const CommandInfo tokenize_command{"tokenize", "prints the token ids of a text or of a data set's rows", run};
+const CommandInfo tokenize_command{"tokenize", "prints the token ids of a text or of rows", run};
 
 }  // namespace lowrank

@@ -22,11 +22,11 @@ struct Request {
 };
 
 /// Returns false when help was asked for and printed.
-bool parse(const std::vector<std::string>& arguments, Request& request) {
-  Arguments parser("train", "trains an adapter");
-  parser.add(request.options.fields());
-  parser.add({field("dry_run", request.dry_run,
-                    "print the resolved configuration and what would be trained, and stop")});
+bool parse(Arguments& arguments, Request& request) {
+  arguments.describe("trains an adapter");
+  arguments.add(request.options.fields());
+  arguments.add({field("dry_run", request.dry_run,
+                       "print the resolved configuration and what would be trained, then stop")});
   std::string init_adapter, model;
   std::optional<StartingAdapter> start;
   const auto keep = [](std::string& text) {
@@ -35,9 +35,9 @@ bool parse(const std::vector<std::string>& arguments, Request& request) {
       return std::vector<Field>();
     };
   };
-  parser.add_later("init_adapter", keep(init_adapter));
-  parser.add_later("model", keep(model));
-  parser.add_later(
+  arguments.add_later("init_adapter", keep(init_adapter));
+  arguments.add_later("model", keep(model));
+  arguments.add_later(
       "method",
       [&](const std::string& name) {
         if (!init_adapter.empty() && !model.empty()) start = read_starting_adapter(init_adapter, model);
@@ -48,8 +48,8 @@ bool parse(const std::vector<std::string>& arguments, Request& request) {
         return request.chosen.method->fields();
       },
       all_method_options());
-  if (!parser.parse(arguments)) return false;
-  if (start) check_starting_options(*start, parser.fields(), parser.given());
+  if (!arguments.parse()) return false;
+  if (start) check_starting_options(*start, arguments.fields(), arguments.given());
   return true;
 }
 
@@ -80,7 +80,7 @@ int train(Request request) {
   return 0;
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(Arguments& arguments) {
   Request request;
   if (!parse(arguments, request)) return 0;
   return request.dry_run ? dry_run(std::move(request)) : train(std::move(request));
@@ -89,6 +89,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 extern const CommandInfo train_command;
-const CommandInfo train_command{"train", "trains an adapter on a base model", run};
+const CommandInfo train_command{"train", "trains an adapter and writes it as a PEFT folder", run};
 
 }  // namespace lowrank

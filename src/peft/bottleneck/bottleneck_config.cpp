@@ -72,21 +72,20 @@ void check_placement(const nlohmann::json& config, const BottleneckConfig& c, co
 std::vector<Field> BottleneckConfig::fields() {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   return {
-      limited(field("reduction_factor", reduction_factor, "d / k: hidden size by bottleneck size"), 1e-3,
-              infinity),
-      limited(field("bottleneck_size", bottleneck_size, "k; 0: by the reduction factor"), 0, 1 << 20),
-      one_of(field("non_linearity", non_linearity, "between the two matrices"), activation_names()),
-      limited(field("scaling", scaling, "factor of the adapter's output"), -infinity, infinity),
-      one_of(
-          field(
-              "scaling_type", scaling_type,
-              "constant: the factor above; learned: a scalar that trains; channel: one for each value; both "
-              "start at 1"),
-          {"constant", "learned", "channel"}),
+      limited(field("reduction_factor", reduction_factor,
+                    "d / k, the hidden size divided by the bottleneck size"),
+              1e-3, infinity),
+      limited(field("bottleneck_size", bottleneck_size, "k; 0: from the reduction factor"), 0, 1 << 20),
+      one_of(field("non_linearity", non_linearity, "the function between the two matrices"),
+             activation_names()),
+      limited(field("scaling", scaling, "s, the factor on the adapter's output"), -infinity, infinity),
+      one_of(field("scaling_type", scaling_type,
+                   "constant: s; learned: a trained scalar; channel: one per channel; both are initially 1"),
+             {"constant", "learned", "channel"}),
       limited(field("dropout", dropout, "share of the adapter's output that is zeroed in training"), 0, 0.99),
-      field("mh_adapter", attention, "adapters after attention"),
-      field("output_adapter", mlp, "adapters after the MLP"),
-      field("leave_out", leave_out, "layers that get no adapter"),
+      field("mh_adapter", attention, "an adapter after attention"),
+      field("output_adapter", mlp, "an adapter after the MLP"),
+      field("leave_out", leave_out, "layers without adapters (permanent AdapterDrop, arXiv 2010.11918)"),
   };
 }
 
@@ -94,7 +93,8 @@ std::vector<Field> BottleneckConfig::phm_fields() {
   return {limited(field("phm_dim", phm_dim, "n: terms of each sum, which divides d and k"), 1, 1024),
           limited(field("phm_rank", phm_rank, "rank of the larger factors"), 1, 1 << 20),
           field("shared_phm_rule", shared_phm_rule, "all layers share the small factors"),
-          limited(field("phm_init_range", phm_init_range, "deviation of shared small factors at the start"),
+          limited(field("phm_init_range", phm_init_range,
+                        "standard deviation of the initial values of the shared small factors"),
                   0, 1)};
 }
 

@@ -27,12 +27,16 @@ class BottleneckMethod final : public Method, public AdapterForm {
       for (Field& field : config_.phm_fields()) fields.push_back(std::move(field));
     }
     if (!starts_.empty())
-      fields.push_back(one_of(field("init_weights", config_.init_weights, "values at the start"), starts_));
+      fields.push_back(
+          one_of(field("init_weights", config_.init_weights,
+                       "bert: D and U N(0, 0.02); houlsby: N(0, 0.01) truncated at two standard deviations; "
+                       "mam_adapter: D uniform, U zero; normal: N(0, 0.01); biases are zero"),
+                 starts_));
     fields.push_back(limited(field("adapter_drop", adapter_drop_,
-                                   "each training step skips the adapters of the lowest n layers, n drawn "
-                                   "from 0 to this; 0: none"),
+                                   "AdapterDrop in training: each step skips the adapters of the lowest n "
+                                   "layers, n drawn from 0 to this number; 0: none"),
                              0, 4096));
-    fields.push_back(field("adapter_name", name_, "the adapter's name, a part of its tensors' names"));
+    fields.push_back(field("adapter_name", name_, "the adapter's name, which is part of its tensors' names"));
     return fields;
   }
 

@@ -10,7 +10,8 @@ namespace lowrank {
 
 std::vector<Field> AdaptedModules::fields() {
   std::vector<Field> fields = targets.fields();
-  fields.push_back(field("modules_to_save", modules_to_save, "modules that are trained and saved whole"));
+  fields.push_back(
+      field("modules_to_save", modules_to_save, "parts of the model that are trained in full and saved"));
   return fields;
 }
 

@@ -7,11 +7,12 @@ namespace lowrank {
 std::vector<Field> TargetOptions::fields() {
   return {
       field("target_modules", target_modules,
-            "names, a regular expression, or all-linear; empty: the method's default"),
-      field("exclude_modules", exclude_modules, "names or a regular expression; wins over target_modules"),
-      field("layers_to_transform", layers_to_transform, "only these layers (with names as target_modules)"),
-      field("layers_pattern", layers_pattern,
-            "name before the layer's number, where it is not the usual one"),
+            "names (or dotted ends of names), a regular expression that matches whole names, or all-linear; "
+            "empty: the method's default"),
+      field("exclude_modules", exclude_modules, "the same; takes precedence over `target_modules`"),
+      field("layers_to_transform", layers_to_transform,
+            "only these layers; `target_modules` must then be names"),
+      field("layers_pattern", layers_pattern, "the name before a layer's number, if it is not the usual one"),
   };
 }
 

@@ -119,26 +119,37 @@ nlohmann::json token_indices(const nlohmann::json& value, const std::string& whe
 std::vector<Field> LowRankOptions::fields() {
   constexpr double most = most_rank;
   std::vector<Field> fields{
-      limited(field("rank", rank, "columns of B and rows of A"), 1, most),
+      limited(field("rank", rank, "r, the number of columns of B and rows of A"), 1, most),
       limited(field("alpha", alpha, "numerator of the scaling"), 1e-6, most),
-      one_of(field("scaling", scaling, "factor on B A x"), {"alpha/r", "alpha/sqrt(r)", "1/alpha"}),
+      one_of(field("scaling", scaling,
+                   "the factor s on B A x: alpha/r, alpha/sqrt(r) (rsLoRA) or 1/alpha (written to files as "
+                   "lora_alpha = r/alpha)"),
+             {"alpha/r", "alpha/sqrt(r)", "1/alpha"}),
       limited(field("dropout", dropout, "share of the adapter's inputs that are zeroed in training"), 0,
               0.99),
-      field("rank_pattern", rank_pattern, "rank by regular expression on the module's name"),
-      field("alpha_pattern", alpha_pattern, "alpha by regular expression on the module's name"),
+      field("rank_pattern", rank_pattern,
+            "other ranks for the modules that a regular expression matches: down_proj=4"),
+      field("alpha_pattern", alpha_pattern,
+            "other values of alpha for the modules that a regular expression matches: down_proj=4"),
   };
   for (Field& target : targets.fields()) fields.push_back(std::move(target));
   const std::vector<Field> beside{
       one_of(field("init", init,
-                   "start of A: true (uniform) or gaussian, with B zero; orthogonal; false: both random"),
+                   "A uniform (true) or gaussian, with B zero; orthogonal (even r): both non-zero with B A = "
+                   "0; false: both random"),
              {"true", "gaussian", "orthogonal", "false"}),
-      field("lora_bias", lora_bias, "a trained bias beside each B"),
-      one_of(field("bias", bias, "which of the model's own biases train, too"), {"none", "all", "lora_only"}),
-      field("modules_to_save", modules_to_save, "parts of the model that train whole and are saved"),
+      field("lora_bias", lora_bias, "a trained bias for each B: y += s c"),
+      one_of(field("bias", bias,
+                   "the model's own biases that are also trained: all, or with lora_only those of the "
+                   "adapted layers"),
+             {"none", "all", "lora_only"}),
+      field("modules_to_save", modules_to_save,
+            "parts of the model (ends of dotted names: lm_head, model.norm, 0.mlp) that are trained in full "
+            "and saved"),
       field("trainable_token_indices", trainable_token_indices,
-            "ids of tokens whose rows of the embedding train"),
+            "ids of tokens whose embedding rows are trained; a tied head follows"),
       field("ensure_weight_tying", ensure_weight_tying,
-            "a head that is tied to the embedding follows what is trained on it"),
+            "a tied head follows what is trained on the embedding, so that merging keeps the tie"),
   };
   fields.insert(fields.end(), beside.begin(), beside.end());
   return fields;

@@ -21,13 +21,15 @@ constexpr uint64_t module_stream = 2ULL << 40;
 std::vector<Field> LycorisOptions::fields() {
   return {
       limited(field("rank", rank, "r"), 1, 1 << 16),
-      field("alpha", alpha, "the update is multiplied with alpha / r"),
-      limited(field("rank_dropout", rank_dropout, "share of the update's rows dropped in training"), 0, 0.99),
+      field("alpha", alpha, "the update is multiplied by alpha / r"),
+      limited(field("rank_dropout", rank_dropout, "share of the update's rows that are dropped in training"),
+              0, 0.99),
       limited(field("module_dropout", module_dropout,
                     "probability that a module's update is skipped in training"),
               0, 0.99),
-      field("rank_pattern", rank_pattern, "r of modules by pattern"),
-      field("alpha_pattern", alpha_pattern, "alpha of modules by pattern")};
+      field("rank_pattern", rank_pattern, "other ranks for the modules that a regular expression matches"),
+      field("alpha_pattern", alpha_pattern,
+            "other values of alpha for the modules that a regular expression matches")};
 }
 
 int64_t LycorisOptions::rank_of(const Module& module) const {

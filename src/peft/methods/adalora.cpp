@@ -37,19 +37,22 @@ class AdaLora final : public Method, public AdapterForm {
   std::vector<Field> fields() override {
     constexpr int64_t most = int64_t{1} << 40;
     std::vector<Field> fields{
-        limited(field("init_r", budget_.init_rank, "rank of each module at the start"), 1, 1 << 20),
-        limited(field("target_r", budget_.target_rank, "mean rank at the end"), 0, 1 << 20),
-        field("alpha", alpha_, "the update is multiplied with alpha / init_r"),
+        limited(field("init_r", budget_.init_rank, "initial rank of each module"), 1, 1 << 20),
+        limited(field("target_r", budget_.target_rank, "mean final rank"), 0, 1 << 20),
+        field("alpha", alpha_, "the update is multiplied by alpha / init_r"),
         limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"), 0,
                 0.99),
         limited(field("tinit", budget_.t_init, "steps before the first pruning"), 0, most),
-        limited(field("tfinal", budget_.t_final, "steps with fixed ranks at the end"), 0, most),
-        limited(field("delta_t", budget_.interval, "steps between two prunings"), 1, most),
-        limited(field("total_step", budget_.total_steps, "steps of the schedule; 0: the run's"), 0, most),
-        limited(field("beta1", beta1_, "decay of the sensitivity's average"), 0, 1),
-        limited(field("beta2", beta2_, "decay of the uncertainty's average"), 0, 1),
+        limited(field("tfinal", budget_.t_final, "final steps with fixed ranks"), 0, most),
+        limited(field("delta_t", budget_.interval, "steps between prunings"), 1, most),
+        limited(field("total_step", budget_.total_steps, "steps of the schedule; 0: those of the run"), 0,
+                most),
+        limited(field("beta1", beta1_, "decay of the average sensitivity"), 0, 1),
+        limited(field("beta2", beta2_, "decay of the average uncertainty"), 0, 1),
         limited(field("orth_reg_weight", orthogonality_, "weight of the orthogonality term"), 0, 1e6),
-        one_of(field("bias", bias_, "which of the model's own biases train, too"),
+        one_of(field("bias", bias_,
+                     "the model's own biases that are also trained: all, or with lora_only those of the "
+                     "adapted layers"),
                {"none", "all", "lora_only"})};
     for (Field& field : modules_.fields()) fields.push_back(std::move(field));
     return fields;

@@ -58,11 +58,11 @@ void check_alike(const Member& first, const Member& other) {
 class AdapterFusion final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
-    return {field("members", folders_, "folders of adapters that were trained before, two or more"),
+    return {field("members", folders_, "folders of two or more trained adapters"),
             one_of(field("fusion", fusion_, "dynamic: with a value matrix; static: without"),
                    {"dynamic", "static"}),
             limited(field("regularization", regularization_, "factor of ||I - V||^2; 0: none"), 0, 1e6),
-            field("train_members", train_members_, "the members train, too")};
+            field("train_members", train_members_, "also train the members")};
   }
 
   TrainPlan plan(const ModelSpec& spec) override {

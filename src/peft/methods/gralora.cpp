@@ -29,14 +29,17 @@ constexpr uint64_t hybrid_stream = 1ULL << 40;
 class GraLora final : public ModuleFormula {
  public:
   std::vector<Field> fields() override {
-    return {limited(field("rank", rank_, "r"), 1, 1 << 16),
-            limited(field("hybrid_r", hybrid_rank_, "rank of a plain update beside; 0: none"), 0, 1 << 16),
-            field("alpha", alpha_, "the update is multiplied with alpha / (rank + hybrid_r)"),
-            limited(field("gralora_k", k_, "blocks of each side of the weight"), 1, 1 << 10),
-            limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"),
-                    0, 0.99),
-            one_of(field("bias", bias_, "which of the model's own biases train, too"),
-                   {"none", "all", "gralora_only"})};
+    return {
+        limited(field("rank", rank_, "r"), 1, 1 << 16),
+        limited(field("hybrid_r", hybrid_rank_, "rank of an additional plain update; 0: none"), 0, 1 << 16),
+        field("alpha", alpha_, "the update is multiplied by alpha / (rank + hybrid_r)"),
+        limited(field("gralora_k", k_, "number of blocks along each side of the weight"), 1, 1 << 10),
+        limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"), 0,
+                0.99),
+        one_of(field("bias", bias_,
+                     "the model's own biases that are also trained: all, or with lora_only those of the "
+                     "adapted layers"),
+               {"none", "all", "gralora_only"})};
   }
   std::string biases() const override { return bias_ == "gralora_only" ? "lora_only" : bias_; }
   void choose(const ModelSpec&, const AdaptedModules& modules) override {

@@ -21,10 +21,11 @@ namespace {
 class Hira final : public ModuleFormula {
  public:
   std::vector<Field> fields() override {
-    return {limited(field("rank", rank_, "rows of A and columns of B"), 1, 1 << 20),
-            limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"),
-                    0, 0.99),
-            one_of(field("init", init_, "start of A: uniform (true) or normal"), {"true", "gaussian"})};
+    return {
+        limited(field("rank", rank_, "r, the number of rows of A and columns of B"), 1, 1 << 20),
+        limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"), 0,
+                0.99),
+        one_of(field("init", init_, "initial values of A: uniform (true) or normal"), {"true", "gaussian"})};
   }
   bool adapts_embeddings() const override { return true; }
 

@@ -15,7 +15,8 @@ namespace {
 struct Ia3 final : ModuleFormula {
   std::vector<Field> fields() override {
     return {field("feedforward_modules", feedforward,
-                  "names whose input is scaled, or a regular expression; empty: the ends of the MLPs")};
+                  "names (or a regular expression) of the modules whose input is scaled; empty: the last "
+                  "linear layer of each MLP")};
   }
   std::vector<Role> default_roles() const override {
     return {Role::key, Role::value, Role::query_key_value, Role::down};

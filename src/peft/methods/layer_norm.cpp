@@ -39,7 +39,7 @@ class LayerNormTuning final : public SubsetMethod {
   std::vector<Field> fields() override {
     return {field("target_modules", targets_.target_modules,
                   "names of norms, or a regular expression; empty: all norms"),
-            field("exclude_modules", targets_.exclude_modules, "norms that are left out")};
+            field("exclude_modules", targets_.exclude_modules, "norms that are not trained")};
   }
   Output output() const override { return Output::adapter; }
   AdapterFileNames names() const override { return {}; }

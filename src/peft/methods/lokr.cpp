@@ -38,12 +38,12 @@ struct Shapes {
 struct LoKr final : ModuleFormula {
   std::vector<Field> fields() override {
     std::vector<Field> fields = options.fields();
-    fields.push_back(
-        limited(field("decompose_factor", decompose_factor, "size of the first matrix; -1: near the root"),
-                -1, 1 << 20));
-    fields.push_back(field("decompose_both", decompose_both, "split the first matrix into factors, too"));
-    fields.push_back(
-        field("rank_dropout_scale", rank_dropout_scale, "divide what rank_dropout keeps by the kept share"));
+    fields.push_back(limited(
+        field("decompose_factor", decompose_factor, "size of the first matrix; -1: near the square root"), -1,
+        1 << 20));
+    fields.push_back(field("decompose_both", decompose_both, "also split the first matrix into factors"));
+    fields.push_back(field("rank_dropout_scale", rank_dropout_scale,
+                           "divide what `rank_dropout` keeps by the share that it keeps"));
     return fields;
   }
   void choose(const ModelSpec&, const AdaptedModules& modules) override {

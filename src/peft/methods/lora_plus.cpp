@@ -9,7 +9,7 @@ namespace {
 std::unique_ptr<Method> make() {
   const auto ratio = std::make_shared<double>(16);
   LowRankVariant variant;
-  variant.fields = {limited(field("lr_ratio", *ratio, "learning rate of B over that of A"), 1, 1e6)};
+  variant.fields = {limited(field("lr_ratio", *ratio, "learning rate of B divided by that of A"), 1, 1e6)};
   variant.plan = [ratio](TrainPlan& plan, const LowRankUpdates&) {
     for (ParameterSpec& parameter : plan.parameters) {
       // One-dimensional parameters (biases) count as B, as in PEFT's optimizer.

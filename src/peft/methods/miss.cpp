@@ -28,12 +28,14 @@ at::Tensor block_update(const at::Tensor& w, const at::Tensor& m) {
 class Miss final : public ModuleFormula {
  public:
   std::vector<Field> fields() override {
-    return {limited(field("rank", rank_, "shards of the input"), 1, 1 << 20),
-            one_of(field("variant", variant_, "how M meets the weight"), {"default", "mini", "bat"}),
-            limited(field("mini_r", mini_rank_, "columns of M in the variant mini"), 1, 1 << 20),
+    return {limited(field("rank", rank_, "number of shards of the input"), 1, 1 << 20),
+            one_of(field("variant", variant_, "how M acts on the weight"), {"default", "mini", "bat"}),
+            limited(field("mini_r", mini_rank_, "columns of M in variant mini"), 1, 1 << 20),
             limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"),
                     0, 0.99),
-            one_of(field("bias", bias_, "which of the model's own biases train, too"),
+            one_of(field("bias", bias_,
+                         "the model's own biases that are also trained: all, or with lora_only those of the "
+                         "adapted layers"),
                    {"none", "all", "MiSS_only"})};
   }
   std::string biases() const override { return bias_ == "MiSS_only" ? "lora_only" : bias_; }

@@ -68,16 +68,18 @@ at::Tensor by_blocks(const at::Tensor& rows, const at::Tensor& r) {
 class Oft final : public ModuleFormula {
  public:
   std::vector<Field> fields() override {
-    return {
-        limited(field("oft_block_size", block_size_, "size of the rotated blocks; 0: by rank"), 0, 1 << 20),
-        limited(field("rank", blocks_, "number of blocks; 0: by oft_block_size"), 0, 1 << 20),
-        field("block_share", share_, "one rotation for all blocks"),
-        field("use_cayley_neumann", series_, "rotations by a series instead of an inverse"),
-        limited(field("num_cayley_neumann_terms", terms_, "terms of the series"), 1, 1000),
-        field("coft", constrained_, "keep the rotations near the identity"),
-        limited(field("eps", epsilon_, "how near"), 0, 1e6),
-        one_of(field("bias", bias_, "which of the model's own biases train, too"),
-               {"none", "all", "oft_only"})};
+    return {limited(field("oft_block_size", block_size_, "size of the rotated blocks; 0: from `rank`"), 0,
+                    1 << 20),
+            limited(field("rank", blocks_, "number of blocks; 0: from `oft_block_size`"), 0, 1 << 20),
+            field("block_share", share_, "one rotation for all blocks"),
+            field("use_cayley_neumann", series_, "rotations by a series instead of an inverse"),
+            limited(field("num_cayley_neumann_terms", terms_, "terms of the series"), 1, 1000),
+            field("coft", constrained_, "keep the rotations close to the identity"),
+            limited(field("eps", epsilon_, "how close"), 0, 1e6),
+            one_of(field("bias", bias_,
+                         "the model's own biases that are also trained: all, or with lora_only those of the "
+                         "adapted layers"),
+                   {"none", "all", "oft_only"})};
   }
   bool adapts_embeddings() const override { return true; }
   std::string biases() const override { return bias_ == "oft_only" ? "lora_only" : bias_; }

@@ -128,11 +128,12 @@ class PTuning final : public Method, public AdapterForm {
 
  private:
   std::vector<Field> encoder_fields() {
-    return {
-        one_of(field("encoder_reparameterization_type", type_, "the encoder"), {"MLP", "LSTM"}),
-        limited(field("encoder_hidden_size", hidden_, "h; 0: the model's hidden size"), 0, 1 << 20),
-        limited(field("encoder_num_layers", layers_, "layers of the LSTM"), 1, 64),
-        limited(field("encoder_dropout", dropout_, "share of zeros between layers of the LSTM"), 0, 0.99)};
+    return {one_of(field("encoder_reparameterization_type", type_, "the encoder"), {"MLP", "LSTM"}),
+            limited(field("encoder_hidden_size", hidden_, "h; 0: the model's hidden size"), 0, 1 << 20),
+            limited(field("encoder_num_layers", layers_, "layers of the LSTM"), 1, 64),
+            limited(field("encoder_dropout", dropout_,
+                          "share of values between the layers of the LSTM that are zeroed in training"),
+                    0, 0.99)};
   }
 
   bool is_lstm() const { return has_encoder_ && type_ == "LSTM"; }

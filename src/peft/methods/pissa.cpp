@@ -50,10 +50,10 @@ StartFactors principal(const at::Tensor& weight, int64_t rank, double scale, int
 std::unique_ptr<Method> make() {
   const auto iterations = std::make_shared<int64_t>(0);
   LowRankVariant variant;
-  variant.fields = {
-      limited(field("niter", *iterations,
-                    "iterations of a randomised decomposition, faster for large weights; 0: the exact one"),
-              0, 1000)};
+  variant.fields = {limited(
+      field("niter", *iterations,
+            "iterations of a randomised decomposition, which is faster for large weights; 0: an exact one"),
+      0, 1000)};
   variant.read_config = [](nlohmann::json& config, const std::string& where) {
     check(config["init_lora_weights"] == "pissa", ErrorKind::unsupported,
           "{}: the randomised start {} cannot be computed again; in PEFT, convert the adapter with "

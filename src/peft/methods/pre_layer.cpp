@@ -119,11 +119,11 @@ class PreLayer final : public Method, public AdapterForm {
 
  private:
   std::vector<Field> mode_fields() {
-    return {
-        one_of(field("prelayer_mode", mode_, "what becomes of the special rows after a layer"),
-               {"replace", "add", "concatenate"}),
-        one_of(field("prelayer_scope", scope_, "of mode add: special rows, or the mean also to the others"),
-               {"special", "all"})};
+    return {one_of(field("prelayer_mode", mode_, "what happens to the virtual tokens' rows after a layer"),
+                   {"replace", "add", "concatenate"}),
+            one_of(field("prelayer_scope", scope_,
+                         "in mode add: only the virtual tokens' rows, or also the mean added to all others"),
+                   {"special", "all"})};
   }
   bool concatenates() const { return mode_ == "concatenate"; }
 

@@ -23,13 +23,14 @@ constexpr const char* embedding_key = "embedding.weight";
 class PrefixTuning final : public Method, public AdapterForm {
  public:
   std::vector<Field> fields() override {
-    return {
-        limited(field("num_virtual_tokens", count_, "keys and values in front of each sequence"), 1, 1 << 20),
-        field("prefix_projection", projects_, "keys and values are given by a trained encoder"),
-        limited(field("encoder_hidden_size", hidden_, "h; 0: the width of the keys"), 0, 1 << 20),
-        one_of(field("init_weights", init_, "start: N(0, 1) (an encoder's usual one), or zeros"),
-               {"random", "zero"}),
-        config_.field_of_modules()};
+    return {limited(field("num_virtual_tokens", count_, "N, the keys and values in front of each sequence"),
+                    1, 1 << 20),
+            field("prefix_projection", projects_, "keys and values come from a trained encoder"),
+            limited(field("encoder_hidden_size", hidden_, "h; 0: the width of the keys"), 0, 1 << 20),
+            one_of(field("init_weights", init_,
+                         "initial values: N(0, 1) (for an encoder its usual ones), or zero"),
+                   {"random", "zero"}),
+            config_.field_of_modules()};
   }
 
   TrainPlan plan(const ModelSpec& spec) override {

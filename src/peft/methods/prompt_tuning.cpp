@@ -29,10 +29,10 @@ class PromptTuning final : public Method, public AdapterForm {
   std::vector<Field> fields() override {
     return {virtual_tokens_field(count_),
             one_of(field("prompt_tuning_init", init_,
-                         "start of the rows: those of random tokens, of a text's tokens, or N(0, 1)"),
+                         "initial rows: embeddings of random tokens (vocabulary), of the tokens of a text, "
+                         "or N(0, 1) (random, PEFT's default)"),
                    {"vocabulary", "text", "random"}),
-            field("prompt_tuning_init_text", text_,
-                  "the text; its tokens are cut or repeated to the number of rows"),
+            field("prompt_tuning_init_text", text_, "the text; its tokens are cut or repeated to N"),
             config_.field_of_modules()};
   }
 

@@ -57,8 +57,9 @@ at::Tensor scattered(const at::Tensor& values, const at::Tensor& indices, int64_
 class Shira final : public ModuleFormula {
  public:
   std::vector<Field> fields() override {
-    return {limited(field("rank", rank_, "a weight of [out, in] trains rank (out + in) values"), 1, 1 << 16),
-            field("random_seed", seed_, "seed of the places; -1: torch's own")};
+    return {
+        limited(field("rank", rank_, "rank (out + in) values of a weight [out, in] are trained"), 1, 1 << 16),
+        field("random_seed", seed_, "seed of the positions; -1: torch's own")};
   }
   void choose(const ModelSpec&, const AdaptedModules& modules) override {
     const TargetOptions& targets = modules.targets;

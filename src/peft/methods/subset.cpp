@@ -11,7 +11,7 @@ class Subset final : public SubsetMethod {
  public:
   std::vector<Field> fields() override {
     return {field("train", train_,
-                  "regular expression that finds the names of what trains: 'layers\\.2[89]\\.|norm'")};
+                  "regular expression that selects, by name, what is trained: 'layers\\.2[89]\\.|norm'")};
   }
 
   nlohmann::json config() const override { return {{"peft_type", "SUBSET"}, {"train", train_}}; }

@@ -11,7 +11,7 @@ namespace {
 class TopLayers final : public SubsetMethod {
  public:
   std::vector<Field> fields() override {
-    return {limited(field("layers", layers_, "how many of the last layers train"), 1, 1 << 20)};
+    return {limited(field("layers", layers_, "number of trained layers, counted from the last"), 1, 1 << 20)};
   }
 
   nlohmann::json config() const override { return {{"peft_type", "TOP_LAYERS"}, {"layers", layers_}}; }

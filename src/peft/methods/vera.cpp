@@ -32,13 +32,15 @@ void kaiming_uniform(const at::Tensor& tensor, at::Generator& generator) {
 class Vera final : public ModuleFormula {
  public:
   std::vector<Field> fields() override {
-    return {limited(field("rank", rank_, "rows of A and columns of B"), 1, 1 << 20),
+    return {limited(field("rank", rank_, "r, the number of rows of A and columns of B"), 1, 1 << 20),
             field("projection_prng_key", projection_key_, "seed of A and B"),
-            field("save_projection", save_projection_, "write A and B into the adapter"),
+            field("save_projection", save_projection_, "write A and B to the adapter file"),
             limited(field("dropout", dropout_, "share of the adapter's inputs that are zeroed in training"),
                     0, 0.99),
-            field("d_initial", d_initial_, "start of lambda_d"),
-            one_of(field("bias", bias_, "which of the model's own biases train, too"),
+            field("d_initial", d_initial_, "initial value of lambda_d"),
+            one_of(field("bias", bias_,
+                         "the model's own biases that are also trained: all, or with lora_only those of the "
+                         "adapted layers"),
                    {"none", "all", "vera_only"})};
   }
   std::string biases() const override { return bias_ == "vera_only" ? "lora_only" : bias_; }

@@ -12,7 +12,7 @@ constexpr int64_t most_virtual_tokens = 1 << 20;
 }  // namespace
 
 Field PromptConfig::field_of_modules() {
-  return field("modules_to_save", modules_to_save, "modules that are trained and saved whole");
+  return field("modules_to_save", modules_to_save, "parts of the model that are trained in full and saved");
 }
 
 void PromptConfig::plan(const ModelSpec& spec, TrainPlan& plan) {
@@ -57,7 +57,7 @@ int64_t read_count(const nlohmann::json& config, const char* key, int64_t least,
 }
 
 Field virtual_tokens_field(int64_t& count) {
-  return limited(field("num_virtual_tokens", count, "rows in front of each sequence"), 1,
+  return limited(field("num_virtual_tokens", count, "N, the rows in front of each sequence"), 1,
                  most_virtual_tokens);
 }
 

@@ -43,11 +43,10 @@ std::vector<const TensorRef*> tensors_named(const ModelSpec& spec, const std::ve
 }  // namespace
 
 std::vector<Field> IntrinsicDimension::fields() {
-  return {
-      limited(field("intrinsic_dimension", dimension_, "how many numbers train, in all"), 1, 1 << 28),
-      field("train", train_,
-            "regular expression that finds the names of the tensors that are projected to; empty: all but "
-            "embeddings and head")};
+  return {limited(field("intrinsic_dimension", dimension_, "number of trained values in all"), 1, 1 << 28),
+          field("train", train_,
+                "regular expression that selects, by name, the tensors in the subspace; empty: all but "
+                "embeddings and head")};
 }
 
 TrainPlan IntrinsicDimension::plan(const ModelSpec& spec) {

@@ -1,0 +1,49 @@
+#include "session/evaluate_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "data/rows.h"
+#include "tokenizer/tokenizer.h"
+
+namespace lowrank {
+
+std::vector<Field> EvaluateOptions::fields() {
+  return {field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+          field("format", dataset.format, row_format_help), field("columns", dataset.columns, columns_help),
+          limited(field("max_length", dataset.max_length, "tokens per example; 0: no limit"), 0, 1 << 24),
+          limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};
+}
+
+Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
+                         const EvaluateOptions& options) {
+  const ModelSpec& spec = running.checkpoint.spec();
+  check(!options.data.empty(), ErrorKind::invalid, "missing `data`");
+  check(spec.task != Task::embedding, ErrorKind::invalid,
+        "{}: an encoder without a label head has no loss; give `adapter` with one", model);
+  DatasetOptions reading = options.dataset;
+  reading.labels = spec.labels;
+  reading.adapter_number = running.adapter_number;
+  if (spec.labels && reading.max_length == 0) reading.max_length = spec.max_positions;
+  const bool less_room = running.room < spec.max_positions;
+  if (less_room && (reading.max_length == 0 || reading.max_length > running.room))
+    reading.max_length = running.room;
+  const std::optional<Tokenizer> tokenizer = find_tokenizer(model);
+  const Dataset dataset =
+      load_dataset(options.data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, reading);
+  if (dataset.truncated > 0)
+    warn("{} rows are longer than {} tokens and are cut: {} of their {} tokens are not used",
+         dataset.truncated, reading.max_length, dataset.lost_tokens, dataset.cut_tokens);
+  if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
+  for (const std::string& warning : dataset.notes.warnings()) warn("{}", warning);
+  Evaluation result = evaluate(running.model, running.hooks, dataset.examples, options.batch_size);
+  check(spec.labels || std::isfinite(result.perplexity()), ErrorKind::invalid,
+        "the loss of {:.6g} has no finite perplexity: the model gives these rows no chance at all",
+        result.loss);
+  return result;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "data/dataset.h"
+#include "session/session.h"
+#include "train/evaluate.h"
+
+namespace lowrank {
+
+/// Rows to evaluate on.
+struct EvaluateOptions {
+  std::string data;
+  DatasetOptions dataset;  ///< format, columns and length; the rest follows from the model
+  int64_t batch_size = 8;
+
+  std::vector<Field> fields();
+};
+
+/// Reads the rows for the model of this path and evaluates on them, with warnings about rows that are cut or
+/// left out. Errors: as load_dataset and evaluate; invalid for an encoder without a label head, and for a
+/// loss without a finite perplexity.
+Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
+                         const EvaluateOptions& options);
+
+}  // namespace lowrank

@@ -1,0 +1,1 @@
+constexpr int host_hooks = 1;
