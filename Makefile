@@ -18,6 +18,8 @@ deps:  ## Debian packages and libtorch
 	@tools/setup libtorch
 
 configure: deps
+	@if grep -qs '^CMAKE_HOME_DIRECTORY' $(BUILD)/CMakeCache.txt && ! grep -qsFx 'CMAKE_HOME_DIRECTORY:INTERNAL=$(CURDIR)' $(BUILD)/CMakeCache.txt; \
+	  then echo "$(BUILD) belongs to another source folder (was this one copied?): rm -r $(BUILD)" >&2; exit 1; fi
 	@cmake -S . -B $(BUILD) -DLOWRANK_LIBTORCH=$(LIBTORCH) $(CMAKE_FLAGS) > $(BUILD).configure.log 2>&1 \
 	  && rm -f $(BUILD).configure.log || { cat $(BUILD).configure.log; exit 1; }
 
