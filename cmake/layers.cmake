@@ -33,7 +33,7 @@ function(lowrank_precompile target kind)
   endif()
   get_target_property(folder lowrank_precompiled_${kind} BINARY_DIR)
   add_dependencies(${target} lowrank_precompiled_${kind})
-  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess> -Winvalid-pch
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess> $<$<CXX_COMPILER_ID:GNU>:-Winvalid-pch>
     "SHELL:-include ${folder}/CMakeFiles/lowrank_precompiled_${kind}.dir/cmake_pch.hxx")
 endfunction()
 

@@ -8,7 +8,7 @@
 
 #include "kernel_case.h"
 #include "kernels/products/nf4.h"
-#include "kernels/products/packed_weight.h"
+#include "kernels/products/prepared_weight.h"
 
 namespace lowrank {
 namespace {
@@ -21,14 +21,14 @@ struct Form {
 };
 
 struct Weights {
-  std::shared_ptr<const PackedWeight> ours;
+  std::shared_ptr<const PreparedWeight> ours;
   at::Tensor plain;  ///< the same values, [out, in]
 };
 
 Weights weights_in(at::ScalarType type, BaseMemory memory) {
   const at::Tensor values = random_values({smol::intermediate, smol::hidden}, at::kFloat) * 0.05;
   if (memory != BaseMemory::small) {
-    return {std::make_shared<const PackedWeight>(PackedWeight::pack(values, type, memory, true)),
+    return {std::make_shared<const PreparedWeight>(PreparedWeight::pack(values, type, memory, true)),
             values.to(type)};
   }
   const Nf4 quantised = quantise_nf4(values);
@@ -38,8 +38,8 @@ Weights weights_in(at::ScalarType type, BaseMemory memory) {
   };
   at::Tensor plain = at::empty({smol::intermediate, smol::hidden}, type);
   source(0, smol::intermediate, plain);
-  return {std::make_shared<const PackedWeight>(
-              PackedWeight::expanded(source, smol::intermediate, smol::hidden, type)),
+  return {std::make_shared<const PreparedWeight>(
+              PreparedWeight::expanded(source, smol::intermediate, smol::hidden, type)),
           plain};
 }
 

@@ -54,7 +54,7 @@ Tensors inputs_of(const Shape& shape, at::ScalarType type) {
 
 std::vector<KernelCase> cases_of(const Shape& shape, at::ScalarType type) {
   const auto prepare = [=] {
-    const auto weight = std::make_shared<const PackedWeight>(PackedWeight::pack(
+    const auto weight = std::make_shared<const PreparedWeight>(PreparedWeight::pack(
         random_values({rows_of(shape), shape.in}, at::kFloat) * 0.05, type, BaseMemory::one, true));
     return DifferentiableOp{
         inputs_of(shape, type),

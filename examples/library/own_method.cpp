@@ -25,8 +25,8 @@ struct Scale final : ModuleFormula {
   void read(const nlohmann::json&, const std::string&) override {}
 };
 
-constexpr MethodInfo scale{"scale", "", "a trained scale per layer", 1e-2, make_module_method<Scale>,
-                           reads_type<"SCALE">};
+constexpr MethodInfo scale{
+    "scale", "", "a trained scale per layer", 1e-2, make_module_method<Scale>, reads_type<"SCALE">};
 
 }  // namespace
 

@@ -83,8 +83,11 @@ std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::str
   return name;
 }
 
-void Arguments::add(std::vector<Field> fields) {
-  for (Field& field : fields) fields_.push_back(std::move(field));
+void Arguments::add(std::vector<Field> fields, const std::string& group) {
+  for (Field& field : fields) {
+    groups_[field.name] = group;
+    fields_.push_back(std::move(field));
+  }
 }
 
 void Arguments::add_later(std::string name, std::function<std::vector<Field>(const std::string&)> known,
@@ -184,13 +187,13 @@ void Arguments::complete_description() {
     const nlohmann::json value = field.get();
     description_.options.push_back({field.name, field.type_name,
                                     value.is_null() || value == "" ? "" : value.dump(),
-                                    with_flags(field.help)});
+                                    with_flags(field.help), groups_[field.name]});
   }
   if (!describing_) return;
   for (const Later& later : later_) {
     for (const std::string& other : later.others) {
       if (!find_field(fields_, other))
-        description_.options.push_back({other, "", "", fmt::format("option of another {}", later.name)});
+        description_.options.push_back({other, "", "", fmt::format("option of another {}", later.name), {}});
     }
   }
 }
@@ -200,23 +203,27 @@ void Arguments::print_help() const {
   const auto nothing = [](const std::string&) {};
   for (const OptionDescription& option : description_.options) {
     const std::string flag = flag_name(option.name);
-    const std::string help = fmt::format("{} [{}]", option.help, option.fallback);
+    const std::string help =
+        option.fallback.empty() ? option.help : fmt::format("{} [{}]", option.help, option.fallback);
     if (option.is_switch())
       app.add_flag_function(
-          flag + ",!--no-" + flag.substr(2), [](int64_t) {}, help);
+             flag + ",!--no-" + flag.substr(2), [](int64_t) {}, help)
+          ->group(option.group);
     else
-      app.add_option_function<std::string>(flag, nothing, help)->type_name(option.type);
+      app.add_option_function<std::string>(flag, nothing, help)->type_name(option.type)->group(option.group);
   }
+  if (!description_.example.empty()) app.footer("Example:\n  " + description_.example);
   std::cout << app.help();
 }
 
 bool Arguments::parse() {
-  fields_.push_back(field("config", config_, "YAML file with the same options"));
+  add({field("config", config_, "YAML file with the same options")});
   config_ = look_ahead(nlohmann::json::object(), "config");
   const nlohmann::json file = config_.empty() ? nlohmann::json::object() : read_yaml(config_);
   for (Later& later : later_) {
     later.value = look_ahead(file, later.name);
-    add(later.known(later.value));
+    add(later.known(later.value),
+        later.value.empty() ? "Options of the " + later.name : fmt::format("Options of {}", later.value));
   }
   const ScannedArguments scanned = scan_arguments(arguments_, fields_, !positional_.empty());
   if (describing_ || scanned.help) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,13 +20,14 @@ struct OptionDescription {
   std::string type;      ///< "integer"; for a switch "true or false"
   std::string fallback;  ///< the default as JSON; empty: none
   std::string help;
+  std::string group;  ///< heading in the help
 
   bool is_switch() const { return type == "true or false"; }
 };
 
 /// A command as help, completions and the manual show it.
 struct CommandDescription {
-  std::string name, summary;
+  std::string name, summary, example;
   std::vector<OptionDescription> options;
   std::vector<std::string> words;  ///< names of sub-commands
   std::string positional;          ///< the option that a word without a flag sets; may be empty
@@ -40,15 +42,18 @@ class Arguments {
   /// Arguments that only find out what a command takes: `parse` and `enter` end it.
   static Arguments describing(std::string command);
 
-  /// What the command does, for help.
-  void describe(std::string summary) { description_.summary = std::move(summary); }
+  /// What the command does and how it is called, for help.
+  void describe(std::string summary, std::string example = {}) {
+    description_.summary = std::move(summary);
+    description_.example = std::move(example);
+  }
 
   /// For a command of several: goes on to the one that the first word names, or prints the list (then
   /// nothing). `names` have their summaries. Errors: invalid, with the nearest name.
   std::optional<std::string> enter(const std::vector<std::pair<std::string, std::string>>& names);
 
-  /// Adds fields; they must outlive the parse.
-  void add(std::vector<Field> fields);
+  /// Adds fields, under a heading of the help; they must outlive the parse.
+  void add(std::vector<Field> fields, const std::string& group = "Options");
 
   /// Names the field, one of those added, that a word without a flag sets.
   void add_positional(std::string name) { positional_ = std::move(name); }
@@ -76,7 +81,7 @@ class Arguments {
     std::string name;
     std::function<std::vector<Field>(const std::string&)> known;
     std::set<std::string> others;
-    std::string value;  ///< what the arguments or the file give for `name`; may be empty
+    std::string value = {};  ///< what the arguments or the file give for `name`; may be empty
   };
 
   std::string look_ahead(const nlohmann::json& file, const std::string& name) const;
@@ -92,6 +97,7 @@ class Arguments {
   bool describing_ = false;
   std::string positional_, config_;
   std::vector<Field> fields_;
+  std::map<std::string, std::string> groups_;  ///< by field name
   std::vector<Later> later_;
   std::set<std::string> given_;
   std::vector<std::string> problems_;

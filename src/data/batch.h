@@ -33,7 +33,7 @@ struct Batch {
   std::vector<int64_t> adapters = {};  ///< [S] index of each sequence's adapter in a bank, or `no_adapter`;
                                        ///< empty: none has one
 
-  int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }
 };
 

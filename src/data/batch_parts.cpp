@@ -77,7 +77,7 @@ void append(Batch& batch, const Batch& part) {
   add(&Batch::prompt_rows, batch, part, length);
   add(&Batch::first_labels, batch, part, [](const Batch&, int64_t) { return no_target; });
   add(&Batch::adapters, batch, part, [](const Batch&, int64_t) { return no_adapter; });
-  const int64_t first = batch.rows();
+  const int64_t first = batch.token_count();
   if (batch.offsets.empty()) batch.offsets.push_back(0);
   add(batch.tokens, part.tokens);
   add(batch.positions, part.positions);

@@ -166,7 +166,7 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
   batch.offsets.push_back(0);
   for (const int64_t index : indices) {
     const Example& example = examples[index];
-    const int64_t first = batch.rows();
+    const int64_t first = batch.token_count();
     for (size_t i = 0; i < example.tokens.size(); ++i) {
       batch.tokens.push_back(example.tokens[i]);
       batch.positions.push_back(static_cast<int64_t>(i));
@@ -180,7 +180,7 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
       batch.targets.values.push_back(static_cast<float>(*example.label));
       batch.targets.weights.push_back(1);
     }
-    batch.offsets.push_back(batch.rows());
+    batch.offsets.push_back(batch.token_count());
     batch.examples.push_back(index);
     const auto completion =
         std::ranges::find_if(example.labels, [](int64_t label) { return label != no_target; });

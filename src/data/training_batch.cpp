@@ -83,13 +83,13 @@ class PrefixTree {
   /// Adds tokens [begin, end), which the members share, as a sequence, with the targets that its rows
   /// predict.
   void add_sequence(std::span<const int64_t> members, int64_t begin, int64_t end, int64_t parent) {
-    const int64_t first_row = batch.rows();
+    const int64_t first_row = batch.token_count();
     const Example& first = examples_[members.front()];
     for (int64_t i = begin; i < end; ++i) {
       batch.tokens.push_back(first.tokens[i]);
       batch.positions.push_back(i);
     }
-    batch.offsets.push_back(batch.rows());
+    batch.offsets.push_back(batch.token_count());
     batch.examples.push_back(members.front());
     batch.prompt_rows.push_back(std::clamp<int64_t>(prompt_length(first) - begin, 0, end - begin));
     batch.first_labels.push_back(begin == 0 ? first.labels.front() : no_target);

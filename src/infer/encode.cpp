@@ -22,7 +22,7 @@ Batch batch_of(std::span<const std::vector<int64_t>> texts, int64_t first_text, 
           "text {} has {} tokens, the model's context {}", number + 1, text.size(), max_positions);
     for (size_t i = 0; i < text.size(); ++i) batch.positions.push_back(static_cast<int64_t>(i));
     batch.tokens.insert(batch.tokens.end(), text.begin(), text.end());
-    batch.offsets.push_back(batch.rows());
+    batch.offsets.push_back(batch.token_count());
     batch.examples.push_back(number);
   }
   return batch;

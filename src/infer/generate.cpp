@@ -102,7 +102,7 @@ Front front_of(const Model& model, const Hooks& hooks, int64_t index, const std:
   const std::string behind = positions > 0 ? fmt::format(" behind {} virtual ones", positions) : "";
   check(positions + length < context, ErrorKind::invalid, "prompt {} has {} tokens{}, the model's context {}",
         index + 1, length, behind, context);
-  return {positions, alone.rows() - length};
+  return {positions, alone.token_count() - length};
 }
 
 class Group {
@@ -144,7 +144,7 @@ class Group {
         batch.tokens.push_back(sequence.tokens[i]);
         batch.positions.push_back(static_cast<int64_t>(i));
       }
-      batch.offsets.push_back(batch.rows());
+      batch.offsets.push_back(batch.token_count());
       batch.examples.push_back(static_cast<int64_t>(slot));
       batch.prompt_rows.push_back(static_cast<int64_t>(sequence.prompt));
       batch.adapters.push_back(sequence.adapter);

@@ -29,12 +29,12 @@ std::shared_ptr<const AttentionPlan> with_prefix(const AttentionPlan& plan, cons
 }
 
 /// The rows of the hidden state that hold the batch rows of `Context::read`; empty if those are all.
-std::vector<int64_t> rows_read(const Context& context, const Geometry& geometry) {
+std::vector<int64_t> rows_read(const Context& context, const SequenceLayout& layout) {
   std::vector<int64_t> rows = context.read;
-  if (!geometry.batch_rows.empty()) {
-    for (int64_t& row : rows) row = geometry.batch_rows[row];
+  if (!layout.batch_rows.empty()) {
+    for (int64_t& row : rows) row = layout.batch_rows[row];
   }
-  return std::ssize(rows) == geometry.rows() ? std::vector<int64_t>{} : rows;
+  return std::ssize(rows) == layout.rows() ? std::vector<int64_t>{} : rows;
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv,
                   KvCache* cache) {
   std::vector<KeyValue> extra;
   if (cache) extra.push_back(cache->append(place.layer, *place.context.batch, qkv, shape));
-  std::shared_ptr<const AttentionPlan> plan = place.geometry.plan;
+  std::shared_ptr<const AttentionPlan> plan = place.layout.plan;
   if (std::optional<Prefix> prefix = hooks.prefix(place)) {
     extra.push_back({prefix->rows.k.to(qkv.scalar_type()), prefix->rows.v.to(qkv.scalar_type())});
     plan = with_prefix(*plan, prefix->runs, static_cast<int32_t>(extra.size()));
@@ -51,17 +51,18 @@ at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv,
   return attention(qkv, extra, plan, shape);
 }
 
-at::Tensor leaving_rows(const at::Tensor& rows, const Geometry& geometry) {
-  return geometry.leaving.empty() ? rows : rows.index_select(0, at::tensor(geometry.leaving, at::kLong));
+at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout) {
+  return layout.output_tokens.empty() ? rows
+                                      : rows.index_select(0, at::tensor(layout.output_tokens, at::kLong));
 }
 
-Packed run_layer(const Context& context, const Hooks& hooks, const Packed& hidden, int index, bool last,
-                 const LayerBody& body) {
-  Geometry geometry = hidden.geometry;
-  if (last) geometry.leaving = rows_read(context, geometry);
-  const auto behind = std::make_shared<const Geometry>(geometry_behind(geometry));
-  const auto run = [body, context, index, geometry, behind](const at::Tensor& in, const at::Tensor& added) {
-    return body({in, added, geometry}, {context, geometry, index}, {context, *behind, index});
+HiddenState run_layer(const Context& context, const Hooks& hooks, const HiddenState& hidden, int index,
+                      bool last, const LayerBody& body) {
+  SequenceLayout layout = hidden.layout;
+  if (last) layout.output_tokens = rows_read(context, layout);
+  const auto behind = std::make_shared<const SequenceLayout>(layout_after_layer(layout));
+  const auto run = [body, context, index, layout, behind](const at::Tensor& in, const at::Tensor& added) {
+    return body({in, added, layout}, {context, layout, index}, {context, *behind, index});
   };
   const auto [stream, branch] =
       context.recompute ? recomputed(hidden.stream, hidden.branch, run) : run(hidden.stream, hidden.branch);

@@ -16,19 +16,19 @@ namespace lowrank {
 at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv, const AttentionShape& shape,
                   KvCache* cache);
 
-/// Of the rows [T, n] those that the layer outputs (`Geometry::leaving`), [R, n]: nothing after the attention
-/// needs to be computed for the others.
-at::Tensor leaving_rows(const at::Tensor& rows, const Geometry& geometry);
+/// Of the rows [T, n] those that the layer outputs (`SequenceLayout::output_tokens`), [R, n]: nothing after
+/// the attention needs to be computed for the others.
+at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout);
 
 /// One layer: stream and branch after it from the hidden state before it; `in` has the rows that enter it,
 /// `out` those that it outputs.
-using LayerBody = std::function<TensorPair(const Packed& hidden, const Place& in, const Place& out)>;
+using LayerBody = std::function<TensorPair(const HiddenState& hidden, const Place& in, const Place& out)>;
 
 /// The hidden state after layer `index`, from the one before it: the stream and the branch that `body` gives
-/// for the `leaving_rows` (after the last layer those that `Context::read` asks for), passed through
+/// for the `output_rows` (after the last layer those that `Context::read` asks for), passed through
 /// `Hooks::layer_end`. With `Context::recompute` and if a gradient is needed, only `hidden` is kept for the
 /// backward pass, which computes the layer again; what `body` and `hooks` refer to must live until then.
-Packed run_layer(const Context& context, const Hooks& hooks, const Packed& hidden, int index, bool last,
-                 const LayerBody& body);
+HiddenState run_layer(const Context& context, const Hooks& hooks, const HiddenState& hidden, int index,
+                      bool last, const LayerBody& body);
 
 }  // namespace lowrank

@@ -90,24 +90,24 @@ class Decoder final : public Model {
   const Embedding& embedding() const override { return embedding_; }
   const Head& head() const override { return head_; }
 
-  Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
+  HiddenState forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
     check_shared(*context.batch);
-    Packed hidden = embedded(context, hooks, embedding_);
-    if (positions_) hidden.stream = hidden.stream + position_rows(context, hooks, hidden.geometry);
-    std::vector<RopeTable> tables = tables_at(hidden.geometry);
-    if (cache) hidden.geometry.plan = cache->plan(*context.batch);
+    HiddenState hidden = embedded(context, hooks, embedding_);
+    if (positions_) hidden.stream = hidden.stream + position_rows(context, hooks, hidden.layout);
+    std::vector<RopeTable> tables = tables_at(hidden.layout);
+    if (cache) hidden.layout.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
-      const int64_t rows = hidden.geometry.rows();
+      const int64_t rows = hidden.layout.rows();
       const bool last = i + 1 == config_.layers;
-      hidden =
-          run_layer(context, hooks, hidden, static_cast<int>(i), last,
-                    [this, &hooks, tables, cache](const Packed& state, const Place& in, const Place& out) {
-                      return layer({in, out, hooks, tables, cache}, state);
-                    });
-      if (hidden.geometry.rows() != rows && !last) tables = tables_at(hidden.geometry);
+      hidden = run_layer(
+          context, hooks, hidden, static_cast<int>(i), last,
+          [this, &hooks, tables, cache](const HiddenState& state, const Place& in, const Place& out) {
+            return layer({in, out, hooks, tables, cache}, state);
+          });
+      if (hidden.layout.rows() != rows && !last) tables = tables_at(hidden.layout);
     }
     if (cache) cache->advance(*context.batch);
-    return {final_state(context, hooks, hidden), {}, std::move(hidden.geometry)};
+    return {final_state(context, hooks, hidden), {}, std::move(hidden.layout)};
   }
 
  private:
@@ -136,16 +136,15 @@ class Decoder final : public Model {
     }
   }
 
-  std::vector<RopeTable> tables_at(const Geometry& geometry) const {
+  std::vector<RopeTable> tables_at(const SequenceLayout& layout) const {
     std::vector<RopeTable> tables;
     for (const RopeFrequencies& frequencies : config_.rotary)
-      tables.push_back(rope_table(frequencies, geometry));
+      tables.push_back(rope_table(frequencies, layout));
     return tables;
   }
 
-  at::Tensor position_rows(const Context& context, const Hooks& hooks, const Geometry& geometry) const {
-    const std::span<const int64_t> ids(geometry.positions.const_data_ptr<int64_t>(),
-                                       geometry.positions.numel());
+  at::Tensor position_rows(const Context& context, const Hooks& hooks, const SequenceLayout& layout) const {
+    const std::span<const int64_t> ids(layout.positions.const_data_ptr<int64_t>(), layout.positions.numel());
     if (positions_->frozen()) return positions_->look_up(ids);
     return positions_->look_up(ids, hooks.weight(context, positions_->tensor()));
   }
@@ -172,13 +171,13 @@ class Decoder final : public Model {
     return pass.hooks.branch_end(pass.out, {role, nullptr}, begun, ended);
   }
 
-  TensorPair layer(const Pass& pass, const Packed& hidden) const {
+  TensorPair layer(const Pass& pass, const HiddenState& hidden) const {
     const auto& [in, out, hooks, tables, cache] = pass;
     const Context& context = in.context;
     const Layer& l = layers_[in.layer];
     const AddNorm first = entered(context, hooks, l.before_attention, hidden.stream, hidden.branch);
     at::Tensor branch = attention_branch(pass, first.normed);
-    const at::Tensor stream = leaving_rows(first.stream, hidden.geometry);
+    const at::Tensor stream = output_rows(first.stream, hidden.layout);
     branch = ended(pass, Role::attention_out, l.after_attention, stream, branch);
     const AddNorm second = entered(context, hooks, l.before_mlp, stream, branch);
     const at::Tensor up = apply(l.up, out, hooks, second.normed);
@@ -201,7 +200,7 @@ class Decoder final : public Model {
     if (c.rotary_of[in.layer] >= 0)
       qkv = rope(qkv, tables[c.rotary_of[in.layer]], c.heads, c.kv_heads, c.head_dim);
     const at::Tensor attended = attend(in, hooks, qkv, shape, cache);
-    return apply(l.out, out, hooks, leaving_rows(attended, in.geometry));
+    return apply(l.out, out, hooks, output_rows(attended, in.layout));
   }
 
   at::Tensor heads_normed(const at::Tensor& qkv, const at::Tensor& query, const at::Tensor& key) const {
@@ -214,7 +213,7 @@ class Decoder final : public Model {
                    1);
   }
 
-  at::Tensor final_state(const Context& context, const Hooks& hooks, const Packed& hidden) const {
+  at::Tensor final_state(const Context& context, const Hooks& hooks, const HiddenState& hidden) const {
     const at::Tensor state = entered(context, hooks, final_norm_, hidden.stream, hidden.branch).normed;
     return config_.logits_multiplier == 1 ? state : state * config_.logits_multiplier;
   }

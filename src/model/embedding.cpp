@@ -37,7 +37,7 @@ Embedding::Embedding(std::shared_ptr<const Checkpoint> checkpoint, const LoadOpt
                      const TensorRef& tensor, double scale)
     : checkpoint_(std::move(checkpoint)),
       tensor_(&tensor),
-      frozen_(options.use_of(tensor) == Use::frozen),
+      frozen_(options.use_of(tensor) == TensorUse::frozen),
       type_(options.compute == at::kDouble ? at::kDouble : at::kFloat),
       scale_(scale) {}
 
@@ -69,12 +69,12 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& ta
   return scale_ == 1 ? rows : rows * scale_;
 }
 
-Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding) {
+HiddenState embedded(const Context& context, const Hooks& hooks, const Embedding& embedding) {
   const std::vector<int64_t>& ids = context.batch->tokens;
-  Packed hidden{{}, {}, geometry_of(*context.batch)};
+  HiddenState hidden{{}, {}, sequence_layout(*context.batch)};
   at::Tensor rows = embedding.frozen() ? embedding.look_up(ids)
                                        : embedding.look_up(ids, hooks.weight(context, embedding.tensor()));
-  hidden.stream = hooks.embed({context, hidden.geometry}, embedding, std::move(rows));
+  hidden.stream = hooks.embed({context, hidden.layout}, embedding, std::move(rows));
   return hidden;
 }
 
@@ -82,7 +82,7 @@ Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const s
   const ModelSpec& spec = checkpoint.spec();
   Head head{spec.find_module(name), spec.find_tensor(name + ".weight"), {}};
   check(head.module && head.tensor, ErrorKind::invalid, "the family {} has no head {}", spec.family, name);
-  if (options.use_of(*head.tensor) != Use::frozen) return head;
+  if (options.use_of(*head.tensor) != TensorUse::frozen) return head;
   const TensorRef& source = checkpoint.source(*head.tensor);
   head.rows = at::empty(source.shape, options.compute);
   const int64_t rows = source.shape[0];

@@ -42,7 +42,7 @@ class Embedding {
 
 /// The hidden state [T, d] that enters the first layer, laid out like the batch: the embedding's rows for its
 /// tokens, passed through `Hooks::embed`.
-Packed embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
+HiddenState embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
 
 /// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient.
 struct Head {

@@ -55,19 +55,18 @@ class Encoder final : public Model {
   const ModelSpec& spec() const override { return checkpoint_->spec(); }
   const Embedding& embedding() const override { return embedding_; }
 
-  Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
+  HiddenState forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
     check(!cache, ErrorKind::unsupported, "the family {} encodes whole texts and does not continue them",
           spec().family);
-    Packed hidden = embedded(context, hooks, embedding_);
-    hidden.stream =
-        normed(hidden.stream + placed(context, hooks, hidden.geometry), {}, norm_, context, hooks);
+    HiddenState hidden = embedded(context, hooks, embedding_);
+    hidden.stream = normed(hidden.stream + placed(context, hooks, hidden.layout), {}, norm_, context, hooks);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const bool last = i + 1 == config_.layers;
       hidden = run_layer(context, hooks, hidden, static_cast<int>(i), last,
-                         [this, &hooks](const Packed& state, const Place& in, const Place& out) {
+                         [this, &hooks](const HiddenState& state, const Place& in, const Place& out) {
                            return layer(in, out, hooks, state);
                          });
-      hidden = {hidden.sum(), {}, std::move(hidden.geometry)};
+      hidden = {hidden.sum(), {}, std::move(hidden.layout)};
     }
     return hidden;
   }
@@ -75,8 +74,8 @@ class Encoder final : public Model {
   at::Tensor label_scores(const Context& context, const Hooks& hooks,
                           const at::Tensor& first_rows) const override {
     if (!label_head_) return Model::label_scores(context, hooks, first_rows);
-    const Geometry geometry = geometry_of_rows(*context.batch, first_rows_of(*context.batch));
-    const Place place{context, geometry};
+    const SequenceLayout layout = layout_of_rows(*context.batch, first_rows_of(*context.batch));
+    const Place place{context, layout};
     const at::Tensor dense = at::tanh(apply(label_head_->dense, place, hooks, first_rows.to(compute_)));
     return apply(label_head_->out, place, hooks, dense).to(first_rows.scalar_type());
   }
@@ -103,16 +102,16 @@ class Encoder final : public Model {
   }
 
   /// What is added to the rows of the tokens: the rows of their positions and of the first token type.
-  at::Tensor placed(const Context& context, const Hooks& hooks, const Geometry& geometry) const {
-    const std::span<const int64_t> positions(geometry.positions.const_data_ptr<int64_t>(),
-                                             geometry.positions.numel());
+  at::Tensor placed(const Context& context, const Hooks& hooks, const SequenceLayout& layout) const {
+    const std::span<const int64_t> positions(layout.positions.const_data_ptr<int64_t>(),
+                                             layout.positions.numel());
     std::vector<int64_t> ids(positions.begin(), positions.end());
     for (int64_t& id : ids) id += config_.first_position;
     constexpr int64_t first_type[] = {0};
     return rows_of(positions_, ids, context, hooks) + rows_of(types_, first_type, context, hooks);
   }
 
-  TensorPair layer(const Place& in, const Place& out, const Hooks& hooks, const Packed& hidden) const {
+  TensorPair layer(const Place& in, const Place& out, const Hooks& hooks, const HiddenState& hidden) const {
     const Layer& l = layers_[in.layer];
     const Context& context = in.context;
     const int64_t head_dim = config_.hidden / config_.heads;
@@ -120,8 +119,8 @@ class Encoder final : public Model {
         config_.heads, config_.heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false, 0};
     const at::Tensor qkv = apply(l.qkv, in, hooks, hidden.stream.to(compute_));
     const at::Tensor attended = attend(in, hooks, qkv, shape, nullptr);
-    const at::Tensor stream = leaving_rows(hidden.stream, hidden.geometry);
-    at::Tensor branch = apply(l.out, out, hooks, leaving_rows(attended, hidden.geometry));
+    const at::Tensor stream = output_rows(hidden.stream, hidden.layout);
+    at::Tensor branch = apply(l.out, out, hooks, output_rows(attended, hidden.layout));
     branch = hooks.branch_end(out, {Role::attention_out, &l.attention_norm}, stream, branch);
     const at::Tensor middle = normed(stream, branch, l.attention_norm, context, hooks);
     branch = apply(l.down, out, hooks,

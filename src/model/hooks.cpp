@@ -28,7 +28,7 @@ at::Tensor Hooks::branch_end(const Place&, const Site&, const at::Tensor&, const
   return out;
 }
 
-Packed Hooks::layer_end(const Place&, Packed hidden) const {
+HiddenState Hooks::layer_end(const Place&, HiddenState hidden) const {
   return hidden;
 }
 

@@ -8,7 +8,7 @@
 #include "data/batch.h"
 #include "kernels/operations/attention.h"
 #include "kernels/products/patch.h"
-#include "model/geometry.h"
+#include "model/sequence_layout.h"
 #include "model/spec.h"
 
 namespace lowrank {
@@ -30,14 +30,14 @@ struct Context {
 /// Where in a pass a hook is called: the pass, the layout of the rows that the hook sees, and the layer.
 struct Place {
   const Context& context;
-  const Geometry& geometry;
+  const SequenceLayout& layout;
   int layer = -1;  ///< -1 outside the layers
 };
 
 /// The end of a branch (attention or MLP) of a layer.
 struct Site {
   Role branch = Role::attention_out;  ///< attention_out or down
-  const Norm* after = nullptr;        ///< post-norm models: the norm that follows the sum; else nullptr
+  const Norm* post_norm = nullptr;    ///< post-norm models: the norm that follows the sum; else nullptr
 };
 
 /// Keys and values that a method puts before each sequence in a layer.
@@ -82,7 +82,7 @@ struct Hooks {
                                 const at::Tensor& out) const;
 
   /// The hidden state after the layer, laid out as `place` says; may insert rows (see `with_rows_in_front`).
-  virtual Packed layer_end(const Place& place, Packed hidden) const;
+  virtual HiddenState layer_end(const Place& place, HiddenState hidden) const;
 };
 
 }  // namespace lowrank

@@ -7,7 +7,7 @@
 
 #include "data/batch.h"
 #include "kernels/operations/attention.h"
-#include "model/geometry.h"
+#include "model/sequence_layout.h"
 
 namespace lowrank {
 

@@ -28,8 +28,8 @@ Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options,
   part.weight = spec.find_tensor(name + ".weight");
   check(part.module && part.weight, ErrorKind::invalid, "the family {} has no module {}", spec.family, name);
   part.bias = spec.find_tensor(name + ".bias");
-  part.frozen_weight = options.use_of(*part.weight) == Use::frozen;
-  part.frozen_bias = !part.bias || options.use_of(*part.bias) == Use::frozen;
+  part.frozen_weight = options.use_of(*part.weight) == TensorUse::frozen;
+  part.frozen_bias = !part.bias || options.use_of(*part.bias) == TensorUse::frozen;
   if (part.bias && part.frozen_bias) part.bias_value = checkpoint.read(*part.bias, options.compute);
   return part;
 }
@@ -66,21 +66,21 @@ RowSource stacked_rows(const Checkpoint& checkpoint, std::span<const Linear::Par
   };
 }
 
-std::shared_ptr<const PackedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
-                                             std::span<const Linear::Part> parts) {
+std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
+                                               std::span<const Linear::Part> parts) {
   int64_t rows = 0;
   for (const Linear::Part& part : parts) rows += part.module->out;
   const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
   const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
   const int64_t columns = parts.front().module->in;
   if (options.base_memory() == BaseMemory::small && known) {
-    return std::make_shared<const PackedWeight>(
-        PackedWeight::expanded(source, rows, columns, options.compute));
+    return std::make_shared<const PreparedWeight>(
+        PreparedWeight::expanded(source, rows, columns, options.compute));
   }
   at::Tensor matrix = at::empty({rows, columns}, options.compute);
   source(0, rows, matrix);
-  return std::make_shared<const PackedWeight>(
-      PackedWeight::pack(matrix, options.compute, options.base_memory(), options.training, source));
+  return std::make_shared<const PreparedWeight>(
+      PreparedWeight::pack(matrix, options.compute, options.base_memory(), options.training, source));
 }
 
 at::Tensor part_bias(const Linear::Part& part, const Context& context, const Hooks& hooks) {
@@ -163,12 +163,12 @@ Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const s
   norm.offset = offset;
   norm.weight = spec.find_tensor(weight);
   check(norm.weight != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, weight);
-  norm.frozen = options.use_of(*norm.weight) == Use::frozen;
+  norm.frozen = options.use_of(*norm.weight) == TensorUse::frozen;
   if (norm.frozen) norm.weight_value = checkpoint.read(*norm.weight, exact_type(options)).add_(offset);
   if (bias.empty()) return norm;
   norm.bias = spec.find_tensor(bias);
   check(norm.bias != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, bias);
-  if (options.use_of(*norm.bias) == Use::frozen)
+  if (options.use_of(*norm.bias) == TensorUse::frozen)
     norm.bias_value = checkpoint.read(*norm.bias, exact_type(options));
   return norm;
 }

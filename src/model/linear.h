@@ -5,7 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/products/packed_weight.h"
+#include "kernels/products/prepared_weight.h"
 #include "model/hooks.h"
 #include "model/spec.h"
 
@@ -28,8 +28,8 @@ struct Linear {
   };
   /// A run of parts with one packed matrix, or one part without.
   struct Run {
-    size_t begin = 0, end = 0;                   ///< parts
-    std::shared_ptr<const PackedWeight> weight;  ///< null: the part's weight comes from `Hooks::weight`
+    size_t begin = 0, end = 0;                     ///< parts
+    std::shared_ptr<const PreparedWeight> weight;  ///< null: the part's weight comes from `Hooks::weight`
   };
 
   std::vector<Part> parts;

@@ -21,15 +21,15 @@ namespace {
 /// The patches on the head for these rows of the batch.
 std::vector<Patch> head_patches(const Model& model, const Context& context, const Hooks& hooks,
                                 std::span<const int64_t> rows) {
-  const Geometry geometry = geometry_of_rows(*context.batch, rows);
-  return hooks.patches({context, geometry}, *model.head().module);
+  const SequenceLayout layout = layout_of_rows(*context.batch, rows);
+  return hooks.patches({context, layout}, *model.head().module);
 }
 
 /// The rows of the hidden state that hold these batch rows, int64 [n].
-at::Tensor hidden_rows(const Packed& hidden, std::span<const int64_t> rows) {
+at::Tensor hidden_rows(const HiddenState& hidden, std::span<const int64_t> rows) {
   std::vector<int64_t> moved(rows.begin(), rows.end());
-  if (!hidden.geometry.batch_rows.empty()) {
-    for (int64_t& row : moved) row = hidden.geometry.batch_rows[row];
+  if (!hidden.layout.batch_rows.empty()) {
+    for (int64_t& row : moved) row = hidden.layout.batch_rows[row];
   }
   return at::tensor(moved, at::kLong);
 }
@@ -42,8 +42,8 @@ std::vector<int64_t> last_rows(const Batch& batch) {
 }
 
 /// The hidden state of only these rows of the batch, for a caller that reads no others.
-Packed hidden_state(const Model& model, Context context, const Hooks& hooks, std::vector<int64_t> rows,
-                    KvCache* cache) {
+HiddenState hidden_state(const Model& model, Context context, const Hooks& hooks, std::vector<int64_t> rows,
+                         KvCache* cache) {
   std::ranges::sort(rows);
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   context.read = std::move(rows);
@@ -53,7 +53,7 @@ Packed hidden_state(const Model& model, Context context, const Hooks& hooks, std
 /// The last hidden states of these rows of the batch, [rows.size(), d].
 at::Tensor states(const Model& model, const Context& context, const Hooks& hooks,
                   const std::vector<int64_t>& rows, KvCache* cache) {
-  const Packed hidden = hidden_state(model, context, hooks, rows, cache);
+  const HiddenState hidden = hidden_state(model, context, hooks, rows, cache);
   return hidden.stream.index_select(0, hidden_rows(hidden, rows));
 }
 
@@ -70,7 +70,7 @@ at::Tensor Model::label_scores(const Context&, const Hooks&, const at::Tensor&) 
 TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks) {
   const Targets& targets = context.batch->targets;
   if (model.spec().labels) return label_loss(model.spec(), sequence_scores(model, context, hooks), targets);
-  const Packed hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
+  const HiddenState hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
                      head_patches(model, context, hooks, targets.rows));
@@ -103,7 +103,7 @@ at::Tensor sequence_embeddings(const Model& model, const Context& context, const
   };
   if (pooling == Pooling::first) return wide(states(model, context, hooks, first_rows_of(batch), nullptr));
   if (pooling == Pooling::last) return wide(states(model, context, hooks, last_rows(batch), nullptr));
-  const Packed hidden = model.forward(context, hooks, nullptr);
+  const HiddenState hidden = model.forward(context, hooks, nullptr);
   std::vector<at::Tensor> means;
   for (int64_t s = 0; s < batch.sequences(); ++s) {
     std::vector<int64_t> rows;

@@ -7,7 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "kernels/losses/target_loss.h"
-#include "kernels/products/packed_weight.h"
+#include "kernels/products/prepared_weight.h"
 #include "model/embedding.h"
 #include "model/hooks.h"
 #include "model/kv_cache.h"
@@ -17,7 +17,7 @@
 namespace lowrank {
 
 /// What a method does with a base tensor.
-enum class Use { frozen, trained, generated };
+enum class TensorUse { frozen, trained, generated };
 
 /// bf16 if the processor computes it fast, else f32.
 at::ScalarType default_compute_type();
@@ -28,10 +28,11 @@ struct LoadOptions {
   at::ScalarType compute = default_compute_type();
   std::optional<BaseMemory> memory = std::nullopt;  ///< none: `one`, or `small` with `nf4`
   bool nf4 = false;  ///< frozen linear weights except the head's are rounded to NF4 (kernels/products/nf4.h)
-  bool training = false;                               ///< input gradients are needed
-  std::function<Use(const TensorRef&)> use = nullptr;  ///< from the method's plan; none: everything is frozen
+  bool training = false;  ///< input gradients are needed
+  std::function<TensorUse(const TensorRef&)> use =
+      nullptr;  ///< from the method's plan; none: everything is frozen
 
-  Use use_of(const TensorRef& tensor) const { return use ? use(tensor) : Use::frozen; }
+  TensorUse use_of(const TensorRef& tensor) const { return use ? use(tensor) : TensorUse::frozen; }
   BaseMemory base_memory() const { return memory.value_or(nf4 ? BaseMemory::small : BaseMemory::one); }
 };
 
@@ -47,7 +48,7 @@ struct Model {
   /// the compute type (for an encoder, in the stream's type); with `Context::read`, only those rows. The
   /// batch has been through `hooks.layout`.
   /// With a cache, the new rows' keys and values are appended to it.
-  virtual Packed forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
+  virtual HiddenState forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
 
   /// The label head's output for the first row of each sequence in the last hidden state: [S, d] -> [S,
   /// outputs] in the same type. Errors: unsupported for models without one.

@@ -195,16 +195,16 @@ nlohmann::json llama3_scaling(std::span<const float> factors, double theta, cons
   return scaling;
 }
 
-RopeTable rope_table(const RopeFrequencies& frequencies, const Geometry& geometry) {
-  const int64_t rows = geometry.positions.numel();
+RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout) {
+  const int64_t rows = layout.positions.numel();
   const auto columns = static_cast<int64_t>(frequencies.inverse.size());
   RopeTable table{at::empty({rows, columns}, at::kFloat), at::empty({rows, columns}, at::kFloat)};
-  const int64_t* position = geometry.positions.const_data_ptr<int64_t>();
+  const int64_t* position = layout.positions.const_data_ptr<int64_t>();
   float* cos = table.cos.mutable_data_ptr<float>();
   float* sin = table.sin.mutable_data_ptr<float>();
-  for (size_t s = 0; s < geometry.first_positions.size(); ++s) {
-    const int64_t begin = geometry.offsets[s], end = geometry.offsets[s + 1];
-    const std::vector<float> inverse = frequencies.of_length(geometry.first_positions[s] + end - begin);
+  for (size_t s = 0; s < layout.first_positions.size(); ++s) {
+    const int64_t begin = layout.offsets[s], end = layout.offsets[s + 1];
+    const std::vector<float> inverse = frequencies.of_length(layout.first_positions[s] + end - begin);
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t i = 0; i < columns; ++i, ++cos, ++sin) {
         const float angle = static_cast<float>(position[row]) * inverse[i];

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/operations/rope.h"
-#include "model/geometry.h"
+#include "model/sequence_layout.h"
 
 namespace lowrank {
 
@@ -49,6 +49,6 @@ nlohmann::json llama3_scaling(std::span<const float> factors, double theta, cons
 
 /// Cosines and sines of the rows of packed sequences, [T, rotary_dim / 2]: angle = position * inverse, in f32
 /// as transformers computes it, each sequence with the frequencies of its own length.
-RopeTable rope_table(const RopeFrequencies& frequencies, const Geometry& geometry);
+RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout);
 
 }  // namespace lowrank

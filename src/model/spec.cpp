@@ -41,7 +41,7 @@ int64_t ModelSpec::parameters() const {
   return total;
 }
 
-int64_t ModelSpec::multiply_adds() const {
+int64_t ModelSpec::macs_per_token() const {
   int64_t count = 0;
   for (const Module& module : modules) count += module.is_linear() ? module.in * module.out : 0;
   return count;

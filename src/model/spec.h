@@ -115,7 +115,7 @@ struct ModelSpec {
   /// Values in all tensors (a tied head counts once).
   int64_t parameters() const;
   /// Multiply-adds per token in the linear layers, including the head.
-  int64_t multiply_adds() const;
+  int64_t macs_per_token() const;
 };
 
 }  // namespace lowrank

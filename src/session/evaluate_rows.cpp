@@ -35,9 +35,9 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   const Dataset dataset =
       load_dataset(options.data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, reading);
   if (dataset.truncated > 0)
-    warn("{} rows are longer than {} tokens and are cut: {} of their {} tokens are not used",
+    warn("{} examples are longer than {} tokens and are cut: {} of their {} tokens are not used",
          dataset.truncated, reading.max_length, dataset.lost_tokens, dataset.cut_tokens);
-  if (dataset.skipped > 0) warn("{} rows have no target and are left out", dataset.skipped);
+  if (dataset.skipped > 0) warn("{} rows without a target are left out", dataset.skipped);
   for (const std::string& warning : dataset.notes.warnings()) warn("{}", warning);
   Evaluation result = evaluate(running.model, running.hooks, dataset.examples, options.batch_size);
   check(spec.labels || std::isfinite(result.perplexity()), ErrorKind::invalid,

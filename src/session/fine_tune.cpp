@@ -50,22 +50,16 @@ std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
                        options.rows.dataset);
 }
 
-RunPlaces places_of(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
-                    RunIdentity& identity, const FineTuneCallbacks& callbacks) {
-  RunPlaces places;
-  places.output = output.path();
-  places.resume = output.resumed();
-  places.base = options.session.model;
-  places.identity = [&] { return identity.whole(); };
-  places.after_save = [&] { output.drop_earlier(kept); };
-  places.after_step = [&](const StepResult& step, int64_t) {
-    if (callbacks.after_step) callbacks.after_step(step);
-  };
-  places.after_evaluation = [&](int64_t step, const Evaluation& found) {
-    if (callbacks.after_evaluation) callbacks.after_evaluation(step, found);
-  };
-  if (options.train.profile) places.tell_profile = callbacks.profile_line;
-  return places;
+RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
+                           RunIdentity& identity, const FineTuneCallbacks& callbacks) {
+  RunCallbacks run;
+  run.identity = [&] { return identity.whole(); };
+  run.after_save = [&] { output.drop_earlier(kept); };
+  if (callbacks.after_step)
+    run.after_step = [&](const StepResult& step, int64_t) { callbacks.after_step(step); };
+  run.after_evaluation = callbacks.after_evaluation;
+  if (options.train.profile) run.profile_line = callbacks.profile_line;
+  return run;
 }
 
 /// Reports how the run went, and writes what it leaves besides the adapter.
@@ -88,22 +82,24 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
 
 }  // namespace
 
+std::vector<Field> FineTuneOptions::run_fields() {
+  return {field("method", method,
+                "training method (`lowrank methods` lists them); lora+prompt_tuning: two side by side"),
+          one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
+          field("output", output, "folder for the adapter and the run's records"),
+          field("init_adapter", init_adapter, "adapter to start from; its method and options are kept"),
+          one_of(field("export", exported,
+                       "gguf-lora: also write adapter.gguf for llama.cpp and Ollama; gguf: also write the "
+                       "merged model as model.gguf (from a GGUF base)"),
+                 {"none", "gguf-lora", "gguf"}),
+          field("overwrite", overwrite, "replace the results of an earlier run in `output`")};
+}
+
 std::vector<Field> FineTuneOptions::fields() {
   std::vector<Field> all = session.fields();
-  const auto add = [&](std::vector<Field> part) { std::ranges::move(part, std::back_inserter(all)); };
-  add(rows.fields("rows to evaluate on during training; the best adapter is kept"));
-  add({field("method", method,
-             "training method (`lowrank methods` lists them); lora+prompt_tuning: two side by side"),
-       one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
-       field("output", output, "folder for the adapter and the run's records"),
-       field("init_adapter", init_adapter, "adapter to start from; its method and options are kept"),
-       one_of(field("export", exported,
-                    "gguf-lora: also write adapter.gguf for llama.cpp and Ollama; gguf: also write the "
-                    "merged model as model.gguf (from a GGUF base)"),
-              {"none", "gguf-lora", "gguf"}),
-       field("overwrite", overwrite, "replace the results of an earlier run in `output`")});
-  add(train.fields());
-  add(resume.fields());
+  for (std::vector<Field> part :
+       {rows.fields(evaluation_help), run_fields(), train.fields(), resume.fields()})
+    std::ranges::move(part, std::back_inserter(all));
   return all;
 }
 
@@ -141,8 +137,10 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   output.begin();
   if (callbacks.start) callbacks.start(first, plan.total_steps);
   const Kept kept = written_at_the_end(adapter, options.exported);
-  const RunResult result = run_training(*model, adapter, data.train.examples, data.evaluation.examples,
-                                        options.train, places_of(options, output, kept, identity, callbacks));
+  const RunResult result =
+      run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
+                   {output.path(), options.session.model, output.resumed()},
+                   run_callbacks(options, output, kept, identity, callbacks));
   checkpoint->check_unchanged();
   finish(options, *checkpoint, adapter, output.path(), result);
   output.drop_earlier([](const auto&) { return false; });
@@ -166,8 +164,8 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
           {"trained_parameters", parameter_count(adapter.plan)},
           {"head_parameters", head_count(adapter.plan, spec)},
           {"model_parameters", spec.parameters()},
-          {"multiply_adds_a_token", adapter.plan.multiply_adds},
-          {"base_multiply_adds_a_token", spec.multiply_adds()},
+          {"macs_per_token", adapter.plan.macs_per_token},
+          {"base_macs_per_token", spec.macs_per_token()},
           {"context_rows", adapter.plan.context_rows},
           {"context", spec.max_positions},
           {"state_bytes", state_bytes(parameter_count(adapter.plan))},

@@ -32,8 +32,12 @@ struct FineTuneOptions {
   std::string exported = "none";
   bool overwrite = false;
 
-  /// The options of all parts, without the method's own, as fields that point into this value.
+  /// The options of the run itself, and of all parts, without the method's own, as fields that point into
+  /// this value.
+  std::vector<Field> run_fields();
   std::vector<Field> fields();
+  static constexpr const char* evaluation_help =
+      "rows to evaluate on during training; the best adapter is kept";
 };
 
 /// What a caller may follow while a run goes on; any may be empty.

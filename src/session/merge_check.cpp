@@ -55,7 +55,7 @@ at::Tensor logits_of(const OpenSession& session) {
   if (spec.task == Task::embedding)
     return sequence_embeddings(*session.model, {&batch}, *session.hooks(), Pooling::mean);
   std::vector<int64_t> rows;
-  for (int64_t row = 0; row < batch.rows(); ++row) rows.push_back(row);
+  for (int64_t row = 0; row < batch.token_count(); ++row) rows.push_back(row);
   return batch_logits(*session.model, {&batch}, *session.hooks(), rows, nullptr);
 }
 

@@ -58,10 +58,10 @@ void report_plan(const Adapter& adapter, const ModelSpec& spec) {
   if (const int64_t head = head_count(adapter.plan, spec); head > 0)
     info("{} of them in the label head, which trains whole", head);
   info(
-      "a token takes {} multiply-adds beside the base's {} ({:.2f} %); values, gradients and moments take "
+      "{} multiply-adds per token beside the base's {} ({:.2f} %); values, gradients and moments take "
       "{:.1f} MB",
-      adapter.plan.multiply_adds, spec.multiply_adds(),
-      100.0 * static_cast<double>(adapter.plan.multiply_adds) / static_cast<double>(spec.multiply_adds()),
+      adapter.plan.macs_per_token, spec.macs_per_token(),
+      100.0 * static_cast<double>(adapter.plan.macs_per_token) / static_cast<double>(spec.macs_per_token()),
       static_cast<double>(state_bytes(count)) / 1e6);
   if (adapter.plan.context_rows > 0) {
     info("virtual tokens take {} of the context's {} positions ({:.2f} %) in each sequence",
@@ -84,12 +84,12 @@ RunPlan report_run(const Model& model, const Adapter& adapter, std::span<const E
   ExampleSource source(examples, options, layout_of(options, model.spec(), adapter));
   RunPlan plan = plan_run(options, source.steps_per_epoch());
   const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps);
-  report_prompts(why_prompts_differ(options, model.spec(), adapter), examples, options);
+  report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples, options);
   const int64_t more =
       mapped_bytes(*adapter.base, load) +
       training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);
   info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} tokens",
-       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.rows);
+       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.tokens);
   return plan;
 }
 

@@ -26,11 +26,11 @@ void check_apart(const std::string& data, const std::string& output) {
 
 void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
                  const std::string& limit) {
-  info("{}: {} rows, {} tokens{}", what, dataset.examples.size(), dataset.tokens(),
-       dataset.skipped > 0 ? fmt::format("; {} rows left out for want of a target", dataset.skipped) : "");
+  info("{}: {} examples, {} tokens{}", what, dataset.examples.size(), dataset.tokens(),
+       dataset.skipped > 0 ? fmt::format("; {} rows without a target are left out", dataset.skipped) : "");
   if (dataset.truncated > 0) {
-    warn("{}: {} rows are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used", what,
-         dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
+    warn("{}: {} examples are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used",
+         what, dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
   }
   for (const std::string& warning : dataset.notes.warnings()) warn("{}: {}", what, warning);
 }
@@ -71,7 +71,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     report_rows("evaluation", data.evaluation, dataset.max_length, limit);
   } else if (options.eval_split > 0) {
     std::tie(data.train, data.evaluation) = split_dataset(std::move(data.train), options.eval_split, seed);
-    info("of these, {} rows for training and {} for evaluation", data.train.examples.size(),
+    info("of these, {} examples for training and {} for evaluation", data.train.examples.size(),
          data.evaluation.examples.size());
   }
   return data;

@@ -17,7 +17,7 @@
 #include "kernels/losses/label_loss.h"
 #include "session/task.h"
 #include "study/random_projection.h"
-#include "train/agreement.h"
+#include "train/metrics.h"
 
 namespace lowrank {
 namespace {

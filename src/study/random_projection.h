@@ -11,7 +11,7 @@ namespace lowrank {
 /// Lindenstrauss 1984).
 at::Tensor random_projection(int64_t inputs, int64_t outputs, uint64_t seed);
 
-/// Centres rows and scales them by one number, which preserves the geometry: (x - mean) * factor.
+/// Centres rows and scales them by one number, which preserves the layout: (x - mean) * factor.
 struct CommonScale {
   at::Tensor mean;    ///< [d]
   double factor = 1;  ///< makes the mean variance of a column 1

@@ -100,7 +100,7 @@ class Runs {
   std::shared_ptr<const Checkpoint> checkpoint_;
   TrainingData data_;
   std::unique_ptr<Model> model_;
-  std::map<std::string, Use> uses_;  ///< how model_ holds its tensors
+  std::map<std::string, TensorUse> uses_;  ///< how model_ holds its tensors
 };
 
 /// Quality, computed from evaluations.

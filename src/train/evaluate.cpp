@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "data/training_batch.h"
-#include "train/agreement.h"
+#include "train/metrics.h"
 
 namespace lowrank {
 namespace {
@@ -19,14 +19,14 @@ struct Agreement {
   std::vector<double> predicted, labels;
 };
 
-TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& agreement) {
+TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& metrics) {
   const at::Tensor scores = sequence_scores(model, context, hooks);
   const bool classes = model.spec().task == Task::classification;
   const at::Tensor predicted = (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).contiguous();
   const auto* values = predicted.const_data_ptr<double>();
-  agreement.predicted.insert(agreement.predicted.end(), values, values + predicted.numel());
+  metrics.predicted.insert(metrics.predicted.end(), values, values + predicted.numel());
   const std::vector<float>& labels = context.batch->targets.values;
-  agreement.labels.insert(agreement.labels.end(), labels.begin(), labels.end());
+  metrics.labels.insert(metrics.labels.end(), labels.begin(), labels.end());
   return label_loss(model.spec(), scores, context.batch->targets);
 }
 
@@ -75,7 +75,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<c
   const Hooks& hooks = *ready;
   Evaluation result;
   result.rows.resize(examples.size());
-  Agreement agreement;
+  Agreement metrics;
   double sum = 0;
   // If frequencies depend on a text's length, keep all of its rows, however many virtual rows are added.
   constexpr int64_t any = std::numeric_limits<int64_t>::max();
@@ -88,10 +88,10 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<c
                                       : make_training_batch(examples, indices, false, most);
     for (const int64_t index : indices) batch.adapters.push_back(examples[index].adapter);
     hooks.layout(batch);
-    const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
-                                                : batch_loss(model, {&batch}, hooks))
-                               .nll.to(at::kDouble)
-                               .contiguous();
+    const at::Tensor nll =
+        (model.spec().labels ? labelled(model, {&batch}, hooks, metrics) : batch_loss(model, {&batch}, hooks))
+            .nll.to(at::kDouble)
+            .contiguous();
     const double* next = nll.const_data_ptr<double>();
     const std::vector<int64_t> counts = targets_of_sequences(batch);
     for (size_t s = 0; s < indices.size(); ++s) {
@@ -108,9 +108,9 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<c
   }
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
   if (model.spec().task == Task::classification)
-    result.accuracy = accuracy(agreement.predicted, agreement.labels);
+    result.accuracy = accuracy(metrics.predicted, metrics.labels);
   if (model.spec().task == Task::regression)
-    result.correlation = correlation(agreement.predicted, agreement.labels);
+    result.correlation = correlation(metrics.predicted, metrics.labels);
   return result;
 }
 

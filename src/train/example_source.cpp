@@ -7,11 +7,12 @@
 
 namespace lowrank {
 
-std::string why_prompts_differ(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter) {
+std::string prefix_sharing_blocker(const TrainOptions& options, const ModelSpec& spec,
+                                   const Adapter& adapter) {
   if (!options.share_prompts) return "`share_prompts` is off";
   if (spec.task != Task::causal_lm) return "an encoder's rows see what follows them";
   if (adapter.plan.context_rows > 0) return "virtual tokens stand in front of each";
-  return adapter.method->why_prompts_differ();
+  return adapter.method->prefix_sharing_blocker();
 }
 
 ExampleSource::ExampleSource(std::span<const Example> examples, const TrainOptions& options,
@@ -60,7 +61,7 @@ BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total
     StepBatches found = source.batches(step);
     for (Batch& batch : found.batches) {
       method.layout(batch);
-      if (batch.rows() > largest.rows) largest = {batch.rows(), batch.targets.count()};
+      if (batch.token_count() > largest.tokens) largest = {batch.token_count(), batch.targets.count()};
     }
   }
   return largest;

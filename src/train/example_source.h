@@ -15,7 +15,8 @@
 namespace lowrank {
 
 /// Reason (for messages) that the examples of a micro-batch cannot share prefixes; empty if they can.
-std::string why_prompts_differ(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter);
+std::string prefix_sharing_blocker(const TrainOptions& options, const ModelSpec& spec,
+                                   const Adapter& adapter);
 
 /// How examples become batches.
 struct BatchLayout {

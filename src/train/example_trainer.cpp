@@ -5,7 +5,7 @@
 namespace lowrank {
 
 BatchLayout layout_of(const TrainOptions& options, const ModelSpec& spec, const Adapter& adapter) {
-  return {spec.task, why_prompts_differ(options, spec, adapter).empty(),
+  return {spec.task, prefix_sharing_blocker(options, spec, adapter).empty(),
           spec.fixed_positions - adapter.plan.context_rows};
 }
 

@@ -81,7 +81,7 @@ ReplacedBytes replaced_bytes(const ModelSpec& spec, const TrainPlan& plan, int64
   for (const auto& [name, use] : plan.uses) {
     const TensorRef* tensor = spec.find_tensor(name);
     if (!tensor) continue;
-    if (use == Use::generated) bytes.generated += *element_count(tensor->shape) * 2 * (f32_size + size);
+    if (use == TensorUse::generated) bytes.generated += *element_count(tensor->shape) * 2 * (f32_size + size);
     if (tensor->role == Role::norm && tensor->is_weight()) bytes.norms += spec.hidden_size * f32_size;
   }
   return bytes;
@@ -116,10 +116,10 @@ int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarT
   const int64_t whole_weights = plan.uses.empty() || size == f32_size ? 0 : count * size;
   const int64_t logits = std::min(most_logit_bytes, batch.targets * spec.vocabulary_size * size);
   const double unused = recompute ? unused_share_of_inputs : unused_share;
-  const double a_row =
+  const double per_token =
       (1 + unused) * static_cast<double>(kept) + (1 + unused_share) * 2 * static_cast<double>(largest);
   return library_bytes + state_bytes_of(plan) + 2 * whole_weights + replaced.generated +
-         static_cast<int64_t>(a_row * static_cast<double>(batch.rows)) + logits;
+         static_cast<int64_t>(per_token * static_cast<double>(batch.tokens)) + logits;
 }
 
 }  // namespace lowrank

@@ -10,7 +10,7 @@ namespace lowrank {
 
 /// Rows and targets of a micro-batch.
 struct BatchSize {
-  int64_t rows = 0, targets = 0;
+  int64_t tokens = 0, targets = 0;
 };
 
 /// Bytes of the base's files that a model without its own copy of the weights reads in each pass, and which

@@ -35,14 +35,16 @@ nlohmann::ordered_json entry_of(const StepResult& step) {
 class Run {
  public:
   Run(const Model& model, Adapter& adapter, std::span<const Example> train,
-      std::span<const Example> evaluation, const TrainOptions& options, const RunPlaces& places)
+      std::span<const Example> evaluation, const TrainOptions& options, const RunFolder& folder,
+      const RunCallbacks& callbacks)
       : model_(model),
         adapter_(adapter),
         evaluation_(evaluation),
         options_(options),
-        places_(places),
+        folder_(folder),
+        callbacks_(callbacks),
         trainer_(model, adapter, train, options),
-        metrics_(places.output / "metrics.jsonl", resume()) {}
+        metrics_(folder.output / "metrics.jsonl", resume()) {}
 
   RunResult to_the_end() {
     if (evaluates_after(step()) && result_.evaluated_step < step()) evaluate_now();
@@ -53,9 +55,9 @@ class Run {
       if (options_.save_every > 0 && step() % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
     }
     if (evaluation_.empty()) save_result();
-    if (places_.tell_profile && profiled_steps_ > 0) {
+    if (callbacks_.profile_line && profiled_steps_ > 0) {
       for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
-        places_.tell_profile(line);
+        callbacks_.profile_line(line);
     }
     return result_;
   }
@@ -66,13 +68,13 @@ class Run {
   /// Restores the state from the checkpoint to resume from; returns the lines that the metrics file starts
   /// with.
   std::string resume() {
-    if (places_.resume.empty()) return {};
-    const TrainState state = read_state(places_.resume / state_name);
+    if (folder_.resume.empty()) return {};
+    const TrainState state = read_state(folder_.resume / state_name);
     trainer_.trainer().set_state(state);
     result_ = state.records;
-    if (result_.best_eval_loss) restore_best(places_.resume, places_.output);
-    saved_ = places_.resume;
-    std::filesystem::path run = without_slash(places_.resume).parent_path();
+    if (result_.best_eval_loss) restore_best(folder_.resume, folder_.output);
+    saved_ = folder_.resume;
+    std::filesystem::path run = without_slash(folder_.resume).parent_path();
     return metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
   }
 
@@ -86,7 +88,7 @@ class Run {
     result_.target_tokens += found.target_tokens;
     result_.seconds += found.seconds;
     saved_.clear();
-    if (places_.after_step) places_.after_step(found, trainer_.total_steps());
+    if (callbacks_.after_step) callbacks_.after_step(found, trainer_.total_steps());
   }
 
   /// The first step creates kernels and buffers that later steps reuse; it is not counted.
@@ -117,7 +119,7 @@ class Run {
       result_.best_eval_loss = found.loss;
       result_.best_step = step();
     }
-    if (places_.after_evaluation) places_.after_evaluation(step(), found);
+    if (callbacks_.after_evaluation) callbacks_.after_evaluation(step(), found);
   }
 
   Evaluation evaluation() {
@@ -130,18 +132,18 @@ class Run {
   }
 
   void save_result() {
-    save_adapter(places_.output, adapter_, places_.base);
-    if (places_.after_save) places_.after_save();
+    save_adapter(folder_.output, adapter_, folder_.base);
+    if (callbacks_.after_save) callbacks_.after_save();
   }
 
   void save_checkpoint() {
     TrainState state = trainer_.trainer().state();
     state.records = result_;
-    if (places_.identity) state.identity = places_.identity();
+    if (callbacks_.identity) state.identity = callbacks_.identity();
     metrics_.sync();
-    write_checkpoint(places_.output, adapter_, places_.base, state);
-    saved_ = places_.output / fmt::format("checkpoint-{}", step());
-    if (options_.keep > 0) drop_old_checkpoints(places_.output, options_.keep);
+    write_checkpoint(folder_.output, adapter_, folder_.base, state);
+    saved_ = folder_.output / fmt::format("checkpoint-{}", step());
+    if (options_.keep > 0) drop_old_checkpoints(folder_.output, options_.keep);
   }
 
   [[noreturn]] void stop() {
@@ -154,7 +156,8 @@ class Run {
   Adapter& adapter_;
   std::span<const Example> evaluation_;
   const TrainOptions& options_;
-  const RunPlaces& places_;
+  const RunFolder& folder_;
+  const RunCallbacks& callbacks_;
   ExampleTrainer trainer_;
   RunResult result_;
   std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
@@ -169,9 +172,9 @@ class Run {
 
 RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
                        std::span<const Example> evaluation, const TrainOptions& options,
-                       const RunPlaces& places) {
-  make_folders(places.output);
-  return Run(model, adapter, train, evaluation, options, places).to_the_end();
+                       const RunFolder& folder, const RunCallbacks& callbacks) {
+  make_folders(folder.output);
+  return Run(model, adapter, train, evaluation, options, folder, callbacks).to_the_end();
 }
 
 }  // namespace lowrank

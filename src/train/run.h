@@ -11,17 +11,21 @@
 
 namespace lowrank {
 
-/// Where a run leaves its results, and callbacks for what it reports.
-struct RunPlaces {
+/// Where a run leaves its results and goes on from.
+struct RunFolder {
   std::filesystem::path output;
-  std::string base;                                                  ///< for adapter_config.json
-  std::function<void(const StepResult&, int64_t total)> after_step;  ///< progress messages
-  std::function<void(int64_t step, const Evaluation&)> after_evaluation;
-  std::function<void(const std::string&)> tell_profile;  ///< called once per line, at the end
-  std::function<void()> after_save;                      ///< after each save of an adapter to `output`
-  /// What the run's numbers depend on (train/run_identity.h); called for each checkpoint.
-  std::function<nlohmann::json()> identity;
+  std::string base;                   ///< the base model's name in adapter_config.json
   std::filesystem::path resume = {};  ///< checkpoint folder to resume from; empty: a new run
+};
+
+/// What is called while a run goes on; any may be empty.
+struct RunCallbacks {
+  std::function<void(const StepResult&, int64_t total)> after_step = {};
+  std::function<void(int64_t step, const Evaluation&)> after_evaluation = {};
+  std::function<void(const std::string&)> profile_line = {};  ///< once per line, at the end
+  std::function<void()> after_save = {};                      ///< after each save of an adapter to the output
+  /// What the run's numbers depend on (train/run_identity.h); called for each checkpoint.
+  std::function<nlohmann::json()> identity = {};
 };
 
 /// Trains to the end: metrics.jsonl gets one object per step and one per evaluation, a checkpoint is written
@@ -33,6 +37,6 @@ struct RunPlaces {
 /// checkpoint's name is not empty.
 RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
                        std::span<const Example> evaluation, const TrainOptions& options,
-                       const RunPlaces& places);
+                       const RunFolder& folder, const RunCallbacks& callbacks = {});
 
 }  // namespace lowrank

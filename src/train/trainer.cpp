@@ -69,8 +69,8 @@ double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> 
     context.stacks = &stacks_;
     context.recompute = options_.gradient_checkpointing;
     // Memory freed by smaller batches is in pieces too small for a larger one.
-    if (largest_rows_ > 0 && laid_out[i].rows() > largest_rows_) return_freed_memory();
-    largest_rows_ = std::max(largest_rows_, laid_out[i].rows());
+    if (largest_tokens_ > 0 && laid_out[i].token_count() > largest_tokens_) return_freed_memory();
+    largest_tokens_ = std::max(largest_tokens_, laid_out[i].token_count());
     const TargetLoss scored = batch_loss(model_, context, *adapter_.method);
     const at::Tensor sum = objective.sum({given[i], laid_out[i], scored}, result.figures);
     loss += sum.item<double>() * share;

@@ -63,9 +63,9 @@ class Trainer {
   Schedule schedule_;
   double learning_rate_;
   int64_t step_ = 0;
-  at::Tensor m_, v_;          ///< AdamW's moments, [parameters]
-  FactorStacks stacks_;       ///< of the current step
-  int64_t largest_rows_ = 0;  ///< of a micro-batch so far
+  at::Tensor m_, v_;            ///< AdamW's moments, [parameters]
+  FactorStacks stacks_;         ///< of the current step
+  int64_t largest_tokens_ = 0;  ///< of a micro-batch so far
 };
 
 }  // namespace lowrank

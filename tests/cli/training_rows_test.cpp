@@ -18,11 +18,10 @@ constexpr const char* long_rows =
 
 TEST_F(TrainingRows, SayHowManyTokensALimitLoses) {
   const std::string data = write("rows.jsonl", long_rows).string();
-  EXPECT_NE(
-      succeeds(train(data, out().string(), "--max-length 3"))
-          .err.find(
-              "2 rows are longer than 3 tokens (--max-length) and are cut: 3 of their 9 tokens are not used"),
-      std::string::npos);
+  EXPECT_NE(succeeds(train(data, out().string(), "--max-length 3"))
+                .err.find("2 examples are longer than 3 tokens (--max-length) and are cut: 3 of their 9 "
+                          "tokens are not used"),
+            std::string::npos);
 }
 
 TEST_F(TrainingRows, DoNotLieBesideWhatTheRunWrites) {

@@ -79,14 +79,14 @@ TEST_P(MethodContract, RowsReadAloneAreThoseOfAll) {
   Batch laid_out = batch;
   adapter.method->layout(laid_out);
   Context context{&laid_out};
-  const Packed all = adapted->forward(context, *adapter.method, nullptr);
-  for (int64_t row = 1; row < laid_out.rows(); row += 3) context.read.push_back(row);
-  const Packed alone = adapted->forward(context, *adapter.method, nullptr);
+  const HiddenState all = adapted->forward(context, *adapter.method, nullptr);
+  for (int64_t row = 1; row < laid_out.token_count(); row += 3) context.read.push_back(row);
+  const HiddenState alone = adapted->forward(context, *adapter.method, nullptr);
   ASSERT_EQ(alone.stream.size(0), std::ssize(context.read));
-  ASSERT_EQ(alone.geometry.rows(), std::ssize(context.read));
+  ASSERT_EQ(alone.layout.rows(), std::ssize(context.read));
   for (const int64_t row : context.read) {
-    const int64_t from = all.geometry.batch_rows.empty() ? row : all.geometry.batch_rows[row];
-    EXPECT_LT(difference(alone.stream[alone.geometry.batch_rows[row]], all.stream[from]), 1e-12) << row;
+    const int64_t from = all.layout.batch_rows.empty() ? row : all.layout.batch_rows[row];
+    EXPECT_LT(difference(alone.stream[alone.layout.batch_rows[row]], all.stream[from]), 1e-12) << row;
   }
 }
 
@@ -94,7 +94,7 @@ TEST_P(MethodContract, SharedPromptsGiveTheSameGradient) {
   Adapter adapter = stirred(at::kDouble);
   if (checkpoint->spec().labels) GTEST_SKIP() << "an encoder's rows see what follows them";
   if (adapter.plan.context_rows > 0) GTEST_SKIP() << "virtual tokens stand in front of each prompt";
-  const std::string reason = adapter.method->why_prompts_differ();
+  const std::string reason = adapter.method->prefix_sharing_blocker();
   if (!reason.empty()) GTEST_SKIP() << "prompts are not shared: " << reason;
   std::vector<Example> rows = examples;
   const Example prompt = test::random_examples({5}, 64, 21).front();
@@ -110,7 +110,7 @@ TEST_P(MethodContract, SharedPromptsGiveTheSameGradient) {
   const auto [found, slope] = loss_and_gradient(*adapted, adapter, shared);
   EXPECT_NEAR(found, loss, 1e-12 * std::abs(loss));
   EXPECT_LT(difference(slope, gradient), 1e-11);
-  EXPECT_LT(shared.rows(), make_batch(rows, indices).rows() - 5);
+  EXPECT_LT(shared.token_count(), make_batch(rows, indices).token_count() - 5);
 }
 
 TEST_P(DefaultsContract, LossFallsAndOnlyParametersChange) {
@@ -201,7 +201,7 @@ TEST_P(MethodContract, CachedPassesEqualWholeOnes) {
         next.tokens.push_back(pair[s].tokens[i]);
         next.positions.push_back(i);
       }
-      next.offsets.push_back(next.rows());
+      next.offsets.push_back(next.token_count());
       next.examples.push_back(s);
     }
     adapter.method->layout(next);
@@ -213,7 +213,7 @@ TEST_P(MethodContract, CachedPassesEqualWholeOnes) {
         whole.tokens.push_back(pair[s].tokens[i]);
         whole.positions.push_back(i);
       }
-      whole.offsets.push_back(whole.rows());
+      whole.offsets.push_back(whole.token_count());
     }
     EXPECT_LT(difference(cached, logits(*adapted, *adapter.method, whole)), 2e-5) << "step " << step;
   }

@@ -84,7 +84,7 @@ class MixedBatch : public testing::TestWithParam<test::ContractCase> {
         batch.tokens.push_back(examples_[example].tokens[i]);
         batch.positions.push_back(i);
       }
-      batch.offsets.push_back(batch.rows());
+      batch.offsets.push_back(batch.token_count());
     }
     return batch;
   }

@@ -103,14 +103,12 @@ class ResumeContract : public testing::TestWithParam<ResumedRun> {
     load.training = true;
     load.use = uses_of(adapter.plan);
     const auto model = checkpoint->family().load(checkpoint, load);
-    RunPlaces places;
-    places.output = output;
-    places.resume = resume;
-    places.after_step = [&](const StepResult& step, int64_t) {
+    RunCallbacks callbacks;
+    callbacks.after_step = [&](const StepResult& step, int64_t) {
       if (step.step == stopped_after) std::raise(SIGTERM);
     };
     try {
-      return run_training(*model, adapter, rows, rows, options, places);
+      return run_training(*model, adapter, rows, rows, options, {output, "", resume}, callbacks);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
       return std::nullopt;

@@ -211,7 +211,7 @@ TEST(MakeBatch, LaysSequencesEndToEndAndShiftsTargets) {
 
 TEST(MakeBatch, OfNothingIsEmpty) {
   const Batch batch = make_batch({}, {});
-  EXPECT_EQ(batch.rows(), 0);
+  EXPECT_EQ(batch.token_count(), 0);
   EXPECT_EQ(batch.sequences(), 0);
 }
 

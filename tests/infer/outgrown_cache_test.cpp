@@ -33,7 +33,7 @@ TEST(OutgrownCache, TextEqualsThatOfWholePasses) {
     std::vector<int64_t> tokens = prompts[i];
     for (int64_t step = 0; step < options.max_new_tokens; ++step) {
       const Batch batch = test::batch_of({{tokens, tokens}});
-      const std::vector<int64_t> last{batch.rows() - 1};
+      const std::vector<int64_t> last{batch.token_count() - 1};
       tokens.push_back(at::argmax(batch_logits(*model, {&batch}, Hooks(), last, nullptr)[0]).item<int64_t>());
     }
     EXPECT_EQ(generated[i].tokens,

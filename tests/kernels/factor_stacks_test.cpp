@@ -46,8 +46,8 @@ TEST(FactorStacks, ComputedFactorsAreNotKept) {
 
 /// Two micro-batches of a step, with and without shared stacks: the same results and gradients, bit for bit.
 TEST(FactorStacks, AStepIsTheSame) {
-  const auto weight = std::make_shared<const PackedWeight>(
-      PackedWeight::pack(at::randn({40, 16}), at::kFloat, BaseMemory::one, true));
+  const auto weight = std::make_shared<const PreparedWeight>(
+      PreparedWeight::pack(at::randn({40, 16}), at::kFloat, BaseMemory::one, true));
   const at::Tensor factors[] = {at::randn({3, 16}), at::randn({20, 3}), at::randn({2, 16}),
                                 at::randn({20, 2})};
   const at::Tensor inputs[] = {at::randn({9, 16}), at::randn({33, 16})};

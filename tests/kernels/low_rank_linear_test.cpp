@@ -41,9 +41,9 @@ TEST_P(LowRankProduct, EqualsPlainOperations) {
     to.copy_(w.narrow(0, begin, end - begin).to(type));
   };
   for (const BaseMemory memory : {BaseMemory::fast, BaseMemory::one, BaseMemory::small}) {
-    const auto weight = std::make_shared<const PackedWeight>(
-        memory == BaseMemory::small ? PackedWeight::expanded(rows_of_w, out, columns, type)
-                                    : PackedWeight::pack(w, type, memory, true));
+    const auto weight = std::make_shared<const PreparedWeight>(
+        memory == BaseMemory::small ? PreparedWeight::expanded(rows_of_w, out, columns, type)
+                                    : PreparedWeight::pack(w, type, memory, true));
     // Two ranks of 65 are more than the kernels of low_rank_fused take; dropout also bypasses them.
     for (const auto& [rank, dropout] : {std::pair{4, 0.0}, {3, 0.0}, {9, 0.0}, {65, 0.0}, {4, 0.3}}) {
       const auto patches_of = [columns = columns, out, dropout = dropout](
@@ -111,8 +111,8 @@ TEST(Product, OfBf16IsRoundedOnce) {
 /// A requested gradient does not depend on which others are: those of any subset of x, A and B equal those of
 /// all.
 TEST(LowRankLinear, GradientsOfASubsetAreThoseOfAll) {
-  const auto weight = std::make_shared<const PackedWeight>(
-      PackedWeight::pack(at::randn({37, 17}), at::kFloat, BaseMemory::one, true));
+  const auto weight = std::make_shared<const PreparedWeight>(
+      PreparedWeight::pack(at::randn({37, 17}), at::kFloat, BaseMemory::one, true));
   const at::Tensor values[] = {at::randn({70, 17}), at::randn({3, 17}), at::randn({20, 3}),
                                at::randn({5, 17}), at::randn({16, 5})};
   const at::Tensor seed = at::randn({70, 37});
@@ -138,8 +138,8 @@ TEST(LowRankLinear, GradientsOfASubsetAreThoseOfAll) {
 }
 
 TEST(FrozenThings, AreNotDifferentiated) {
-  const auto weight = std::make_shared<const PackedWeight>(
-      PackedWeight::pack(at::randn({8, 8}), at::kFloat, BaseMemory::fast, true));
+  const auto weight = std::make_shared<const PreparedWeight>(
+      PreparedWeight::pack(at::randn({8, 8}), at::kFloat, BaseMemory::fast, true));
   const at::Tensor x = at::randn({3, 8});
   EXPECT_FALSE(low_rank_linear(x, weight, std::nullopt, {}).requires_grad());
   EXPECT_FALSE(glu(x, Gate::silu).requires_grad());

@@ -20,7 +20,7 @@ double flops_in(const OpProfile& profile) {
 TEST(OpProfile, CountsProductsForwardAndBackward) {
   const at::Tensor w = at::randn({32, 16});
   const auto weight =
-      std::make_shared<const PackedWeight>(PackedWeight::pack(w, at::kFloat, BaseMemory::one, true));
+      std::make_shared<const PreparedWeight>(PreparedWeight::pack(w, at::kFloat, BaseMemory::one, true));
   at::Tensor x = at::randn({5, 16});
   x.set_requires_grad(true);
   at::Tensor a = at::randn({4, 16}), b = at::randn({32, 4});

@@ -21,7 +21,7 @@ constexpr int64_t tokens = 7, in = 12, out = 20;
 
 struct Weight {
   at::Tensor dense;
-  std::shared_ptr<const PackedWeight> packed;
+  std::shared_ptr<const PreparedWeight> packed;
 };
 
 Weight weight_of(at::ScalarType type, BaseMemory memory) {
@@ -29,9 +29,9 @@ Weight weight_of(at::ScalarType type, BaseMemory memory) {
   const RowSource source = [w](int64_t begin, int64_t end, at::Tensor& to) {
     to.copy_(w.narrow(0, begin, end - begin));
   };
-  return {w, std::make_shared<const PackedWeight>(memory == BaseMemory::small
-                                                      ? PackedWeight::expanded(source, out, in, type)
-                                                      : PackedWeight::pack(w, type, memory, true, source))};
+  return {w, std::make_shared<const PreparedWeight>(
+                 memory == BaseMemory::small ? PreparedWeight::expanded(source, out, in, type)
+                                             : PreparedWeight::pack(w, type, memory, true, source))};
 }
 
 /// U(W) = tanh(W) * p by rows, in pairs of rows.

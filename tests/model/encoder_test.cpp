@@ -89,7 +89,7 @@ TEST(Encoder, ScoresOfMiniLmWithAHeadEqualTransformers) {
   const auto checkpoint = Checkpoint::open(*folder, LabelSet{{"no", "yes"}});
   LoadOptions options = test::in_f32();
   options.use = [](const TensorRef& tensor) {
-    return tensor.name.starts_with("classifier.") ? Use::trained : Use::frozen;
+    return tensor.name.starts_with("classifier.") ? TensorUse::trained : TensorUse::frozen;
   };
   const auto model = checkpoint->family().load(checkpoint, options);
   const HeadFromFile head(test::fixture("golden/base_bert/classifier.safetensors"));

@@ -36,7 +36,7 @@ void expect_own_numbers(const std::filesystem::path& model_path, const std::file
   const TargetLoss loss = batch_loss(*model, context, plain);
   EXPECT_NEAR(loss.loss.item<double>() / static_cast<double>(batch.targets.rows.size()),
               expected["loss"].get<double>(), 1e-5);
-  const std::vector<int64_t> last{batch.rows() - 1};
+  const std::vector<int64_t> last{batch.token_count() - 1};
   const at::Tensor logits = batch_logits(*model, context, plain, last, nullptr);
   const auto [values, indices] = at::topk(logits[0], 8);
   for (int i = 0; i < 8; ++i) {

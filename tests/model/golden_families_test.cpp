@@ -31,8 +31,8 @@ void expect_logits(const std::filesystem::path& path, const std::filesystem::pat
   for (const nlohmann::json& sequence : sequences)
     examples.push_back({sequence["input_ids"], sequence["labels"]});
   const Batch batch = test::batch_of(examples);
-  std::vector<int64_t> rows(batch.rows());
-  for (int64_t row = 0; row < batch.rows(); ++row) rows[row] = row;
+  std::vector<int64_t> rows(batch.token_count());
+  for (int64_t row = 0; row < batch.token_count(); ++row) rows[row] = row;
   const at::Tensor logits = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
   for (size_t i = 0; i < examples.size(); ++i) {
     const StoredTensor& stored = *expected.find("logits_" + std::to_string(i));
@@ -90,7 +90,7 @@ TEST(GoldenFamilies, Phi3GoesOnBeyondTheOriginalContextAsTransformersDoes) {
   for (const int64_t next : expected["continuation"].get<std::vector<int64_t>>()) {
     const Batch batch = test::batch_of({{tokens, tokens}});
     const at::Tensor logits =
-        batch_logits(*model, {&batch}, Hooks(), std::vector<int64_t>{batch.rows() - 1}, nullptr);
+        batch_logits(*model, {&batch}, Hooks(), std::vector<int64_t>{batch.token_count() - 1}, nullptr);
     EXPECT_EQ(at::argmax(logits[0]).item<int64_t>(), next) << tokens.size();
     tokens.push_back(next);
   }

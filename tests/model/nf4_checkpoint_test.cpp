@@ -21,7 +21,7 @@ at::Tensor all_logits(const Model& model, const std::vector<int64_t>& ids) {
   example.tokens = example.labels = ids;
   const Batch batch = test::batch_of({example});
   std::vector<int64_t> rows;
-  for (int64_t row = 0; row < batch.rows(); ++row) rows.push_back(row);
+  for (int64_t row = 0; row < batch.token_count(); ++row) rows.push_back(row);
   return batch_logits(model, {&batch}, Hooks(), rows, nullptr);
 }
 

@@ -85,7 +85,7 @@ TEST(RopeFrequencies, LongTextsAreLaidDownWholeAndShareNoPrompt) {
     return batch_loss(*model, {&batch}, Hooks()).loss.item<double>();
   };
   const Batch shared = make_training_batch(rows, all, true, 16);
-  EXPECT_EQ(shared.rows(), 20 + 8 + 7 + 3);
+  EXPECT_EQ(shared.token_count(), 20 + 8 + 7 + 3);
   EXPECT_NEAR(loss(shared), loss(make_batch(rows, all)), 1e-4);
   const Batch wrong = make_training_batch(rows, all, true);
   test::expect_error(ErrorKind::invalid, "", "cannot share a prompt", [&] { loss(wrong); });

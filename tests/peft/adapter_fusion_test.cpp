@@ -96,7 +96,7 @@ TEST_F(AdapterFusionTest, CountsWhatTrains) {
   EXPECT_EQ(fusion({{"fusion", "static"}}).parameters->count(), layers * (2 * d * d + 2 * d));
   EXPECT_EQ(fusion({{"train_members", true}}).parameters->count(),
             layers * (3 * d * d + 2 * d + 2 * (2 * d * k + k + d)));
-  EXPECT_EQ(fusion({}).plan.multiply_adds, layers * (3 * d * d + 2 * 2 * d + 2 * 2 * d * k));
+  EXPECT_EQ(fusion({}).plan.macs_per_token, layers * (3 * d * d + 2 * 2 * d + 2 * 2 * d * k));
 }
 
 TEST_F(AdapterFusionTest, KeepsTheValueMatrixNearIdentity) {

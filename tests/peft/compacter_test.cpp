@@ -23,7 +23,7 @@ TEST(Compacter, CountsAndCosts) {
   const test::BottleneckFormula compacter("compacter", {{"bottleneck_size", 8}, {"phm_rank", 2}});
   constexpr int64_t d = 32, k = 8, r = 2, n = 4;
   EXPECT_EQ(compacter.adapter.parameters->count(), 4 * (2 * r * (d + k) + k + d) + n * n * n);
-  EXPECT_EQ(compacter.adapter.plan.multiply_adds, 4 * 2 * (n * r * (d + k) + n * n * n * r));
+  EXPECT_EQ(compacter.adapter.plan.macs_per_token, 4 * 2 * (n * r * (d + k) + n * n * n * r));
 }
 
 TEST(Compacter, RoundsItsSizeUpAndRefusesOneThatDoesNotFit) {

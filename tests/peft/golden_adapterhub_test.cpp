@@ -35,7 +35,7 @@ struct WithClassifier : Hooks {
                         const at::Tensor& out) const override {
     return method.branch_end(place, site, in, out);
   }
-  Packed layer_end(const Place& place, Packed hidden) const override {
+  HiddenState layer_end(const Place& place, HiddenState hidden) const override {
     return method.layer_end(place, std::move(hidden));
   }
 
@@ -75,7 +75,7 @@ std::optional<Golden> open_golden(
   LoadOptions options = test::in_f32();
   options.training = true;
   options.use = [uses = uses_of(golden.adapter.plan)](const TensorRef& tensor) {
-    return tensor.name.starts_with("classifier.") ? Use::trained : uses(tensor);
+    return tensor.name.starts_with("classifier.") ? TensorUse::trained : uses(tensor);
   };
   golden.model = golden.checkpoint->family().load(golden.checkpoint, options);
   if (bert) {
@@ -91,7 +91,7 @@ std::optional<Golden> open_golden(
 void expect_scores(const Golden& golden) {
   const at::NoGradGuard no_grad;
   const Context context{&golden.batch};
-  const int64_t last[] = {golden.batch.rows() - 1};
+  const int64_t last[] = {golden.batch.token_count() - 1};
   const at::Tensor scores = golden.checkpoint->spec().labels
                                 ? sequence_scores(*golden.model, context, golden.acting())[0]
                                 : batch_logits(*golden.model, context, golden.acting(), last, nullptr)[0];

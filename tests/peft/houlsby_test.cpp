@@ -21,7 +21,7 @@ TEST(Houlsby, CountsAndCosts) {
   const test::BottleneckFormula houlsby("houlsby", {{"bottleneck_size", 6}});
   constexpr int64_t d = 32, k = 6;
   EXPECT_EQ(houlsby.adapter.parameters->count(), 4 * (2 * d * k + k + d));
-  EXPECT_EQ(houlsby.adapter.plan.multiply_adds, 4 * 2 * d * k);
+  EXPECT_EQ(houlsby.adapter.plan.macs_per_token, 4 * 2 * d * k);
   EXPECT_EQ(houlsby.adapter.plan.targets.size(), 4);
 }
 

@@ -17,10 +17,10 @@ at::Tensor expected_after(const test::BottleneckFormula& lin, const at::Tensor& 
 TEST(LinAdapter, ActsBehindTheLayer) {
   const at::NoGradGuard no_grad;
   const test::BottleneckFormula lin("lin_adapter");
-  const Packed pre_norm =
+  const HiddenState pre_norm =
       lin.adapter.method->layer_end(test::PlacesIn(lin.batch).layer(1), {lin.in, lin.out, {}});
   lin.expect_equal(pre_norm.sum(), expected_after(lin, lin.in + lin.out));
-  const Packed post_norm =
+  const HiddenState post_norm =
       lin.adapter.method->layer_end(test::PlacesIn(lin.batch).layer(1), {lin.in, {}, {}});
   lin.expect_equal(post_norm.sum(), expected_after(lin, lin.in));
   lin.expect_equal(lin.branch_end(), lin.out);
@@ -30,7 +30,7 @@ TEST(LinAdapter, CountsAndCosts) {
   const test::BottleneckFormula lin("lin_adapter", {{"reduction_factor", 8}});
   constexpr int64_t d = 32, k = 4;
   EXPECT_EQ(lin.adapter.parameters->count(), 2 * (2 * d * k + k + d + 2 * d));
-  EXPECT_EQ(lin.adapter.plan.multiply_adds, 2 * 2 * d * k);
+  EXPECT_EQ(lin.adapter.plan.macs_per_token, 2 * 2 * d * k);
 }
 
 TEST(LinAdapter, StartsWithANormThatChangesNothing) {

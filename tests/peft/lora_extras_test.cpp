@@ -43,7 +43,7 @@ class LoraExtras : public testing::TestWithParam<const char*> {
 
   at::Tensor logits(const Model& model, const Hooks& hooks) const {
     const at::NoGradGuard no_grad;
-    std::vector<int64_t> rows(batch_.rows());
+    std::vector<int64_t> rows(batch_.token_count());
     std::iota(rows.begin(), rows.end(), 0);
     return batch_logits(model, {&batch_}, hooks, rows, nullptr);
   }

@@ -37,7 +37,7 @@ class MergeGguf : public testing::TestWithParam<const char*> {
     const at::NoGradGuard no_grad;
     const auto model = checkpoint->family().load(checkpoint, test::in_f32());
     const Batch batch = test::batch_of(test::random_examples({9, 5}, checkpoint->spec().vocabulary_size));
-    std::vector<int64_t> rows(batch.rows());
+    std::vector<int64_t> rows(batch.token_count());
     for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
     return batch_logits(*model, {&batch}, hooks, rows, nullptr);
   }

@@ -25,7 +25,7 @@ TEST(ParallelAdapter, CountsAndCosts) {
   const test::BottleneckFormula parallel("parallel_adapter");
   constexpr int64_t d = 32, k = 16;
   EXPECT_EQ(parallel.adapter.parameters->count(), 2 * (2 * d * k + k + d));
-  EXPECT_EQ(parallel.adapter.plan.multiply_adds, 2 * 2 * d * k);
+  EXPECT_EQ(parallel.adapter.plan.macs_per_token, 2 * 2 * d * k);
 }
 
 TEST(ParallelAdapter, StartsAtTheBase) {

@@ -25,7 +25,7 @@ TEST(Pfeiffer, CountsAndCosts) {
   const test::BottleneckFormula pfeiffer("pfeiffer", {{"reduction_factor", 5}});
   constexpr int64_t d = 32, k = 6;
   EXPECT_EQ(pfeiffer.adapter.parameters->count(), 2 * (2 * d * k + k + d));
-  EXPECT_EQ(pfeiffer.adapter.plan.multiply_adds, 2 * 2 * d * k);
+  EXPECT_EQ(pfeiffer.adapter.plan.macs_per_token, 2 * 2 * d * k);
 }
 
 TEST(Pfeiffer, ScalesByLearnedFactors) {

@@ -17,7 +17,7 @@ struct Inputs : Hooks {
     layers.push_back(rows);
     return layers.back();
   }
-  Packed layer_end(const Place&, Packed hidden) const override {
+  HiddenState layer_end(const Place&, HiddenState hidden) const override {
     layers.push_back(hidden.sum());
     return hidden;
   }
@@ -96,14 +96,14 @@ TEST(PreLayer, ConcatenatedRowsLieBeforeTheEarlierOnes) {
   tuned.adapter.method->layout(batch);
   EXPECT_EQ(batch.positions, (std::vector<int64_t>{3, 4, 5, 6, 7}));
   const at::NoGradGuard no_grad;
-  const Packed first = embedded({&batch}, *tuned.adapter.method, tuned.model->embedding());
-  const Packed second = tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(0), first);
+  const HiddenState first = embedded({&batch}, *tuned.adapter.method, tuned.model->embedding());
+  const HiddenState second = tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(0), first);
   const at::Tensor rows = tuned.adapter.parameters->at(rows_key).detach();
   EXPECT_TRUE(second.stream.equal(at::cat({rows[1], rows[0], tuned.embedded({1, 2})})));
-  EXPECT_EQ(second.geometry.positions[0].item<int64_t>(), 0);
-  EXPECT_EQ(second.geometry.batch_rows, (std::vector<int64_t>{3, 4, 5, 6, 7}));
+  EXPECT_EQ(second.layout.positions[0].item<int64_t>(), 0);
+  EXPECT_EQ(second.layout.batch_rows, (std::vector<int64_t>{3, 4, 5, 6, 7}));
   // Nothing is inserted in front of the last layer's result, which only predicts.
-  EXPECT_EQ(tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(1), second).geometry.rows(), 8);
+  EXPECT_EQ(tuned.adapter.method->layer_end(test::PlacesIn(batch).layer(1), second).layout.rows(), 8);
 }
 
 class PreLayerModes : public testing::TestWithParam<const char*> {};

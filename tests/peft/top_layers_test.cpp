@@ -30,7 +30,7 @@ TEST(TopLayers, NothingIsDifferentiatedBelowThem) {
     at::Tensor weight(const Context& context, const TensorRef& tensor) const override {
       return method->weight(context, tensor);
     }
-    Packed layer_end(const Place&, Packed hidden) const override {
+    HiddenState layer_end(const Place&, HiddenState hidden) const override {
       gradients.push_back(hidden.stream.requires_grad() || hidden.branch.requires_grad());
       return hidden;
     }

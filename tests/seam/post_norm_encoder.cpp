@@ -47,13 +47,13 @@ at::Tensor apply_norm(const Norm& norm, const Context& context, const Hooks& hoo
 
 at::Tensor PostNormEncoder::forward(const Context& context, const Hooks& hooks) const {
   at::Tensor h = table_.index_select(0, at::tensor(context.batch->tokens, at::kLong));
-  const Geometry geometry = geometry_of(*context.batch);
+  const SequenceLayout layout = sequence_layout(*context.batch);
   constexpr int64_t head_dim = hidden / heads;
   const AttentionShape shape{heads, heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim)), false};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    at::Tensor branch = at::mm(attention(at::mm(h, layer.qkv.t()), {}, geometry.plan, shape), layer.out.t());
-    const Place place{context, geometry, static_cast<int>(i)};
+    at::Tensor branch = at::mm(attention(at::mm(h, layer.qkv.t()), {}, layout.plan, shape), layer.out.t());
+    const Place place{context, layout, static_cast<int>(i)};
     branch = hooks.branch_end(place, {Role::attention_out, &layer.attention_norm}, h, branch);
     h = apply_norm(layer.attention_norm, context, hooks, h + branch);
     branch = at::mm(at::gelu(at::mm(h, layer.up.t())), layer.down.t());

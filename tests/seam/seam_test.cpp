@@ -89,7 +89,7 @@ struct BottleneckAfterNorm : SpikeMethod {
     if (site.branch != Role::down) return out;
     const std::string layer = std::to_string(place.layer);
     const at::Tensor sum = in + out;
-    const at::Tensor x = site.after ? test::apply_norm(*site.after, place.context, *this, sum) : sum;
+    const at::Tensor x = site.post_norm ? test::apply_norm(*site.post_norm, place.context, *this, sum) : sum;
     const at::Tensor inner = at::relu(at::mm(x, parameters->at(layer + ".down").t()));
     return out + at::mm(inner, parameters->at(layer + ".up").t());
   }
@@ -122,7 +122,7 @@ struct GeneratedWeights : SpikeMethod {
     plan.parameters.push_back({"v", {6}});
     for (const TensorRef& tensor : spec.tensors) {
       if (tensor.role != Role::norm && tensor.role != Role::embedding) continue;
-      plan.uses[tensor.name] = Use::generated;
+      plan.uses[tensor.name] = TensorUse::generated;
       const int64_t count = *element_count(tensor.shape);
       projections[tensor.name] = (at::randn({count, 6}, at::kDouble) * 0.1).reshape({count, 6});
       starts[tensor.name] =
@@ -171,14 +171,14 @@ struct RowsInFrontOfLayers : SpikeMethod {
   void layout(Batch& batch) const override {
     for (int64_t& position : batch.positions) position += rows * layers;
   }
-  Packed layer_end(const Place& place, Packed hidden) const override {
-    const Geometry wider = with_rows_in_front(hidden.geometry, rows);
+  HiddenState layer_end(const Place& place, HiddenState hidden) const override {
+    const SequenceLayout wider = with_rows_in_front(hidden.layout, rows);
     const at::Tensor sum = hidden.sum();
     std::vector<at::Tensor> pieces;
-    for (size_t s = 0; s + 1 < hidden.geometry.offsets.size(); ++s) {
-      const int64_t begin = hidden.geometry.offsets[s];
+    for (size_t s = 0; s + 1 < hidden.layout.offsets.size(); ++s) {
+      const int64_t begin = hidden.layout.offsets[s];
       pieces.push_back(parameters->at(std::to_string(place.layer)));
-      pieces.push_back(sum.narrow(0, begin, hidden.geometry.offsets[s + 1] - begin));
+      pieces.push_back(sum.narrow(0, begin, hidden.layout.offsets[s + 1] - begin));
     }
     return {at::cat(pieces), {}, wider};
   }
@@ -228,7 +228,7 @@ struct TrainedWeights : SpikeMethod {
     for (const char* name : {"model.layers.1.self_attn.k_proj.weight", "model.layers.0.mlp.down_proj.weight",
                              "model.layers.1.input_layernorm.weight", "lm_head.weight"}) {
       plan.parameters.push_back({name, spec.find_tensor(name)->shape});
-      plan.uses[name] = Use::trained;
+      plan.uses[name] = TensorUse::trained;
     }
     return plan;
   }
@@ -240,17 +240,18 @@ struct TrainedWeights : SpikeMethod {
 TEST(Seam, TrainedBaseWeightsAreNeverPacked) {
   TrainedWeights method;
   Tiny tiny(method);
-  const Linear qkv = load_linear(
-      *tiny.checkpoint,
-      [] {
-        LoadOptions options = test::in_f32();
-        options.use = [](const TensorRef& tensor) {
-          return tensor.name == "model.layers.1.self_attn.k_proj.weight" ? Use::trained : Use::frozen;
-        };
-        return options;
-      }(),
-      {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj",
-       "model.layers.1.self_attn.v_proj"});
+  const Linear qkv = load_linear(*tiny.checkpoint,
+                                 [] {
+                                   LoadOptions options = test::in_f32();
+                                   options.use = [](const TensorRef& tensor) {
+                                     return tensor.name == "model.layers.1.self_attn.k_proj.weight"
+                                                ? TensorUse::trained
+                                                : TensorUse::frozen;
+                                   };
+                                   return options;
+                                 }(),
+                                 {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj",
+                                  "model.layers.1.self_attn.v_proj"});
   ASSERT_EQ(qkv.runs.size(), 3);
   EXPECT_EQ(qkv.runs[1].weight, nullptr);
   EXPECT_NE(qkv.runs[0].weight, nullptr);

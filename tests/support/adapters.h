@@ -33,7 +33,7 @@ inline at::Tensor logits_of(const std::shared_ptr<const Checkpoint>& base, const
   const at::NoGradGuard no_grad;
   const auto model = base->family().load(base, in_f32());
   const Batch batch = batch_of(random_examples({9, 5}, base->spec().vocabulary_size));
-  std::vector<int64_t> rows(batch.rows());
+  std::vector<int64_t> rows(batch.token_count());
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
   return batch_logits(*model, {&batch}, hooks, rows, nullptr);
 }

@@ -8,13 +8,13 @@ namespace lowrank::test {
 class PlacesIn {
  public:
   explicit PlacesIn(const Batch& batch, bool training = false, uint64_t dropout_seed = 0)
-      : context_{&batch, training, dropout_seed}, geometry_(geometry_of(batch)) {}
+      : context_{&batch, training, dropout_seed}, geometry_(sequence_layout(batch)) {}
 
   Place layer(int number) const { return {context_, geometry_, number}; }
 
  private:
   Context context_;
-  Geometry geometry_;
+  SequenceLayout geometry_;
 };
 
 /// A batch of no tokens, for hooks that look at none.

@@ -85,8 +85,8 @@ TEST_P(PromptSharing, LossAndGradientAreThoseOfTheRowsApart) {
       EXPECT_LT((slope - gradient).abs().max().item<double>(),
                 tolerance * gradient.abs().max().item<double>())
           << share;
-      const auto all_rows = static_cast<double>(make_batch(rows, all_of(rows)).rows());
-      EXPECT_LT(static_cast<double>(batch.rows()), (share ? 0.7 : 1) * all_rows);
+      const auto all_rows = static_cast<double>(make_batch(rows, all_of(rows)).token_count());
+      EXPECT_LT(static_cast<double>(batch.token_count()), (share ? 0.7 : 1) * all_rows);
     }
   }
 }
@@ -110,7 +110,7 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   Trained lora(test::tiny_llama_config(), "lora", at::kFloat);
   ExampleTrainer shared(*lora.model, lora.adapter, rows, options);
   const ModelSpec& spec = lora.checkpoint->spec();
-  EXPECT_EQ(why_prompts_differ(options, spec, lora.adapter), "");
+  EXPECT_EQ(prefix_sharing_blocker(options, spec, lora.adapter), "");
   options.share_prompts = false;
   Trained same(test::tiny_llama_config(), "lora", at::kFloat);
   {
@@ -118,7 +118,7 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
     same.adapter.parameters->values().copy_(lora.adapter.parameters->values());
   }
   ExampleTrainer apart(*same.model, same.adapter, rows, options);
-  EXPECT_NE(why_prompts_differ(options, spec, same.adapter), "");
+  EXPECT_NE(prefix_sharing_blocker(options, spec, same.adapter), "");
   options.share_prompts = true;
   for (int64_t i = 0; i < 2; ++i) {
     const StepResult found = shared.step(), expected = apart.step();
@@ -132,9 +132,9 @@ TEST(PromptSharing, TrainerSharesUnlessDropoutOrVirtualTokensForbidIt) {
   auto method = info.make();
   apply(method->fields(), {{"dropout", 0.1}}, "test");
   Adapter dropping = make_adapter(info, std::move(method), *lora.checkpoint);
-  EXPECT_NE(why_prompts_differ(options, spec, dropping), "");
+  EXPECT_NE(prefix_sharing_blocker(options, spec, dropping), "");
   Trained virtual_tokens(test::tiny_llama_config(), "prompt_tuning", at::kFloat);
-  EXPECT_NE(why_prompts_differ(options, spec, virtual_tokens.adapter), "");
+  EXPECT_NE(prefix_sharing_blocker(options, spec, virtual_tokens.adapter), "");
 }
 
 /// Every method with dropout: masks must differ among rows with a shared prefix.
@@ -151,7 +151,7 @@ TEST(PromptSharing, NoMethodSharesUnderDropout) {
     }
     apply(fields, {{"dropout", 0.1}}, info->name);
     const Adapter dropping = make_adapter(*info, std::move(method), *base.checkpoint);
-    EXPECT_NE(why_prompts_differ(options, base.checkpoint->spec(), dropping), "") << info->name;
+    EXPECT_NE(prefix_sharing_blocker(options, base.checkpoint->spec(), dropping), "") << info->name;
     ++found;
   }
   EXPECT_GE(found, 10);

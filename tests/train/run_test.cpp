@@ -37,10 +37,10 @@ struct Tiny {
     model = checkpoint->family().load(checkpoint, load);
     options.steps = 3;
     options.eval_every = 1;
-    places.output = folder.path() / "out";
+    run_folder.output = folder.path() / "out";
   }
 
-  RunResult run() { return run_training(*model, adapter, rows, rows, options, places); }
+  RunResult run() { return run_training(*model, adapter, rows, rows, options, run_folder, callbacks); }
 
   InterruptGuard guard;  // forgets signals of earlier tests
   test::TemporaryFolder folder;
@@ -49,25 +49,26 @@ struct Tiny {
   Adapter adapter;
   std::unique_ptr<Model> model;
   TrainOptions options;
-  RunPlaces places;
+  RunFolder run_folder;
+  RunCallbacks callbacks;
 };
 
 TEST(Run, ASignalBeforeAnEvaluationSavesTheState) {
   Tiny tiny;
-  tiny.places.after_step = [](const StepResult& step, int64_t) {
+  tiny.callbacks.after_step = [](const StepResult& step, int64_t) {
     if (step.step == 2) std::raise(SIGTERM);
   };
   test::expect_error(ErrorKind::interrupted, "checkpoint-2", "interrupted after step 2", [&] { tiny.run(); });
-  const fs::path saved = tiny.places.output / "checkpoint-2";
+  const fs::path saved = tiny.run_folder.output / "checkpoint-2";
   EXPECT_EQ(read_state(saved / "trainer_state.safetensors").step, 2);
   EXPECT_NO_THROW(load_adapter(saved, *tiny.checkpoint));
-  EXPECT_NO_THROW(load_adapter(tiny.places.output, *tiny.checkpoint));
+  EXPECT_NO_THROW(load_adapter(tiny.run_folder.output, *tiny.checkpoint));
 }
 
 TEST(Run, ASignalAfterACheckpointNamesThatOne) {
   Tiny tiny;
   tiny.options.save_every = 1;
-  tiny.places.after_evaluation = [](int64_t step, const Evaluation&) {
+  tiny.callbacks.after_evaluation = [](int64_t step, const Evaluation&) {
     if (step == 2) std::raise(SIGINT);
   };
   test::expect_error(ErrorKind::interrupted, "checkpoint-2", "interrupted after step 2", [&] { tiny.run(); });
@@ -76,10 +77,10 @@ TEST(Run, ASignalAfterACheckpointNamesThatOne) {
 TEST(Run, ACheckpointsFolderThatHoldsSomethingIsKept) {
   Tiny tiny;
   tiny.options.save_every = 1;
-  fs::create_directories(tiny.places.output / "checkpoint-1");
-  std::ofstream(tiny.places.output / "checkpoint-1" / "notes.txt") << "mine";
+  fs::create_directories(tiny.run_folder.output / "checkpoint-1");
+  std::ofstream(tiny.run_folder.output / "checkpoint-1" / "notes.txt") << "mine";
   test::expect_error(ErrorKind::invalid, "checkpoint-1", "cannot be saved", [&] { tiny.run(); });
-  EXPECT_EQ(test::content_of(tiny.places.output / "checkpoint-1" / "notes.txt"), "mine");
+  EXPECT_EQ(test::content_of(tiny.run_folder.output / "checkpoint-1" / "notes.txt"), "mine");
 }
 
 TEST(Run, OldCheckpointsWithFilesOfOthersAreKept) {
@@ -87,14 +88,14 @@ TEST(Run, OldCheckpointsWithFilesOfOthersAreKept) {
   tiny.options.save_every = 1;
   tiny.options.keep = 1;
   tiny.options.steps = 4;
-  tiny.places.after_step = [&](const StepResult& step, int64_t) {
-    if (step.step == 2) std::ofstream(tiny.places.output / "checkpoint-1" / "notes.txt") << "mine";
+  tiny.callbacks.after_step = [&](const StepResult& step, int64_t) {
+    if (step.step == 2) std::ofstream(tiny.run_folder.output / "checkpoint-1" / "notes.txt") << "mine";
   };
   tiny.run();
-  EXPECT_EQ(test::content_of(tiny.places.output / "checkpoint-1" / "notes.txt"), "mine");
-  EXPECT_FALSE(fs::exists(tiny.places.output / "checkpoint-2"));
-  EXPECT_TRUE(fs::exists(tiny.places.output / "checkpoint-3"));
-  EXPECT_EQ(newest_checkpoint(tiny.places.output), tiny.places.output / "checkpoint-3");
+  EXPECT_EQ(test::content_of(tiny.run_folder.output / "checkpoint-1" / "notes.txt"), "mine");
+  EXPECT_FALSE(fs::exists(tiny.run_folder.output / "checkpoint-2"));
+  EXPECT_TRUE(fs::exists(tiny.run_folder.output / "checkpoint-3"));
+  EXPECT_EQ(newest_checkpoint(tiny.run_folder.output), tiny.run_folder.output / "checkpoint-3");
 }
 
 TEST(Run, AStateOfOtherParametersIsRefused) {
@@ -104,7 +105,7 @@ TEST(Run, AStateOfOtherParametersIsRefused) {
   const MethodInfo& info = method_named("adalora");
   Adapter other = make_adapter(info, info.make(), *tiny.checkpoint);
   Trainer trainer(*tiny.model, other, tiny.options, {3, {}});
-  TrainState state = read_state(tiny.places.output / "checkpoint-2" / state_name);
+  TrainState state = read_state(tiny.run_folder.output / "checkpoint-2" / state_name);
   test::expect_error(ErrorKind::invalid, "", "trained parameters", [&] { trainer.set_state(state); });
   Trainer own(*tiny.model, tiny.adapter, tiny.options, {3, {}});
   state.method.push_back({"averages", state.m});
@@ -126,7 +127,7 @@ TEST(Metrics, OfAnEarlierRunEndWithTheStepThatIsDone) {
 TEST(Run, AnAdapterThatWasCutOffInTakingItsPlaceIsReadFromWhereItIs) {
   Tiny tiny;
   tiny.run();
-  const fs::path out = tiny.places.output, next = out / next_adapter_name;
+  const fs::path out = tiny.run_folder.output, next = out / next_adapter_name;
   const at::Tensor first = tiny.adapter.parameters->values().clone();
   // The state right after the new adapter has appeared.
   {

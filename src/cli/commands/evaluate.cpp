@@ -16,7 +16,8 @@ int run(Arguments& arguments) {
   EvaluateOptions options;
   std::vector<std::string> adapters;
   bool json = false;
-  arguments.describe("mean loss over the target tokens of a data set");
+  arguments.describe("mean loss over the target tokens of a data set",
+                     "lowrank evaluate --model model.gguf --adapter adapter --data heldout.jsonl");
   arguments.add(session_options.fields());
   arguments.add({repeatable(field("adapter", adapters, adapters_help))});
   arguments.add(options.fields());
@@ -30,7 +31,7 @@ int run(Arguments& arguments) {
     out["rows"] = result.rows;
     std::cout << out.dump() << '\n';
   } else {
-    std::cout << fmt::format("{}, {} rows\n", result.summary(), result.rows.size());
+    std::cout << fmt::format("{}, {} examples\n", result.summary(), result.rows.size());
   }
   return 0;
 }

@@ -23,10 +23,17 @@ struct Request {
 
 /// Returns false when help was asked for and printed.
 bool parse(Arguments& arguments, Request& request) {
-  arguments.describe("trains an adapter");
-  arguments.add(request.options.fields());
+  arguments.describe("trains an adapter and writes it as a PEFT folder",
+                     "lowrank train --model model.gguf --data rows.jsonl --rank 8 --output adapter");
+  FineTuneOptions& options = request.options;
+  arguments.add(options.run_fields(), "Run");
   arguments.add({field("dry_run", request.dry_run,
-                       "print the resolved configuration and what would be trained, then stop")});
+                       "print the resolved configuration and what would be trained, then stop")},
+                "Run");
+  arguments.add(options.resume.fields(), "Run");
+  arguments.add(options.session.fields(), "Model");
+  arguments.add(options.rows.fields(FineTuneOptions::evaluation_help), "Data");
+  arguments.add(options.train.fields(), "Training");
   std::string init_adapter, model;
   std::optional<StartingAdapter> start;
   const auto keep = [](std::string& text) {

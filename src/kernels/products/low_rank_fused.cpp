@@ -64,7 +64,7 @@ at::Tensor gradients_of(const at::Tensor& x, const at::Tensor& xa, const at::Ten
 }
 
 struct LowRankFusedBackward : Node {
-  std::shared_ptr<const PackedWeight> weight;
+  std::shared_ptr<const PreparedWeight> weight;
   std::vector<Patch> patches;  ///< see differentiated_inputs
   at::Tensor x;                ///< [T, in]
   at::Tensor xa;               ///< [T, R]
@@ -128,7 +128,7 @@ bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches)
          std::ranges::all_of(patches, fits);
 }
 
-at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                           const std::optional<at::Tensor>& bias, std::vector<Patch> patches,
                           FactorStacks* stacks) {
   const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);

@@ -20,7 +20,7 @@ bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches)
 /// low_rank_linear for patches that fit, x [T, in] -> [T, out]: besides the frozen product and its input
 /// gradient, the factors need only one pass over the rows forward and one backward
 /// (kernels/products/cpu/low_rank_cpu.h). Saves x and x A^T. `stacks`: of the training step; may be null.
-at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                           const std::optional<at::Tensor>& bias, std::vector<Patch> patches,
                           FactorStacks* stacks);
 

@@ -26,7 +26,7 @@ at::Tensor low_rank_input(const at::Tensor& x, const Patch& patch) {
 
 /// y = x W[begin:end]^T + b alone, differentiable in x.
 struct FrozenLinearBackward : Node {
-  std::shared_ptr<const PackedWeight> weight;
+  std::shared_ptr<const PreparedWeight> weight;
   int64_t begin = 0, end = 0;
 
   GradientList apply(GradientList&& gradients) override {
@@ -36,7 +36,7 @@ struct FrozenLinearBackward : Node {
 };
 
 NodePointer<FrozenLinearBackward> frozen_node(const at::Tensor& x,
-                                              const std::shared_ptr<const PackedWeight>& weight,
+                                              const std::shared_ptr<const PreparedWeight>& weight,
                                               int64_t begin, int64_t end) {
   NodePointer<FrozenLinearBackward> node;
   if (!needs_gradient(x)) return node;
@@ -47,7 +47,7 @@ NodePointer<FrozenLinearBackward> frozen_node(const at::Tensor& x,
   return node;
 }
 
-at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const PackedWeight>& weight,
+at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const PreparedWeight>& weight,
                          const std::optional<at::Tensor>& bias) {
   const NodePointer<FrozenLinearBackward> node = frozen_node(x, weight, 0, weight->out());
   const at::NoGradGuard no_grad;
@@ -56,8 +56,8 @@ at::Tensor frozen_linear(const at::Tensor& x, const std::shared_ptr<const Packed
   return y;
 }
 
-at::Tensor frozen_rows(const at::Tensor& x, const std::shared_ptr<const PackedWeight>& weight, int64_t begin,
-                       int64_t end) {
+at::Tensor frozen_rows(const at::Tensor& x, const std::shared_ptr<const PreparedWeight>& weight,
+                       int64_t begin, int64_t end) {
   const NodePointer<FrozenLinearBackward> node = frozen_node(x, weight, begin, end);
   const at::NoGradGuard no_grad;
   at::Tensor y = weight->forward(x.contiguous(), begin, end);
@@ -67,7 +67,7 @@ at::Tensor frozen_rows(const at::Tensor& x, const std::shared_ptr<const PackedWe
 
 /// The node of a product whose patches have dropout, large ranks or f64: two thin products for each.
 struct LowRankLinearBackward : Node {
-  std::shared_ptr<const PackedWeight> weight;
+  std::shared_ptr<const PreparedWeight> weight;
   std::vector<Patch> patches;  ///< see differentiated_inputs
   at::Tensor x;                ///< [T, in]
   std::vector<at::Tensor> xa;  ///< [T, r] each: drop(x) A^T
@@ -109,7 +109,7 @@ bool are_for_all_tokens(const std::vector<Patch>& patches) {
 
 }  // namespace
 
-at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                                      const std::optional<at::Tensor>& bias,
                                      const std::vector<Patch>& patches) {
   const ProductRows rows{weight->out(),
@@ -135,7 +135,7 @@ at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& w, const std::opt
   return patched_product(x, rows, bias.value_or(at::Tensor()), patches);
 }
 
-at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                            const std::optional<at::Tensor>& bias, std::vector<Patch> patches,
                            FactorStacks* stacks) {
   const OpScope scope("low_rank_linear");

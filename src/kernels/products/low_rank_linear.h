@@ -6,8 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/products/packed_weight.h"
 #include "kernels/products/patch.h"
+#include "kernels/products/prepared_weight.h"
 
 namespace lowrank {
 
@@ -20,13 +20,13 @@ class FactorStacks;
 ///   dx = dy W + sum s (dy_i B_i) A_i,  dA = s (dy_i B_i)^T drop(x),  dB = s dy_i^T (drop(x) A^T),
 /// saving x and drop(x) A^T; gradients of A and B are f32. `stacks`: where the passes of a training step keep
 /// their stacked factors.
-at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                            const std::optional<at::Tensor>& bias, std::vector<Patch> patches,
                            FactorStacks* stacks = nullptr);
 
 /// The same from plain differentiable operations around the frozen product
 /// (kernels/products/patched_product.h).
-at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor low_rank_linear_reference(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                                      const std::optional<at::Tensor>& bias,
                                      const std::vector<Patch>& patches);
 

@@ -21,8 +21,8 @@ bool only_factors(const Patch& patch) {
   return patch.A.defined() && only_adds(patch) && !patch.bias.defined() && !patch.branch;
 }
 
-int64_t multiply_adds(const Patch& patch) {
-  int64_t sum = patch.branch_multiply_adds + patch.in_map.multiply_adds + patch.out_map.multiply_adds;
+int64_t macs_per_token(const Patch& patch) {
+  int64_t sum = patch.branch_macs + patch.in_map.macs + patch.out_map.macs;
   if (patch.A.defined()) sum += patch.A.numel() + patch.B.numel();
   if (patch.in_scale.defined()) sum += patch.in_scale.numel();
   if (patch.out_scale.defined()) sum += patch.out_scale.numel();

@@ -15,7 +15,7 @@ namespace lowrank {
 struct LinearMap {
   std::function<at::Tensor(const at::Tensor&)> apply;       ///< M v for each row v
   std::function<at::Tensor(const at::Tensor&)> transposed;  ///< M^T v for each row v
-  int64_t multiply_adds = 0;                                ///< per vector
+  int64_t macs = 0;                                         ///< multiply-adds per vector
 
   explicit operator bool() const { return static_cast<bool>(apply); }
 };
@@ -50,11 +50,11 @@ struct Patch {
   bool scales_bias = true;
   /// f: [T, in] -> [T, end - begin], differentiable.
   std::function<at::Tensor(const at::Tensor&)> branch = {};
-  bool branch_is_linear = false;     ///< f(x) = F x
-  int64_t branch_multiply_adds = 0;  ///< of f, per token
-  LinearMap in_map = {};             ///< M_i
-  LinearMap out_map = {};            ///< M_o
-  WeightUpdate update = {};          ///< U
+  bool branch_is_linear = false;  ///< f(x) = F x
+  int64_t branch_macs = 0;        ///< of f, per token
+  LinearMap in_map = {};          ///< M_i
+  LinearMap out_map = {};         ///< M_o
+  WeightUpdate update = {};       ///< U
   int64_t first_token = 0, end_token = all_tokens;
   /// s B^T [r, end - begin], contiguous, if it was computed beforehand for passes without gradient.
   at::Tensor scaled_b = {};
@@ -73,7 +73,7 @@ bool only_adds(const Patch& patch);
 bool only_factors(const Patch& patch);
 
 /// Multiply-adds per token that the patch takes besides the product's own.
-int64_t multiply_adds(const Patch& patch);
+int64_t macs_per_token(const Patch& patch);
 
 /// About how many values per token the backward pass through the patch reads, besides the product's input of
 /// `in` values, which is kept anyway.

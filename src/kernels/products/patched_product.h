@@ -6,8 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/products/packed_weight.h"
 #include "kernels/products/patch.h"
+#include "kernels/products/prepared_weight.h"
 
 namespace lowrank {
 

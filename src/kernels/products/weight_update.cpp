@@ -21,7 +21,7 @@ using Tensors = std::vector<at::Tensor>;
 
 /// W and its update for one product, in blocks of rows.
 struct UpdatedWeight {
-  std::shared_ptr<const PackedWeight> weight;
+  std::shared_ptr<const PreparedWeight> weight;
   int64_t begin = 0, end = 0;  ///< rows of W
   WeightUpdate update;         ///< its parameters are detached
   bool with_weight = true;
@@ -96,7 +96,7 @@ struct UpdatedProductBackward : Node {
 
 }  // namespace
 
-at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                            const Patch& patch, bool with_weight) {
   UpdatedWeight updated{std::move(weight), patch.begin, patch.end, patch.update, with_weight};
   const Tensors& parameters = patch.update.parameters;

@@ -4,8 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/products/packed_weight.h"
 #include "kernels/products/patch.h"
+#include "kernels/products/prepared_weight.h"
 
 namespace lowrank {
 
@@ -13,7 +13,7 @@ namespace lowrank {
 /// begin]. U is computed some rows at a time, forward and again backward:
 ///   dx = dy (W + U),  dU = dy^T x, which is passed on to the update's parameters.
 /// Saves only x.
-at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PackedWeight> weight,
+at::Tensor updated_product(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
                            const Patch& patch, bool with_weight);
 
 /// The same with W [out, in] whole and differentiable.

@@ -24,25 +24,25 @@ class PartPlace {
   PartPlace(const Place& place, int64_t begin, int64_t end)
       : batch_(part_of(*place.context.batch, begin, end)),
         context_(place.context),
-        geometry_(part_of(place.geometry, begin, end, place.context.batch->offsets[begin],
-                          place.context.batch->offsets[end])),
+        layout_(part_of(place.layout, begin, end, place.context.batch->offsets[begin],
+                        place.context.batch->offsets[end])),
         layer_(place.layer) {
     context_.batch = &batch_;
   }
 
-  Place get() const { return {context_, geometry_, layer_}; }
+  Place get() const { return {context_, layout_, layer_}; }
 
  private:
   Batch batch_;
   Context context_;
-  Geometry geometry_;
+  SequenceLayout layout_;
   int layer_;
 };
 
 /// The rows of sequences [begin, end); undefined if `all` is.
-at::Tensor rows_of(const at::Tensor& all, const Geometry& geometry, int64_t begin, int64_t end) {
+at::Tensor rows_of(const at::Tensor& all, const SequenceLayout& layout, int64_t begin, int64_t end) {
   if (!all.defined()) return all;
-  return all.narrow(0, geometry.offsets[begin], geometry.offsets[end] - geometry.offsets[begin]);
+  return all.narrow(0, layout.offsets[begin], layout.offsets[end] - layout.offsets[begin]);
 }
 
 /// Stores A and s B^T of all patches contiguously, in the order in which passes read them.
@@ -76,8 +76,8 @@ int64_t AdapterBank::add(std::string name, Adapter adapter) {
         "an adapter is called '{}', which stands for the base alone; give it another name", base_name);
   check(std::ranges::find(entries_, name, &Entry::name) == entries_.end(), ErrorKind::invalid,
         "two adapters are called {}", name);
-  const auto replaced =
-      std::ranges::find_if(adapter.plan.uses, [](const auto& use) { return use.second != Use::frozen; });
+  const auto replaced = std::ranges::find_if(adapter.plan.uses,
+                                             [](const auto& use) { return use.second != TensorUse::frozen; });
   check(
       replaced == adapter.plan.uses.end(), ErrorKind::unsupported,
       "the adapter {} ({}) replaces tensors of the base ({}), which all sequences of a batch share; merge it "
@@ -143,7 +143,7 @@ bool AdapterBank::can_cache() const {
 at::Tensor AdapterBank::embed(const Place& place, const Embedding& embedding, at::Tensor rows) const {
   std::vector<at::Tensor> pieces;
   for (const Part& part : parts_of(*place.context.batch)) {
-    at::Tensor own = rows_of(rows, place.geometry, part.begin, part.end);
+    at::Tensor own = rows_of(rows, place.layout, part.begin, part.end);
     if (part.entry) {
       const PartPlace inner(place, part.begin, part.end);
       own = part.entry->adapter->method->embed(inner.get(), embedding, std::move(own));
@@ -159,9 +159,9 @@ std::vector<Patch> AdapterBank::patches(const Place& place, const Module& module
   all.reserve(parts.size());
   for (const Part& part : parts) {
     if (!part.entry) continue;
-    check(!place.geometry.offsets.empty(), ErrorKind::invalid,
+    check(!place.layout.offsets.empty(), ErrorKind::invalid,
           "rows of several adapters are read in ascending order only");
-    const int64_t first = place.geometry.offsets[part.begin], end = place.geometry.offsets[part.end];
+    const int64_t first = place.layout.offsets[part.begin], end = place.layout.offsets[part.end];
     if (first == end) continue;
     const auto take = [&](const std::vector<Patch>& own) {
       for (const Patch& patch : own) {
@@ -209,41 +209,41 @@ at::Tensor AdapterBank::branch_end(const Place& place, const Site& site, const a
   const std::vector<Part> parts = parts_of(*place.context.batch);
   std::vector<at::Tensor> pieces;
   for (const Part& part : parts) {
-    at::Tensor own = rows_of(out, place.geometry, part.begin, part.end);
+    at::Tensor own = rows_of(out, place.layout, part.begin, part.end);
     if (part.entry) {
       const PartPlace inner(place, part.begin, part.end);
       own = part.entry->adapter->method->branch_end(inner.get(), site,
-                                                    rows_of(in, place.geometry, part.begin, part.end), own);
+                                                    rows_of(in, place.layout, part.begin, part.end), own);
     }
     pieces.push_back(std::move(own));
   }
   return pieces.size() == 1 ? pieces.front() : at::cat(pieces);
 }
 
-Packed AdapterBank::layer_end(const Place& place, Packed hidden) const {
+HiddenState AdapterBank::layer_end(const Place& place, HiddenState hidden) const {
   if (!acts_between_layers_) return hidden;
   const std::vector<Part> parts = parts_of(*place.context.batch);
   std::vector<at::Tensor> streams, branches;
-  std::vector<Geometry> geometries;
+  std::vector<SequenceLayout> layouts;
   bool same_rows = true, any_branch = false;
   for (const Part& part : parts) {
     const PartPlace inner(place, part.begin, part.end);
-    Packed own{rows_of(hidden.stream, place.geometry, part.begin, part.end),
-               rows_of(hidden.branch, place.geometry, part.begin, part.end), inner.get().geometry};
-    const int64_t rows = own.geometry.rows();
+    HiddenState own{rows_of(hidden.stream, place.layout, part.begin, part.end),
+                    rows_of(hidden.branch, place.layout, part.begin, part.end), inner.get().layout};
+    const int64_t rows = own.layout.rows();
     if (part.entry) own = part.entry->adapter->method->layer_end(inner.get(), std::move(own));
-    same_rows &= own.geometry.rows() == rows;
+    same_rows &= own.layout.rows() == rows;
     any_branch |= own.branch.defined();
     streams.push_back(own.stream);
     branches.push_back(own.branch);
-    geometries.push_back(std::move(own.geometry));
+    layouts.push_back(std::move(own.layout));
   }
   for (size_t i = 0; any_branch && i < parts.size(); ++i) {
     if (!branches[i].defined()) branches[i] = at::zeros_like(streams[i]);
   }
-  // Unchanged rows keep the geometry, with a cache's plan.
+  // Unchanged rows keep the layout, with a cache's plan.
   return {at::cat(streams), any_branch ? at::cat(branches) : at::Tensor(),
-          same_rows ? std::move(hidden.geometry) : joined(geometries)};
+          same_rows ? std::move(hidden.layout) : joined(layouts)};
 }
 
 }  // namespace lowrank

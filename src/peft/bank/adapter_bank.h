@@ -35,7 +35,7 @@ class AdapterBank final : public Hooks {
   std::optional<Prefix> prefix(const Place& place) const override;
   at::Tensor branch_end(const Place& place, const Site& site, const at::Tensor& in,
                         const at::Tensor& out) const override;
-  Packed layer_end(const Place& place, Packed hidden) const override;
+  HiddenState layer_end(const Place& place, HiddenState hidden) const override;
 
  private:
   struct Entry {

@@ -41,7 +41,7 @@ void Bottleneck::plan_projection(TrainPlan& plan, const std::string& name, int64
   if (!config_.phm_layer) {
     add("weight", {out, in});
     add("bias", {out});
-    plan.multiply_adds += in * out;
+    plan.macs_per_token += in * out;
     return;
   }
   const int64_t n = config_.phm_dim;
@@ -49,7 +49,7 @@ void Bottleneck::plan_projection(TrainPlan& plan, const std::string& name, int64
   add("W_left", {n, in / n, config_.phm_rank});
   add("W_right", {n, config_.phm_rank, out / n});
   add("b", {out});
-  plan.multiply_adds += phm_multiply_adds(in, out, n, config_.phm_rank);
+  plan.macs_per_token += phm_macs(in, out, n, config_.phm_rank);
 }
 
 void Bottleneck::plan(TrainPlan& plan, bool frozen) const {

@@ -62,7 +62,7 @@ class BottleneckMethod final : public Method, public AdapterForm {
     units_.initialise(seed);
     head_.initialise(base, seed);
   }
-  std::string why_prompts_differ() const override {
+  std::string prefix_sharing_blocker() const override {
     return config_.dropout > 0 ? "dropout differs from row to row" : "";
   }
   bool starts_from_base() const override {
@@ -85,12 +85,12 @@ class BottleneckMethod final : public Method, public AdapterForm {
     return (out + unit->apply(x, dropout_seed(place, site.branch))).to(out.scalar_type());
   }
 
-  Packed layer_end(const Place& place, Packed hidden) const override {
+  HiddenState layer_end(const Place& place, HiddenState hidden) const override {
     const Bottleneck* unit = config_.after_layer ? unit_at(place, Role::down) : nullptr;
     if (!unit) return hidden;
     const at::Tensor h = hidden.branch.defined() ? hidden.sum() : hidden.stream;
     at::Tensor u = unit->apply(h.to(type_), dropout_seed(place, Role::down));
-    return {h, std::move(u), std::move(hidden.geometry)};
+    return {h, std::move(u), std::move(hidden.layout)};
   }
 
   std::string why_not_merged() const override {

@@ -48,7 +48,7 @@ at::Tensor bottleneck_input(const BottleneckConfig& config, const Context& conte
   if (config.is_parallel) return in.to(type);
   if (!config.original_ln_before) return out.to(type);
   const at::Tensor sum = (in + out).to(type);
-  return site.after ? normed(*site.after, context, hooks, sum) : sum;
+  return site.post_norm ? normed(*site.post_norm, context, hooks, sum) : sum;
 }
 
 }  // namespace lowrank

@@ -17,7 +17,7 @@ void FusionLayer::plan(TrainPlan& plan, int64_t members) const {
     plan.parameters.push_back({prefix_ + which + ".bias", {hidden_}});
   }
   if (dynamic_) plan.parameters.push_back({prefix_ + "value.weight", square});
-  plan.multiply_adds += (dynamic_ ? 3 : 2) * hidden_ * hidden_ + 2 * members * hidden_;
+  plan.macs_per_token += (dynamic_ ? 3 : 2) * hidden_ * hidden_ + 2 * members * hidden_;
 }
 
 void FusionLayer::bind(const ParameterSet& parameters) {

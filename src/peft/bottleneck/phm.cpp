@@ -19,7 +19,7 @@ at::Tensor phm_product(const at::Tensor& x, const PhmMatrix& matrix) {
   return at::mm(mixed.reshape({rows * n, n * r}), matrix.right.reshape({n * r, -1})).reshape({rows, -1});
 }
 
-int64_t phm_multiply_adds(int64_t p, int64_t q, int64_t n, int64_t r) {
+int64_t phm_macs(int64_t p, int64_t q, int64_t n, int64_t r) {
   return n * r * (p + q) + n * n * n * r;
 }
 

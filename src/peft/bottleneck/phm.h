@@ -17,6 +17,6 @@ struct PhmMatrix {
 at::Tensor phm_product(const at::Tensor& x, const PhmMatrix& matrix);
 
 /// Multiply-adds of `phm_product` per token.
-int64_t phm_multiply_adds(int64_t p, int64_t q, int64_t n, int64_t r);
+int64_t phm_macs(int64_t p, int64_t q, int64_t n, int64_t r);
 
 }  // namespace lowrank

@@ -15,9 +15,9 @@ namespace {
 std::vector<Patch> patches_of(const Method& method, const Module& module, bool training) {
   if (!module.is_linear()) return {};
   const Batch nothing;
-  const Geometry geometry;
+  const SequenceLayout layout;
   Context context{&nothing, training};
-  return method.patches({context, geometry, module.layer}, module);
+  return method.patches({context, layout, module.layer}, module);
 }
 
 const Module* adapted_module(const Method& method, std::string_view name) {
@@ -119,7 +119,7 @@ LowRankForm low_rank_form_of(const Method& method) {
 void add_patch_costs(const Method& method, TrainPlan& plan) {
   for (const Module* module : method.adapted()) {
     for (const Patch& patch : plain_patches(method, *module)) {
-      plan.multiply_adds += multiply_adds(patch);
+      plan.macs_per_token += macs_per_token(patch);
       plan.kept_values += kept_values(patch, module->in);
       if (patch.A.defined()) plan.stacked_values += patch.A.numel() + patch.B.numel();
     }

@@ -11,7 +11,7 @@ at::Tensor Method::weight(const Context& context, const TensorRef& tensor) const
   return value ? *value : Hooks::weight(context, tensor);
 }
 
-std::string Method::why_prompts_differ() const {
+std::string Method::prefix_sharing_blocker() const {
   return patches_drop_rows(*this) ? "dropout differs from row to row" : "";
 }
 

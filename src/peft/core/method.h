@@ -35,9 +35,9 @@ struct ParameterCopy {
 struct TrainPlan {
   std::vector<ParameterSpec> parameters;
   std::vector<ParameterCopy> copies;
-  std::map<std::string, Use> uses;   ///< base tensors that are not frozen, by name
-  std::vector<std::string> targets;  ///< what is adapted, for messages
-  int64_t multiply_adds = 0;         ///< per token, beyond those of the base
+  std::map<std::string, TensorUse> uses;  ///< base tensors that are not frozen, by name
+  std::vector<std::string> targets;       ///< what is adapted, for messages
+  int64_t macs_per_token = 0;             ///< per token, beyond those of the base
   int64_t kept_values = 0;  ///< per token, beyond those of the base: f32 values that the backward pass reads
   int64_t resolved_values = 0;  ///< f32 values computed from the parameters once per step
   int64_t stacked_values = 0;   ///< f32 values of factors that are also kept in the layout of their kernel
@@ -55,7 +55,7 @@ struct StepInfo {
 /// A parameter-efficient training method: one file under peft/methods. A method has three roles, in each of
 /// which it overrides what it needs: `Hooks` in the forward pass, `Method` before and around the steps,
 /// `AdapterForm` on disk. It is independent of the model family. Life cycle: make, set options (or
-/// `AdapterForm::read_config`), `plan`, `bind`, `attach`, then `initialise` or values from a file.
+/// `AdapterForm::read_config`), `plan`, `bind`, `read_base`, then `initialise` or values from a file.
 struct Method : Hooks {
   /// The options, declared once: flags, keys of configuration files, defaults and help. The fields point into
   /// the method.
@@ -68,7 +68,7 @@ struct Method : Hooks {
   virtual void bind(const ParameterSet& parameters) = 0;
 
   /// Takes what the hooks need of the base's values; once, after `bind`.
-  virtual void attach(const Checkpoint& /*base*/) {}
+  virtual void read_base(const Checkpoint& /*base*/) {}
 
   /// Sets the initial values of a run, a function of the seed and, for some methods, of the base.
   virtual void initialise(const Checkpoint& base, uint64_t seed) = 0;
@@ -89,7 +89,7 @@ struct Method : Hooks {
   /// Restores what `state` returned, for the same method and plan.
   virtual void set_state(const std::vector<FileTensor>& /*state*/) {}
 
-  /// The modules that `patches` acts on; after `plan`. `multiply_adds`, whether prefixes may be shared,
+  /// The modules that `patches` acts on; after `plan`. `macs_per_token`, whether prefixes may be shared,
   /// merging and the low-rank form follow from the patches (peft/core/from_patches.h), which can be queried
   /// before `bind` for shapes alone; a method overrides them only for effects other than patches.
   virtual std::vector<const Module*> adapted() const { return {}; }
@@ -102,7 +102,7 @@ struct Method : Hooks {
 
   /// Reason (for messages) that the pass over a shared prefix cannot be shared; empty if it can, provided the
   /// plan puts no virtual tokens in front.
-  virtual std::string why_prompts_differ() const;
+  virtual std::string prefix_sharing_blocker() const;
 
   /// True when the model with the values of `initialise` computes what the base computes.
   virtual bool starts_from_base() const { return true; }

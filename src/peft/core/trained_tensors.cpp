@@ -29,7 +29,7 @@ bool TrainedTensors::keeps_tie() const {
 
 void TrainedTensors::plan(TrainPlan& plan) const {
   for (const auto& [name, entry] : entries_) {
-    plan.uses[name] = Use::trained;
+    plan.uses[name] = TensorUse::trained;
     if (entry.copy_of) {
       if (entry.key.empty()) continue;
       plan.copies.push_back({entry.key, entries_.at(entry.copy_of->name).key, false});

@@ -51,10 +51,10 @@ int64_t parameter_count(const TrainPlan& plan) {
   return count;
 }
 
-std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan) {
+std::function<TensorUse(const TensorRef&)> uses_of(const TrainPlan& plan) {
   return [uses = plan.uses](const TensorRef& tensor) {
     const auto found = uses.find(tensor.name);
-    return found == uses.end() ? Use::frozen : found->second;
+    return found == uses.end() ? TensorUse::frozen : found->second;
   };
 }
 
@@ -70,7 +70,7 @@ void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType ty
   adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
   adapter.base = base.shared_from_this();
   adapter.method->bind(*adapter.parameters);
-  adapter.method->attach(base);
+  adapter.method->read_base(base);
 }
 
 Adapter load_adapter(const std::filesystem::path& given, const Checkpoint& base, at::ScalarType type) {

@@ -31,7 +31,7 @@ Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
 int64_t parameter_count(const TrainPlan& plan);
 
 /// How a model must hold its tensors for a plan, for `LoadOptions::use`.
-std::function<Use(const TensorRef&)> uses_of(const TrainPlan& plan);
+std::function<TensorUse(const TensorRef&)> uses_of(const TrainPlan& plan);
 
 /// Creates the parameters of a planned adapter, with zero values, and binds them.
 void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type = at::kFloat);

@@ -102,8 +102,8 @@ class SideBySide final : public Method, public AdapterForm {
       part.method->bind(*part.parameters);
     }
   }
-  void attach(const Checkpoint& base) override {
-    for (const Adapter& part : parts_) part.method->attach(base);
+  void read_base(const Checkpoint& base) override {
+    for (const Adapter& part : parts_) part.method->read_base(base);
   }
   void initialise(const Checkpoint& base, uint64_t seed) override {
     for (const Adapter& part : parts_) part.method->initialise(base, seed);
@@ -135,9 +135,9 @@ class SideBySide final : public Method, public AdapterForm {
       part.method->set_state(own);
     }
   }
-  std::string why_prompts_differ() const override {
+  std::string prefix_sharing_blocker() const override {
     for (const Adapter& part : parts_) {
-      if (const std::string why = part.method->why_prompts_differ(); !why.empty()) return why;
+      if (const std::string why = part.method->prefix_sharing_blocker(); !why.empty()) return why;
     }
     return {};
   }
@@ -204,10 +204,10 @@ class SideBySide final : public Method, public AdapterForm {
     for (const Adapter& part : parts_) result = part.method->branch_end(place, site, in, result);
     return result;
   }
-  Packed layer_end(const Place& place, Packed hidden) const override {
+  HiddenState layer_end(const Place& place, HiddenState hidden) const override {
     for (const Adapter& part : parts_) {
-      const Geometry geometry = hidden.geometry;
-      hidden = part.method->layer_end({place.context, geometry, place.layer}, std::move(hidden));
+      const SequenceLayout layout = hidden.layout;
+      hidden = part.method->layer_end({place.context, layout, place.layer}, std::move(hidden));
     }
     return hidden;
   }
@@ -280,7 +280,7 @@ class SideBySide final : public Method, public AdapterForm {
       check(free, ErrorKind::unsupported, "two of the methods {} train {}", name_, tensor);
     }
     whole.targets.insert(whole.targets.end(), part.plan.targets.begin(), part.plan.targets.end());
-    whole.multiply_adds += part.plan.multiply_adds;
+    whole.macs_per_token += part.plan.macs_per_token;
     whole.kept_values += part.plan.kept_values;
     whole.resolved_values += part.plan.resolved_values;
     whole.stacked_values += part.plan.stacked_values;

@@ -15,7 +15,7 @@ struct Recorder final : Hooks {
     rows.push_back(looked_up);
     return rows.back();
   }
-  Packed layer_end(const Place&, Packed hidden) const override {
+  HiddenState layer_end(const Place&, HiddenState hidden) const override {
     rows.push_back(hidden.sum());
     return hidden;
   }
@@ -27,7 +27,7 @@ std::unique_ptr<Model> body_of(const Checkpoint& base) {
   options.compute = at::kFloat;
   options.memory = BaseMemory::small;
   options.use = [](const TensorRef& tensor) {
-    return tensor.role == Role::head ? Use::generated : Use::frozen;
+    return tensor.role == Role::head ? TensorUse::generated : TensorUse::frozen;
   };
   return base.family().load(base.shared_from_this(), options);
 }

@@ -30,9 +30,9 @@ class LowRankMethod final : public Method, public AdapterForm {
     updates_.bind(parameters);
     if (variant_.bind) variant_.bind(parameters, updates_);
   }
-  void attach(const Checkpoint& base) override {
-    updates_.attach(base);
-    if (variant_.attach) variant_.attach(base, updates_);
+  void read_base(const Checkpoint& base) override {
+    updates_.read_base(base);
+    if (variant_.read_base) variant_.read_base(base, updates_);
   }
   void initialise(const Checkpoint& base, uint64_t seed) override {
     updates_.initialise(base, seed);

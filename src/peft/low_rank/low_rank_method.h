@@ -20,7 +20,7 @@ struct LowRankVariant {
   /// Changes the plan: what is frozen, rates, further parameters.
   std::function<void(TrainPlan&, const LowRankUpdates&)> plan;
   std::function<void(const ParameterSet&, const LowRankUpdates&)> bind;
-  std::function<void(const Checkpoint&, const LowRankUpdates&)> attach;
+  std::function<void(const Checkpoint&, const LowRankUpdates&)> read_base;
   /// Called after the plain initialisation of the factors.
   std::function<void(const Checkpoint&, const LowRankUpdates&)> initialise;
   std::function<void()> begin_step, after_step;

@@ -81,7 +81,7 @@ void LowRankUpdates::add_factors(const Module& module, TrainPlan& plan) {
   plan.targets.push_back(module.name);
   plan.kept_values += 2 * rank;
   if (module.is_linear()) plan.stacked_values += rank * (module.in + module.out);
-  plan.multiply_adds += rank * (module.is_linear() ? module.in + module.out : module.out);
+  plan.macs_per_token += rank * (module.is_linear() ? module.in + module.out : module.out);
 }
 
 void LowRankUpdates::add_saved(const ModelSpec& spec) {

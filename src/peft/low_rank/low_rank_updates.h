@@ -34,7 +34,7 @@ class LowRankUpdates {
   /// Errors: as `select_modules`, and for options that contradict each other or the model.
   TrainPlan plan(const ModelSpec& spec, const LowRankOptions& options);
   void bind(const ParameterSet& parameters);
-  void attach(const Checkpoint& base) { rows_.attach(base); }
+  void read_base(const Checkpoint& base) { rows_.read_base(base); }
   void initialise(const Checkpoint& base, uint64_t seed);
 
   at::Tensor embed(const Context& context, const Embedding& embedding, const at::Tensor& plain) const;

@@ -63,13 +63,14 @@ std::unique_ptr<Method> make_residual_method(
     LowRankVariant variant, std::function<StartFactors(const at::Tensor&, int64_t, double)> start) {
   const auto starts = std::make_shared<Starts>();
   variant.plan = [](TrainPlan& plan, const LowRankUpdates& updates) {
-    plan.multiply_adds *= 2;  // also for the constant pair
+    plan.macs_per_token *= 2;  // also for the constant pair
     for (const Module* module : updates.modules()) {
       check(module->is_linear(), ErrorKind::unsupported,
             "target_modules: {} is an embedding; this method adapts linear layers", module->name);
     }
   };
-  variant.attach = [starts, start = std::move(start)](const Checkpoint& base, const LowRankUpdates& updates) {
+  variant.read_base = [starts, start = std::move(start)](const Checkpoint& base,
+                                                         const LowRankUpdates& updates) {
     const at::NoGradGuard no_grad;
     for (const LowRankFactors& f : updates.factors()) {
       const at::Tensor weight = base.read(*base.spec().find_tensor(f.module->name + ".weight"), at::kFloat);

@@ -36,7 +36,7 @@ void TokenRows::bind(const ParameterSet& parameters) {
   if (!empty()) rows_ = parameters.at(key_);
 }
 
-void TokenRows::attach(const Checkpoint& base) {
+void TokenRows::read_base(const Checkpoint& base) {
   if (empty()) return;
   const at::NoGradGuard no_grad;
   file_rows_ = at::empty(rows_.sizes(), rows_.options().requires_grad(false));

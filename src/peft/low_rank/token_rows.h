@@ -21,8 +21,8 @@ class TokenRows {
   void plan(const ModelSpec& spec, const std::vector<int64_t>& tokens, TrainPlan& plan);
   void bind(const ParameterSet& parameters);
   /// Takes the base's rows, which `initialise` and the patch on a tied head need.
-  void attach(const Checkpoint& base);
-  /// Sets the values to the base's rows; after `attach`.
+  void read_base(const Checkpoint& base);
+  /// Sets the values to the base's rows; after `read_base`.
   void initialise() const;
 
   bool empty() const { return tokens_.empty(); }

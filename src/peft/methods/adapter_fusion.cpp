@@ -88,7 +88,7 @@ class AdapterFusion final : public Method, public AdapterForm {
       plan.parameters.insert(plan.parameters.end(), member.plan.parameters.begin(),
                              member.plan.parameters.end());
       plan.copies.insert(plan.copies.end(), member.plan.copies.begin(), member.plan.copies.end());
-      plan.multiply_adds += member.plan.multiply_adds;
+      plan.macs_per_token += member.plan.macs_per_token;
       plan.kept_values += member.plan.kept_values;
     }
     head_.plan(spec, trains_head_, plan);

@@ -53,7 +53,7 @@ void add_magnitudes(TrainPlan& plan, const LowRankUpdates& updates) {
     check(f.module->is_linear(), ErrorKind::unsupported,
           "target_modules: {} is an embedding, which dora does not adapt", f.module->name);
     plan.parameters.push_back({key(*f.module), {f.module->out}});
-    plan.multiply_adds += f.module->out;
+    plan.macs_per_token += f.module->out;
     plan.kept_values += 2 * f.module->out;
   }
 }
@@ -67,7 +67,7 @@ std::unique_ptr<Method> make() {
     *updates = &of;
     for (const LowRankFactors& f : of.factors()) state->m[f.module->name] = parameters.at(key(*f.module));
   };
-  variant.attach = [state](const Checkpoint& base, const LowRankUpdates&) { state->base = &base; };
+  variant.read_base = [state](const Checkpoint& base, const LowRankUpdates&) { state->base = &base; };
   variant.initialise = [state](const Checkpoint& base, const LowRankUpdates& of) {
     const at::NoGradGuard no_grad;
     for (const LowRankFactors& f : of.factors()) state->m[f.module->name].copy_(row_norms(base, f));

@@ -48,7 +48,7 @@ struct LoHa final : ModuleFormula {
       const at::Tensor update = mask.defined() ? resolved[0] * mask.unsqueeze(1) : resolved[0];
       patch.branch = [update](const at::Tensor& x) { return at::mm(x.to(update.scalar_type()), update.t()); };
       patch.branch_is_linear = true;
-      patch.branch_multiply_adds = module.in * module.out;
+      patch.branch_macs = module.in * module.out;
       return {patch};
     }
     patch.A = resolved[0];

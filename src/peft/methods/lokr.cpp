@@ -98,7 +98,7 @@ struct LoKr final : ModuleFormula {
       return mask.defined() ? y * mask : y;
     };
     patch.branch_is_linear = true;
-    patch.branch_multiply_adds = s.m * (s.split_2 ? s.rank * (s.n + s.k) : s.n * s.k) + s.l * s.m * s.k;
+    patch.branch_macs = s.m * (s.split_2 ? s.rank * (s.n + s.k) : s.n * s.k) + s.l * s.m * s.k;
     return {patch};
   }
 

@@ -116,7 +116,7 @@ class Oft final : public ModuleFormula {
     patch.in_map.transposed = [r = resolved[0].transpose(1, 2)](const at::Tensor& rows) {
       return by_blocks(rows, r);
     };
-    patch.in_map.multiply_adds = module.in * block_of(module);
+    patch.in_map.macs = module.in * block_of(module);
     return {patch};
   }
   at::Tensor embedded(const Module&, const at::Tensor& rows, const at::Tensor&,

@@ -75,17 +75,17 @@ class PreLayer final : public Method, public AdapterForm {
   at::Tensor embed(const Place& place, const Embedding&, at::Tensor rows) const override {
     return with_virtual_rows(rows, *place.context.batch, rows_[0]);
   }
-  Packed layer_end(const Place& place, Packed hidden) const override {
+  HiddenState layer_end(const Place& place, HiddenState hidden) const override {
     // The last layer's output for the special rows is only used for predictions.
     if (place.layer + 1 >= layers_) return hidden;
     const at::Tensor next = rows_[place.layer + 1];
     if (concatenates()) return concatenated(hidden, next);
     const at::Tensor sum = hidden.sum();
     if (mode_ == "replace")
-      return {with_virtual_rows(sum, *place.context.batch, next), {}, std::move(hidden.geometry)};
+      return {with_virtual_rows(sum, *place.context.batch, next), {}, std::move(hidden.layout)};
     const at::Tensor elsewhere = scope_ == "all" ? next.mean(0) : at::Tensor();
     const at::Tensor added = spread_virtual_rows(*place.context.batch, next, elsewhere);
-    return {sum + added.to(sum.scalar_type()), {}, std::move(hidden.geometry)};
+    return {sum + added.to(sum.scalar_type()), {}, std::move(hidden.layout)};
   }
   const TrainedTensors* trained_beside() const override { return &config_.saved(); }
 
@@ -127,15 +127,15 @@ class PreLayer final : public Method, public AdapterForm {
   }
   bool concatenates() const { return mode_ == "concatenate"; }
 
-  Packed concatenated(const Packed& hidden, const at::Tensor& next) const {
-    Geometry wider = with_rows_in_front(hidden.geometry, prefix_);
+  HiddenState concatenated(const HiddenState& hidden, const at::Tensor& next) const {
+    SequenceLayout wider = with_rows_in_front(hidden.layout, prefix_);
     const at::Tensor sum = hidden.sum();
     const at::Tensor front = next.to(sum.scalar_type());
     std::vector<at::Tensor> pieces;
-    for (size_t s = 0; s + 1 < hidden.geometry.offsets.size(); ++s) {
-      const int64_t begin = hidden.geometry.offsets[s];
+    for (size_t s = 0; s + 1 < hidden.layout.offsets.size(); ++s) {
+      const int64_t begin = hidden.layout.offsets[s];
       pieces.push_back(front);
-      pieces.push_back(sum.narrow(0, begin, hidden.geometry.offsets[s + 1] - begin));
+      pieces.push_back(sum.narrow(0, begin, hidden.layout.offsets[s + 1] - begin));
     }
     return {at::cat(pieces), {}, std::move(wider)};
   }

@@ -52,7 +52,7 @@ class PrefixTuning final : public Method, public AdapterForm {
     }
     plan.targets.push_back(fmt::format("{} keys and values in {} layers", count_, spec.layers));
     plan.context_rows = count_;
-    plan.multiply_adds = 2 * spec.layers * count_ * spec.heads * spec.head_dim;
+    plan.macs_per_token = 2 * spec.layers * count_ * spec.heads * spec.head_dim;
     config_.plan(spec, plan);
     return plan;
   }

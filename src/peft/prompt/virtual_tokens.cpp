@@ -36,18 +36,18 @@ class Widening {
     const int64_t length = end - begin;
     const int64_t prompt = old_.prompt_rows.empty() ? length : std::min(old_.prompt_rows[s], length);
     const int64_t first = starts ? 0 : old_.positions[begin] + prefix_ + infix_;
-    const int64_t wide_begin = wide_.rows();
+    const int64_t wide_begin = wide_.token_count();
     moved_.clear();
     if (starts) add_virtual(prefix_);
     for (int64_t i = 0; i <= length; ++i) {
       if (starts && i == prompt) add_virtual(infix_);
-      moved_.push_back(wide_.rows());
+      moved_.push_back(wide_.token_count());
       if (i < length) wide_.tokens.push_back(old_.tokens[begin + i]);
     }
-    for (int64_t row = wide_begin; row < wide_.rows(); ++row)
+    for (int64_t row = wide_begin; row < wide_.token_count(); ++row)
       wide_.positions.push_back(first + row - wide_begin);
     add_targets(s, wide_begin);
-    wide_.offsets.push_back(wide_.rows());
+    wide_.offsets.push_back(wide_.token_count());
     wide_.prompt_rows.push_back(starts ? prompt + prefix_ + infix_ : prompt);
     wide_.first_labels.push_back(no_target);
   }
@@ -81,7 +81,7 @@ class Widening {
 
 /// For each of the batch's rows, the number k of the virtual token in its sequence; -1 for vocabulary tokens.
 std::vector<int64_t> table_rows(const Batch& batch) {
-  std::vector<int64_t> rows(batch.rows(), -1);
+  std::vector<int64_t> rows(batch.token_count(), -1);
   for (int64_t s = 0; s < batch.sequences(); ++s) {
     int64_t next = 0;
     for (int64_t row = batch.offsets[s]; row < batch.offsets[s + 1]; ++row) {

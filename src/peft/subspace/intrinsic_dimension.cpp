@@ -61,14 +61,14 @@ TrainPlan IntrinsicDimension::plan(const ModelSpec& spec) {
   index_.clear();
   for (const TensorRef* tensor : tensors_) {
     index_[tensor->name] = index_.size();
-    plan.uses[tensor->name] = Use::generated;
+    plan.uses[tensor->name] = TensorUse::generated;
     plan.targets.push_back(tensor->name);
   }
   const auto [embedding, head] = tied_pair(spec);
   head_ = head && index_.contains(embedding->name) ? head : nullptr;
   if (head_) {
     index_[head->name] = index_.at(embedding->name);
-    plan.uses[head->name] = Use::generated;
+    plan.uses[head->name] = TensorUse::generated;
   }
   const auto count = std::ssize(tensors_);
   const int64_t own = dimension_ - (scales_ ? count : 0);
@@ -86,7 +86,7 @@ void IntrinsicDimension::bind(const ParameterSet& parameters) {
   saved_.bind(parameters);
 }
 
-void IntrinsicDimension::attach(const Checkpoint& base) {
+void IntrinsicDimension::read_base(const Checkpoint& base) {
   base_ = &base;
   if (from_file_) draw();
 }

@@ -28,7 +28,7 @@ class IntrinsicDimension : public Method, public AdapterForm {
   std::vector<Field> fields() override;
   TrainPlan plan(const ModelSpec& spec) override;
   void bind(const ParameterSet& parameters) override;
-  void attach(const Checkpoint& base) override;
+  void read_base(const Checkpoint& base) override;
   void initialise(const Checkpoint& base, uint64_t seed) override;
 
   void begin_step(const StepInfo& info) override;

@@ -1,4 +1,4 @@
-#include "model/geometry.h"
+#include "model/sequence_layout.h"
 
 #include <algorithm>
 
@@ -41,58 +41,57 @@ at::Tensor positions_of(const std::vector<int64_t>& offsets, const std::vector<i
 
 }  // namespace
 
-Geometry geometry_of(const Batch& batch) {
-  Geometry geometry;
-  geometry.offsets = batch.offsets;
+SequenceLayout sequence_layout(const Batch& batch) {
+  SequenceLayout layout;
+  layout.offsets = batch.offsets;
   for (int64_t s = 0; s < batch.sequences(); ++s) {
     const int64_t begin = batch.offsets[s];
-    geometry.first_positions.push_back(begin < batch.rows() ? batch.positions[begin] : 0);
+    layout.first_positions.push_back(begin < batch.token_count() ? batch.positions[begin] : 0);
     for (int64_t row = begin; row < batch.offsets[s + 1]; ++row) {
-      check(batch.positions[row] == geometry.first_positions.back() + row - begin, ErrorKind::invalid,
+      check(batch.positions[row] == layout.first_positions.back() + row - begin, ErrorKind::invalid,
             "sequence {} of the batch has a gap in its positions at row {}", s, row - begin);
     }
   }
-  geometry.positions = at::tensor(batch.positions, at::kLong);
-  geometry.plan = plan_of(geometry.offsets, geometry.first_positions, batch.parents);
-  return geometry;
+  layout.positions = at::tensor(batch.positions, at::kLong);
+  layout.plan = plan_of(layout.offsets, layout.first_positions, batch.parents);
+  return layout;
 }
 
-Geometry geometry_of_rows(const Batch& batch, std::span<const int64_t> rows) {
-  Geometry geometry;
+SequenceLayout layout_of_rows(const Batch& batch, std::span<const int64_t> rows) {
+  SequenceLayout layout;
   std::vector<int64_t> positions;
   positions.reserve(rows.size());
   for (const int64_t row : rows) positions.push_back(batch.positions[row]);
-  geometry.positions = at::tensor(positions, at::kLong);
-  if (!std::ranges::is_sorted(rows)) return geometry;
+  layout.positions = at::tensor(positions, at::kLong);
+  if (!std::ranges::is_sorted(rows)) return layout;
   for (const int64_t offset : batch.offsets)
-    geometry.offsets.push_back(std::ranges::lower_bound(rows, offset) - rows.begin());
-  for (size_t s = 0; s + 1 < geometry.offsets.size(); ++s) {
-    const bool any = geometry.offsets[s] < geometry.offsets[s + 1];
-    geometry.first_positions.push_back(any ? positions[geometry.offsets[s]] : 0);
+    layout.offsets.push_back(std::ranges::lower_bound(rows, offset) - rows.begin());
+  for (size_t s = 0; s + 1 < layout.offsets.size(); ++s) {
+    const bool any = layout.offsets[s] < layout.offsets[s + 1];
+    layout.first_positions.push_back(any ? positions[layout.offsets[s]] : 0);
   }
-  return geometry;
+  return layout;
 }
 
-Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
-  Geometry wider;
-  const auto sequences = static_cast<int64_t>(geometry.first_positions.size());
-  for (int64_t s = 0; s <= sequences; ++s) wider.offsets.push_back(geometry.offsets[s] + s * count);
+SequenceLayout with_rows_in_front(const SequenceLayout& layout, int64_t count) {
+  SequenceLayout wider;
+  const auto sequences = static_cast<int64_t>(layout.first_positions.size());
+  for (int64_t s = 0; s <= sequences; ++s) wider.offsets.push_back(layout.offsets[s] + s * count);
   for (int64_t s = 0; s < sequences; ++s) {
-    check(geometry.first_positions[s] >= count, ErrorKind::invalid,
+    check(layout.first_positions[s] >= count, ErrorKind::invalid,
           "no room for {} rows before position {}: the method's layout must leave it", count,
-          geometry.first_positions[s]);
-    wider.first_positions.push_back(geometry.first_positions[s] - count);
+          layout.first_positions[s]);
+    wider.first_positions.push_back(layout.first_positions[s] - count);
   }
   // A row's sequence is found by the old offsets, since batch_rows (or the identity) refers to the old rows.
-  std::vector<int64_t> shift(geometry.rows());
+  std::vector<int64_t> shift(layout.rows());
   for (int64_t s = 0; s < sequences; ++s) {
-    for (int64_t row = geometry.offsets[s]; row < geometry.offsets[s + 1]; ++row)
-      shift[row] = (s + 1) * count;
+    for (int64_t row = layout.offsets[s]; row < layout.offsets[s + 1]; ++row) shift[row] = (s + 1) * count;
   }
   const auto batch_rows =
-      static_cast<int64_t>(geometry.batch_rows.empty() ? shift.size() : geometry.batch_rows.size());
+      static_cast<int64_t>(layout.batch_rows.empty() ? shift.size() : layout.batch_rows.size());
   for (int64_t i = 0; i < batch_rows; ++i) {
-    const int64_t row = geometry.batch_rows.empty() ? i : geometry.batch_rows[i];
+    const int64_t row = layout.batch_rows.empty() ? i : layout.batch_rows[i];
     wider.batch_rows.push_back(row + shift[row]);
   }
   wider.positions = positions_of(wider.offsets, wider.first_positions);
@@ -100,39 +99,41 @@ Geometry with_rows_in_front(const Geometry& geometry, int64_t count) {
   return wider;
 }
 
-Geometry geometry_behind(const Geometry& geometry) {
-  if (geometry.leaving.empty()) return geometry;
-  Geometry behind;
-  std::vector<int64_t> place(geometry.rows(), -1);
-  for (size_t i = 0; i < geometry.leaving.size(); ++i) place[geometry.leaving[i]] = static_cast<int64_t>(i);
-  behind.positions = geometry.positions.index_select(0, at::tensor(geometry.leaving, at::kLong));
-  for (const int64_t offset : geometry.offsets)
-    behind.offsets.push_back(std::ranges::lower_bound(geometry.leaving, offset) - geometry.leaving.begin());
-  behind.first_positions = geometry.first_positions;
-  behind.batch_rows = geometry.batch_rows.empty() ? place : geometry.batch_rows;
-  if (!geometry.batch_rows.empty()) {
+SequenceLayout layout_after_layer(const SequenceLayout& layout) {
+  if (layout.output_tokens.empty()) return layout;
+  SequenceLayout behind;
+  std::vector<int64_t> place(layout.rows(), -1);
+  for (size_t i = 0; i < layout.output_tokens.size(); ++i)
+    place[layout.output_tokens[i]] = static_cast<int64_t>(i);
+  behind.positions = layout.positions.index_select(0, at::tensor(layout.output_tokens, at::kLong));
+  for (const int64_t offset : layout.offsets)
+    behind.offsets.push_back(std::ranges::lower_bound(layout.output_tokens, offset) -
+                             layout.output_tokens.begin());
+  behind.first_positions = layout.first_positions;
+  behind.batch_rows = layout.batch_rows.empty() ? place : layout.batch_rows;
+  if (!layout.batch_rows.empty()) {
     for (int64_t& row : behind.batch_rows) row = place[row];
   }
   return behind;
 }
 
-Geometry part_of(const Geometry& geometry, int64_t begin, int64_t end, int64_t first_row, int64_t end_row) {
-  Geometry part;
-  const int64_t first = geometry.offsets[begin];
-  for (int64_t s = begin; s <= end; ++s) part.offsets.push_back(geometry.offsets[s] - first);
-  part.positions = geometry.positions.narrow(0, first, part.rows());
-  part.first_positions.assign(geometry.first_positions.begin() + begin,
-                              geometry.first_positions.begin() + end);
-  for (int64_t row = first_row; row < end_row && !geometry.batch_rows.empty(); ++row)
-    part.batch_rows.push_back(geometry.batch_rows[row] < 0 ? -1 : geometry.batch_rows[row] - first);
+SequenceLayout part_of(const SequenceLayout& layout, int64_t begin, int64_t end, int64_t first_row,
+                       int64_t end_row) {
+  SequenceLayout part;
+  const int64_t first = layout.offsets[begin];
+  for (int64_t s = begin; s <= end; ++s) part.offsets.push_back(layout.offsets[s] - first);
+  part.positions = layout.positions.narrow(0, first, part.rows());
+  part.first_positions.assign(layout.first_positions.begin() + begin, layout.first_positions.begin() + end);
+  for (int64_t row = first_row; row < end_row && !layout.batch_rows.empty(); ++row)
+    part.batch_rows.push_back(layout.batch_rows[row] < 0 ? -1 : layout.batch_rows[row] - first);
   return part;
 }
 
-Geometry joined(std::span<const Geometry> parts) {
-  Geometry all;
+SequenceLayout joined(std::span<const SequenceLayout> parts) {
+  SequenceLayout all;
   all.offsets.push_back(0);
   std::vector<at::Tensor> positions;
-  for (const Geometry& part : parts) {
+  for (const SequenceLayout& part : parts) {
     const int64_t first = all.rows();
     for (size_t s = 1; s < part.offsets.size(); ++s) all.offsets.push_back(first + part.offsets[s]);
     all.first_positions.insert(all.first_positions.end(), part.first_positions.begin(),
@@ -149,7 +150,7 @@ Geometry joined(std::span<const Geometry> parts) {
   return all;
 }
 
-at::Tensor Packed::sum() const {
+at::Tensor HiddenState::sum() const {
   return branch.defined() ? at::add(stream, branch) : stream;
 }
 

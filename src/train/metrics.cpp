@@ -1,4 +1,4 @@
-#include "train/agreement.h"
+#include "train/metrics.h"
 
 #include <cmath>
 #include <numeric>

@@ -1,4 +1,4 @@
-#include "kernels/products/packed_weight.h"
+#include "kernels/products/prepared_weight.h"
 
 #include <algorithm>
 
@@ -19,10 +19,10 @@ constexpr int64_t rows_per_task = 16;
 
 }  // namespace
 
-PackedWeight PackedWeight::pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory,
-                                bool for_training, RowSource source) {
+PreparedWeight PreparedWeight::pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory,
+                                    bool for_training, RowSource source) {
   const at::NoGradGuard no_grad;
-  PackedWeight packed;
+  PreparedWeight packed;
   packed.out_ = w.size(0);
   packed.in_ = w.size(1);
   packed.type_ = compute;
@@ -37,8 +37,8 @@ PackedWeight PackedWeight::pack(const at::Tensor& w, at::ScalarType compute, Bas
   return packed;
 }
 
-PackedWeight PackedWeight::expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute) {
-  PackedWeight weight;
+PreparedWeight PreparedWeight::expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute) {
+  PreparedWeight weight;
   weight.out_ = out;
   weight.in_ = in;
   weight.type_ = compute;
@@ -46,7 +46,7 @@ PackedWeight PackedWeight::expanded(RowSource source, int64_t out, int64_t in, a
   return weight;
 }
 
-at::Tensor PackedWeight::expand(int64_t begin, int64_t end, at::ScalarType type) const {
+at::Tensor PreparedWeight::expand(int64_t begin, int64_t end, at::ScalarType type) const {
   check(static_cast<bool>(source_), ErrorKind::invalid,
         "this weight was packed without the source of its rows");
   at::Tensor rows = at::empty({end - begin, in_}, type);
@@ -57,13 +57,13 @@ at::Tensor PackedWeight::expand(int64_t begin, int64_t end, at::ScalarType type)
   return rows;
 }
 
-int64_t PackedWeight::step() const {
+int64_t PreparedWeight::step() const {
   const int64_t row_bytes = in_ * static_cast<int64_t>(c10::elementSize(type_));
   return std::clamp<int64_t>(expanded_bytes / row_bytes, 1, out_);
 }
 
-at::Tensor PackedWeight::forward_expanded(const at::Tensor& x, const std::optional<at::Tensor>& bias,
-                                          int64_t begin, int64_t end) const {
+at::Tensor PreparedWeight::forward_expanded(const at::Tensor& x, const std::optional<at::Tensor>& bias,
+                                            int64_t begin, int64_t end) const {
   if (end - begin <= step()) return product(x, expand(begin, end, type_), bias);
   at::Tensor y = at::empty({x.size(0), end - begin}, x.options());
   for (int64_t first = begin; first < end; first += step()) {
@@ -74,7 +74,7 @@ at::Tensor PackedWeight::forward_expanded(const at::Tensor& x, const std::option
   return y;
 }
 
-at::Tensor PackedWeight::gradient_expanded(const at::Tensor& dy, int64_t begin, int64_t end) const {
+at::Tensor PreparedWeight::gradient_expanded(const at::Tensor& dy, int64_t begin, int64_t end) const {
   if (end - begin <= step()) return product(dy, expand(begin, end, type_).t());
   at::Tensor dx = at::zeros({dy.size(0), in_}, at::kFloat);
   for (int64_t first = begin; first < end; first += step()) {
@@ -85,13 +85,13 @@ at::Tensor PackedWeight::gradient_expanded(const at::Tensor& dy, int64_t begin, 
   return dx.to(type_);
 }
 
-at::Tensor PackedWeight::forward(const at::Tensor& x, const std::optional<at::Tensor>& bias) const {
+at::Tensor PreparedWeight::forward(const at::Tensor& x, const std::optional<at::Tensor>& bias) const {
   if (x.size(0) == 0) return x.new_empty({0, out_});
   if (keeps_nothing()) return forward_expanded(x, bias, 0, out_);
   return product(x, forward_.defined() ? forward_ : rows_, bias);
 }
 
-at::Tensor PackedWeight::input_gradient(const at::Tensor& dy) const {
+at::Tensor PreparedWeight::input_gradient(const at::Tensor& dy) const {
   if (dy.size(0) == 0) return dy.new_empty({0, in_});
   if (keeps_nothing()) return gradient_expanded(dy, 0, out_);
   if (back_.defined()) return product(dy, back_);
@@ -99,25 +99,25 @@ at::Tensor PackedWeight::input_gradient(const at::Tensor& dy) const {
   return product(dy, rows_.t());
 }
 
-at::Tensor PackedWeight::rows(int64_t begin, int64_t end, at::ScalarType type) const {
+at::Tensor PreparedWeight::rows(int64_t begin, int64_t end, at::ScalarType type) const {
   return rows_.defined() ? rows_.narrow(0, begin, end - begin).to(type) : expand(begin, end, type);
 }
 
-at::Tensor PackedWeight::forward(const at::Tensor& x, int64_t begin, int64_t end) const {
+at::Tensor PreparedWeight::forward(const at::Tensor& x, int64_t begin, int64_t end) const {
   if (begin == 0 && end == out_) return forward(x);
   if (x.size(0) == 0) return x.new_empty({0, end - begin});
   return rows_.defined() ? product(x, rows_.narrow(0, begin, end - begin))
                          : forward_expanded(x, std::nullopt, begin, end);
 }
 
-at::Tensor PackedWeight::input_gradient(const at::Tensor& dy, int64_t begin, int64_t end) const {
+at::Tensor PreparedWeight::input_gradient(const at::Tensor& dy, int64_t begin, int64_t end) const {
   if (begin == 0 && end == out_) return input_gradient(dy);
   if (dy.size(0) == 0) return dy.new_empty({0, in_});
   return rows_.defined() ? product(dy, rows_.narrow(0, begin, end - begin).t())
                          : gradient_expanded(dy, begin, end);
 }
 
-int64_t PackedWeight::bytes() const {
+int64_t PreparedWeight::bytes() const {
   int64_t bytes = 0;
   for (const at::Tensor& copy : {rows_, forward_, back_}) {
     if (copy.defined()) bytes += out_ * in_ * static_cast<int64_t>(c10::elementSize(type_));

@@ -16,15 +16,15 @@ enum class BaseMemory { fast, one, small };
 using RowSource = std::function<void(int64_t begin, int64_t end, at::Tensor& out)>;
 
 /// A frozen matrix W [out, in] in the compute type, prepared for y = x W^T and dx = dy W. W gets no gradient.
-class PackedWeight {
+class PreparedWeight {
  public:
   /// `w`: [out, in], may be freed afterwards. `for_training`: input gradients will be needed. `source`
   /// supplies the rows for `rows` if only packed copies are kept.
-  static PackedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory, bool for_training,
-                           RowSource source = nullptr);
+  static PreparedWeight pack(const at::Tensor& w, at::ScalarType compute, BaseMemory memory,
+                             bool for_training, RowSource source = nullptr);
 
   /// W [out, in] that is never kept: each product expands some rows at a time.
-  static PackedWeight expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute);
+  static PreparedWeight expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute);
 
   /// x [T, in] -> x W^T + bias, [T, out].
   at::Tensor forward(const at::Tensor& x, const std::optional<at::Tensor>& bias = std::nullopt) const;
