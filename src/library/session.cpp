@@ -144,10 +144,12 @@ void Session::detach(const std::string& name) {
 }
 
 std::vector<AdapterDescription> Session::adapters() const {
-  std::vector<AdapterDescription> list;
-  for (const auto& [name, one] : state_->attached)
-    list.push_back({name, std::string(one.adapter->info->name), parameter_count(one.adapter->plan)});
-  return list;
+  return guarded({}, [&] {
+    std::vector<AdapterDescription> list;
+    for (const auto& [name, one] : state_->attached)
+      list.push_back({name, std::string(one.adapter->info->name), parameter_count(one.adapter->plan)});
+    return list;
+  });
 }
 
 TrainingSummary Session::train(const std::string& name, const Options& options,
