@@ -51,12 +51,14 @@ std::string twice(const GivenValue& first, const GivenValue& second) {
 
 }  // namespace
 
-Arguments::Arguments(std::string command, std::vector<std::string> given) : arguments_(std::move(given)) {
-  description_.name = std::move(command);
+Arguments::Arguments(std::string_view command, std::string_view summary, std::vector<std::string> given)
+    : arguments_(std::move(given)) {
+  description_.name = command;
+  description_.summary = summary;
 }
 
-Arguments Arguments::describing(std::string command) {
-  Arguments arguments(std::move(command), {});
+Arguments Arguments::describing(std::string_view command, std::string_view summary) {
+  Arguments arguments(command, summary, {});
   arguments.describing_ = true;
   return arguments;
 }
@@ -75,11 +77,13 @@ std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::str
   }
   const std::string name = arguments_.front();
   const auto near = nearest_name(name, known);
-  check(std::ranges::find(known, name) != known.end(), ErrorKind::invalid,
-        "lowrank {}: '{}' is not known{}; there are {}", description_.name, name,
-        near ? fmt::format(" (did you mean {}?)", *near) : "", fmt::join(known, ", "));
+  const auto found = std::ranges::find(known, name);
+  check(found != known.end(), ErrorKind::invalid, "lowrank {}: '{}' is not known{}; there are {}",
+        description_.name, name, near ? fmt::format(" (did you mean {}?)", *near) : "",
+        fmt::join(known, ", "));
   arguments_.erase(arguments_.begin());
   description_.name += " " + name;
+  description_.summary = names[static_cast<size_t>(found - known.begin())].second;
   return name;
 }
 

@@ -37,19 +37,18 @@ struct CommandDescription {
 /// override a YAML file with the same names (--config).
 class Arguments {
  public:
-  Arguments(std::string command, std::vector<std::string> given);
+  /// `summary`: what the command does, for help.
+  Arguments(std::string_view command, std::string_view summary, std::vector<std::string> given);
 
   /// Arguments that only find out what a command takes: `parse` and `enter` end it.
-  static Arguments describing(std::string command);
+  static Arguments describing(std::string_view command, std::string_view summary);
 
-  /// What the command does and how it is called, for help.
-  void describe(std::string summary, std::string example = {}) {
-    description_.summary = std::move(summary);
-    description_.example = std::move(example);
-  }
+  /// An example of a call, for help.
+  void set_example(std::string example) { description_.example = std::move(example); }
 
   /// For a command of several: goes on to the one that the first word names, or prints the list (then
-  /// nothing). `names` have their summaries. Errors: invalid, with the nearest name.
+  /// nothing). `names` have their summaries, which replace the command's. Errors: invalid, with the nearest
+  /// name.
   std::optional<std::string> enter(const std::vector<std::pair<std::string, std::string>>& names);
 
   /// Adds fields, under a heading of the help; they must outlive the parse.

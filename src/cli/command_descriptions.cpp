@@ -9,10 +9,9 @@ namespace lowrank {
 std::vector<CommandDescription> describe_commands() {
   std::vector<CommandDescription> all;
   for (const CommandInfo* command : commands()) {
-    Arguments arguments = Arguments::describing(std::string(command->name));
+    Arguments arguments = Arguments::describing(command->name, command->summary);
     command->run(arguments);
     all.push_back(arguments.description());
-    all.back().summary = command->summary;
   }
   return all;
 }

@@ -43,7 +43,7 @@ int dispatch(std::vector<std::string> arguments) {
   for (const CommandInfo* command : commands()) {
     if (command->name == arguments.front()) {
       const InterruptGuard guard;
-      Arguments given(std::string(command->name), {arguments.begin() + 1, arguments.end()});
+      Arguments given(command->name, command->summary, {arguments.begin() + 1, arguments.end()});
       return command->run(given);
     }
     names.emplace_back(command->name);

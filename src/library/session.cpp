@@ -15,11 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Sets fields from a JSON object of options; `where` is for errors.
-void set(const std::vector<Field>& fields, const nlohmann::json& options, const char* where) {
-  apply(fields, options, where);
-}
-
 nlohmann::json parsed(const Options& options) {
   return nlohmann::json::parse(options.json());
 }
@@ -49,24 +44,21 @@ struct Run {
   ChosenMethod chosen;
 };
 
-Run run_of(const SessionOptions& session, nlohmann::json options) {
+Run run_of(const SessionOptions& session, const nlohmann::json& options) {
   Run run;
-  const std::string start_path = text_of(options, "init_adapter");
-  std::optional<StartingAdapter> start;
-  if (!start_path.empty()) start = read_starting_adapter(start_path, session.model);
-  const std::string method = text_of(options, "method");
-  if (start) run.options.method = start->method;
-  const bool own = start && (method.empty() || method == start->method);
-  run.chosen = own ? std::move(start->chosen) : choose_method(method.empty() ? run.options.method : method);
+  RunStart start = start_of_run(text_of(options, "method"), run.options.method,
+                                text_of(options, "init_adapter"), session.model);
+  run.options.method = start.method;
+  run.chosen = std::move(start.chosen);
   std::vector<Field> fields = run.options.fields();
   std::erase_if(fields, [](const Field& field) {
     return find_field(SessionOptions().fields(), field.name) != nullptr;
   });
   for (Field& field : run.chosen.method->fields()) fields.push_back(std::move(field));
-  set(fields, options, "train");
+  apply(fields, options, "train");
   std::set<std::string> given;
   for (const auto& [name, value] : options.items()) given.insert(name);
-  if (start) check_starting_options(*start, fields, given);
+  if (start.adapter) check_starting_options(*start.adapter, fields, given);
   run.options.session = session;
   return run;
 }
@@ -116,7 +108,7 @@ Session::Session(const std::string& model, const Options& options) {
     SessionOptions session;
     std::vector<Field> fields = session.fields();
     std::erase_if(fields, [](const Field& field) { return field.name == "model"; });
-    set(fields, parsed(options), "open");
+    apply(fields, parsed(options), "open");
     session.model = model;
     state_ = std::unique_ptr<State>(new State{session, open_model(session)});
   });
@@ -181,7 +173,7 @@ EvaluationSummary Session::evaluate(const Options& options, std::stop_token stop
     std::string adapter;
     std::vector<Field> fields = rows.fields();
     fields.push_back(field("adapter", adapter, "an attached adapter"));
-    set(fields, parsed(options), "evaluate");
+    apply(fields, parsed(options), "evaluate");
     const Evaluation found = evaluate_rows(state_->running(adapter), state_->options.model, rows);
     return EvaluationSummary{found.loss, found.target_tokens, found.accuracy, found.correlation, found.rows};
   });
@@ -199,8 +191,9 @@ std::vector<GeneratedText> Session::generate(const std::vector<std::string>& pro
     std::string adapter;
     std::vector<Field> fields = generation.fields();
     fields.push_back(field("adapter", adapter, "an attached adapter"));
-    set(fields, parsed(options), "generate");
-    const Tokenizer tokenizer = load_tokenizer(state_->options.model);
+    apply(fields, parsed(options), "generate");
+    if (!state_->tokenizer) state_->tokenizer = load_tokenizer(state_->options.model);
+    const Tokenizer& tokenizer = *state_->tokenizer;
     std::vector<std::vector<int64_t>> ids;
     for (const std::string& prompt : prompts) ids.push_back(encode_prompt(tokenizer, prompt));
     const RunningModel running = state_->running(adapter);
@@ -223,7 +216,7 @@ MergeSummary Session::merge(const std::string& adapter, const std::string& outpu
     const AttachedAdapter& one = state_->named(adapter);
     const ScratchFolder scratch(fs::temp_directory_path() / "lowrank");
     MergeOptions merge;
-    set(merge.fields(), parsed(options), "merge");
+    apply(merge.fields(), parsed(options), "merge");
     merge.files.model = state_->options.model;
     merge.files.adapter = (scratch.path() / "adapter").string();
     merge.files.merged = output;

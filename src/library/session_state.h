@@ -3,6 +3,7 @@
 #include <lowrank/lowrank.h>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "session/session.h"
@@ -21,7 +22,8 @@ struct AttachedAdapter {
 struct Session::State {
   SessionOptions options;
   std::shared_ptr<const Checkpoint> checkpoint;
-  std::unique_ptr<Model> model = nullptr;  ///< of the base, once it is needed
+  std::unique_ptr<Model> model = nullptr;   ///< of the base, once it is needed
+  std::optional<Tokenizer> tokenizer = {};  ///< once text is generated
   std::map<std::string, AttachedAdapter> attached = {};
 
   /// Errors: not_found, with the nearest name.

@@ -62,6 +62,17 @@ StartingAdapter read_starting_adapter(const std::string& path, const std::string
   return start;
 }
 
+RunStart start_of_run(const std::string& method, const std::string& fallback, const std::string& init_adapter,
+                      const std::string& model) {
+  RunStart start;
+  if (!init_adapter.empty()) start.adapter = read_starting_adapter(init_adapter, model);
+  start.method = start.adapter ? start.adapter->method : method.empty() ? fallback : method;
+  const bool own = start.adapter && (method.empty() || method == start.method);
+  start.chosen =
+      own ? std::move(start.adapter->chosen) : choose_method(method.empty() ? start.method : method);
+  return start;
+}
+
 void check_starting_options(const StartingAdapter& start, std::span<const Field> fields,
                             const std::set<std::string>& given) {
   std::vector<std::string> problems;

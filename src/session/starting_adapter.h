@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -27,6 +28,19 @@ struct StartingAdapter {
 /// Does not read the adapter's values. Errors: as read_spec and load_adapter, except for those values;
 /// not_found.
 StartingAdapter read_starting_adapter(const std::string& path, const std::string& model);
+
+/// What a run trains: a method with its options, and the adapter that it starts from, if any.
+struct RunStart {
+  ChosenMethod chosen;
+  std::string method;  ///< its name
+  std::optional<StartingAdapter> adapter;
+};
+
+/// The start of a run with these options: without an adapter (empty `init_adapter`) the method, else the
+/// adapter's own, unless `method` names another, which `check_starting_options` then refuses. `fallback`: the
+/// method if neither is given. Errors: as read_starting_adapter and choose_method.
+RunStart start_of_run(const std::string& method, const std::string& fallback, const std::string& init_adapter,
+                      const std::string& model);
 
 /// Checks the given options (the names `given` of `fields`, already set) against the adapter's method and
 /// options, which the run keeps. Errors: invalid, listing all options that differ, with both values.

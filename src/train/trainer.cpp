@@ -51,7 +51,7 @@ Trainer::Trainer(const Model& model, Adapter& adapter, const TrainOptions& optio
       learning_rate_(options.lr.value_or(adapter.info->default_learning_rate)),
       m_(at::zeros_like(adapter.parameters->values())),
       v_(at::zeros_like(adapter.parameters->values())),
-      stacks_(adapter.parameters->values().numel()) {}
+      stacks_(adapter.plan.stacked_values) {}
 
 double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> laid_out,
                            const Objective& objective, StepResult& result) {

@@ -83,7 +83,6 @@ nlohmann::ordered_json result_of(const Contestant& one, const Contestant& base) 
 
 int bench_adapters(Arguments& arguments) {
   Options options;
-  arguments.describe("tokens per second of a batch whose sequences use different adapters");
   arguments.add(options.session.fields());
   arguments.add(options.fields());
   if (!arguments.parse()) return 0;

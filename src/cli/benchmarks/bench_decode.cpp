@@ -90,7 +90,6 @@ double median(std::vector<double> values) {
 
 int bench_decode(Arguments& arguments) {
   Options options;
-  arguments.describe("milliseconds per generated token at batch 1, in turn");
   arguments.add(options.session.fields());
   arguments.add(options.fields());
   if (!arguments.parse()) return 0;

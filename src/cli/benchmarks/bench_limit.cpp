@@ -84,7 +84,6 @@ void tell(const Measured& measured, bool json) {
 int bench_limit(Arguments& arguments) {
   Options options;
   ChosenMethod chosen;
-  arguments.describe("the share of a step that its matrix products alone take");
   arguments.add(options.session.fields());
   arguments.add(options.own_fields());
   arguments.add(options.train.fields());

@@ -22,7 +22,6 @@ constexpr Benchmark benchmarks[] = {
 int run(Arguments& arguments) {
   std::vector<std::pair<std::string, std::string>> names;
   for (const Benchmark& benchmark : benchmarks) names.emplace_back(benchmark.name, benchmark.summary);
-  arguments.describe("measures decoding, or a training step against its limit");
   const std::optional<std::string> name = arguments.enter(names);
   if (!name) return 0;
   return std::ranges::find(benchmarks, *name, &Benchmark::name)->run(arguments);

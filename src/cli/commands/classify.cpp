@@ -36,8 +36,7 @@ int run(Arguments& arguments) {
   SessionOptions session_options;
   TextRowOptions options;
   std::string adapter;
-  arguments.describe("labels texts with a model that has a label head, or an adapter with one",
-                     "lowrank classify --model encoder --adapter adapter --text \"a fine film\"");
+  arguments.set_example("lowrank classify --model encoder --adapter adapter --text \"a fine film\"");
   arguments.add(session_options.fields());
   arguments.add({field("adapter", adapter, adapter_help)});
   arguments.add(options.fields());

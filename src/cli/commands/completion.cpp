@@ -143,8 +143,7 @@ std::string fish_script(const std::vector<CommandDescription>& commands) {
 
 int run(Arguments& arguments) {
   std::string shell;
-  arguments.describe("prints the script that completes commands and options in a shell",
-                     "lowrank completion bash > ~/.local/share/bash-completion/completions/lowrank");
+  arguments.set_example("lowrank completion bash > ~/.local/share/bash-completion/completions/lowrank");
   arguments.add({one_of(field("shell", shell, "the shell"), {"bash", "zsh", "fish"})});
   arguments.add_positional("shell");
   if (!arguments.parse()) return 0;

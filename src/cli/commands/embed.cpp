@@ -28,8 +28,7 @@ int run(Arguments& arguments) {
   TextRowOptions options;
   std::string adapter, pooling = "auto";
   std::optional<bool> normalise;
-  arguments.describe("writes texts with their embeddings, one vector each",
-                     "lowrank embed --model encoder --data texts.jsonl --output vectors.jsonl");
+  arguments.set_example("lowrank embed --model encoder --data texts.jsonl --output vectors.jsonl");
   arguments.add(session_options.fields());
   arguments.add({field("adapter", adapter, adapter_help)});
   arguments.add(options.fields());

@@ -16,8 +16,7 @@ int run(Arguments& arguments) {
   EvaluateOptions options;
   std::vector<std::string> adapters;
   bool json = false;
-  arguments.describe("mean loss over the target tokens of a data set",
-                     "lowrank evaluate --model model.gguf --adapter adapter --data heldout.jsonl");
+  arguments.set_example("lowrank evaluate --model model.gguf --adapter adapter --data heldout.jsonl");
   arguments.add(session_options.fields());
   arguments.add({repeatable(field("adapter", adapters, adapters_help))});
   arguments.add(options.fields());

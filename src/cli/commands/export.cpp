@@ -41,8 +41,7 @@ ExportResult write(const Options& options, const Checkpoint& checkpoint, const A
 
 int run(Arguments& arguments) {
   Options options;
-  arguments.describe(
-      "writes an adapter as a GGUF LoRA for llama.cpp and Ollama, or as a PEFT folder",
+  arguments.set_example(
       "lowrank export --model model.gguf --adapter adapter --format gguf-lora --output adapter.gguf");
   arguments.add({field("model", options.model, "Hugging Face folder or GGUF file"),
                  field("adapter", options.adapter, adapter_help),

@@ -113,8 +113,7 @@ void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, Promp
 
 int run(Arguments& arguments) {
   Options options;
-  arguments.describe("completes a prompt or each row of a file",
-                     "lowrank generate --model model.gguf --adapter adapter --prompt \"Package: htop\"");
+  arguments.set_example("lowrank generate --model model.gguf --adapter adapter --prompt \"Package: htop\"");
   arguments.add(options.session.fields());
   arguments.add(options.generation.fields());
   arguments.add(

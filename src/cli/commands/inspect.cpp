@@ -126,7 +126,7 @@ int run(Arguments& arguments) {
   bool json = false;
   bool tensors = false;
   std::string path;
-  arguments.describe("shows what is in a model, an adapter or a GGUF file", "lowrank inspect model.gguf");
+  arguments.set_example("lowrank inspect model.gguf");
   arguments.add({field("path", path, "folder, .gguf or .safetensors file"),
                  field("tensors", tensors, "list every tensor"),
                  field("json", json, "everything as JSON on standard output")});

@@ -20,8 +20,7 @@ int run(Arguments& arguments) {
   ChosenMethod chosen;
   std::string project = "weights";
   bool json = false;
-  arguments.describe(
-      "finds how many dimensions a task needs",
+  arguments.set_example(
       "lowrank intrinsic --model model.gguf --data rows.jsonl --eval-split 0.2 --output dimension");
   arguments.add(question.session.fields());
   arguments.add(question.rows.fields("rows on which quality is measured"));

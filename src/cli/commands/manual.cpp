@@ -37,7 +37,6 @@ std::string option_lines(const OptionDescription& option) {
 }
 
 int run(Arguments& arguments) {
-  arguments.describe("prints the manual page (lowrank manual | man -l -)");
   bool json = false;
   arguments.add({field("json", json, "print commands and options as JSON instead")});
   if (!arguments.parse()) return 0;

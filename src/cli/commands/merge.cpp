@@ -66,9 +66,7 @@ void add_figures(nlohmann::ordered_json& out, const MergeComparison& comparison)
 int run(Arguments& arguments) {
   MergeOptions options;
   bool json = false;
-  arguments.describe(
-      "writes the base model with an adapter in its weights, as a Hugging Face folder or a GGUF file",
-      "lowrank merge --model model.gguf --adapter adapter --output merged.gguf");
+  arguments.set_example("lowrank merge --model model.gguf --adapter adapter --output merged.gguf");
   arguments.add(
       {field("model", options.files.model, "Hugging Face folder or GGUF file"),
        field("adapter", options.files.adapter, adapter_help),

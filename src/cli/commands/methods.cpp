@@ -13,7 +13,7 @@ namespace {
 int run(Arguments& arguments) {
   std::string name;
   bool json = false;
-  arguments.describe("lists the methods and their options", "lowrank methods lora");
+  arguments.set_example("lowrank methods lora");
   arguments.add({field("name", name, "only this method"), field("json", json, "as JSON on standard output")});
   arguments.add_positional("name");
   if (!arguments.parse()) return 0;

@@ -49,8 +49,7 @@ void print_lines(const Tokenizer& tokenizer, const Options& options) {
 
 int run(Arguments& arguments) {
   Options options;
-  arguments.describe("prints token ids: of a text, or of a data set's rows as training sees them",
-                     "lowrank tokenize --model model.gguf --text \"some words\"");
+  arguments.set_example("lowrank tokenize --model model.gguf --text \"some words\"");
   arguments.add({field("model", options.model, "Hugging Face folder or GGUF file"),
                  any_text(field("text", options.text, "a text")),
                  field("data", options.data,

@@ -23,8 +23,7 @@ struct Request {
 
 /// Returns false when help was asked for and printed.
 bool parse(Arguments& arguments, Request& request) {
-  arguments.describe("trains an adapter and writes it as a PEFT folder",
-                     "lowrank train --model model.gguf --data rows.jsonl --rank 8 --output adapter");
+  arguments.set_example("lowrank train --model model.gguf --data rows.jsonl --rank 8 --output adapter");
   FineTuneOptions& options = request.options;
   arguments.add(options.run_fields(), "Run");
   arguments.add({field("dry_run", request.dry_run,
@@ -35,7 +34,7 @@ bool parse(Arguments& arguments, Request& request) {
   arguments.add(options.rows.fields(FineTuneOptions::evaluation_help), "Data");
   arguments.add(options.train.fields(), "Training");
   std::string init_adapter, model;
-  std::optional<StartingAdapter> start;
+  RunStart start;
   const auto keep = [](std::string& text) {
     return [&text](const std::string& known) {
       text = known;
@@ -47,16 +46,15 @@ bool parse(Arguments& arguments, Request& request) {
   arguments.add_later(
       "method",
       [&](const std::string& name) {
-        if (!init_adapter.empty() && !model.empty()) start = read_starting_adapter(init_adapter, model);
-        if (start) request.options.method = start->method;
-        const bool own = start && (name.empty() || name == start->method);
-        request.chosen =
-            own ? std::move(start->chosen) : choose_method(name.empty() ? request.options.method : name);
+        // Without a model, the missing option is what `fine_tune` names.
+        start = start_of_run(name, request.options.method, model.empty() ? "" : init_adapter, model);
+        request.options.method = start.method;
+        request.chosen = std::move(start.chosen);
         return request.chosen.method->fields();
       },
       all_method_options());
   if (!arguments.parse()) return false;
-  if (start) check_starting_options(*start, arguments.fields(), arguments.given());
+  if (start.adapter) check_starting_options(*start.adapter, arguments.fields(), arguments.given());
   return true;
 }
 
