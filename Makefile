@@ -33,7 +33,7 @@ test: deps configure  ## all tests
 	cmake --build $(BUILD) -j $(JOBS)
 	@rm -rf $(BUILD)/test_results && mkdir -p $(BUILD)/test_results
 	LOWRANK_MODEL="$$(tools/setup path model)" LOWRANK_MINILM="$$(tools/setup path minilm)" \
-	  ctest --test-dir $(BUILD) --output-on-failure --output-junit test_results/ctest.xml
+	  ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --output-junit test_results/ctest.xml
 
 check:  ## format, tidy on changed files, layers, sizes, docs; warnings are errors
 	@tools/check
@@ -42,11 +42,11 @@ interop: all  ## what we write, read by PEFT, AdapterHub, llama.cpp and mlx-lm, 
 	cmake --build $(BUILD) --target test_formats -j $(JOBS)
 	tests/interop/run $(BUILD) $(CHECKS)
 
-# Without the long suites: what every method promises (contract), the same tests for older processors, the package.
+# Without the long ones: what every method promises (contract), the same tests for older processors (levels), the package (scripts).
 asan:  ## unit tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory configure BUILD=build-asan CMAKE_FLAGS="-DLOWRANK_SANITIZE=ON"
 	cmake --build build-asan -j $(JOBS)
-	ctest --test-dir build-asan --output-on-failure -R '^(base|formats|kernels|tokenizer|data|model|peft|train|infer|seam|report|study|library|cli|fuzz)$$'
+	ctest --test-dir build-asan -j $(JOBS) --output-on-failure -LE '^(contract|levels|scripts)$$'
 
 fuzz: deps  ## every fuzzer of tests/fuzz (or FUZZERS="rows yaml") for FUZZ_SECONDS=60, built with clang and sanitizers
 	@tools/setup clang
