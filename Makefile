@@ -71,4 +71,4 @@ format:  ## clang-format over all sources
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i
 
 clean:  ## remove the build folders
-	rm -rf build build-asan build-check build-fuzz dist
+	rm -rf build build-asan build-check build-clang build-fuzz dist
