@@ -31,7 +31,6 @@ constexpr std::array<Unread, 27> unread{{
     {"rejected", true, true, true, true, false, true},
     {"preferred_output", true, true, true, true, false, true},
     {"tools", true, true, true, false, false, false},
-    {"documents", false, false, false, false, false, true},
     {"prompt", false, false, false, false, false, true},
     {"completion", false, false, false, false, false, true},
     {"instruction", false, false, false, false, false, true},

@@ -18,13 +18,12 @@ constexpr std::array<const char*, 3> list_keys{"messages", "conversations", "con
 
 class ConversationReader {
  public:
-  ConversationReader(const Json& row, const std::string& where) : row_(row), where_(where) {
-    result_.conversation.messages = Json::array();
-  }
+  ConversationReader(const Json& row, const std::string& where) : row_(row), where_(where) {}
 
   ConversationRow take() {
     add_system();
     read_row_tools();
+    read_documents();
     read_extra();
     return std::move(result_);
   }
@@ -142,6 +141,16 @@ class ConversationReader {
     }
   }
 
+  void read_documents() {
+    const Json* found = field("documents");
+    if (!found) return;
+    Json documents = opened(*found, where_ + ": \"documents\"");
+    if (documents.empty()) return;
+    check(documents.is_array(), ErrorKind::invalid, "{}: \"documents\" must be a list, not {}", where_,
+          type_of(documents));
+    result_.conversation.documents = std::move(documents);
+  }
+
   void read_extra() {
     const Json* found = field("chat_template_kwargs");
     if (!found) return;
@@ -149,7 +158,8 @@ class ConversationReader {
     if (extra.is_null()) return;
     check(extra.is_object(), ErrorKind::invalid, "{}: \"chat_template_kwargs\" must be an object, not {}",
           where_, type_of(extra));
-    for (const char* key : {"messages", "tools", "add_generation_prompt", "continue_final_message"}) {
+    for (const char* key :
+         {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"}) {
       check(!extra.contains(key), ErrorKind::invalid,
             "{}: \"{}\" in \"chat_template_kwargs\" is not a variable of the row's own", where_, key);
     }

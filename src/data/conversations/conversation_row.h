@@ -29,10 +29,10 @@ struct ConversationRow {
 /// has none.
 const char* message_list_key(const nlohmann::ordered_json& row);
 
-/// Reads the row's conversation. All shapes take `tools` (or the older `functions`), `system` and
-/// `chat_template_kwargs` (the template's further variables) beside the messages. `where` stands in front of
-/// errors. Without `need_completion`, the last answer may be missing. Errors: invalid, unsupported or corrupt
-/// for missing fields, wrong types and what `read_message` and `read_tools` refuse.
+/// Reads the row's conversation. All shapes take `tools` (or the older `functions`), `documents`, `system`
+/// and `chat_template_kwargs` (the template's further variables) beside the messages. `where` stands in front
+/// of errors. Without `need_completion`, the last answer may be missing. Errors: invalid, unsupported or
+/// corrupt for missing fields, wrong types and what `read_message` and `read_tools` refuse.
 ConversationRow read_conversation(const nlohmann::ordered_json& row, ConversationShape shape,
                                   bool need_completion, const std::string& where);
 

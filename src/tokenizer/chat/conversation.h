@@ -4,13 +4,13 @@
 
 namespace lowrank {
 
-/// What a chat template renders: the template's variables `messages`, `tools` and further ones by name, as
-/// JSON whose keys keep their order. Integers beyond 64 bits are binary values that hold their digits, as
-/// base/json.h gives them.
+/// A chat as a template receives it. Values keep their order and their numbers' digits: they come from
+/// parse_ordered_json.
 struct Conversation {
-  nlohmann::ordered_json messages;                                  ///< an array of objects
-  nlohmann::ordered_json tools = nullptr;                           ///< an array of schemas, or null
-  nlohmann::ordered_json extra = nlohmann::ordered_json::object();  ///< further variables
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();  ///< objects with `role`, `content`, …
+  nlohmann::ordered_json tools = nullptr;                             ///< JSON schemas, or null
+  nlohmann::ordered_json documents = nullptr;                         ///< for retrieval, or null
+  nlohmann::ordered_json extra = nlohmann::ordered_json::object();    ///< `chat_template_kwargs`
 };
 
 }  // namespace lowrank
