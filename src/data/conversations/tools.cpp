@@ -31,9 +31,9 @@ Json wrapped(Json entry) {
 
 void check_type(const Json& entry, const std::string& where) {
   const auto type = entry.find("type");
-  const bool function = type == entry.end() || type->is_null() || *type == "function";
-  check(function, ErrorKind::unsupported, "{}: only the type \"function\" is supported, not {}", where,
-        type->is_string() ? in_quotes(type->get<std::string>(), 40) : type_of(*type));
+  if (type == entry.end() || type->is_null() || *type == "function") return;
+  fail(ErrorKind::unsupported, "{}: only the type \"function\" is supported, not {}", where,
+       type->is_string() ? in_quotes(type->get<std::string>(), 40) : type_of(*type));
 }
 
 Json read_arguments(Json arguments, const std::string& where) {
