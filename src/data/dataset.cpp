@@ -5,7 +5,10 @@
 #include <limits>
 #include <numeric>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
+#include "base/one_line.h"
 #include "base/rng.h"
 
 namespace lowrank {
@@ -23,10 +26,6 @@ void check_ids(const Example& example, int64_t vocabulary, const std::string& wh
           ErrorKind::invalid, "{}: token {} or its label {} is outside the model's vocabulary of {}", where,
           id, label, vocabulary);
   }
-}
-
-bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
-  return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
 }
 
 /// The example of an already tokenised row.
@@ -55,27 +54,101 @@ Example labelled_example(const Row& row, const Tokenizer& tokenizer, const Datas
   return example;
 }
 
+/// Refuses `train_on` for rows without answers, where it would be ignored.
+void check_train_on(const Row& row, TrainOn train_on) {
+  const bool without = row.format == RowFormat::tokenised || row.format == RowFormat::labelled ||
+                       (row.format == RowFormat::text && train_on == TrainOn::last);
+  check(!without || train_on == TrainOn::assistant, ErrorKind::invalid,
+        "{}: `train_on` is for conversations and for prompts with completions, not for rows of format {}",
+        row.where, row.format_name);
+}
+
 /// `tokenizer` may be null for rows that are already tokenised.
 Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options,
                    RowNotes& notes) {
+  check_train_on(row, options.train_on);
   if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
   if (row.format == RowFormat::labelled) return labelled_example(row, *tokenizer, options);
-  return encode_row(*tokenizer, row, options.max_length, notes);
+  check_is_text(row);
+  Example example = encode_row(*tokenizer, row, options.max_length, notes);
+  if (options.train_on == TrainOn::all) example.labels = example.tokens;
+  return example;
 }
+
+/// Makes a data set of rows, one by one.
+class DatasetReader {
+ public:
+  DatasetReader(const Tokenizer* tokenizer, int64_t vocabulary, const DatasetOptions& options)
+      : tokenizer_(tokenizer), vocabulary_(vocabulary), options_(options) {}
+
+  void add(const Row& row) {
+    check(tokenizer_ || row.format == RowFormat::tokenised, ErrorKind::invalid,
+          "{}: text rows need a tokenizer", row.where);
+    Example example = example_of(row, tokenizer_, options_, dataset_.notes);
+    check_ids(example, vocabulary_, row.where);
+    if (options_.adapter_number)
+      example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
+    dataset_.format = row.format_name;
+    dataset_.conversations = is_conversation(row.format);
+    if (example.length > 0 && !takes_long(example, row)) return;
+    if (example.targets() > 0) {
+      dataset_.examples.push_back(std::move(example));
+    } else if (++dataset_.skipped == 1) {
+      first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
+    }
+  }
+
+  Dataset finish(const std::string& pattern) {
+    const int64_t rows = dataset_.skipped + dataset_.dropped;
+    const bool cut = dataset_.truncated > 0;
+    check(!dataset_.examples.empty() || dataset_.skipped == 0, ErrorKind::invalid,
+          "{}: none of the {} rows has a target token{}{}", pattern, rows,
+          cut ? " (`max_length` cuts the completions off)" : "", first_skipped_);
+    check(!dataset_.examples.empty(), ErrorKind::invalid,
+          "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
+          options_.max_length);
+    return std::move(dataset_);
+  }
+
+ private:
+  /// Counts a row that is longer than the limit; false if it is left out.
+  bool takes_long(const Example& example, const Row& row) {
+    check(
+        options_.on_long != OnLong::error, ErrorKind::invalid,
+        "{}: the row has {} tokens, more than the limit of {}; `on_long` truncate uses the first ones, drop "
+        "leaves such rows out",
+        row.where, example.length, options_.max_length);
+    if (options_.on_long == OnLong::drop) {
+      ++dataset_.dropped;
+      return false;
+    }
+    ++dataset_.truncated;
+    dataset_.cut_tokens += example.length;
+    dataset_.lost_tokens += example.length - std::ssize(example.tokens);
+    return true;
+  }
+
+  std::string shown(const Example& example) const {
+    if (example.tokens.empty()) return "is empty";
+    if (!tokenizer_)
+      return fmt::format("has the ids {}", one_line(fmt::format("{}", fmt::join(example.tokens, " "))));
+    return fmt::format("reads {}", in_quotes(tokenizer_->decode(example.tokens, false), 300));
+  }
+
+  const Tokenizer* tokenizer_;
+  int64_t vocabulary_;
+  const DatasetOptions& options_;
+  Dataset dataset_;
+  std::string first_skipped_;
+};
 
 }  // namespace
 
-void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer) {
-  const std::vector<int64_t>& end = tokenizer.spec().suffix;
-  if (static_cast<int64_t>(tokens.size()) <= max_length) return;
-  tokens.resize(std::max<int64_t>(0, max_length - std::ssize(end)));
-  tokens.insert(tokens.end(), end.begin(), end.end());
-}
-
-int64_t Example::targets() const {
-  if (label) return 1;
-  if (labels.empty()) return 0;
-  return std::count_if(labels.begin() + 1, labels.end(), [](int64_t label) { return label != no_target; });
+OnLong on_long_named(std::string_view name) {
+  if (name == "truncate") return OnLong::truncate;
+  if (name == "drop") return OnLong::drop;
+  if (name == "error") return OnLong::error;
+  fail(ErrorKind::invalid, "`on_long` '{}' is not known; known are truncate, drop and error", name);
 }
 
 int64_t Dataset::tokens() const {
@@ -84,81 +157,12 @@ int64_t Dataset::tokens() const {
       [](int64_t sum, const Example& example) { return sum + static_cast<int64_t>(example.tokens.size()); });
 }
 
-std::vector<std::string> RowNotes::warnings() const {
-  std::vector<std::string> sentences;
-  const auto add = [&](int64_t count, std::string_view what) {
-    if (count > 0) sentences.push_back(fmt::format("{} of {} rows {}", count, rows, what));
-  };
-  add(begun, "begin with the beginning token already; no second one is put in front");
-  add(closed, "end with an end token already; no second one is put behind");
-  add(empty, "have an empty completion and teach the end token alone");
-  return sentences;
-}
-
-std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt) {
-  std::vector<int64_t> text = tokenizer.encode(prompt, false);
-  const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
-  if (!begins_with(text, prefix)) text.insert(text.begin(), prefix.begin(), prefix.end());
-  return text;
-}
-
-Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_length, RowNotes& notes) {
-  const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
-  const bool all = row.format == RowFormat::text;
-  const int64_t most = max_length > 0 ? max_length : std::numeric_limits<int64_t>::max() / 2;
-  TokenSink text(most + std::ssize(prefix));  // room for a prefix in the text itself
-  tokenizer.encode(row.prompt, false, text);
-  int64_t prompt = text.count();
-  tokenizer.encode(row.completion, !all, text);
-  ++notes.rows;
-  if (row.completion.empty() && !all) ++notes.empty;
-  const bool closed = tokenizer.ends_closed(row.completion);
-  const std::optional<int64_t>& eos = tokenizer.spec().eos;
-  if (closed && eos) ++notes.closed;
-  if (eos && !closed) text.push(*eos);
-  int64_t length = text.count();
-  const bool begun = !prefix.empty() && begins_with(text.ids, prefix);
-  if (begun) ++notes.begun;
-  Example example;
-  example.line = row.line;
-  example.tokens = std::move(text.ids);
-  if (!begun) {
-    example.tokens.insert(example.tokens.begin(), prefix.begin(), prefix.end());
-    length += std::ssize(prefix);
-    prompt += std::ssize(prefix);
-  }
-  if (length > most) example.length = length;
-  if (std::ssize(example.tokens) > most) example.tokens.resize(most);
-  example.labels = example.tokens;
-  if (!all) std::fill_n(example.labels.begin(), std::min(prompt, std::ssize(example.labels)), no_target);
-  return example;
-}
-
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
-  Dataset dataset;
+  DatasetReader reader(tokenizer, vocabulary, options);
   read_rows(pattern, {options.labels ? "label" : options.format, options.columns, true},
-            [&](const Row& row, const nlohmann::ordered_json&) {
-              check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid,
-                    "{}: text rows need a tokenizer", row.where);
-              Example example = example_of(row, tokenizer, options, dataset.notes);
-              check_ids(example, vocabulary, row.where);
-              if (options.adapter_number)
-                example.adapter = adapter_of(row.adapter, row.where, options.adapter_number);
-              if (example.length > 0) {
-                ++dataset.truncated;
-                dataset.cut_tokens += example.length;
-                dataset.lost_tokens += example.length - std::ssize(example.tokens);
-              }
-              if (example.targets() == 0) {
-                ++dataset.skipped;
-              } else {
-                dataset.examples.push_back(std::move(example));
-              }
-            });
-  check(!dataset.examples.empty(), ErrorKind::invalid, "{}: none of the {} rows has a target token{}",
-        pattern, dataset.skipped, dataset.truncated > 0 ? " (`max_length` cuts the completions off)" : "");
-  return dataset;
+            [&](const Row& row, const nlohmann::ordered_json&) { reader.add(row); });
+  return reader.finish(pattern);
 }
 
 Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices) {

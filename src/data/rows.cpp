@@ -1,54 +1,17 @@
 #include "data/rows.h"
 
-#include <algorithm>
-#include <array>
-#include <charconv>
-#include <map>
-
-#include <fmt/ranges.h>
-
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "data/columns.h"
 #include "data/data_files.h"
 #include "data/row_fields.h"
+#include "data/row_layouts.h"
 #include "data/tokenised_row.h"
 
 namespace lowrank {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-struct Layout {
-  std::string_view name;
-  RowFormat format;
-  std::string_view key;  ///< a row with this key has the format
-};
-// Checked in order: a row with both ids and text is tokenised. Labels are read only if the format is given by
-// name.
-constexpr std::array<Layout, 5> layouts{{
-    {"tokenised", RowFormat::tokenised, "input_ids"},
-    {"prompt", RowFormat::prompt_completion, "prompt"},
-    {"alpaca", RowFormat::alpaca, "instruction"},
-    {"text", RowFormat::text, "text"},
-    {"label", RowFormat::labelled, "text"},
-}};
-
-const Layout* detect(const Json& row) {
-  for (const Layout& layout : layouts) {
-    if (row.contains(layout.key)) return &layout;
-  }
-  return nullptr;
-}
-
-const Layout& named(std::string_view name) {
-  for (const Layout& layout : layouts) {
-    if (layout.name == name) return layout;
-  }
-  fail(ErrorKind::invalid,
-       "the data format '{}' is not known; known are prompt, text, alpaca, tokenised, "
-       "label",
-       name);
-}
 
 class RowReader {
  public:
@@ -59,8 +22,7 @@ class RowReader {
     if (found == row_.end()) return {};
     check(found->is_string(), ErrorKind::invalid, "{}: \"{}\" must be a string, not {}{}", where_, key,
           found->is_binary() ? "number" : found->type_name(),
-          found->is_array() ? " (chat rows are not supported yet: render them with the model's chat template)"
-                            : "");
+          found->is_array() ? " (rows of strings and rows of messages cannot be mixed in one data set)" : "");
     return found->get<std::string>();
   }
 
@@ -92,9 +54,7 @@ class RowReader {
   std::string hint(const std::string& key) const {
     if (key == "completion" && row_.contains("instruction") && row_.contains("output"))
       return "; it has \"instruction\" and \"output\", which `format` alpaca reads";
-    for (const char* other : {"messages", "conversations", "conversation", "chosen"}) {
-      if (row_.contains(other)) return "; " + advice_for(row_);
-    }
+    if (row_.contains("chosen")) return "; " + advice_for(row_);
     for (const char* other : {"response", "answer", "output", "target"}) {
       if (key == "completion" && row_.contains(other))
         return fmt::format("; `columns` prompt=prompt,completion={} takes it from \"{}\"", other, other);
@@ -119,13 +79,20 @@ std::string alpaca_prompt(const std::string& instruction, const std::string& inp
       alone ? "" : "\n\n### Input:\n", input);
 }
 
-Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t line,
+ConversationShape shape_of(RowFormat format) {
+  if (format == RowFormat::prompt_messages) return ConversationShape::prompt;
+  return format == RowFormat::alpaca_chat ? ConversationShape::alpaca : ConversationShape::messages;
+}
+
+Row make_row(const Json& json, const RowLayout& layout, bool need_completion, int64_t line,
              const std::string& where) {
   const RowReader read(json, where);
+  const RowFormat format = layout.format;
   Row row;
   row.line = line;
   row.where = where;
   row.format = format;
+  row.format_name = layout.name;
   if (const auto adapter = json.find("adapter"); adapter != json.end() && adapter->is_string())
     row.adapter = adapter->get<std::string>();
   switch (format) {
@@ -146,66 +113,30 @@ Row make_row(const Json& json, RowFormat format, bool need_completion, int64_t l
       break;
     case RowFormat::tokenised:
       read_tokenised(json, where, row);
+      break;
+    case RowFormat::messages:
+    case RowFormat::prompt_messages:
+    case RowFormat::alpaca_chat:
+      row.conversation = read_conversation(json, shape_of(format), need_completion, where);
   }
-  check_unread_fields(json, format, where);
+  check_unread_fields(json, row);
   return row;
 }
 
-/// The renaming that `columns` asks for.
-struct Columns {
-  std::map<std::string, std::string> field_of;  ///< by the name in the file
-  std::vector<std::string> headerless;          ///< by position
-};
-
-constexpr std::array<std::string_view, 11> known_fields{
-    "prompt",    "completion", "text",  "instruction",    "input",  "output",
-    "input_ids", "labels",     "label", "attention_mask", "adapter"};
-
-std::optional<size_t> position(const std::string& text) {
-  size_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && number >= 1 && number <= 1000 ? std::optional(number) : std::nullopt;
-}
-
-Columns read_columns(const std::vector<std::string>& entries) {
-  Columns columns;
-  std::vector<std::string> fields;
-  for (const std::string& entry : entries) {
-    const size_t equals = std::min(entry.find('='), entry.size());
-    const std::string field = entry.substr(0, equals);
-    const bool known = std::ranges::find(known_fields, field) != known_fields.end();
-    check(known && equals + 1 < entry.size(), ErrorKind::invalid,
-          "`columns`: '{}' is not field=column with a field of {}", entry, fmt::join(known_fields, ", "));
-    const std::string column = entry.substr(equals + 1);
-    const std::optional<size_t> place = position(column);
-    if (place) columns.headerless.resize(std::max(columns.headerless.size(), *place));
-    std::string& slot = place ? columns.headerless[*place - 1] : columns.field_of[column];
-    check(slot.empty(), ErrorKind::invalid, "`columns`: {} is used twice", column);
-    check(std::ranges::count(fields, field) == 0, ErrorKind::invalid, "`columns`: {} is given twice", field);
-    fields.push_back(field);
-    slot = field;
-  }
-  check(columns.headerless.empty() || columns.field_of.empty(), ErrorKind::invalid,
-        "`columns`: give names (of a header) or numbers (without one), not both");
-  return columns;
-}
-
-/// The fields that `columns` names, under their field names; all other keys are left out.
-Json renamed(const Json& row, const Columns& columns, const std::string& where) {
-  Json result = Json::object();
-  for (const auto& [name, value] : row.items()) {
-    const auto found = columns.field_of.find(name);
-    if (found != columns.field_of.end()) result[found->second] = value;
-  }
-  for (const auto& [name, field] : columns.field_of) {
-    check(result.contains(field), ErrorKind::invalid, "{}: the row has no \"{}\", which `columns` names",
-          where, name);
-  }
-  return result;
-}
-
 }  // namespace
+
+bool is_conversation(RowFormat format) {
+  return format == RowFormat::messages || format == RowFormat::prompt_messages ||
+         format == RowFormat::alpaca_chat;
+}
+
+void check_is_text(const Row& row) {
+  check(
+      !row.conversation, ErrorKind::unsupported,
+      "{}: the row is a conversation, which needs the model's chat template; rows of texts or of strings as "
+      "prompt and completion are read without one",
+      row.where);
+}
 
 int64_t adapter_of(const std::string& adapter, const std::string& where,
                    const std::function<int64_t(const std::string& name)>& number) try {
@@ -218,22 +149,23 @@ int64_t adapter_of(const std::string& adapter, const std::string& where,
 
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take) {
-  const Layout* layout = options.format.empty() ? nullptr : &named(options.format);
+  if (!options.format.empty()) check_layout_name(options.format);
+  const RowLayout* layout = nullptr;
   const Columns columns = read_columns(options.columns);
   for (const std::filesystem::path& file : data_files(pattern)) {
     int64_t rows = 0;
     read_data_file(file, {columns.headerless}, [&](const DataRow& data) {
       throw_if_interrupted();
       ++rows;
-      const Json other = columns.field_of.empty() ? Json() : renamed(data.fields, columns, data.where);
+      const Json other = columns.field_of.empty() ? Json() : columns.renamed(data.fields, data.where);
       const Json& fields = columns.field_of.empty() ? data.fields : other;
-      const Layout* found = detect(fields);
-      if (!layout) layout = found;
+      const RowLayout* found = detected_layout(fields);
+      if (!layout) layout = options.format.empty() ? found : &named_layout(options.format, fields);
       check(layout != nullptr, ErrorKind::invalid, "{}: {}", data.where, advice_for(fields));
-      check(fields.contains(layout->key) || !found, ErrorKind::invalid,
+      check(layout->fits(fields) || !found, ErrorKind::invalid,
             "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
             layout->name);
-      take(make_row(fields, layout->format, options.need_completion, data.line, data.where), data.fields);
+      take(make_row(fields, *layout, options.need_completion, data.line, data.where), data.fields);
     });
     check(rows > 0, ErrorKind::invalid, "{}: no rows", file.string());
   }

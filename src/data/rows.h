@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "data/conversations/conversation_row.h"
 
 namespace lowrank {
 
@@ -17,31 +20,43 @@ enum class RowFormat {
   alpaca,             ///< {"instruction", "input", "output"}
   tokenised,          ///< {"input_ids", "labels"}
   labelled,           ///< {"text", "label"}
+  messages,           ///< {"messages"} or {"conversations"}: OpenAI's and ShareGPT's lists
+  prompt_messages,    ///< {"prompt", "completion"}, both lists of messages
+  alpaca_chat,        ///< {"instruction", "input", "output", "system", "history"} as a conversation
 };
 
-/// A row as strings, or as ids if it is already tokenised.
+/// True if rows of the format are conversations, which a model's chat template makes a text.
+bool is_conversation(RowFormat format);
+
+/// A row as strings, as a conversation, or as ids if it is already tokenised.
 struct Row {
   std::string where;  ///< file and line, for errors
   int64_t line = 0;   ///< counted from 1
   RowFormat format = RowFormat::text;
-  std::string prompt;      ///< empty for `text`
-  std::string completion;  ///< the whole text for `text` and `labelled`
-  std::string label;       ///< of `labelled`; numbers and booleans as text, 1.0 as 1
+  std::string_view format_name;  ///< as the option `format` has it
+  std::string prompt;            ///< empty for `text`
+  std::string completion;        ///< the whole text for `text` and `labelled`
+  std::string label;             ///< of `labelled`; numbers and booleans as text, 1.0 as 1
   std::vector<int64_t> input_ids, labels;
-  std::string adapter;  ///< the adapter that the row names; empty: none
+  std::optional<ConversationRow> conversation;  ///< of the formats that are conversations
+  std::string adapter;                          ///< the adapter that the row names; empty: none
 };
 
 /// Help texts of the two options, for commands.
-inline constexpr const char* row_format_help = "prompt, text, alpaca, tokenised or label; empty: detected";
+inline constexpr const char* row_format_help =
+    "prompt, text, messages, sharegpt, alpaca, alpaca-chat, tokenised or label; empty: detected";
 inline constexpr const char* columns_help =
     "names of the file's columns: prompt=NAME,completion=NAME; for tables without a header their numbers";
 
 /// How the rows of a data set are interpreted.
 struct RowOptions {
-  std::string format;  ///< prompt, text, alpaca, tokenised or label; empty: detected from the first row
+  std::string format;                ///< a name of `row_format_help`; empty: the first row decides
   std::vector<std::string> columns;  ///< `field=column`: which key or column of the file a field comes from
   bool need_completion = true;       ///< false for rows that are only prompts, or texts without a label
 };
+
+/// Refuses a row that is a conversation, for what only takes texts. Errors: unsupported.
+void check_is_text(const Row& row);
 
 /// The number of the adapter that a row names. Errors: as `number`, with the row's location; invalid for a
 /// row that names none.
@@ -53,7 +68,7 @@ int64_t adapter_of(const std::string& adapter, const std::string& where,
 /// header by its position, from 1. The JSON is the row as it is in the file (`row_text` writes it back). Rows
 /// after a bad one are still passed on, so that all errors are found. Errors: as read_data_file; invalid for
 /// missing or non-string fields, fields that matter but would be dropped (row_fields.h), mixed formats,
-/// `columns` that name no field, and files without rows.
+/// `columns` that name no field, and files without rows; as read_conversation.
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take);
 

@@ -26,8 +26,12 @@ void check_apart(const std::string& data, const std::string& output) {
 
 void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
                  const std::string& limit) {
+  if (dataset.conversations) info("{}: the rows are conversations of format {}", what, dataset.format);
   info("{}: {} examples, {} tokens{}", what, dataset.examples.size(), dataset.tokens(),
        dataset.skipped > 0 ? fmt::format("; {} rows without a target are left out", dataset.skipped) : "");
+  if (dataset.dropped > 0)
+    warn("{}: {} rows are longer than {} tokens ({}) and are left out", what, dataset.dropped, max_length,
+         limit);
   if (dataset.truncated > 0) {
     warn("{}: {} examples are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used",
          what, dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
@@ -45,7 +49,9 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
       field("columns", dataset.columns, columns_help),
       limited(field("max_length", dataset.max_length,
                     "most tokens per example; 0: the model's context, less a method's virtual tokens"),
-              0, 1 << 24)};
+              0, 1 << 24),
+      one_of(field("on_long", on_long, on_long_help), {"truncate", "drop", "error"}),
+      one_of(field("train_on", train_on, train_on_help), {"assistant", "last", "all"})};
 }
 
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
@@ -55,6 +61,8 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   const std::optional<Tokenizer> found = find_tokenizer(model);
   const Tokenizer* tokenizer = found ? &*found : nullptr;
   DatasetOptions dataset = options.dataset;
+  dataset.on_long = on_long_named(options.on_long);
+  dataset.train_on = train_on_named(options.train_on);
   const int64_t room = spec.max_positions - context_rows;
   check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
         context_rows, spec.max_positions);

@@ -13,7 +13,9 @@ namespace lowrank {
 struct TrainingDataOptions {
   std::string data, eval_data;
   double eval_split = 0;
-  DatasetOptions dataset;
+  DatasetOptions dataset;  ///< its `on_long` and `train_on` follow from the next two
+  std::string on_long = "truncate",
+              train_on = "assistant";  ///< as on_long_named and train_on_named take them
 
   /// Fields that point into this value; `evaluation_help` is the help text of `eval_data`.
   std::vector<Field> fields(const std::string& evaluation_help);
@@ -27,8 +29,8 @@ struct TrainingData {
 /// pattern. Errors: invalid.
 void check_apart(const std::string& data, const std::string& output);
 
-/// Reports how many rows and tokens a command has, how many tokens the limit of `max_length` cuts off, and
-/// likely mistakes in the rows. `limit` says where the limit comes from.
+/// Reports how many rows and tokens a command has, how many rows and tokens the limit of `max_length` leaves
+/// out, and likely mistakes in the rows. `limit` says where the limit comes from.
 void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
                  const std::string& limit);
 

@@ -176,6 +176,85 @@ TEST(LoadDataset, RowsWithoutTargetsAreAnErrorTogether) {
                  });
 }
 
+TEST(LoadDataset, ARowWithoutTargetsIsShown) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  const std::string rows = R"({"prompt":"The food was good","completion":" x"})"
+                           "\n"
+                           R"({"prompt":"good and cheap","completion":" x"})";
+  expect_failure(ErrorKind::invalid, "rows.jsonl:1, reads \"The food",
+                 [&] { dataset_of(rows, &tokenizer, 4); });
+  expect_failure(ErrorKind::invalid, "rows.jsonl:1, has the ids 1 2",
+                 [] { dataset_of(R"({"input_ids":[1,2],"labels":[-100,-100]})", nullptr); });
+  expect_failure(ErrorKind::invalid, "rows.jsonl:1, is empty",
+                 [] { dataset_of(R"({"input_ids":[]})", nullptr); });
+}
+
+TEST(LoadDataset, LongRowsAreCutDroppedOrRefused) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  const std::string text = "the food was good and cheap";
+  for (const auto& [rows, name] : std::vector<std::pair<std::string, std::string>>{
+           {"{\"input_ids\":[1,2,3]}\n{\"input_ids\":[1,2]}\n{\"input_ids\":[1,2,3,4]}", "tokenised"},
+           {fmt::format("{{\"text\":\"{0}\"}}\n{{\"text\":\"a\"}}\n{{\"text\":\"{0}\"}}", text), "text"},
+           {fmt::format(
+                "{{\"prompt\":\"\",\"completion\":\"{0}\"}}\n{{\"prompt\":\"\",\"completion\":\"a\"}}\n"
+                "{{\"prompt\":\"\",\"completion\":\"{0}\"}}",
+                text),
+            "prompt"}}) {
+    SCOPED_TRACE(name);
+    const Scratch scratch;
+    const auto path = scratch.write("rows.jsonl", rows);
+    DatasetOptions options;
+    options.max_length = 2;
+    const Dataset cut = load_dataset(path, &tokenizer, 1000, options);
+    EXPECT_EQ(cut.examples.size(), 3U);
+    EXPECT_EQ(cut.truncated, 2);
+    EXPECT_EQ(cut.format, name);
+    options.on_long = OnLong::drop;
+    const Dataset dropped = load_dataset(path, &tokenizer, 1000, options);
+    ASSERT_EQ(dropped.examples.size(), 1U);
+    EXPECT_EQ(dropped.examples[0].line, 2);
+    EXPECT_EQ(dropped.dropped, 2);
+    EXPECT_EQ(dropped.truncated, 0);
+    options.on_long = OnLong::error;
+    expect_failure(ErrorKind::invalid, "more than the limit of 2; `on_long` truncate",
+                   [&] { load_dataset(path, &tokenizer, 1000, options); });
+    options.max_length = 1;
+    options.on_long = OnLong::drop;
+    expect_failure(ErrorKind::invalid, "all 3 rows have more than 1 tokens, and `on_long` drop",
+                   [&] { load_dataset(path, &tokenizer, 1000, options); });
+  }
+  EXPECT_EQ(on_long_named("drop"), OnLong::drop);
+  expect_failure(ErrorKind::invalid, "`on_long` 'split' is not known", [] { on_long_named("split"); });
+}
+
+TEST(LoadDataset, ThePromptIsLearnedIfAllIs) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  const Scratch scratch;
+  const auto path = scratch.write("rows.jsonl", R"({"prompt":"The food","completion":" good"})");
+  DatasetOptions options;
+  const Example answer = load_dataset(path, &tokenizer, 1000, options).examples.front();
+  options.train_on = TrainOn::all;
+  const Example all = load_dataset(path, &tokenizer, 1000, options).examples.front();
+  EXPECT_EQ(all.tokens, answer.tokens);
+  EXPECT_EQ(all.labels, all.tokens);
+  EXPECT_LT(answer.targets(), all.targets());
+  for (const auto& [rows, train_on] : std::vector<std::pair<const char*, TrainOn>>{
+           {R"({"input_ids":[1,2]})", TrainOn::all}, {R"({"text":"a"})", TrainOn::last}}) {
+    options.train_on = train_on;
+    const auto other = scratch.write("other.jsonl", rows);
+    expect_failure(ErrorKind::invalid, "`train_on` is for conversations",
+                   [&] { load_dataset(other, &tokenizer, 1000, options); });
+  }
+}
+
+TEST(LoadDataset, ConversationsNeedATemplate) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("gpt2_small"));
+  expect_failure(ErrorKind::unsupported, "rows.jsonl:1: the row is a conversation", [&] {
+    dataset_of(R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})",
+               &tokenizer);
+  });
+}
+
 TEST(LoadDataset, IdsMustFitTheModel) {
   const std::string row = R"({"input_ids":[1,2]})";
   for (const auto& [bad, part] : std::vector<std::pair<std::string, std::string>>{

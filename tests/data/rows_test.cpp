@@ -88,8 +88,8 @@ TEST(Rows, TheNamedFormatIsUsed) {
   EXPECT_EQ(rows_of_text(R"({"text":"a","prompt":"p","completion":"c"})", "text")[0].completion, "a");
   expect_line_error(R"({"text":"a"})", ErrorKind::invalid, 1, "format text among rows of format prompt",
                     "prompt");
-  expect_failure(ErrorKind::invalid, "'sharegpt' is not known; known are prompt, text, alpaca, tokenised",
-                 [] { rows_of_text(R"({"text":"a"})", "sharegpt"); });
+  expect_failure(ErrorKind::invalid, "'chatty' is not known; known are prompt, text, messages, sharegpt",
+                 [] { rows_of_text(R"({"text":"a"})", "chatty"); });
 }
 
 TEST(Rows, PromptsAloneAreEnoughForGeneration) {
@@ -154,29 +154,119 @@ TEST(Rows, BadFieldsAreNamed) {
     expect_line_error(fmt::format("{}\n{}\n", first, second), ErrorKind::invalid, 2, part);
   }
   expect_line_error(R"({"one":[]})", ErrorKind::invalid, 1, "no known fields (\"one\")");
-  expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1,
-                    "chat rows (\"messages\") are not supported");
-  expect_line_error(R"({"prompt":[{"role":"user"}],"completion":"a"})", ErrorKind::invalid, 1, "chat rows");
+  expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1, "\"messages\" has no messages");
   expect_line_error(R"({"prompt":"a","chosen":"b","rejected":"c"})", ErrorKind::invalid, 1,
                     "`columns` prompt=prompt,completion=chosen");
   expect_line_error(R"({"instruction":"a","output":"b","prompt":"c"})", ErrorKind::invalid, 1,
                     "`format` alpaca");
 }
 
+/// Expects the row refused, with the field named.
+void expect_unread(std::string_view row, std::string_view field) {
+  const std::string name(field.substr(0, field.find(':')));
+  expect_line_error(fmt::format("{}{}}}", row, field), ErrorKind::invalid, 1, name + " is not read");
+}
+
 TEST(Rows, NothingThatMattersIsDropped) {
-  for (const char* field : {R"("system":"Be brief.")", R"("history":[["a","b"]])", R"("context":"c")",
-                            R"("messages":[{"role":"user"}])", R"("chosen":"x")"}) {
-    for (const char* row : {R"({"prompt":"p","completion":"c",)", R"({"instruction":"i","output":"o",)"}) {
-      const std::string name = std::string(field).substr(0, std::string(field).find(':'));
-      expect_line_error(fmt::format("{}{}}}", row, field), ErrorKind::invalid, 1, name + " is not read");
-    }
+  const char* const prompt = R"({"prompt":"p","completion":"c",)";
+  const char* const alpaca = R"({"instruction":"i","output":"o",)";
+  for (const char* field :
+       {R"("system":"Be brief.")", R"("history":[["a","b"]])", R"("tools":[{"name":"f"}])"})
+    expect_unread(prompt, field);
+  for (const char* field : {R"("context":"c")", R"("chosen":"x")"}) {
+    expect_unread(alpaca, field);
+    if (std::string_view(field) != R"("context":"c")") expect_unread(prompt, field);
   }
+  expect_unread(prompt, R"("context":"d")");
   for (const char* row :
        {R"({"prompt":"p","completion":"c","system":"","history":[],"context":null,"id":7,"source":"s"})",
         R"({"instruction":"i","input":null,"output":"o","system":"","history":[]})",
         R"({"prompt":"Given: c. p","completion":"c","context":"Given: c"})"}) {
     EXPECT_EQ(rows_of_text(row).size(), 1U) << row;
   }
+  expect_line_error(R"({"prompt":"p","completion":"c","label":false})", ErrorKind::unsupported, 1,
+                    "\"label\" says whether the answer is a good one");
+}
+
+TEST(Rows, NothingBesideAConversationIsDropped) {
+  const char* const messages =
+      R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],)";
+  for (const char* field : {R"("system_prompt":"s")", R"("history":[["a","b"]])", R"("context":"c")",
+                            R"("prompt":"p")", R"("completion":"c")", R"("instruction":"i")",
+                            R"("output":"o")", R"("response":"r")", R"("chosen":[{}])", R"("rejected":"x")",
+                            R"("images":["i"])", R"("text_pair":"t")", R"("kto_tag":true)"})
+    expect_unread(messages, field);
+  expect_unread(R"({"instruction":"i","output":"o","system":"s",)", R"("completion":"c")");
+  expect_unread(
+      R"({"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a"}],)",
+      R"("history":[["a","b"]])");
+  for (const char* field : {R"("id":1,"source":"s","text":"rendered")", R"("prompt":"q","completion":"a")",
+                            R"("system_prompt":"")", R"("parallel_tool_calls":false,"tool_choice":"auto")"})
+    EXPECT_EQ(rows_of_text(fmt::format("{}{}}}", messages, field)).size(), 1U) << field;
+}
+
+TEST(Rows, ConversationsAreDetected) {
+  const std::string list = R"([{"role":"user","content":"q"},{"role":"assistant","content":"a"}])";
+  const std::string sharegpt = R"([{"from":"human","value":"q"},{"from":"gpt","value":"a"}])";
+  for (const auto& [row, name, format] : std::vector<std::tuple<std::string, std::string, RowFormat>>{
+           {R"({"messages":)" + list + "}", "messages", RowFormat::messages},
+           {R"({"messages":)" + sharegpt + "}", "messages", RowFormat::messages},
+           {R"({"text":"rendered","messages":)" + list + "}", "messages", RowFormat::messages},
+           {R"({"conversations":)" + sharegpt + "}", "sharegpt", RowFormat::messages},
+           {R"({"conversation":)" + list + "}", "sharegpt", RowFormat::messages},
+           {R"({"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a"}]})",
+            "prompt", RowFormat::prompt_messages},
+           {R"({"instruction":"q","output":"a","history":[["q","a"]]})", "alpaca-chat",
+            RowFormat::alpaca_chat},
+           {R"({"instruction":"q","output":"a","system":"s"})", "alpaca-chat", RowFormat::alpaca_chat},
+           {R"({"instruction":"q","output":"a","system":"","history":[]})", "alpaca", RowFormat::alpaca},
+           {R"({"messages":null,"text":"t"})", "text", RowFormat::text}}) {
+    const Row found = rows_of_text(row).front();
+    EXPECT_EQ(found.format, format) << row;
+    EXPECT_EQ(found.format_name, name) << row;
+    EXPECT_EQ(found.conversation.has_value(), is_conversation(format)) << row;
+    EXPECT_EQ(rows_of_text(row, name).front().format, format) << row;
+  }
+  EXPECT_FALSE(rows_of_text(R"({"text":"t","messages":)" + list + "}", "text").front().conversation);
+  EXPECT_TRUE(rows_of_text(R"({"conversations":)" + list + "}", "messages").front().conversation);
+}
+
+TEST(Rows, TheFirstRowDecidesForAll) {
+  const std::string plain = R"({"instruction":"i","output":"o"})";
+  const std::string chat = R"({"instruction":"i","output":"o","history":[["q","a"]]})";
+  EXPECT_EQ(rows_of_text(chat + "\n" + plain).back().format, RowFormat::alpaca_chat);
+  EXPECT_EQ(rows_of_text(plain + "\n" + chat, "alpaca-chat").front().format, RowFormat::alpaca_chat);
+  expect_line_error(plain + "\n" + chat, ErrorKind::invalid, 2, "`format` alpaca-chat reads all rows");
+  const std::string strings = R"({"prompt":"q","completion":"a"})";
+  const std::string lists =
+      R"({"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a"}]})";
+  expect_line_error(strings + "\n" + lists, ErrorKind::invalid, 2, "rows of strings and rows of messages");
+  expect_line_error(lists + "\n" + strings, ErrorKind::invalid, 2, "write it as [{\"role\": \"user\"");
+  expect_line_error(R"({"messages":[{"role":"user","content":"q"}]})"
+                    "\n" +
+                        strings,
+                    ErrorKind::invalid, 2, "a row of format prompt among rows of format messages");
+}
+
+TEST(Rows, ColumnsRenameConversations) {
+  const Scratch scratch;
+  const auto path = scratch.write(
+      "rows.jsonl",
+      R"({"chat":[{"role":"user","content":"q"}],"schemas":[{"name":"f"}],"s":"be","prompt":"x"})");
+  std::optional<ConversationRow> row;
+  read_rows(path, {"", {"messages=chat", "tools=schemas", "system=s"}, true},
+            [&](const Row& read, const nlohmann::ordered_json&) { row = read.conversation; });
+  ASSERT_TRUE(row.has_value());
+  EXPECT_EQ(row->conversation.messages.size(), 2U);
+  EXPECT_EQ(row->conversation.tools.size(), 1U);
+}
+
+TEST(Rows, TextsAreAskedForByTheirFormat) {
+  const char* const row = R"({"messages":[{"role":"user","content":"q"}]})";
+  expect_line_error(row, ErrorKind::invalid, 1, "a row of format messages among rows of format label",
+                    "label");
+  expect_failure(ErrorKind::unsupported, "needs the model's chat template",
+                 [&] { check_is_text(rows_of_text(row).front()); });
 }
 
 TEST(Rows, MasksOfTokenisedRowsAreHonoured) {

@@ -56,6 +56,7 @@ PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
   PromptRows prompts;
   read_rows(options.data, {options.format, options.columns, false},
             [&](const Row& row, const nlohmann::ordered_json& json) {
+              check_is_text(row);
               check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca,
                     ErrorKind::invalid, "{}: the row has no prompt", row.where);
               prompts.rows.push_back(json);

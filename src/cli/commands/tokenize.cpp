@@ -72,6 +72,7 @@ int run(Arguments& arguments) {
     RowNotes notes;
     read_rows(options.data, {options.format, options.columns, true},
               [&](const Row& row, const nlohmann::ordered_json&) {
+                check_is_text(row);
                 const bool tokenised = row.format == RowFormat::tokenised;
                 print(tokenizer, tokenised ? row.input_ids : encode_row(tokenizer, row, 0, notes).tokens,
                       options);

@@ -1,0 +1,25 @@
+#include "data/conversations/targets.h"
+
+#include "base/error.h"
+
+namespace lowrank {
+
+TrainOn train_on_named(std::string_view name) {
+  if (name == "assistant") return TrainOn::assistant;
+  if (name == "last") return TrainOn::last;
+  if (name == "all") return TrainOn::all;
+  fail(ErrorKind::invalid, "`train_on` '{}' is not known; known are assistant, last and all", name);
+}
+
+std::vector<int64_t> target_messages(const ConversationRow& row, TrainOn train_on) {
+  std::vector<int64_t> targets;
+  const auto& messages = row.conversation.messages;
+  for (int64_t i = 0; i < std::ssize(messages); ++i) {
+    const bool answer = i >= row.first_target && messages[i].at("role") == "assistant";
+    if (row.trained.at(i).value_or(train_on == TrainOn::all || answer)) targets.push_back(i);
+  }
+  if (train_on == TrainOn::last && targets.size() > 1) targets.erase(targets.begin(), targets.end() - 1);
+  return targets;
+}
+
+}  // namespace lowrank

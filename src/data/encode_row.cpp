@@ -1,0 +1,80 @@
+#include "data/encode_row.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace lowrank {
+namespace {
+
+bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
+  return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
+}
+
+}  // namespace
+
+void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer) {
+  const std::vector<int64_t>& end = tokenizer.spec().suffix;
+  if (static_cast<int64_t>(tokens.size()) <= max_length) return;
+  tokens.resize(std::max<int64_t>(0, max_length - std::ssize(end)));
+  tokens.insert(tokens.end(), end.begin(), end.end());
+}
+
+int64_t Example::targets() const {
+  if (label) return 1;
+  if (labels.empty()) return 0;
+  return std::count_if(labels.begin() + 1, labels.end(), [](int64_t label) { return label != no_target; });
+}
+
+std::vector<std::string> RowNotes::warnings() const {
+  std::vector<std::string> sentences;
+  const auto add = [&](int64_t count, std::string_view what) {
+    if (count > 0) sentences.push_back(fmt::format("{} of {} rows {}", count, rows, what));
+  };
+  add(begun, "begin with the beginning token already; no second one is put in front");
+  add(closed, "end with an end token already; no second one is put behind");
+  add(empty, "have an empty completion and teach the end token alone");
+  return sentences;
+}
+
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt) {
+  std::vector<int64_t> text = tokenizer.encode(prompt, false);
+  const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
+  if (!begins_with(text, prefix)) text.insert(text.begin(), prefix.begin(), prefix.end());
+  return text;
+}
+
+Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_length, RowNotes& notes) {
+  const std::vector<int64_t>& prefix = tokenizer.spec().prefix;
+  const bool all = row.format == RowFormat::text;
+  const int64_t most = max_length > 0 ? max_length : std::numeric_limits<int64_t>::max() / 2;
+  TokenSink text(most + std::ssize(prefix));  // room for a prefix in the text itself
+  tokenizer.encode(row.prompt, false, text);
+  int64_t prompt = text.count();
+  tokenizer.encode(row.completion, !all, text);
+  ++notes.rows;
+  if (row.completion.empty() && !all) ++notes.empty;
+  const bool closed = tokenizer.ends_closed(row.completion);
+  const std::optional<int64_t>& eos = tokenizer.spec().eos;
+  if (closed && eos) ++notes.closed;
+  if (eos && !closed) text.push(*eos);
+  int64_t length = text.count();
+  const bool begun = !prefix.empty() && begins_with(text.ids, prefix);
+  if (begun) ++notes.begun;
+  Example example;
+  example.line = row.line;
+  example.tokens = std::move(text.ids);
+  if (!begun) {
+    example.tokens.insert(example.tokens.begin(), prefix.begin(), prefix.end());
+    length += std::ssize(prefix);
+    prompt += std::ssize(prefix);
+  }
+  if (length > most) example.length = length;
+  if (std::ssize(example.tokens) > most) example.tokens.resize(most);
+  example.labels = example.tokens;
+  if (!all) std::fill_n(example.labels.begin(), std::min(prompt, std::ssize(example.labels)), no_target);
+  return example;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/rows.h"
+#include "tokenizer/tokenizer.h"
+
+namespace lowrank {
+
+/// A tokenised row. labels[i] is the token itself if it is a target, else `no_target`; the shift by one
+/// position happens when batches are made, as in transformers.
+struct Example {
+  std::vector<int64_t> tokens, labels;
+  int64_t line = 0;
+  std::optional<double> label = {};  ///< of the whole example, instead of `labels`
+  int64_t length = 0;                ///< number of tokens before it was cut; 0: it was not cut
+  int64_t adapter = no_adapter;      ///< as in Batch::adapters
+
+  int64_t targets() const;  ///< targets after the first token, which nothing predicts; 1 with a `label`
+};
+
+/// Counts of likely mistakes in the rows.
+struct RowNotes {
+  int64_t begun = 0;   ///< rows that already begin with the beginning token, which is not repeated
+  int64_t closed = 0;  ///< rows that already end with an end token; no second one is added
+  int64_t empty = 0;   ///< completions without text, which teach only the end token
+  int64_t rows = 0;    ///< rows of text, the base of these counts
+
+  /// A sentence for each count above 0, except `rows`.
+  std::vector<std::string> warnings() const;
+};
+
+/// Ids of a prompt as in training: the tokenizer's prefix (BOS, if it has one) and the text. The prefix is
+/// not repeated if the text already begins with it.
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt);
+
+/// The example of one row: prompt and completion are tokenised separately and joined, EOS follows unless the
+/// completion ends with an end token, and only the completion and the end are targets. In a `text` row every
+/// token is a target. The first `max_length` tokens are kept (0: all). Adds to `notes`.
+Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_length, RowNotes& notes);
+
+/// Truncates the ids of a whole text to `max_length`, keeping the tokenizer's suffix at the end.
+void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer);
+
+}  // namespace lowrank
