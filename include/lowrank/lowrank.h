@@ -117,7 +117,8 @@ class Session {
   /// Options: those of `lowrank evaluate`; `adapter` is an attached name.
   EvaluationSummary evaluate(const Options& options, std::stop_token stop = {});
 
-  /// Continues a prompt. Options: those of `lowrank generate`; `adapter` is an attached name.
+  /// Continues a prompt, or with `chat` answers it through the model's chat template. Options: those of
+  /// `lowrank generate`; `adapter` is an attached name.
   GeneratedText generate(const std::string& prompt, const Options& options = {},
                          const GenerationControl& control = {});
   /// Continues several prompts together; texts do not depend on the grouping.

@@ -97,8 +97,8 @@ class Session:
         return self._run([], library.lowrank_evaluate, _plain(options))
 
     def generate(self, prompt: str, on_text: Optional[Callable[[str], Optional[bool]]] = None, **options: Any) -> str:
-        """Continues a prompt, with an attached `adapter` or without. `on_text` gets each new piece of text and may
-        return False to stop."""
+        """Continues a prompt, or with `chat=True` answers it through the model's chat template; with an attached `adapter` or
+        without. `on_text` gets each new piece of text and may return False to stop."""
         piece, failure = _callback(TEXT_CALLBACK, on_text)
         return self._run(failure, library.lowrank_generate, prompt.encode(), _plain(options), piece, None)["text"]
 

@@ -24,15 +24,19 @@ extern "C" void on_signal(int signal) {
   sigaction(SIGTERM, &plain, nullptr);
 }
 
-}  // namespace
-
-InterruptGuard::InterruptGuard() {
+void take_signals(struct sigaction* earlier_of_int, struct sigaction* earlier_of_term) {
   signalled.store(0);
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, &earlier_int);
-  sigaction(SIGTERM, &action, &earlier_term);
+  sigaction(SIGINT, &action, earlier_of_int);
+  sigaction(SIGTERM, &action, earlier_of_term);
+}
+
+}  // namespace
+
+InterruptGuard::InterruptGuard() {
+  take_signals(&earlier_int, &earlier_term);
 }
 
 InterruptGuard::~InterruptGuard() {
@@ -57,6 +61,10 @@ bool interrupted() {
 
 int interrupting_signal() {
   return signalled.load();
+}
+
+void forget_interrupt() {
+  take_signals(nullptr, nullptr);
 }
 
 void throw_if_interrupted() {

@@ -35,6 +35,10 @@ bool interrupted();
 /// The signal that arrived, SIGINT or SIGTERM; 0 if none did.
 int interrupting_signal();
 
+/// Forgets the signal that arrived, once the program has dealt with it: the next one is again the first. For
+/// use while an InterruptGuard lives.
+void forget_interrupt();
+
 /// Throws an Error of kind `interrupted` if `interrupted()`.
 void throw_if_interrupted();
 

@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "base/error.h"
 #include "base/interrupt.h"
 #include "base/one_line.h"
 #include "cli/flags.h"
@@ -42,6 +41,10 @@ int output_lost(int reason) {
 
 }  // namespace
 
+void tell_error(const Error& error) {
+  tell(error.what(), error.hint());
+}
+
 int reported(const std::function<int()>& work) {
   try {
     const OutputWatch watch;
@@ -49,7 +52,7 @@ int reported(const std::function<int()>& work) {
     std::cout.flush();
     return code;
   } catch (const Error& error) {
-    tell(error.what(), error.hint());
+    tell_error(error);
     constexpr int of_signals = 128;
     return error.kind() == ErrorKind::interrupted ? of_signals + interrupting_signal() : 1;
   } catch (const std::ios_base::failure& error) {

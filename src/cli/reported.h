@@ -2,7 +2,12 @@
 
 #include <functional>
 
+#include "base/error.h"
+
 namespace lowrank {
+
+/// Writes "error: " with the sentence, and "hint: " with the hint if there is one, to standard error.
+void tell_error(const Error& error);
 
 /// Runs the program's work and returns its exit code once standard output is written. Whatever it throws
 /// becomes "error: " and a sentence on standard error, without control characters, and exit code 1 (after a

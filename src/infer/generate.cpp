@@ -157,6 +157,11 @@ class Group {
     return model_.spec().max_positions - sequence.virtual_positions;
   }
 
+  bool is_end(int64_t id) const {
+    return tokenizer_.ends_generation(id) ||
+           std::ranges::find(options_.end_tokens, id) != options_.end_tokens.end();
+  }
+
   /// Cache rows per sequence.
   int64_t capacity() const {
     int64_t most = 0;
@@ -205,7 +210,7 @@ class Group {
            sequence.index + 1, sequence.tokens.size(), *bad, logits[*bad]);
     }
     const int64_t id = sample(logits, sequence.tokens, options_.sampling, sequence.random);
-    if (!options_.ignore_eos && tokenizer_.ends_generation(id)) {
+    if (!options_.ignore_eos && is_end(id)) {
       sequence.ended = sequence.done = true;
       return;
     }

@@ -16,12 +16,13 @@ namespace lowrank {
 struct GenerationOptions {
   SamplingOptions sampling;
   int64_t max_new_tokens = 128;
-  int64_t batch_size = 16;        ///< sequences decoded together
-  std::vector<std::string> stop;  ///< texts that end a generation and are left out of it
-  bool ignore_eos = false;        ///< end tokens are treated like any other
-  std::vector<int64_t> adapters;  ///< of each prompt, as in Batch::adapters; empty: no adapters
+  int64_t batch_size = 16;          ///< sequences decoded together
+  std::vector<std::string> stop;    ///< texts that end a generation and are left out of it
+  bool ignore_eos = false;          ///< end tokens are treated like any other
+  std::vector<int64_t> end_tokens;  ///< that end a generation beside the tokenizer's own
+  std::vector<int64_t> adapters;    ///< of each prompt, as in Batch::adapters; empty: no adapters
 
-  /// The options, without `adapters`, as fields that point into this value.
+  /// The options, without `end_tokens` and `adapters`, as fields that point into this value.
   std::vector<Field> fields();
 };
 

@@ -5,6 +5,7 @@
 #include "library/guard.h"
 #include "library/session_state.h"
 #include "peft/core/registry.h"
+#include "session/chat_options.h"
 #include "session/evaluate_rows.h"
 #include "session/fine_tune.h"
 #include "session/merge_files.h"
@@ -91,6 +92,19 @@ RunResult train_run(Run run, const TrainingControl& control, bool unkept) {
     if (error.kind() != ErrorKind::interrupted || !unkept) throw;
     fail(ErrorKind::interrupted, "stopped; without `output` nothing is kept");
   }
+}
+
+std::vector<std::vector<int64_t>> encode_prompts(const Tokenizer& tokenizer,
+                                                 const std::vector<std::string>& prompts) {
+  std::vector<std::vector<int64_t>> ids;
+  for (const std::string& prompt : prompts) ids.push_back(encode_prompt(tokenizer, prompt));
+  return ids;
+}
+
+/// Options of the chat template mean nothing without it.
+void check_chat_options(const nlohmann::json& given, bool is_chat) {
+  for (const Field& field : ChatOptions().fields())
+    check(is_chat || !given.contains(field.name), ErrorKind::invalid, "`{}` needs `chat`", field.name);
 }
 
 }  // namespace
@@ -191,11 +205,18 @@ std::vector<GeneratedText> Session::generate(const std::vector<std::string>& pro
     std::string adapter;
     std::vector<Field> fields = generation.fields();
     fields.push_back(field("adapter", adapter, "an attached adapter"));
-    apply(fields, parsed(options), "generate");
+    ChatOptions chat;
+    bool is_chat = false;
+    fields.push_back(field("chat", is_chat, "prompts are questions for the model's chat template"));
+    for (Field& option : chat.fields()) fields.push_back(std::move(option));
+    const nlohmann::json given = parsed(options);
+    apply(fields, given, "generate");
+    check_chat_options(given, is_chat);
     if (!state_->tokenizer) state_->tokenizer = load_tokenizer(state_->options.model);
     const Tokenizer& tokenizer = *state_->tokenizer;
-    std::vector<std::vector<int64_t>> ids;
-    for (const std::string& prompt : prompts) ids.push_back(encode_prompt(tokenizer, prompt));
+    const std::vector<std::vector<int64_t>> ids =
+        is_chat ? state_->questions(adapter, chat, prompts, generation.end_tokens)
+                : encode_prompts(tokenizer, prompts);
     const RunningModel running = state_->running(adapter);
     check(running.checkpoint.spec().task == Task::causal_lm, ErrorKind::unsupported,
           "{}: an encoder generates no text", state_->options.model);

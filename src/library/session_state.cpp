@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/nearest_name.h"
 #include "peft/files/adapter_labels.h"
 #include "session/places.h"
@@ -26,7 +27,7 @@ void Session::State::attach(const std::string& name, const std::string& path) {
   check_adapter_place(path);
   const std::optional<LabelSet> labels = read_adapter_labels(path);
   const auto base = labels ? open_told(options.model, labels) : checkpoint;
-  attached[name] = {base, std::make_shared<Adapter>(load_told_adapter(path, *base))};
+  attached[name] = {base, std::make_shared<Adapter>(load_told_adapter(path, *base)), nullptr, path};
 }
 
 RunningModel Session::State::running(const std::string& name) {
@@ -40,6 +41,21 @@ RunningModel Session::State::running(const std::string& name) {
   if (!kept) kept = load_model(one.checkpoint, options, own ? &one.adapter->plan : nullptr, false);
   return {*one.checkpoint, *kept, InferenceHooks(*one.adapter),
           one.checkpoint->spec().max_positions - one.adapter->plan.context_rows};
+}
+
+std::vector<std::vector<int64_t>> Session::State::questions(const std::string& adapter,
+                                                            const ChatOptions& chat,
+                                                            const std::vector<std::string>& prompts,
+                                                            std::vector<int64_t>& end_tokens) {
+  std::vector<std::string> paths;
+  if (!adapter.empty()) paths.push_back(named(adapter).path);
+  const ChatFormat format = need_chat_format(options.model, paths, *tokenizer, chat);
+  std::vector<std::vector<int64_t>> ids;
+  ChatNotes notes;
+  for (const std::string& prompt : prompts) ids.push_back(format.prompt(question_of(chat, prompt), notes));
+  for (const std::string& note : notes.warnings()) warn("{}", note);
+  end_tokens = format.end_tokens();
+  return ids;
 }
 
 void Session::State::unload() {

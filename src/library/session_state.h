@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "session/chat_options.h"
 #include "session/session.h"
 
 namespace lowrank {
@@ -15,6 +16,7 @@ struct AttachedAdapter {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::shared_ptr<Adapter> adapter;
   std::unique_ptr<Model> own_model = nullptr;
+  std::string path = {};  ///< where it was read from; its folder may hold a chat template
 
   bool needs_own_model() const { return !adapter->plan.uses.empty() || adapter->labels; }
 };
@@ -31,6 +33,12 @@ struct Session::State {
   void attach(const std::string& name, const std::string& path);
   /// The model with an adapter, or the plain base (empty name). Loads what is not loaded yet.
   RunningModel running(const std::string& name);
+  /// The ids of prompts that are questions for the chat template, that of the adapter's folder first; the
+  /// tokens that end an answer are added to `end_tokens`. The tokenizer is loaded. Errors: as
+  /// need_chat_format and ChatFormat::prompt.
+  std::vector<std::vector<int64_t>> questions(const std::string& adapter, const ChatOptions& chat,
+                                              const std::vector<std::string>& prompts,
+                                              std::vector<int64_t>& end_tokens);
   /// Frees the weights that are loaded.
   void unload();
 };

@@ -99,6 +99,11 @@ std::function<int64_t(const std::string&)> OpenSession::adapter_number() const {
   return [this](const std::string& name) { return bank->number_of(name); };
 }
 
+std::string adapter_path(const std::string& given) {
+  const auto one = named(given);
+  return one ? one->path : given;
+}
+
 OpenSession open_session(const SessionOptions& options, const std::vector<std::string>& adapters) {
   if (adapters.empty()) return open_session(options, std::string());
   if (adapters.size() == 1 && !named(adapters.front())) return open_session(options, adapters.front());

@@ -83,6 +83,9 @@ OpenSession open_session(const SessionOptions& options, const std::string& adapt
 /// a bank. Errors: also invalid for several without names, and as AdapterBank::add.
 OpenSession open_session(const SessionOptions& options, const std::vector<std::string>& adapters);
 
+/// The path in an `adapter` that is given as NAME=FOLDER or as a folder alone.
+std::string adapter_path(const std::string& given);
+
 /// Help text of `adapter` where several can be given.
 inline constexpr const char* adapters_help =
     "adapter folder (PEFT, mlx-lm) or GGUF LoRA (FILE.gguf); or several times NAME=FOLDER: each row names "

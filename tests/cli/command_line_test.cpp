@@ -129,7 +129,7 @@ TEST_F(CommandLine, AFileThatGrowsByAliasesIsRefused) {
 TEST_F(CommandLine, WhatIsMissingIsToldAtOnce) {
   refused("train", "missing --model, --data, --output");
   refused("train --dry-run", "missing --model");
-  refused("generate", "missing --model, --prompt or --data");
+  refused("generate", "missing --model, --prompt, --messages or --data");
   refused("tokenize --model " + tokenizer(), "missing --text or --data");
   refused(plan("--data nowhere.jsonl"), "nowhere.jsonl: no such file");
   for (const char* command :

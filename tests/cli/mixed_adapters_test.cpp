@@ -105,7 +105,7 @@ TEST_F(MixedAdapters, WhatCannotBeMixedIsRefused) {
           "several adapters are given as NAME=FOLDER");
   refused(start + data + named("a") + named("c"), "replaces tensors of the base");
   refused("generate --prompt x --model " + model().string() + named("a") + named("b"),
-          "--prompt is for one adapter");
+          "--prompt and --messages are for one adapter");
 }
 
 }  // namespace

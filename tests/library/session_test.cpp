@@ -168,4 +168,27 @@ TEST(Library, OptionsAsJson) {
   EXPECT_EQ(lowrank::Options::from_json(R"({"a": 1, "b": [2]})").json(), R"({"a":1,"b":[2]})");
 }
 
+TEST_F(LibrarySession, ChatAsksThroughTheTemplate) {
+  const fs::path speaking = folder_ / "speaking";
+  fs::copy(model(), speaking);
+  fs::copy(LOWRANK_FIXTURES "/letters/tokenizer.json", speaking);
+  std::ofstream(folder_ / "template.jinja") << "{% for m in messages %}{{ m.content + ' so' }}{% endfor %}";
+  lowrank::Session session(speaking.string(), {{"dtype", "f32"}});
+  const lowrank::Options short_one{{"max_new_tokens", 5}};
+  const std::string through = session
+                                  .generate("cat", {{"max_new_tokens", 5},
+                                                    {"chat", true},
+                                                    {"chat_template", (folder_ / "template.jinja").string()}})
+                                  .text;
+  EXPECT_EQ(through, session.generate("cat so", short_one).text);
+  EXPECT_NE(through, session.generate("cat", short_one).text);
+  const auto asks = [&](const lowrank::Options& options) {
+    return [&session, options] { session.generate("cat", options); };
+  };
+  EXPECT_NE(error_of(ErrorKind::unsupported, asks({{"chat", true}})).find("no chat template"),
+            std::string::npos);
+  EXPECT_NE(error_of(ErrorKind::invalid, asks({{"system", "x"}})).find("`system` needs `chat`"),
+            std::string::npos);
+}
+
 }  // namespace

@@ -22,7 +22,7 @@ class ProgramTest : public testing::Test {
   Outcome run(const std::string& arguments) const {
     const std::filesystem::path err = folder.path() / "stderr";
     const std::string command =
-        environment + " " + LOWRANK_PROGRAM + " " + arguments + " 2>" + err.string() + " </dev/null";
+        environment + " " + LOWRANK_PROGRAM + " " + arguments + " 2>" + err.string() + " <" + input.string();
     Outcome outcome;
     FILE* pipe = popen(command.c_str(), "r");
     std::array<char, 4096> piece{};
@@ -60,7 +60,8 @@ class ProgramTest : public testing::Test {
   std::filesystem::path out() const { return folder.path() / "out"; }
 
   TemporaryFolder folder;
-  std::string environment;  ///< NAME=VALUE ... for the program
+  std::filesystem::path input = "/dev/null";  ///< the program's standard input
+  std::string environment;                    ///< NAME=VALUE ... for the program
 };
 
 }  // namespace lowrank::test

@@ -1,4 +1,4 @@
-// lowrank generate: continues a prompt (streamed) or every row of a data set.
+// lowrank generate: answers or continues a prompt (streamed), a conversation, or every row of a data set.
 #include "infer/generate.h"
 
 #include <iostream>
@@ -12,6 +12,7 @@
 #include "cli/registry.h"
 #include "cli/row_writer.h"
 #include "data/dataset.h"
+#include "session/chat_options.h"
 #include "session/session.h"
 #include "session/text_rows.h"
 
@@ -21,25 +22,57 @@ namespace {
 struct Options {
   SessionOptions session;
   GenerationOptions generation;
-  std::string prompt, data, output, format;
+  ChatOptions chat;
+  std::string prompt, messages, data, output, format;
   std::vector<std::string> adapters, columns;
-  bool json = false;
+  bool raw = false, json = false;
+
+  /// Where an option that only a chat template gives a meaning to is given, its flag.
+  const char* chat_option() const {
+    return !messages.empty()                    ? "messages"
+           : !chat.system.empty()               ? "system"
+           : !chat.chat_template.empty()        ? "chat_template"
+           : !chat.chat_template_kwargs.empty() ? "chat_template_kwargs"
+                                                : nullptr;
+  }
 };
 
 /// The key of the generated text in a row; the row's own completion is kept.
 constexpr const char* result_key = "generated";
 
-void generate_one(const OpenSession& session, const Tokenizer& tokenizer, Options options) {
+/// One text to go on from, and how the JSON result shows it.
+struct Prompt {
+  std::vector<int64_t> ids;
+  nlohmann::ordered_json shown;
+};
+
+/// A prompt for a model with a chat template is a question; `format` is empty for one without, and with
+/// `raw`.
+Prompt read_prompt(const Tokenizer& tokenizer, const std::optional<ChatFormat>& format,
+                   const Options& options) {
+  if (!format) return {encode_prompt(tokenizer, options.prompt), {{"prompt", options.prompt}}};
+  const bool is_question = options.messages.empty();
+  const Conversation conversation = is_question ? question_of(options.chat, options.prompt)
+                                                : conversation_from_file(options.messages, options.chat);
+  ChatNotes notes;
+  Prompt prompt{format->prompt(conversation, notes), {}};
+  for (const std::string& note : notes.warnings()) warn("{}", note);
+  prompt.shown = is_question ? nlohmann::ordered_json{{"prompt", options.prompt}}
+                             : nlohmann::ordered_json{{"messages", conversation.messages}};
+  return prompt;
+}
+
+void generate_one(const OpenSession& session, const Tokenizer& tokenizer, const Prompt& prompt,
+                  Options options) {
   if (session.bank) options.generation.adapters = {0};
-  const std::vector<std::vector<int64_t>> prompts{encode_prompt(tokenizer, options.prompt)};
   const TextSink stream = [](int64_t, const std::string& text) { std::cout << text << std::flush; };
-  const auto results = generate(*session.model, session.hooks(), tokenizer, prompts, options.generation,
-                                options.json ? TextSink() : stream);
+  const auto results = generate(*session.model, session.hooks(), tokenizer, std::span(&prompt.ids, 1),
+                                options.generation, options.json ? TextSink() : stream);
   if (options.json) {
-    const nlohmann::ordered_json out = {{"prompt", options.prompt},
-                                        {"completion", results[0].text},
-                                        {"tokens", results[0].tokens},
-                                        {"ended", results[0].ended}};
+    nlohmann::ordered_json out = prompt.shown;
+    out["completion"] = results[0].text;
+    out["tokens"] = results[0].tokens;
+    out["ended"] = results[0].ended;
     std::cout << json_text(out);
   }
   std::cout << '\n';
@@ -52,15 +85,19 @@ struct PromptRows {
   std::vector<std::string> adapters;  ///< named by each row
 };
 
+/// The ids after which the model goes on with a row.
+std::vector<int64_t> prompt_ids(const Tokenizer& tokenizer, const Row& row) {
+  check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca, ErrorKind::invalid,
+        "{}: the row has no prompt", row.where);
+  return encode_prompt(tokenizer, row.prompt);
+}
+
 PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
   PromptRows prompts;
   read_rows(options.data, {options.format, options.columns, false},
             [&](const Row& row, const nlohmann::ordered_json& json) {
-              check_is_text(row);
-              check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca,
-                    ErrorKind::invalid, "{}: the row has no prompt", row.where);
+              prompts.ids.push_back(prompt_ids(tokenizer, row));
               prompts.rows.push_back(json);
-              prompts.ids.push_back(encode_prompt(tokenizer, row.prompt));
               prompts.where.push_back(row.where);
               prompts.adapters.push_back(row.adapter);
             });
@@ -112,45 +149,80 @@ void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, Promp
   writer.commit();
 }
 
+/// The chat format of a prompt or conversation, if it goes through a template. Errors: invalid for options
+/// that need one where there is none.
+std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options& options) {
+  const char* needs = options.chat_option();
+  check(!needs || !options.raw, ErrorKind::invalid, "`{}` is for a chat template, which `raw` leaves out",
+        needs ? needs : "");
+  check(!needs || options.data.empty(), ErrorKind::invalid,
+        "`{}` is for `prompt` or `messages`, not for rows", needs ? needs : "");
+  if (options.raw || !options.data.empty()) return std::nullopt;
+  std::vector<std::string> adapters;
+  for (const std::string& given : options.adapters) adapters.push_back(adapter_path(given));
+  return needs ? need_chat_format(options.session.model, adapters, tokenizer, options.chat)
+               : find_chat_format(options.session.model, adapters, tokenizer, options.chat);
+}
+
+void check_sources(const Options& options) {
+  const auto given = [](const std::string& text) { return text.empty() ? 0 : 1; };
+  require(
+      {{"--model", &options.session.model},
+       {"--prompt, --messages or --data", either(options.prompt, *either(options.messages, options.data))}});
+  check(given(options.prompt) + given(options.messages) + given(options.data) == 1, ErrorKind::invalid,
+        "give one of --prompt, --messages and --data");
+  check(!options.data.empty() || options.adapters.size() <= 1, ErrorKind::invalid,
+        "--prompt and --messages are for one adapter; give the prompts as rows (--data), each with its "
+        "\"adapter\"");
+}
+
 int run(Arguments& arguments) {
   Options options;
-  arguments.set_example("lowrank generate --model model.gguf --adapter adapter --prompt \"Package: htop\"");
+  arguments.set_example("lowrank generate --model model.gguf --adapter adapter --prompt \"What is DNS?\"");
   arguments.add(options.session.fields());
   arguments.add(options.generation.fields());
   arguments.add(
       {repeatable(field("adapter", options.adapters, adapters_help)),
-       any_text(
-           field("prompt", options.prompt, "a text to continue; the result is streamed to standard output")),
-       field("data", options.data,
+       any_text(field("prompt", options.prompt,
+                      "a question, or for a model without chat template a text to continue; the result is "
+                      "streamed to standard output")),
+       field("messages", options.messages,
+             "a conversation to answer: a file of JSON with messages and perhaps tools, or - for standard "
+             "input"),
+       field("raw", options.raw, "continues the prompt as it is, without the model's chat template")});
+  arguments.add(options.chat.fields());
+  arguments.add(
+      {field("data", options.data,
              "rows with prompts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
        field("format", options.format, row_format_help), field("columns", options.columns, columns_help),
        field("output", options.output, "file for the rows with what is generated; empty: standard output"),
-       field("json", options.json, "the result of --prompt as JSON")});
+       field("json", options.json, "the result of --prompt or --messages as JSON")});
   if (!arguments.parse()) return 0;
-  require(
-      {{"--model", &options.session.model}, {"--prompt or --data", either(options.prompt, options.data)}});
-  check(options.prompt.empty() != options.data.empty(), ErrorKind::invalid, "give either --prompt or --data");
-  check(options.prompt.empty() || options.adapters.size() <= 1, ErrorKind::invalid,
-        "--prompt is for one adapter; give the prompts as rows (--data), each with its \"adapter\"");
+  check_sources(options);
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
-  std::optional<PromptRows> prompts;
+  std::optional<Prompt> prompt;
+  std::optional<PromptRows> rows;
   std::optional<RowWriter> writer;
-  if (!options.data.empty()) {
-    prompts = read_prompts(tokenizer, options);
+  if (const auto format = chat_format(tokenizer, options); options.data.empty()) {
+    prompt = read_prompt(tokenizer, format, options);
+    if (format) options.generation.end_tokens = format->end_tokens();
+  } else {
+    rows = read_prompts(tokenizer, options);
     writer.emplace(options.output, options.data);
   }
   const OpenSession session = open_session(options.session, options.adapters);
   check(session.checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,
         "{}: an encoder generates no text; `lowrank classify` and `lowrank embed` are for it",
         options.session.model);
-  prompts ? generate_rows(session, tokenizer, *prompts, *writer, options)
-          : generate_one(session, tokenizer, options);
+  prompt ? generate_one(session, tokenizer, *prompt, options)
+         : generate_rows(session, tokenizer, *rows, *writer, options);
   return 0;
 }
 
 }  // namespace
 
 extern const CommandInfo generate_command;
-const CommandInfo generate_command{"generate", "completes a prompt or each row of a file", run};
+const CommandInfo generate_command{
+    "generate", "answers or completes a prompt, a conversation or each row of a file", run};
 
 }  // namespace lowrank

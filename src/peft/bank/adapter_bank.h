@@ -24,6 +24,7 @@ class AdapterBank final : public Hooks {
   /// The number of an adapter, `no_adapter` for "base". Errors: invalid, with the nearest name.
   int64_t number_of(std::string_view name) const;
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
+  const std::string& name(int64_t number) const { return entries_[number].name; }
   const Adapter& adapter(int64_t number) const { return *entries_[number].adapter; }
   /// Context positions that virtual tokens take in a sequence; the maximum over the adapters.
   int64_t context_rows() const;

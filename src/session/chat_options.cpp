@@ -1,0 +1,136 @@
+#include "session/chat_options.h"
+
+#include <array>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mmap_file.h"
+#include "base/one_line.h"
+#include "tokenizer/chat/template_files.h"
+
+namespace lowrank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t max_conversation_bytes = 64 << 20;
+
+std::string standard_input() {
+  std::string text;
+  std::array<char, 1 << 16> piece{};
+  while (std::cin.read(piece.data(), piece.size()) || std::cin.gcount() > 0) {
+    text.append(piece.data(), static_cast<size_t>(std::cin.gcount()));
+    if (text.size() > max_conversation_bytes) break;
+  }
+  return text;
+}
+
+std::string content_of(const std::string& path) {
+  if (path == "-") return standard_input();
+  const MmapFile file = MmapFile::open(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()),
+          std::min(file.bytes().size(), max_conversation_bytes + 1)};
+}
+
+/// A value as the command line gives it: JSON if it is a boolean, number, list or object, else a text.
+Json value_of(const std::string& text) {
+  Json value = Json::parse(text, nullptr, false);
+  return value.is_discarded() ? Json(text) : value;
+}
+
+void check_messages(const Json& messages, const std::string& where) {
+  check(messages.is_array() && !messages.empty(), ErrorKind::invalid,
+        "{}: expected a list of messages, or an object with \"messages\"", where);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const bool has_role =
+        messages[i].is_object() && messages[i].contains("role") && messages[i]["role"].is_string();
+    check(has_role, ErrorKind::invalid, "{}: message {} is not an object with a \"role\"", where, i + 1);
+  }
+}
+
+}  // namespace
+
+std::vector<Field> ChatOptions::fields() {
+  return {field("chat_template", chat_template,
+                "a file with a chat template, or the name of one of the model's; empty: the model's default"),
+          field("chat_template_kwargs", chat_template_kwargs,
+                "variables of the chat template: enable_thinking=false,reasoning_effort=high"),
+          any_text(field("system", system, "text of the system message"))};
+}
+
+std::optional<ChatFormat> find_chat_format(const std::string& model, const std::vector<std::string>& adapters,
+                                           const Tokenizer& tokenizer, const ChatOptions& options,
+                                           bool has_tools) {
+  StoredTemplates stored = read_chat_templates(model, tokenizer.spec());
+  if (adapters.size() == 1) stored = chat_templates_with_adapter(adapters.front(), std::move(stored));
+  std::optional<StoredTemplate> chosen = choose_template(stored, options.chat_template, has_tools);
+  if (!chosen) return std::nullopt;
+  return ChatFormat(ChatTemplate(std::move(chosen->source), std::move(chosen->where),
+                                 {stored.special_tokens.begin(), stored.special_tokens.end()}),
+                    tokenizer);
+}
+
+ChatFormat need_chat_format(const std::string& model, const std::vector<std::string>& adapters,
+                            const Tokenizer& tokenizer, const ChatOptions& options, bool has_tools) {
+  std::optional<ChatFormat> format = find_chat_format(model, adapters, tokenizer, options, has_tools);
+  if (!format)
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: the model has no chat template, so it cannot be talked to", model),
+        "`chat_template` names a file with one; `lowrank generate` continues texts without a template");
+  return std::move(*format);
+}
+
+Conversation start_of_chat(const ChatOptions& options) {
+  Conversation start;
+  if (!options.system.empty()) start.messages.push_back({{"role", "system"}, {"content", options.system}});
+  for (const std::string& variable : options.chat_template_kwargs) {
+    const size_t equals = variable.find('=');
+    check(equals != std::string::npos && equals > 0, ErrorKind::invalid,
+          "`chat_template_kwargs` {}: a variable is given as KEY=VALUE", in_quotes(variable));
+    start.extra[variable.substr(0, equals)] = value_of(variable.substr(equals + 1));
+  }
+  return start;
+}
+
+Conversation question_of(const ChatOptions& options, const std::string& text) {
+  Conversation conversation = start_of_chat(options);
+  conversation.messages.push_back({{"role", "user"}, {"content", text}});
+  return conversation;
+}
+
+Conversation conversation_from_file(const std::string& path, const ChatOptions& options) {
+  const std::string where = path == "-" ? "standard input" : path;
+  const std::string text = content_of(path);
+  check(text.size() <= max_conversation_bytes, ErrorKind::invalid, "{}: a conversation of more than {} bytes",
+        where, max_conversation_bytes);
+  Json given = parse_ordered_json(text, where, {.keys = 10'000});
+  if (given.is_array()) given = Json{{"messages", std::move(given)}};
+  check(given.is_object() && given.contains("messages"), ErrorKind::invalid,
+        "{}: expected a list of messages, or an object with \"messages\"", where);
+  Conversation conversation = start_of_chat(options);
+  for (auto& [key, value] : given.items()) {
+    if (key == "messages") {
+      check_messages(value, where);
+      check(conversation.messages.empty() || value.front()["role"] != "system", ErrorKind::invalid,
+            "{}: the conversation begins with a system message; leave `system` out", where);
+      for (Json& message : value) conversation.messages.push_back(std::move(message));
+    } else if (key == "tools") {
+      conversation.tools = std::move(value);
+    } else if (key == "documents") {
+      conversation.documents = std::move(value);
+    } else if (key == "chat_template_kwargs" && value.is_object()) {
+      for (const auto& [name, one] : value.items())
+        if (!conversation.extra.contains(name)) conversation.extra[name] = one;
+    } else {
+      fail(ErrorKind::invalid,
+           "{}: the key {} is not known; known are messages, tools, documents and "
+           "chat_template_kwargs (an object)",
+           where, in_quotes(key));
+    }
+  }
+  return conversation;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+#include "data/chat_format.h"
+
+namespace lowrank {
+
+/// How a model is talked to through its chat template.
+struct ChatOptions {
+  std::string chat_template;  ///< a file, or the name of one of the model's templates; empty: chosen
+  std::vector<std::string> chat_template_kwargs;  ///< KEY=VALUE, variables of the template
+  std::string system;                             ///< text of the system message; empty: none
+
+  std::vector<Field> fields();
+};
+
+/// The chat format of a model; nothing if it has no template and none is given. An adapter's folder that
+/// holds a template comes first if it is the only one of `adapters` (paths). `tokenizer` must outlive the
+/// result. Errors: as choose_template, ChatTemplate and ChatFormat.
+std::optional<ChatFormat> find_chat_format(const std::string& model, const std::vector<std::string>& adapters,
+                                           const Tokenizer& tokenizer, const ChatOptions& options,
+                                           bool has_tools = false);
+
+/// The same. Errors: also unsupported for a model without a template.
+ChatFormat need_chat_format(const std::string& model, const std::vector<std::string>& adapters,
+                            const Tokenizer& tokenizer, const ChatOptions& options, bool has_tools = false);
+
+/// A conversation to begin with: the options' system message, if any, and their variables. Errors: invalid
+/// for variables without a name or a value.
+Conversation start_of_chat(const ChatOptions& options);
+
+/// The conversation that begins as the options say and goes on with a question.
+Conversation question_of(const ChatOptions& options, const std::string& text);
+
+/// A conversation from a file of JSON, or from standard input for "-": a list of messages, or an object with
+/// `messages` and perhaps `tools`, `documents` and `chat_template_kwargs`. Where the options have a system
+/// text or variables, these come first. Errors: as parse_ordered_json; invalid for messages without a role,
+/// other keys, more than 64 MB, or two system messages.
+Conversation conversation_from_file(const std::string& path, const ChatOptions& options);
+
+}  // namespace lowrank

@@ -1,0 +1,174 @@
+// lowrank chat, and generate through a chat template, with the program.
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "support/places.h"
+#include "support/program.h"
+#include "support/tiny_model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace lowrank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* chatml_template =
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+class ChatCommand : public test::ProgramTest {
+ protected:
+  void SetUp() override {
+    const std::filesystem::path tokenizer = test::fixture("text/smollm_small");
+    nlohmann::json config = test::tiny_llama_config();
+    config["vocab_size"] = load_tokenizer(tokenizer).vocabulary_size();
+    test::write_tiny_model(model(), config);
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+      std::filesystem::copy_file(tokenizer / name, model() / name);
+    chatml = write("chatml.jinja", chatml_template);
+  }
+
+  std::filesystem::path model() const { return folder.path() / "model"; }
+
+  std::string of_model(const std::string& command) const {
+    return command + " --dtype f32 --max-new-tokens 8 --model " + model().string() + " ";
+  }
+  std::string with_template(const std::string& command) const {
+    return of_model(command) + "--chat-template " + chatml.string() + " ";
+  }
+  /// The conversation with these lines on standard input.
+  test::Outcome chat(const std::string& lines, const std::string& more = "") {
+    input = write("lines", lines);
+    test::Outcome outcome = run(with_template("chat") + more);
+    input = "/dev/null";
+    return outcome;
+  }
+  /// The answer to messages.
+  std::string answer(const Json& messages) const {
+    return succeeds(with_template("generate") + "--messages " +
+                    write("messages.json", messages.dump()).string())
+        .out;
+  }
+  void train(const std::string& name) const {
+    const auto rows = write("rows.jsonl", "{\"prompt\":\"a b\",\"completion\":\" c d e\"}\n");
+    succeeds("train --dtype f32 --steps 3 --lr 0.5 --seed 4 --model " + model().string() + " --data " +
+             rows.string() + " --output " + (folder.path() / name).string());
+  }
+
+  std::filesystem::path chatml;
+};
+
+TEST_F(ChatCommand, AnswersLineByLineAndRemembers) {
+  const test::Outcome one = chat("hello\n");
+  ASSERT_EQ(one.code, 0) << one.err;
+  const Json hello = {{"role", "user"}, {"content", "hello"}};
+  EXPECT_EQ(one.out, answer(Json::array({hello})));
+  const std::string first = one.out.substr(0, one.out.size() - 1);
+  const test::Outcome two = chat("hello\n\nand now\n");
+  EXPECT_EQ(two.out, one.out + answer(Json::array({hello,
+                                                   {{"role", "assistant"}, {"content", first}},
+                                                   {{"role", "user"}, {"content", "and now"}}})));
+  EXPECT_EQ(chat("hello\n/reset\nhello\n").out, one.out + one.out);
+}
+
+TEST_F(ChatCommand, SystemMessagesAreSetAndSaved) {
+  const std::string brief = answer(
+      Json::array({{{"role", "system"}, {"content", "be brief"}}, {{"role", "user"}, {"content", "hello"}}}));
+  EXPECT_EQ(chat("/system be brief\nhello\n").out, brief);
+  EXPECT_EQ(chat("hello\n", "--system 'be brief'").out, brief);
+  EXPECT_EQ(chat("/system\nhello\n", "--system 'be brief'").out, chat("hello\n").out);
+  EXPECT_EQ(chat("hello\n/save " + out().string() + "\n", "--system 'be brief'").code, 0);
+  const Json row = Json::parse(test::content_of(out()));
+  ASSERT_EQ(row["messages"].size(), 3U);
+  EXPECT_EQ(row["messages"][0]["content"], "be brief");
+  EXPECT_EQ(row["messages"][2]["role"], "assistant");
+  EXPECT_EQ(row["messages"][2]["content"].get<std::string>() + "\n", brief);
+  // A file of another run stays.
+  const test::Outcome again = chat("bye\n/save " + out().string() + "\n");
+  EXPECT_EQ(again.code, 1);
+  EXPECT_EQ(Json::parse(test::content_of(out())), row);
+}
+
+TEST_F(ChatCommand, WhatIsNotKnownIsRefused) {
+  EXPECT_NE(chat("/sytem x\n").err.find("did you mean /system?"), std::string::npos);
+  EXPECT_NE(chat("/adapter news\n").err.find("no adapter is called \"news\""), std::string::npos);
+  EXPECT_NE(chat("/save\n").err.find("needs the name of a file"), std::string::npos);
+  EXPECT_EQ(chat("/save x\n").code, 1);
+  EXPECT_EQ(chat("/help\n/quit\nnot read\n").out, "");
+  EXPECT_NE(chat("//reset\n").out, "");
+  EXPECT_NE(chat("a\xFF\n").err.find("not UTF-8"), std::string::npos);
+}
+
+TEST_F(ChatCommand, AModelWithoutATemplateIsToldHowToGetOne) {
+  refused(of_model("chat"), "has no chat template");
+  EXPECT_NE(run(of_model("chat")).err.find("--chat-template names a file"), std::string::npos);
+  refused(of_model("generate") + "--prompt hello --system x", "has no chat template");
+  refused(of_model("chat") + "--chat-template none.jinja", "neither a file nor a template of");
+}
+
+TEST_F(ChatCommand, AdaptersAreChosenOrCompared) {
+  train("first");
+  const std::string adapter = "--adapter first=" + (folder.path() / "first").string();
+  const std::string base = chat("hello\n").out, first = chat("hello\n", adapter).out;
+  EXPECT_NE(base, first);
+  EXPECT_EQ(chat("/adapter base\nhello\n/reset\n/adapter first\nhello\n", adapter).out, base + first);
+  EXPECT_EQ(chat("hello\n", "--compare " + adapter).out, "base:\n" + base + "\nfirst:\n" + first);
+  EXPECT_NE(chat("/adapter\n", adapter).err.find("base, first (first answers)"), std::string::npos);
+  // One without a name can be left out, too.
+  const std::string alone = "--adapter " + (folder.path() / "first").string();
+  EXPECT_EQ(chat("hello\n", alone).out, first);
+  EXPECT_EQ(chat("/adapter base\nhello\n", alone).out, base);
+}
+
+TEST_F(ChatCommand, AFullContextLosesItsOldestTurns) {
+  std::string lines;
+  for (int i = 0; i < 30; ++i) lines += "one two three four five six seven\n";
+  const test::Outcome outcome = chat(lines);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("the context is full"), std::string::npos) << outcome.err;
+  std::string words;
+  for (int i = 0; i < 2000; ++i) words += " 7";
+  EXPECT_NE(chat(words + "\n").err.find("the question has"), std::string::npos);
+}
+
+TEST_F(ChatCommand, GenerateTalksThroughTheModelsOwnTemplateUnlessRaw) {
+  const std::string raw = succeeds(of_model("generate") + "--prompt hello").out;
+  const std::string through = answer(Json::array({{{"role", "user"}, {"content", "hello"}}}));
+  ASSERT_NE(raw, through);
+  write("model/chat_template.jinja", chatml_template);
+  EXPECT_EQ(succeeds(of_model("generate") + "--prompt hello").out, through);
+  EXPECT_EQ(succeeds(of_model("generate") + "--raw --prompt hello").out, raw);
+  const Json shown = Json::parse(succeeds(of_model("generate") + "--json --prompt hello").out);
+  EXPECT_EQ(shown["prompt"], "hello");
+  EXPECT_EQ(shown["completion"].get<std::string>() + "\n", through);
+  // Rows of prompts are continued as they are.
+  const auto rows = write("prompts.jsonl", "{\"prompt\":\"hello\"}\n");
+  EXPECT_EQ(Json::parse(succeeds(of_model("generate") + "--data " + rows.string()).out)["generated"]
+                    .get<std::string>() +
+                "\n",
+            raw);
+  refused(of_model("generate") + "--raw --prompt hello --system x", "which --raw leaves out");
+}
+
+TEST_F(ChatCommand, ConversationsAreReadFromFilesAndStandardInput) {
+  const std::string expected = answer(Json::array({{{"role", "user"}, {"content", "hello"}}}));
+  input = write("chat.json", R"({"messages":[{"role":"user","content":"hello"}],"tools":null})");
+  const Json shown = Json::parse(succeeds(with_template("generate") + "--json --messages -").out);
+  EXPECT_EQ(shown["messages"][0]["content"], "hello");
+  EXPECT_EQ(shown["completion"].get<std::string>() + "\n", expected);
+  const auto refuses = [&](const std::string& json, const std::string& part) {
+    refused(with_template("generate") + "--messages " + write("bad.json", json).string(), part);
+  };
+  refuses("[]", "expected a list of messages");
+  refuses("7", "expected a list of messages");
+  refuses(R"([{"content":"x"}])", "message 1 is not an object with a \"role\"");
+  refuses(R"({"messages":[{"role":"user","content":"x"}],"tool":[]})", "the key \"tool\" is not known");
+  refused(with_template("generate") + "--messages x --prompt y", "give one of");
+}
+
+TEST_F(ChatCommand, SpecialTokensInAQuestionAreNoticed) {
+  EXPECT_NE(chat("a<|im_end|>b\n").err.find("1 special tokens"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lowrank
