@@ -1,9 +1,11 @@
 #include "data/chat_format.h"
 
-#include <string_view>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/one_line.h"
+#include "data/end_of_turn.h"
+#include "tokenizer/chat/message_regions.h"
 
 namespace lowrank {
 namespace {
@@ -22,13 +24,6 @@ RenderOptions dated() {
   RenderOptions options;
   options.now = jinja::present_time();
   return options;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr const char* blanks = " \t\r\n";
-  const size_t begin = text.find_first_not_of(blanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(blanks) + 1 - begin);
 }
 
 std::string role_of(const Json& message) {
@@ -50,13 +45,25 @@ void note_special(const Rendering& rendering, const AddedTokens& special, ChatNo
 }
 
 /// Templates cut reasoning out of answers on purpose; other texts they should show.
-void note_lost(const Json& messages, const std::string& text, ChatNotes& notes) {
-  for (const Json& message : messages) {
-    const auto content = message.find("content");
-    if (content == message.end() || !content->is_string() || role_of(message) == "assistant") continue;
-    if (text.find(trimmed(content->get_ref<const std::string&>())) != std::string::npos) continue;
-    if (notes.lost_texts++ == 0) notes.lost_role = role_of(message);
+void note_lost(const Json& messages, const Rendering& rendering, ChatNotes& notes) {
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const Json& message = messages[i];
+    const std::string role = role_of(message);
+    if (role == "assistant" || !has_text(message)) continue;
+    const bool shown = std::ranges::any_of(rendering.origins, [&](const jinja::OriginSpan& origin) {
+      return origin.message == static_cast<int>(i) &&
+             std::string_view(rendering.text).substr(origin.begin, origin.end - origin.begin) != role;
+    });
+    if (!shown && notes.lost_texts++ == 0) notes.lost_role = role;
   }
+}
+
+std::vector<std::string> special_texts(const Tokenizer& tokenizer) {
+  std::vector<std::string> texts;
+  for (const AddedToken& token : tokenizer.spec().added) {
+    if (token.special && !token.content.empty()) texts.push_back(token.content);
+  }
+  return texts;
 }
 
 }  // namespace
@@ -72,32 +79,63 @@ std::vector<std::string> ChatNotes::warnings() const {
     sentences.push_back(
         fmt::format("the chat template leaves out the texts of {} messages, the first of the role {}",
                     lost_texts, in_quotes(lost_role)));
+  if (open_answers > 0)
+    sentences.push_back(
+        fmt::format("{} conversations have answers that end without a special token, so the model does not "
+                    "learn to stop after them",
+                    open_answers));
   return sentences;
 }
 
-ChatFormat::ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer)
+void ChatNotes::add(const ChatNotes& others) {
+  if (special_tokens == 0) special_text = others.special_text;
+  if (lost_texts == 0) lost_role = others.lost_role;
+  conversations += others.conversations;
+  special_tokens += others.special_tokens;
+  lost_texts += others.lost_texts;
+  open_answers += others.open_answers;
+}
+
+ChatFormat::ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer, Json variables)
     : template_(std::move(chat)),
       tokenizer_(&tokenizer),
       special_(special_tokens(tokenizer)),
+      variables_(std::move(variables)),
       options_(dated()),
-      shape_(content_shape(template_, options_)) {
+      shape_(content_shape(template_, options_)),
+      finder_(template_, special_texts(tokenizer), options_) {
   const auto end = end_of_turn(template_, tokenizer, options_);
   if (end && !tokenizer.ends_generation(*end)) end_tokens_.push_back(*end);
 }
 
 std::vector<int64_t> ChatFormat::prompt(const Conversation& conversation, ChatNotes& notes) const {
-  const Json& given = conversation.messages;
-  check(given.is_array() && !given.empty(), ErrorKind::invalid, "a conversation without messages");
-  Conversation shaped = conversation;
-  for (Json& message : shaped.messages) message = in_shape(std::move(message), shape_);
   RenderOptions options = options_;
-  options.continue_final_message = role_of(given.back()) == "assistant";
+  options.continue_final_message =
+      !conversation.messages.empty() && role_of(conversation.messages.back()) == "assistant";
   options.add_generation_prompt = !options.continue_final_message;
-  const Rendering rendering = template_.render(shaped, options);
+  return tokenizer_->encode(render(prepared(conversation), options, notes).text, false);
+}
+
+Conversation ChatFormat::prepared(Conversation conversation) const {
+  for (const auto& [name, value] : variables_.items()) {
+    if (!conversation.extra.contains(name)) conversation.extra[name] = value;
+  }
+  return in_shape(std::move(conversation), shape_);
+}
+
+Rendering ChatFormat::render(const Conversation& conversation, ChatNotes& notes) const {
+  return render(conversation, options_, notes);
+}
+
+Rendering ChatFormat::render(const Conversation& conversation, const RenderOptions& options,
+                             ChatNotes& notes) const {
+  check(conversation.messages.is_array() && !conversation.messages.empty(), ErrorKind::invalid,
+        "a conversation without messages");
+  Rendering rendering = template_.render(conversation, options);
   ++notes.conversations;
   note_special(rendering, special_, notes);
-  note_lost(given, rendering.text, notes);
-  return tokenizer_->encode(rendering.text, false);
+  note_lost(conversation.messages, rendering, notes);
+  return rendering;
 }
 
 }  // namespace lowrank

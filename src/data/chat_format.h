@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "data/end_of_turn.h"
 #include "tokenizer/chat/chat_template.h"
+#include "tokenizer/chat/chat_turns.h"
+#include "tokenizer/chat/content_shape.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -17,7 +19,10 @@ struct ChatNotes {
   std::string special_text;    ///< the first of them
   int64_t lost_texts = 0;      ///< messages other than answers whose text the template leaves out
   std::string lost_role;       ///< of the first of them
+  int64_t open_answers = 0;    ///< learned answers that do not end with a special token
 
+  /// Adds the counts of other rows.
+  void add(const ChatNotes& others);
   /// A sentence for each thing noticed.
   std::vector<std::string> warnings() const;
 };
@@ -26,8 +31,10 @@ struct ChatNotes {
 /// renderings see one date, that of the construction.
 class ChatFormat {
  public:
-  /// Errors: as content_shape.
-  ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer);
+  /// `variables` of the template (an object) hold for conversations that do not set them themselves. Errors: as
+  /// content_shape.
+  ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer,
+             nlohmann::ordered_json variables = nlohmann::ordered_json::object());
 
   /// The ids after which the model answers: the rendered conversation with the header of an answer, encoded
   /// without further special tokens, as transformers encodes it. If the last message is the assistant's, the
@@ -35,19 +42,36 @@ class ChatFormat {
   /// conversation without messages; as ChatTemplate::render.
   std::vector<int64_t> prompt(const Conversation& conversation, ChatNotes& notes) const;
 
+  /// The conversation in a form that the template renders, with the variables.
+  Conversation prepared(Conversation conversation) const;
+
+  /// A prepared conversation as text. Adds to `notes`. Errors: as `prompt`.
+  Rendering render(const Conversation& conversation, ChatNotes& notes) const;
+
+  /// The answers of a prepared conversation in its rendering. Errors: as TurnFinder::turns.
+  std::vector<AssistantTurn> answers(const Conversation& conversation, const Rendering& rendering) const {
+    return finder_.turns(conversation, rendering);
+  }
+  /// Whether an answer's text ends with a special token.
+  bool is_ended(std::string_view answer) const { return finder_.ends_in_special_token(answer); }
+
   /// Tokens that end an answer beside the tokenizer's own end tokens; empty if the template ends it with
   /// none.
   const std::vector<int64_t>& end_tokens() const { return end_tokens_; }
 
   const ChatTemplate& chat_template() const { return template_; }
-  const RenderOptions& render_options() const { return options_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
+  Rendering render(const Conversation& conversation, const RenderOptions& options, ChatNotes& notes) const;
+
   ChatTemplate template_;
   const Tokenizer* tokenizer_;
   AddedTokens special_;
+  nlohmann::ordered_json variables_;
   RenderOptions options_;
   ContentShape shape_;
+  TurnFinder finder_;
   std::vector<int64_t> end_tokens_;
 };
 

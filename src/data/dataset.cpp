@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/one_line.h"
 #include "base/rng.h"
+#include "data/encode_conversation.h"
 
 namespace lowrank {
 namespace {
@@ -63,14 +64,25 @@ void check_train_on(const Row& row, TrainOn train_on) {
         row.where, row.format_name);
 }
 
-/// `tokenizer` may be null for rows that are already tokenised.
+Example conversation_example(const Row& row, const DatasetOptions& options, ChatNotes& notes) try {
+  check(options.chat != nullptr, ErrorKind::unsupported, "conversations are not read here");
+  const ConversationRow& conversation = *row.conversation;
+  const ChatFormat& format = options.chat(!conversation.conversation.tools.is_null());
+  Example example = encode_conversation(format, conversation, options.train_on, options.max_length, notes);
+  example.line = row.line;
+  return example;
+} catch (const Error& error) {
+  throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+}
+
+/// `tokenizer` may be null for rows that are already tokenised. Adds to the notes of `dataset`.
 Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options,
-                   RowNotes& notes) {
+                   Dataset& dataset) {
   check_train_on(row, options.train_on);
   if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
   if (row.format == RowFormat::labelled) return labelled_example(row, *tokenizer, options);
-  check_is_text(row);
-  Example example = encode_row(*tokenizer, row, options.max_length, notes);
+  if (row.conversation) return conversation_example(row, options, dataset.chat_notes);
+  Example example = encode_row(*tokenizer, row, options.max_length, dataset.notes);
   if (options.train_on == TrainOn::all) example.labels = example.tokens;
   return example;
 }
@@ -84,7 +96,7 @@ class DatasetReader {
   void add(const Row& row) {
     check(tokenizer_ || row.format == RowFormat::tokenised, ErrorKind::invalid,
           "{}: text rows need a tokenizer", row.where);
-    Example example = example_of(row, tokenizer_, options_, dataset_.notes);
+    Example example = example_of(row, tokenizer_, options_, dataset_);
     check_ids(example, vocabulary_, row.where);
     if (options_.adapter_number)
       example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
@@ -155,6 +167,13 @@ int64_t Dataset::tokens() const {
   return std::accumulate(
       examples.begin(), examples.end(), int64_t{0},
       [](int64_t sum, const Example& example) { return sum + static_cast<int64_t>(example.tokens.size()); });
+}
+
+std::vector<std::string> Dataset::warnings() const {
+  std::vector<std::string> sentences = notes.warnings();
+  const std::vector<std::string> of_chats = chat_notes.warnings();
+  sentences.insert(sentences.end(), of_chats.begin(), of_chats.end());
+  return sentences;
 }
 
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,

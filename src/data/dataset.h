@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "data/chat_format.h"
 #include "data/conversations/targets.h"
 #include "data/encode_row.h"
 #include "data/labels.h"
@@ -39,6 +40,8 @@ struct DatasetOptions {
   OnLong on_long = OnLong::truncate;
   TrainOn train_on = TrainOn::assistant;
   std::optional<LabelSet> labels = {};  ///< if set, rows are labelled
+  /// The model's chat format, for rows that are conversations, with tools or without; null: refuses them.
+  std::function<const ChatFormat&(bool has_tools)> chat = nullptr;
   /// Maps the adapter name in a row to its number; null: rows name no adapters.
   std::function<int64_t(const std::string& name)> adapter_number = nullptr;
 };
@@ -51,10 +54,13 @@ struct Dataset {
   int64_t cut_tokens = 0;   ///< of the cut rows, before the cut
   int64_t lost_tokens = 0;  ///< of these, how many were cut off
   RowNotes notes;
+  ChatNotes chat_notes;        ///< of rows that are conversations
   std::string format;          ///< of the rows, as the option `format` names it
   bool conversations = false;  ///< the rows are conversations
 
   int64_t tokens() const;
+  /// Likely mistakes in the rows, a sentence for each.
+  std::vector<std::string> warnings() const;
 };
 
 /// Reads and tokenises the files that `pattern` names. `tokenizer` may be null if the rows are already

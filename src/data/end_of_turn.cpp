@@ -14,8 +14,10 @@ using Json = nlohmann::ordered_json;
 /// Words that no template contains and that survive trimming, lower-casing and capitalising.
 constexpr std::string_view question_probe = "71358lowrank20946", answer_probe = "90482lowrank61735";
 
-Json message(const char* role, std::string_view text, ContentShape shape) {
-  return in_shape({{"role", role}, {"content", text}}, shape);
+Json message(const char* role, std::string_view text, bool as_parts) {
+  Json content = text;
+  if (as_parts) content = Json::array({{{"type", "text"}, {"text", text}}});
+  return {{"role", role}, {"content", content}};
 }
 
 /// The added tokens that are not only white space: runs of blanks are tokens of some vocabularies.
@@ -53,50 +55,14 @@ std::optional<std::string> after_answer(const ChatTemplate& chat, const Json& me
 
 }  // namespace
 
-Json in_shape(Json message, ContentShape shape) {
-  if (!message.is_object() || !message.contains("content")) return message;
-  Json& content = message["content"];
-  if (shape == ContentShape::parts && content.is_string())
-    content = Json::array({{{"type", "text"}, {"text", content}}});
-  const auto is_text = [](const Json& part) {
-    return part.is_object() && part.contains("text") && part["text"].is_string() &&
-           part.value("type", Json("text")) == "text";
-  };
-  if (shape == ContentShape::text && content.is_array() && std::ranges::all_of(content, is_text)) {
-    std::string joined;
-    for (const Json& part : content) joined += part["text"].get_ref<const std::string&>();
-    content = std::move(joined);
-  }
-  return message;
-}
-
-ContentShape content_shape(const ChatTemplate& chat, const RenderOptions& given) {
-  RenderOptions options = given;
-  options.add_generation_prompt = true;
-  options.continue_final_message = false;
-  bool refused = true;  // in both shapes so far: a conversation of another kind may still be taken
-  for (const ContentShape shape : {ContentShape::text, ContentShape::parts}) {
-    try {
-      const Json messages = Json::array({message("user", question_probe, shape)});
-      const std::string text = chat.render({.messages = messages}, options).text;
-      if (text.find(question_probe) != std::string::npos) return shape;
-      refused = false;
-    } catch (const Error&) {
-      continue;
-    }
-  }
-  if (refused) return ContentShape::text;
-  fail(ErrorKind::invalid, "the chat template {} does not show the text of a message", chat.name());
-}
-
 std::optional<int64_t> end_of_turn(const ChatTemplate& chat, const Tokenizer& tokenizer,
                                    const RenderOptions& options) {
   const AddedTokens marks = marks_of(tokenizer);
   for (const bool goes_on : {false, true}) {
-    for (const ContentShape shape : {ContentShape::text, ContentShape::parts}) {
+    for (const bool parts : {false, true}) {
       Json messages =
-          Json::array({message("user", question_probe, shape), message("assistant", answer_probe, shape)});
-      if (goes_on) messages.push_back(message("user", question_probe, shape));
+          Json::array({message("user", question_probe, parts), message("assistant", answer_probe, parts)});
+      if (goes_on) messages.push_back(message("user", question_probe, parts));
       const auto rest = after_answer(chat, messages, options);
       if (const auto id = rest ? first_token(marks, *rest) : std::nullopt) return id;
     }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <iostream>
+#include <memory>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -39,6 +40,17 @@ Json value_of(const std::string& text) {
   return value.is_discarded() ? Json(text) : value;
 }
 
+Json variables_of(const ChatOptions& options) {
+  Json variables = Json::object();
+  for (const std::string& variable : options.chat_template_kwargs) {
+    const size_t equals = variable.find('=');
+    check(equals != std::string::npos && equals > 0, ErrorKind::invalid,
+          "`chat_template_kwargs` {}: a variable is given as KEY=VALUE", in_quotes(variable));
+    variables[variable.substr(0, equals)] = value_of(variable.substr(equals + 1));
+  }
+  return variables;
+}
+
 void check_messages(const Json& messages, const std::string& where) {
   check(messages.is_array() && !messages.empty(), ErrorKind::invalid,
         "{}: expected a list of messages, or an object with \"messages\"", where);
@@ -51,12 +63,17 @@ void check_messages(const Json& messages, const std::string& where) {
 
 }  // namespace
 
-std::vector<Field> ChatOptions::fields() {
+std::vector<Field> ChatOptions::template_fields() {
   return {field("chat_template", chat_template,
                 "a file with a chat template, or the name of one of the model's; empty: the model's default"),
           field("chat_template_kwargs", chat_template_kwargs,
-                "variables of the chat template: enable_thinking=false,reasoning_effort=high"),
-          any_text(field("system", system, "text of the system message"))};
+                "variables of the chat template: enable_thinking=false,reasoning_effort=high")};
+}
+
+std::vector<Field> ChatOptions::fields() {
+  std::vector<Field> all = template_fields();
+  all.push_back(any_text(field("system", system, "text of the system message")));
+  return all;
 }
 
 std::optional<ChatFormat> find_chat_format(const std::string& model, const std::vector<std::string>& adapters,
@@ -68,7 +85,7 @@ std::optional<ChatFormat> find_chat_format(const std::string& model, const std::
   if (!chosen) return std::nullopt;
   return ChatFormat(ChatTemplate(std::move(chosen->source), std::move(chosen->where),
                                  {stored.special_tokens.begin(), stored.special_tokens.end()}),
-                    tokenizer);
+                    tokenizer, variables_of(options));
 }
 
 ChatFormat need_chat_format(const std::string& model, const std::vector<std::string>& adapters,
@@ -77,20 +94,30 @@ ChatFormat need_chat_format(const std::string& model, const std::vector<std::str
   if (!format)
     throw Error(
         ErrorKind::unsupported,
-        fmt::format("{}: the model has no chat template, so it cannot be talked to", model),
+        fmt::format("{}: the model has no chat template, which conversations need", model),
         "`chat_template` names a file with one; `lowrank generate` continues texts without a template");
   return std::move(*format);
+}
+
+std::function<const ChatFormat&(bool)> chat_format_on_demand(std::string model,
+                                                             std::string adapter,
+                                                             const Tokenizer& tokenizer,
+                                                             ChatOptions options) {
+  using Formats = std::array<std::optional<ChatFormat>, 2>;
+  std::vector<std::string> adapters;
+  if (!adapter.empty()) adapters.push_back(std::move(adapter));
+  return [made = std::make_shared<Formats>(), model = std::move(model), adapters = std::move(adapters),
+          &tokenizer, options = std::move(options)](bool has_tools) -> const ChatFormat& {
+    std::optional<ChatFormat>& format = (*made)[has_tools ? 1 : 0];
+    if (!format) format.emplace(need_chat_format(model, adapters, tokenizer, options, has_tools));
+    return *format;
+  };
 }
 
 Conversation start_of_chat(const ChatOptions& options) {
   Conversation start;
   if (!options.system.empty()) start.messages.push_back({{"role", "system"}, {"content", options.system}});
-  for (const std::string& variable : options.chat_template_kwargs) {
-    const size_t equals = variable.find('=');
-    check(equals != std::string::npos && equals > 0, ErrorKind::invalid,
-          "`chat_template_kwargs` {}: a variable is given as KEY=VALUE", in_quotes(variable));
-    start.extra[variable.substr(0, equals)] = value_of(variable.substr(equals + 1));
-  }
+  start.extra = variables_of(options);
   return start;
 }
 

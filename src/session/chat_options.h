@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ struct ChatOptions {
   std::string system;                             ///< text of the system message; empty: none
 
   std::vector<Field> fields();
+  /// Those of the template alone, for rows that bring their own system messages.
+  std::vector<Field> template_fields();
 };
 
 /// The chat format of a model; nothing if it has no template and none is given. An adapter's folder that
@@ -28,6 +31,14 @@ std::optional<ChatFormat> find_chat_format(const std::string& model, const std::
 /// The same. Errors: also unsupported for a model without a template.
 ChatFormat need_chat_format(const std::string& model, const std::vector<std::string>& adapters,
                             const Tokenizer& tokenizer, const ChatOptions& options, bool has_tools = false);
+
+/// The same, made when the first conversation asks for it, for `DatasetOptions::chat`: one format for
+/// conversations with tools, one for others. `adapter`: the path of the only adapter; empty: none.
+/// `tokenizer` must outlive the result.
+std::function<const ChatFormat&(bool has_tools)> chat_format_on_demand(std::string model,
+                                                                       std::string adapter,
+                                                                       const Tokenizer& tokenizer,
+                                                                       ChatOptions options);
 
 /// A conversation to begin with: the options' system message, if any, and their variables. Errors: invalid
 /// for variables without a name or a value.

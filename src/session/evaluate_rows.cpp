@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 #include "base/error.h"
@@ -12,10 +13,13 @@
 namespace lowrank {
 
 std::vector<Field> EvaluateOptions::fields() {
-  return {field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+  std::vector<Field> all{
+          field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
           field("format", dataset.format, row_format_help), field("columns", dataset.columns, columns_help),
           limited(field("max_length", dataset.max_length, "tokens per example; 0: no limit"), 0, 1 << 24),
           limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};
+  std::ranges::move(chat.template_fields(), std::back_inserter(all));
+  return all;
 }
 
 Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
@@ -32,13 +36,15 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   if (less_room && (reading.max_length == 0 || reading.max_length > running.room))
     reading.max_length = running.room;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(model);
+  if (tokenizer)
+    reading.chat = chat_format_on_demand(model, running.adapter_path, *tokenizer, options.chat);
   const Dataset dataset =
       load_dataset(options.data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, reading);
   if (dataset.truncated > 0)
     warn("{} examples are longer than {} tokens and are cut: {} of their {} tokens are not used",
          dataset.truncated, reading.max_length, dataset.lost_tokens, dataset.cut_tokens);
   if (dataset.skipped > 0) warn("{} rows without a target are left out", dataset.skipped);
-  for (const std::string& warning : dataset.notes.warnings()) warn("{}", warning);
+  for (const std::string& warning : dataset.warnings()) warn("{}", warning);
   Evaluation result = evaluate(running.model, running.hooks, dataset.examples, options.batch_size);
   check(spec.labels || std::isfinite(result.perplexity()), ErrorKind::invalid,
         "the loss of {:.6g} has no finite perplexity: the model gives these rows no chance at all",

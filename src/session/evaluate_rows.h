@@ -5,6 +5,7 @@
 
 #include "base/fields.h"
 #include "data/dataset.h"
+#include "session/chat_options.h"
 #include "session/session.h"
 #include "train/evaluate.h"
 
@@ -14,6 +15,7 @@ namespace lowrank {
 struct EvaluateOptions {
   std::string data;
   DatasetOptions dataset;  ///< format, columns and length; the rest follows from the model
+  ChatOptions chat;        ///< for rows that are conversations
   int64_t batch_size = 8;
 
   std::vector<Field> fields();

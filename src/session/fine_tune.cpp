@@ -125,7 +125,8 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   options.rows.dataset.labels = spec.labels;
   const auto seed = static_cast<uint64_t>(options.train.seed);
   const TrainingData data =
-      load_training_data(options.rows, options.session.model, spec, adapter.plan.context_rows, seed);
+      load_training_data(options.rows, options.session.model, options.init_adapter, spec,
+                         adapter.plan.context_rows, seed);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (fresh) adapter.method->initialise(*checkpoint, seed);
   const RunPlan plan =

@@ -70,6 +70,7 @@ Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint)
 
 OpenSession open_session(const SessionOptions& options, const std::string& adapter) {
   OpenSession session;
+  session.adapter_path = adapter;
   if (!adapter.empty()) check_adapter_place(adapter);
   session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
   if (!adapter.empty()) session.adapter = load_told_adapter(adapter, *session.checkpoint);

@@ -54,6 +54,7 @@ struct RunningModel {
   int64_t room = 0;  ///< most tokens of a text: the model's context minus an adapter's virtual tokens
   /// The number of the adapter that a row names; empty: rows name none.
   std::function<int64_t(const std::string&)> adapter_number = {};
+  std::string adapter_path = {};  ///< of the only adapter, whose folder may hold a chat template
 };
 
 /// A model in use: plain, with an adapter, or with several that rows choose from.
@@ -62,7 +63,8 @@ struct OpenSession {
   std::optional<Adapter> adapter;
   std::unique_ptr<AdapterBank> bank;
   std::unique_ptr<Model> model;
-  InferenceHooks ready;  ///< of the adapter or the bank, if any
+  InferenceHooks ready;      ///< of the adapter or the bank, if any
+  std::string adapter_path;  ///< of the only adapter
 
   /// Most tokens that a text may have: the model's context minus an adapter's virtual tokens.
   int64_t room() const {
@@ -73,7 +75,7 @@ struct OpenSession {
   const InferenceHooks& hooks() const { return ready; }
   /// Maps the adapter's name in a row to its number; nullptr if there is no bank.
   std::function<int64_t(const std::string&)> adapter_number() const;
-  RunningModel running() const { return {*checkpoint, *model, ready, room(), adapter_number()}; }
+  RunningModel running() const { return {*checkpoint, *model, ready, room(), adapter_number(), adapter_path}; }
 };
 
 /// Errors: as open_model and load_adapter. `adapter` may be empty.

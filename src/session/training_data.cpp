@@ -1,6 +1,8 @@
 #include "session/training_data.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <tuple>
 
@@ -36,11 +38,11 @@ void report_rows(const std::string& what, const Dataset& dataset, int64_t max_le
     warn("{}: {} examples are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used",
          what, dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
   }
-  for (const std::string& warning : dataset.notes.warnings()) warn("{}: {}", what, warning);
+  for (const std::string& warning : dataset.warnings()) warn("{}: {}", what, warning);
 }
 
 std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
-  return {
+  std::vector<Field> all{
       field("data", data,
             "training rows: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
       field("eval_data", eval_data, evaluation_help),
@@ -52,10 +54,13 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
               0, 1 << 24),
       one_of(field("on_long", on_long, on_long_help), {"truncate", "drop", "error"}),
       one_of(field("train_on", train_on, train_on_help), {"assistant", "last", "all"})};
+  std::ranges::move(chat.template_fields(), std::back_inserter(all));
+  return all;
 }
 
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
-                                const ModelSpec& spec, int64_t context_rows, uint64_t seed) {
+                                const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
+                                uint64_t seed) {
   check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
         "give `eval_data` or `eval_split`, not both");
   const std::optional<Tokenizer> found = find_tokenizer(model);
@@ -63,6 +68,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   DatasetOptions dataset = options.dataset;
   dataset.on_long = on_long_named(options.on_long);
   dataset.train_on = train_on_named(options.train_on);
+  if (tokenizer) dataset.chat = chat_format_on_demand(model, adapter, *tokenizer, options.chat);
   const int64_t room = spec.max_positions - context_rows;
   check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
         context_rows, spec.max_positions);

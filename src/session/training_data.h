@@ -6,6 +6,7 @@
 #include "base/fields.h"
 #include "data/dataset.h"
 #include "model/spec.h"
+#include "session/chat_options.h"
 
 namespace lowrank {
 
@@ -16,6 +17,7 @@ struct TrainingDataOptions {
   DatasetOptions dataset;  ///< its `on_long` and `train_on` follow from the next two
   std::string on_long = "truncate",
               train_on = "assistant";  ///< as on_long_named and train_on_named take them
+  ChatOptions chat;                    ///< for rows that are conversations
 
   /// Fields that point into this value; `evaluation_help` is the help text of `eval_data`.
   std::vector<Field> fields(const std::string& evaluation_help);
@@ -34,10 +36,11 @@ void check_apart(const std::string& data, const std::string& output);
 void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
                  const std::string& limit);
 
-/// Reads the rows for a model, labelled if `dataset.labels` is set, and reports their numbers. A method takes
-/// `context_rows` of the model's context. `seed`: of the split. Errors: as load_dataset and split_dataset;
+/// Reads the rows for a model, labelled if `dataset.labels` is set, and reports their numbers. `adapter` is
+/// the one that training starts from; empty: none. A method takes `context_rows` of the model's context. `seed`: of the split. Errors: as load_dataset and split_dataset;
 /// invalid for evaluation rows from two sources, or a context without room.
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
-                                const ModelSpec& spec, int64_t context_rows, uint64_t seed);
+                                const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
+                                uint64_t seed);
 
 }  // namespace lowrank

@@ -102,7 +102,7 @@ Experiment experiment_of(const DimensionQuestion& question, const InputDimension
   const auto checkpoint = open_model(question.session);
   TrainingDataOptions rows = question.rows;
   rows.dataset.labels = labels;
-  const TrainingData texts = load_training_data(rows, question.session.model, checkpoint->spec(), 0,
+  const TrainingData texts = load_training_data(rows, question.session.model, "", checkpoint->spec(), 0,
                                                 static_cast<uint64_t>(options.seed));
   const std::unique_ptr<Model> model = load_model(checkpoint, question.session, nullptr, false);
   EmbeddingForm form;

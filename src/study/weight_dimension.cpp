@@ -190,7 +190,7 @@ DimensionReport weight_dimension(const DimensionQuestion& question, const Weight
   rows.dataset.labels = spec.labels;
   const auto seed = static_cast<uint64_t>(options.train.seed);
   Runs runs(question, options, checkpoint,
-            load_training_data(rows, question.session.model, spec, planned.plan.context_rows, seed));
+            load_training_data(rows, question.session.model, "", spec, planned.plan.context_rows, seed));
 
   DimensionReport report;
   report.title =

@@ -83,24 +83,38 @@ struct PromptRows {
   std::vector<std::vector<int64_t>> ids;
   std::vector<std::string> where;
   std::vector<std::string> adapters;  ///< named by each row
+  std::vector<int64_t> end_tokens;    ///< of the chat template, for conversations
 };
 
-/// The ids after which the model goes on with a row.
-std::vector<int64_t> prompt_ids(const Tokenizer& tokenizer, const Row& row) {
-  check(row.format == RowFormat::prompt_completion || row.format == RowFormat::alpaca, ErrorKind::invalid,
-        "{}: the row has no prompt", row.where);
-  return encode_prompt(tokenizer, row.prompt);
+/// The ids after which the model goes on with a conversation.
+std::vector<int64_t> asked_ids(const Row& row, const ChatFormat& format, ChatNotes& notes) try {
+  return format.prompt(before_answer(*row.conversation), notes);
+} catch (const Error& error) {
+  throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
 }
 
 PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
   PromptRows prompts;
+  ChatNotes notes;
+  const std::string adapter = options.adapters.size() == 1 ? adapter_path(options.adapters.front()) : "";
+  const auto chat = chat_format_on_demand(options.session.model, adapter, tokenizer, options.chat);
   read_rows(options.data, {options.format, options.columns, false},
             [&](const Row& row, const nlohmann::ordered_json& json) {
-              prompts.ids.push_back(prompt_ids(tokenizer, row));
+              check(row.conversation || row.format == RowFormat::prompt_completion ||
+                        row.format == RowFormat::alpaca,
+                    ErrorKind::invalid, "{}: the row has no prompt", row.where);
+              if (row.conversation) {
+                const ChatFormat& format = chat(!row.conversation->conversation.tools.is_null());
+                prompts.ids.push_back(asked_ids(row, format, notes));
+                prompts.end_tokens = format.end_tokens();
+              } else {
+                prompts.ids.push_back(encode_prompt(tokenizer, row.prompt));
+              }
               prompts.rows.push_back(json);
               prompts.where.push_back(row.where);
               prompts.adapters.push_back(row.adapter);
             });
+  for (const std::string& note : notes.warnings()) warn("{}", note);
   if (any_has(prompts.rows, result_key)) warn("\"{}\" of the rows is replaced", result_key);
   return prompts;
 }
@@ -155,8 +169,8 @@ std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options&
   const char* needs = options.chat_option();
   check(!needs || !options.raw, ErrorKind::invalid, "`{}` is for a chat template, which `raw` leaves out",
         needs ? needs : "");
-  check(!needs || options.data.empty(), ErrorKind::invalid,
-        "`{}` is for `prompt` or `messages`, not for rows", needs ? needs : "");
+  check(options.chat.system.empty() || options.data.empty(), ErrorKind::invalid,
+        "`system` is for `prompt` or `messages`; conversations in rows bring their own");
   if (options.raw || !options.data.empty()) return std::nullopt;
   std::vector<std::string> adapters;
   for (const std::string& given : options.adapters) adapters.push_back(adapter_path(given));
@@ -208,6 +222,7 @@ int run(Arguments& arguments) {
     if (format) options.generation.end_tokens = format->end_tokens();
   } else {
     rows = read_prompts(tokenizer, options);
+    options.generation.end_tokens = rows->end_tokens;
     writer.emplace(options.output, options.data);
   }
   const OpenSession session = open_session(options.session, options.adapters);

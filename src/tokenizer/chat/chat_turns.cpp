@@ -1,0 +1,207 @@
+#include "tokenizer/chat/chat_turns.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "tokenizer/chat/message_regions.h"
+
+namespace lowrank {
+namespace {
+
+using jinja::Span;
+
+constexpr std::string_view blanks = " \t\r\n";
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(blanks) == std::string_view::npos;
+}
+
+std::string_view piece(std::string_view text, Span span) {
+  return text.substr(span.begin, span.end - span.begin);
+}
+
+/// The message that most bytes of a range come from, or whose region holds it; -1 if there is none.
+int64_t message_of(const Rendering& rendering, Span range) {
+  std::map<int64_t, int64_t> bytes;
+  for (const jinja::OriginSpan& origin : rendering.origins) {
+    const int64_t common = std::min(origin.end, range.end) - std::max(origin.begin, range.begin);
+    if (origin.message >= 0 && common > 0) bytes[origin.message] += common;
+  }
+  if (!bytes.empty())
+    return std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; })->first;
+  for (const MessageRegion& region : message_regions(rendering)) {
+    if (region.span.begin <= range.begin && range.end <= region.span.end) return region.message;
+  }
+  return -1;
+}
+
+/// What {% generation %} blocks wrote, by message.
+std::vector<AssistantTurn> tagged_turns(const Conversation& conversation, const Rendering& rendering) {
+  std::map<int64_t, AssistantTurn> turns;
+  for (const Span& span : rendering.spans) {
+    const int64_t message = message_of(rendering, span);
+    if (message < 0 || !is_assistant(conversation.messages[message])) continue;
+    AssistantTurn& turn = turns[message];
+    turn.message = message;
+    turn.targets.push_back(span);
+  }
+  std::vector<AssistantTurn> found;
+  for (auto& [message, turn] : turns) found.push_back(std::move(turn));
+  return found;
+}
+
+/// A conversation that every template renders, with the settings of another one.
+Conversation one_question(const Conversation& like) {
+  Conversation question;
+  question.messages.push_back({{"role", "user"}, {"content", "Hello"}});
+  question.extra = like.extra;
+  return question;
+}
+
+}  // namespace
+
+TurnFinder::TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options)
+    : chat_(std::move(chat)),
+      options_(std::move(options)),
+      special_tokens_(std::move(special_tokens)),
+      beginning_(chat_.special_token("bos_token")),
+      end_(chat_.special_token("eos_token")) {
+  options_.add_generation_prompt = true;
+  options_.continue_final_message = false;
+  for (const std::string& token : {beginning_, end_}) {
+    if (!token.empty()) special_tokens_.push_back(token);
+  }
+}
+
+std::vector<AssistantTurn> TurnFinder::turns(const Conversation& conversation,
+                                             const Rendering& rendering) const {
+  std::vector<AssistantTurn> found;
+  if (!rendering.spans.empty()) {
+    found = tagged_turns(conversation, rendering);
+    for (AssistantTurn& turn : found) close(turn.targets, rendering.text);
+    return found;
+  }
+  const std::vector<MessageRegion> regions = message_regions(rendering);
+  for (size_t i = 0; i < conversation.messages.size(); ++i) {
+    if (!is_assistant(conversation.messages[i])) continue;
+    const auto message = static_cast<int64_t>(i);
+    const std::vector<Span> own = regions_of(regions, message);
+    if (own.empty()) continue;
+    check(
+        own.size() == 1, ErrorKind::invalid,
+        "message {}: the template {} writes it in {} places, so the answer cannot be told from the rest; use "
+        "a template with {{% generation %}} blocks (`chat_template`)",
+        message + 1, chat_.name(), own.size());
+    AssistantTurn turn = turn_of(conversation, rendering, message, own.front(),
+                                 own.front().begin == regions.front().span.begin);
+    if (!turn.targets.empty()) found.push_back(std::move(turn));
+  }
+  return found;
+}
+
+AssistantTurn TurnFinder::turn_of(const Conversation& conversation, const Rendering& rendering,
+                                  int64_t message, Span region, bool first) const {
+  const int64_t header = header_length(conversation, message, piece(rendering.text, region), first);
+  AssistantTurn turn{message, own_parts(rendering, message, {region.begin + header, region.end})};
+  if (turn.targets.empty()) turn.targets.push_back({region.begin + header, region.begin + header});
+  close(turn.targets, rendering.text);
+  return turn;
+}
+
+/// The first bytes of a region that the model does not write. The prompt after a single question is nearly
+/// always the header; where it is not, the prompt after the very messages that precede the turn is.
+int64_t TurnFinder::header_length(const Conversation& conversation, int64_t message, std::string_view region,
+                                  bool first) const {
+  const std::string usual = generation_prompt(one_question(conversation));
+  const int64_t skipped = !beginning_.empty() && region.starts_with(beginning_) ? std::ssize(beginning_) : 0;
+  const std::string_view rest = region.substr(skipped);
+  if (!usual.empty() && rest.starts_with(usual)) return skipped + std::ssize(usual);
+  int64_t longest = common_header(rest, usual);
+  if (message > 0) {
+    Conversation before = conversation;
+    before.messages.erase(before.messages.begin() + message, before.messages.end());
+    longest = std::max(longest, common_header(rest, generation_prompt(before)));
+  }
+  // A default system text may stand before the header of a chat that the assistant begins.
+  if (longest == 0 && first && !usual.empty()) {
+    const size_t inside = rest.find(usual);
+    if (inside != std::string_view::npos) longest = static_cast<int64_t>(inside + usual.size());
+  }
+  return skipped + longest;
+}
+
+/// What a generation prompt adds after the last message; empty when the template refuses the messages.
+std::string TurnFinder::generation_prompt(const Conversation& conversation) const {
+  try {
+    const Rendering rendering = chat_.render(conversation, options_);
+    const std::vector<MessageRegion> regions = message_regions(rendering);
+    if (regions.empty()) return {};
+    const auto last =
+        std::ranges::max_element(regions, {}, [](const MessageRegion& region) { return region.span.end; });
+    return rendering.text.substr(last->span.end);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::interrupted) throw;
+    return {};
+  }
+}
+
+/// The longest common start, ending with a line or a special token unless it is the whole prompt.
+int64_t TurnFinder::common_header(std::string_view region, std::string_view prompt) const {
+  const auto differ = std::ranges::mismatch(region, prompt);
+  auto length = differ.in1 - region.begin();
+  if (length == std::ssize(prompt)) return length;
+  const std::string_view same = region.substr(0, length);
+  const size_t line = same.rfind('\n');
+  const int64_t after_line = line == std::string_view::npos ? 0 : static_cast<int64_t>(line) + 1;
+  return std::max(after_line, end_of_special_token(same));
+}
+
+/// Where the last special token of a text ends; 0 if it has none.
+int64_t TurnFinder::end_of_special_token(std::string_view text) const {
+  int64_t end = 0;
+  for (const std::string& token : special_tokens_) {
+    const size_t found = text.rfind(token);
+    if (found != std::string_view::npos) end = std::max(end, static_cast<int64_t>(found + token.size()));
+  }
+  return end;
+}
+
+bool TurnFinder::ends_in_special_token(std::string_view turn) const {
+  const int64_t end = end_of_special_token(turn);
+  return end > 0 && is_blank(turn.substr(end));
+}
+
+/// Lets a turn end with its last special token: blanks after it are no target, and an end token that follows
+/// the turn, as templates write it once after all messages, belongs to it.
+void TurnFinder::close(std::vector<Span>& targets, std::string_view text) const {
+  Span& last = targets.back();
+  const std::string_view turn = piece(text, last);
+  const int64_t end = end_of_special_token(turn);
+  if (end > 0 && is_blank(turn.substr(end))) {
+    last.end = last.begin + end;
+  } else if (!end_.empty() && text.substr(last.end).starts_with(end_)) {
+    last.end += std::ssize(end_);
+  }
+}
+
+std::vector<std::string> likely_special_tokens(std::string_view source) {
+  constexpr size_t longest = 40;
+  std::vector<std::string> found;
+  for (const auto& [open, shut] : {std::pair{'<', '>'}, std::pair{'[', ']'}}) {
+    for (size_t begin = source.find(open); begin != std::string_view::npos;
+         begin = source.find(open, begin + 1)) {
+      const size_t end = source.find(shut, begin);
+      if (end == std::string_view::npos) break;
+      const std::string_view inner = source.substr(begin + 1, end - begin - 1);
+      const bool name = !inner.empty() && inner.size() <= longest &&
+                        inner.find_first_of(" \t\n'\"<>[](){}:,.%") == std::string_view::npos;
+      const bool capitals =
+          std::ranges::all_of(inner, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_' || c == '/'; });
+      if (name && (open == '<' || capitals)) found.emplace_back(source.substr(begin, end - begin + 1));
+    }
+  }
+  return found;
+}
+
+}  // namespace lowrank
