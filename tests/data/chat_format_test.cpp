@@ -60,8 +60,9 @@ TEST(ChatFormat, GivesContentInTheShapeThatTheTemplateShows) {
   EXPECT_EQ(words.decode(format.prompt(chat({{"user", "hello"}}), notes), false), "user: hello<|im_end|>");
   const nlohmann::ordered_json parts = {
       {"role", "user"}, {"content", {{{"type", "text"}, {"text", "a"}}, {{"type", "text"}, {"text", "b"}}}}};
-  EXPECT_EQ(in_shape(parts, ContentShape::text)["content"], "ab");
-  EXPECT_EQ(in_shape(parts, ContentShape::parts), parts);
+  const Conversation given{nlohmann::ordered_json::array({parts})};
+  EXPECT_EQ(in_shape(given, {.texts = true, .parts = false}).messages[0]["content"], "ab");
+  EXPECT_EQ(in_shape(given, {.texts = false, .parts = true}).messages[0], parts);
   const ChatTemplate empty("x", "empty", {});
   expect_failure(ErrorKind::invalid, "does not show", [&] { content_shape(empty); });
 }

@@ -88,11 +88,11 @@ std::vector<AssistantTurn> TurnFinder::turns(const Conversation& conversation,
     const auto message = static_cast<int64_t>(i);
     const std::vector<Span> own = regions_of(regions, message);
     if (own.empty()) continue;
-    check(
-        own.size() == 1, ErrorKind::invalid,
-        "message {}: the template {} writes it in {} places, so the answer cannot be told from the rest; use "
-        "a template with {{% generation %}} blocks (`chat_template`)",
-        message + 1, chat_.name(), own.size());
+    check(own.size() == 1, ErrorKind::invalid,
+          "message {}: the chat template {} writes it in {} places, so the answer cannot be told from the "
+          "rest; use "
+          "a template with {{% generation %}} blocks (`chat_template`)",
+          message + 1, chat_.name(), own.size());
     AssistantTurn turn = turn_of(conversation, rendering, message, own.front(),
                                  own.front().begin == regions.front().span.begin);
     if (!turn.targets.empty()) found.push_back(std::move(turn));
