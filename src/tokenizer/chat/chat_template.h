@@ -42,7 +42,7 @@ class ChatTemplate {
 
  private:
   jinja::Template template_;
-  std::vector<std::pair<std::string, std::string>> special_tokens_;
+  std::vector<std::pair<std::string, nlohmann::ordered_json>> special_tokens_;
 };
 
 }  // namespace lowrank
