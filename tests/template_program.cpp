@@ -3,7 +3,7 @@
 //   render   {"template": path, "messages", "tools", "documents", "kwargs", "bos_token", "eos_token",
 //             "add_generation_prompt", "continue_final_message", "raw", "spans", "now"}
 //   snippet  {"source": text, "context": {...}, "spans", "now"}
-//   mask     a render with "mask": true
+//   mask     a render with "mask": true: the answer also has "turns", what the assistant says, in bytes
 // Answers: {"text", "byte_spans"} or {"error"}.
 #include <cstdio>
 #include <fstream>
@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "tokenizer/chat/chat_template.h"
+#include "tokenizer/chat/chat_turns.h"
 #include "tokenizer/jinja/template.h"
 
 namespace lowrank {
@@ -80,8 +80,16 @@ Json render(const Json& request) {
   options.continue_final_message = request.value("continue_final_message", false);
   options.drop_null_keys = !request.value("raw", false);
   options.now = time_of(request.at("now"));
-  if (request.value("mask", false)) fail(ErrorKind::unsupported, "not there yet");
-  return answer(template_of(request).render(conversation, options), request.value("spans", false));
+  const ChatTemplate& chat = template_of(request);
+  const Rendering rendering = chat.render(conversation, options);
+  Json result = answer(rendering, request.value("spans", false));
+  if (!request.value("mask", false)) return result;
+  result["bytes"] = true;
+  result["turns"] = Json::array();
+  const TurnFinder finder(chat, likely_special_tokens(chat.source()), options);
+  for (const AssistantTurn& turn : finder.turns(conversation, rendering))
+    result["turns"].push_back({{"message", turn.message}, {"start", turn.begin()}, {"end", turn.end()}});
+  return result;
 }
 
 }  // namespace

@@ -115,6 +115,13 @@ ChatTemplate::ChatTemplate(std::string source, std::string name,
   for (auto& [token, text] : special_tokens) special_tokens_.emplace_back(token, text);
 }
 
+std::string ChatTemplate::special_token(std::string_view name) const {
+  for (const auto& [token, text] : special_tokens_) {
+    if (token == name) return text;
+  }
+  return {};
+}
+
 Rendering ChatTemplate::render(const Conversation& conversation, const RenderOptions& options) const {
   check(!options.continue_final_message || !options.add_generation_prompt, ErrorKind::invalid,
         "chat template {}: `continue_final_message` and a generation prompt exclude each other", name());

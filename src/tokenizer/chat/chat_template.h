@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,9 @@ class ChatTemplate {
 
   /// Whether a {% generation %} block is anywhere in the template.
   bool has_generation_blocks() const { return template_.has_generation_blocks(); }
+
+  /// The text of a special token such as "bos_token"; empty if the model has none.
+  std::string special_token(std::string_view name) const;
 
   const std::string& name() const { return template_.name(); }
   const std::string& source() const { return template_.source(); }

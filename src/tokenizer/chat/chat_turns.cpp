@@ -114,19 +114,18 @@ AssistantTurn TurnFinder::turn_of(const Conversation& conversation, const Render
 int64_t TurnFinder::header_length(const Conversation& conversation, int64_t message, std::string_view region,
                                   bool first) const {
   const std::string usual = generation_prompt(one_question(conversation));
-  const int64_t skipped = !beginning_.empty() && region.starts_with(beginning_) ? std::ssize(beginning_) : 0;
+  // The first region may hold more in front of the header: a default system text, the beginning token.
+  const size_t found = usual.empty() ? std::string_view::npos : region.find(usual);
+  if (found == 0 || (first && found != std::string_view::npos))
+    return static_cast<int64_t>(found + usual.size());
+  const bool begun = first && !beginning_.empty() && region.starts_with(beginning_);
+  const int64_t skipped = begun && !usual.starts_with(beginning_) ? std::ssize(beginning_) : 0;
   const std::string_view rest = region.substr(skipped);
-  if (!usual.empty() && rest.starts_with(usual)) return skipped + std::ssize(usual);
   int64_t longest = common_header(rest, usual);
   if (message > 0) {
     Conversation before = conversation;
     before.messages.erase(before.messages.begin() + message, before.messages.end());
     longest = std::max(longest, common_header(rest, generation_prompt(before)));
-  }
-  // A default system text may stand before the header of a chat that the assistant begins.
-  if (longest == 0 && first && !usual.empty()) {
-    const size_t inside = rest.find(usual);
-    if (inside != std::string_view::npos) longest = static_cast<int64_t>(inside + usual.size());
   }
   return skipped + longest;
 }
