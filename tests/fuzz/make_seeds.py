@@ -27,6 +27,21 @@ ROWS = ['{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "\\u0
         '{"text": "fun", "label": 1}\n{"text": "no", "label": "x"}', '[{"prompt":"a","completion":"b"},{"text":"d"}]',
         'prompt,completion\n"a ""q"" b",c\nd,"e\nf"\n', "text\tlabel\nx\t1\ny\t2\n", "a,b\n1,2\n", "\ufefftext\nx\n"]
 
+USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"z": 1, "a": [2.50, null]}'}}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+CONVERSATIONS = [
+    {"messages": [{"role": "system", "content": [{"type": "text", "text": "s"}]}, USER, ANSWER], "tools": [TOOL]},
+    {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "r"},
+                  {"role": "tool", "content": "t", "tool_call_id": "c", "name": "f"}, ANSWER],
+     "tools": json.dumps([TOOL["function"]]), "chat_template_kwargs": {"enable_thinking": False}},
+    {"messages": [USER, {"role": "assistant", "function_call": CALL["function"]}], "functions": [TOOL["function"]]},
+    {"system": "s", "conversations": [{"from": "human", "value": "q"},
+                                      {"from": "function_call", "value": json.dumps(CALL["function"])},
+                                      {"from": "observation", "value": "t"}, {"from": "gpt", "value": "a"}]},
+    {"prompt": [USER], "completion": [ANSWER, USER, {**ANSWER, "training": True}], "documents": [{"title": "d"}]},
+    {"system": "s", "instruction": "i", "input": "x", "output": "o", "history": [["q", "a"]]}]
+
 
 def write(target, name, content):
     if not any(content) or len(content) > LARGEST:
@@ -147,6 +162,11 @@ def file_seeds():
     for i, text in enumerate(ROWS):
         for kind in range(4):
             write("rows", f"{i}-{kind}", bytes([kind, 0 if kind < 2 else 128]) + text.encode())
+
+
+    for i, row in enumerate(CONVERSATIONS):
+        for shape in (64, 65, 66):
+            write("conversations", f"{i}-{shape}", bytes([shape]) + json.dumps(row).encode())
 
 
 def adapter_seed(base, name, folder):

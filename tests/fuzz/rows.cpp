@@ -12,7 +12,8 @@ namespace {
 
 /// The first byte chooses the kind of file, the second how its rows are read; the file follows.
 constexpr std::array kinds = {"jsonl", "json", "csv", "tsv"};
-constexpr std::array row_formats = {"", "prompt", "text", "alpaca", "tokenised", "label"};
+constexpr std::array row_formats = {"",      "prompt",   "text",     "alpaca",     "tokenised",
+                                    "label", "messages", "sharegpt", "alpaca-chat"};
 
 RowOptions row_options(uint8_t choice) {
   RowOptions options;
