@@ -20,9 +20,9 @@ AddedTokens special_tokens(const Tokenizer& tokenizer) {
   return AddedTokens(std::move(special));
 }
 
-RenderOptions dated() {
+RenderOptions dated(const jinja::CalendarTime& now) {
   RenderOptions options;
-  options.now = jinja::present_time();
+  options.now = now;
   return options;
 }
 
@@ -96,12 +96,12 @@ void ChatNotes::add(const ChatNotes& others) {
   open_answers += others.open_answers;
 }
 
-ChatFormat::ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer, Json variables)
+ChatFormat::ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer, Json variables, jinja::CalendarTime now)
     : template_(std::move(chat)),
       tokenizer_(&tokenizer),
       special_(special_tokens(tokenizer)),
       variables_(std::move(variables)),
-      options_(dated()),
+      options_(dated(now)),
       shape_(content_shape(template_, options_)),
       finder_(template_, special_texts(tokenizer), options_) {
   const auto end = end_of_turn(template_, tokenizer, options_);

@@ -27,14 +27,14 @@ struct ChatNotes {
   std::vector<std::string> warnings() const;
 };
 
-/// How a model holds a conversation: its chat template and its tokenizer, which must outlive this value. All
-/// renderings see one date, that of the construction.
+/// How a model holds a conversation: its chat template and its tokenizer, which must outlive this value.
 class ChatFormat {
  public:
-  /// `variables` of the template (an object) hold for conversations that do not set them themselves. Errors: as
-  /// content_shape.
+  /// `variables` of the template (an object) hold for conversations that do not set them themselves; `now` is
+  /// what the template's clock shows. Errors: as content_shape.
   ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer,
-             nlohmann::ordered_json variables = nlohmann::ordered_json::object());
+             nlohmann::ordered_json variables = nlohmann::ordered_json::object(),
+             jinja::CalendarTime now = jinja::present_time());
 
   /// The ids after which the model answers: the rendered conversation with the header of an answer, encoded
   /// without further special tokens, as transformers encodes it. If the last message is the assistant's, the

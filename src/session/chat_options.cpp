@@ -1,6 +1,8 @@
 #include "session/chat_options.h"
 
 #include <array>
+#include <chrono>
+#include <cstdio>
 #include <iostream>
 #include <memory>
 
@@ -51,6 +53,21 @@ Json variables_of(const ChatOptions& options) {
   return variables;
 }
 
+/// Midnight of a date, or the present moment.
+jinja::CalendarTime time_of(const std::string& date) {
+  if (date.empty()) return jinja::present_time();
+  jinja::CalendarTime time;
+  int read = 0;
+  const int found = std::sscanf(date.c_str(), "%4d-%2d-%2d%n", &time.year, &time.month, &time.day, &read);
+  const bool valid = found == 3 && static_cast<size_t>(read) == date.size() && time.year > 0 &&
+                     std::chrono::year_month_day(std::chrono::year(time.year),
+                                                 std::chrono::month(static_cast<unsigned>(time.month)),
+                                                 std::chrono::day(static_cast<unsigned>(time.day)))
+                         .ok();
+  check(valid, ErrorKind::invalid, "`chat_date` {}: a date is written YYYY-MM-DD", in_quotes(date));
+  return time;
+}
+
 void check_messages(const Json& messages, const std::string& where) {
   check(messages.is_array() && !messages.empty(), ErrorKind::invalid,
         "{}: expected a list of messages, or an object with \"messages\"", where);
@@ -67,7 +84,9 @@ std::vector<Field> ChatOptions::template_fields() {
   return {field("chat_template", chat_template,
                 "a file with a chat template, or the name of one of the model's; empty: the model's default"),
           field("chat_template_kwargs", chat_template_kwargs,
-                "variables of the chat template: enable_thinking=false,reasoning_effort=high")};
+                "variables of the chat template: enable_thinking=false,reasoning_effort=high"),
+          field("chat_date", chat_date,
+                "date for chat templates that show it, YYYY-MM-DD; empty: today's, or the resumed run's")};
 }
 
 std::vector<Field> ChatOptions::fields() {
@@ -85,7 +104,7 @@ std::optional<ChatFormat> find_chat_format(const std::string& model, const std::
   if (!chosen) return std::nullopt;
   return ChatFormat(ChatTemplate(std::move(chosen->source), std::move(chosen->where),
                                  {stored.special_tokens.begin(), stored.special_tokens.end()}),
-                    tokenizer, variables_of(options));
+                    tokenizer, variables_of(options), time_of(options.chat_date));
 }
 
 ChatFormat need_chat_format(const std::string& model, const std::vector<std::string>& adapters,
@@ -99,8 +118,7 @@ ChatFormat need_chat_format(const std::string& model, const std::vector<std::str
   return std::move(*format);
 }
 
-std::function<const ChatFormat&(bool)> chat_format_on_demand(std::string model,
-                                                             std::string adapter,
+std::function<const ChatFormat&(bool)> chat_format_on_demand(std::string model, std::string adapter,
                                                              const Tokenizer& tokenizer,
                                                              ChatOptions options) {
   using Formats = std::array<std::optional<ChatFormat>, 2>;
@@ -112,6 +130,11 @@ std::function<const ChatFormat&(bool)> chat_format_on_demand(std::string model,
     if (!format) format.emplace(need_chat_format(model, adapters, tokenizer, options, has_tools));
     return *format;
   };
+}
+
+std::string today() {
+  const jinja::CalendarTime now = jinja::present_time();
+  return fmt::format("{:04}-{:02}-{:02}", now.year, now.month, now.day);
 }
 
 Conversation start_of_chat(const ChatOptions& options) {

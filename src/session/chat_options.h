@@ -14,7 +14,8 @@ namespace lowrank {
 struct ChatOptions {
   std::string chat_template;  ///< a file, or the name of one of the model's templates; empty: chosen
   std::vector<std::string> chat_template_kwargs;  ///< KEY=VALUE, variables of the template
-  std::string system;                             ///< text of the system message; empty: none
+  std::string chat_date;  ///< YYYY-MM-DD, for templates that show the date; empty: today's
+  std::string system;     ///< text of the system message; empty: none
 
   std::vector<Field> fields();
   /// Those of the template alone, for rows that bring their own system messages.
@@ -35,10 +36,12 @@ ChatFormat need_chat_format(const std::string& model, const std::vector<std::str
 /// The same, made when the first conversation asks for it, for `DatasetOptions::chat`: one format for
 /// conversations with tools, one for others. `adapter`: the path of the only adapter; empty: none.
 /// `tokenizer` must outlive the result.
-std::function<const ChatFormat&(bool has_tools)> chat_format_on_demand(std::string model,
-                                                                       std::string adapter,
+std::function<const ChatFormat&(bool has_tools)> chat_format_on_demand(std::string model, std::string adapter,
                                                                        const Tokenizer& tokenizer,
                                                                        ChatOptions options);
+
+/// Today as `chat_date` gives it.
+std::string today();
 
 /// A conversation to begin with: the options' system message, if any, and their variables. Errors: invalid
 /// for variables without a name or a value.

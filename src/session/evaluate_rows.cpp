@@ -14,10 +14,10 @@ namespace lowrank {
 
 std::vector<Field> EvaluateOptions::fields() {
   std::vector<Field> all{
-          field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
-          field("format", dataset.format, row_format_help), field("columns", dataset.columns, columns_help),
-          limited(field("max_length", dataset.max_length, "tokens per example; 0: no limit"), 0, 1 << 24),
-          limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};
+      field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+      field("format", dataset.format, row_format_help), field("columns", dataset.columns, columns_help),
+      limited(field("max_length", dataset.max_length, "tokens per example; 0: no limit"), 0, 1 << 24),
+      limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};
   std::ranges::move(chat.template_fields(), std::back_inserter(all));
   return all;
 }
@@ -36,8 +36,7 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   if (less_room && (reading.max_length == 0 || reading.max_length > running.room))
     reading.max_length = running.room;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(model);
-  if (tokenizer)
-    reading.chat = chat_format_on_demand(model, running.adapter_path, *tokenizer, options.chat);
+  if (tokenizer) reading.chat = chat_format_on_demand(model, running.adapter_path, *tokenizer, options.chat);
   const Dataset dataset =
       load_dataset(options.data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, reading);
   if (dataset.truncated > 0)

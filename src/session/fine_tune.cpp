@@ -123,10 +123,10 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   check_results(*checkpoint, adapter, options.exported);
   report_plan(adapter, spec);
   options.rows.dataset.labels = spec.labels;
+  if (options.rows.chat.chat_date.empty()) options.rows.chat.chat_date = chat_date_of(output.resumed());
   const auto seed = static_cast<uint64_t>(options.train.seed);
-  const TrainingData data =
-      load_training_data(options.rows, options.session.model, options.init_adapter, spec,
-                         adapter.plan.context_rows, seed);
+  const TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter,
+                                               spec, adapter.plan.context_rows, seed);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (fresh) adapter.method->initialise(*checkpoint, seed);
   const RunPlan plan =

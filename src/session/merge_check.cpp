@@ -112,8 +112,7 @@ std::optional<Probe> probe_of(const MergeCheckOptions& options, const OpenSessio
     reading.labels = spec.labels;
     reading.max_length = adapted.room();
     const std::optional<Tokenizer> tokenizer = find_tokenizer(options.model);
-    if (tokenizer)
-      reading.chat = chat_format_on_demand(options.model, adapted.adapter_path, *tokenizer, {});
+    if (tokenizer) reading.chat = chat_format_on_demand(options.model, adapted.adapter_path, *tokenizer, {});
     Dataset rows =
         load_dataset(options.probe_data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, reading);
     return Probe{fmt::format("{} rows of {}", rows.examples.size(), options.probe_data),

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "session/chat_options.h"
 #include "train/output_folder.h"
 #include "train/run_identity.h"
 #include "train/state.h"
@@ -23,12 +24,38 @@ std::vector<Field> ResumeOptions::fields() {
 
 nlohmann::json decisive_options(const nlohmann::json& values) {
   nlohmann::json decisive = values;
-  for (const char* name :
-       {"model",   "data",     "eval_data",    "eval_split", "format",    "columns", "max_length",
-        "on_long", "train_on", "init_adapter", "output",     "overwrite", "export",  "epochs",
-        "steps",   "threads",  "save_every",   "keep",       "profile",   "resume",  "resume_anyway"})
+  for (const char* name : {"model",
+                           "data",
+                           "eval_data",
+                           "eval_split",
+                           "format",
+                           "columns",
+                           "max_length",
+                           "on_long",
+                           "train_on",
+                           "chat_template",
+                           "chat_template_kwargs",
+                           "init_adapter",
+                           "output",
+                           "overwrite",
+                           "export",
+                           "epochs",
+                           "steps",
+                           "threads",
+                           "save_every",
+                           "keep",
+                           "profile",
+                           "resume",
+                           "resume_anyway"})
     decisive.erase(name);
   return decisive;
+}
+
+std::string chat_date_of(const std::filesystem::path& checkpoint) {
+  if (checkpoint.empty()) return today();
+  const nlohmann::json date =
+      read_state_head(checkpoint / state_name).identity.value("chat_date", nlohmann::json());
+  return date.is_string() ? date.get<std::string>() : today();
 }
 
 int64_t report_resumed(const std::filesystem::path& checkpoint, RunIdentity& identity, bool anyway) {

@@ -25,6 +25,10 @@ struct ResumeOptions {
 /// anyway (train/run_identity.h): contents of its files, numbers of steps and threads.
 nlohmann::json decisive_options(const nlohmann::json& values);
 
+/// The date that chat templates show in a run: that of the run whose checkpoint it resumes, else today's.
+/// Errors: as read_state_head.
+std::string chat_date_of(const std::filesystem::path& checkpoint);
+
 /// Reports where a run resumes and how it differs from the run that left the checkpoint; returns the number
 /// of steps already done, 0 without a checkpoint. Errors: invalid if something differs, unless `anyway`; as
 /// read_state.

@@ -75,7 +75,9 @@ struct OpenSession {
   const InferenceHooks& hooks() const { return ready; }
   /// Maps the adapter's name in a row to its number; nullptr if there is no bank.
   std::function<int64_t(const std::string&)> adapter_number() const;
-  RunningModel running() const { return {*checkpoint, *model, ready, room(), adapter_number(), adapter_path}; }
+  RunningModel running() const {
+    return {*checkpoint, *model, ready, room(), adapter_number(), adapter_path};
+  }
 };
 
 /// Errors: as open_model and load_adapter. `adapter` may be empty.

@@ -37,8 +37,9 @@ void report_rows(const std::string& what, const Dataset& dataset, int64_t max_le
                  const std::string& limit);
 
 /// Reads the rows for a model, labelled if `dataset.labels` is set, and reports their numbers. `adapter` is
-/// the one that training starts from; empty: none. A method takes `context_rows` of the model's context. `seed`: of the split. Errors: as load_dataset and split_dataset;
-/// invalid for evaluation rows from two sources, or a context without room.
+/// the one that training starts from; empty: none. A method takes `context_rows` of the model's context.
+/// `seed`: of the split. Errors: as load_dataset and split_dataset; invalid for evaluation rows from two
+/// sources, or a context without room.
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
                                 const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
                                 uint64_t seed);
