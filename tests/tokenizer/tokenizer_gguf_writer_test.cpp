@@ -61,8 +61,10 @@ TEST_P(TokenizerToGguf, TokenisesAsBefore) {
   };
   for (const std::string& text : test::torture()) {
     const std::vector<int64_t> ids = before.encode(text, true);
-    // The old form puts a space also after added tokens, which GGUF files are not read with here.
-    if (prepends && std::ranges::any_of(before.encode(text, false), is_added)) continue;
+    // The old form puts a space also after added tokens and before spaces; GGUF files are not read so here.
+    const bool differs = text.starts_with(' ') || text.starts_with("\u2581") ||
+                         std::ranges::any_of(before.encode(text, false), is_added);
+    if (prepends && differs) continue;
     EXPECT_EQ(after.encode(normalizer.apply(text, false), true), ids) << text;
     EXPECT_EQ(after.decode(ids, false), before.decode(ids, false)) << text;
   }
