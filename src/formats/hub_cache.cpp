@@ -6,8 +6,6 @@
 #include <fstream>
 #include <map>
 
-#include <fmt/ranges.h>
-
 #include "base/error.h"
 #include "base/json.h"
 #include "base/one_line.h"
@@ -21,6 +19,12 @@ namespace fs = std::filesystem;
 constexpr std::string_view folder_prefix = "models--";
 constexpr size_t most_name = 256;
 constexpr int64_t most_index_bytes = 64 << 20;
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
 
 bool is_plain(std::string_view part) {
   const auto allowed = [](unsigned char c) {
@@ -100,7 +104,7 @@ std::string missing_shards(const fs::path& snapshot) {
   const size_t count = missing.size();
   missing.resize(std::min<size_t>(count, 3));
   for (std::string& name : missing) name = one_line(name, 80);
-  return count == 0 ? "" : fmt::format("{}{}", fmt::join(missing, ", "), count > 3 ? ", ..." : "");
+  return count == 0 ? "" : fmt::format("{}{}", listed(missing), count > 3 ? ", ..." : "");
 }
 
 /// What a snapshot lacks, as a phrase; empty: nothing.
@@ -238,7 +242,7 @@ fs::path find_in_hub_cache(const HubName& name, const fs::path& cache) {
     if (weights || files.empty()) return snapshot;
   }
   check(files.size() == 1, ErrorKind::invalid, "{} has several GGUF files in {}: {}; name one as {}:{}",
-        name.repository, at, fmt::join(files, ", "), name.repository, files.front());
+        name.repository, at, listed(files), name.repository, files.front());
   return snapshot / files.front();
 }
 

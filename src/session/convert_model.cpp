@@ -109,7 +109,9 @@ void write_tensor(const Checkpoint& checkpoint, const TensorRef& tensor, DType t
     try {
       round_rows(type, {values.const_data_ptr<float>(), static_cast<size_t>(values.numel())}, columns, bytes);
     } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("{}: {}", tensor.name, error.what()), error.hint());
+      throw Error(error.kind(),
+                  fmt::format("{}: {}: {}", checkpoint.path().string(), tensor.name, error.what()),
+                  error.hint());
     }
     writer.append(bytes);
   }

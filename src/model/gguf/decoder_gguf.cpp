@@ -72,6 +72,7 @@ void write_rotary(GgufDescription& description, const GgufKeyWriter& keys, const
     keys.number(gguf_key::scaling_factor, ConfigReader(scaling.values).positive("factor", 1));
   } else if (scaling.type == "llama3") {
     description.tables.push_back({gguf_key::llama3_factors, divisors(f)});
+    llama3_scaling(description.tables.back().values, f.theta, "config");  // fails where it could not be read
   } else if (scaling.type == "yarn") {
     write_yarn(keys, scaling, original, c);
   } else if (scaling.type == "longrope") {

@@ -50,7 +50,7 @@ class GgufKeyWriter {
 /// frequencies of `c.rotary.front()`, whose scaling is the one in `config` (as for rope_frequencies).
 /// Windows that `c` still has are not written: texts longer than the smallest would differ, so the context
 /// ends there, with a note. Errors: unsupported for scalings that GGUF lacks (dynamic, yarn with other
-/// strengths), the key named.
+/// strengths, llama3 with other bands than Llama 3.1's), the key named.
 GgufDescription describe_decoder(const nlohmann::json& config, const DecoderConfig& c);
 
 /// The same for a family without keys of its own.

@@ -2,6 +2,7 @@
 #include <cctype>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/one_line.h"
@@ -62,11 +63,16 @@ Tokens tokens_of(const TokenizerSpec& spec, int64_t rows, bool has_bytes, std::v
   return tokens;
 }
 
-std::vector<std::string> merge_lines(const TokenizerSpec& spec) {
+/// The merges whose parts and results are tokens of the file, one a line.
+std::vector<std::string> merge_lines(const TokenizerSpec& spec, const Tokens& tokens) {
+  const std::unordered_set<std::string_view> known(tokens.texts.begin(), tokens.texts.end());
   // A space inside a part is written as the byte alphabet writes it, since a space separates the parts.
   const auto part = [](const std::string& text) { return replaced(text, {" ", "\u0120"}); };
   std::vector<std::string> lines;
-  for (const auto& [left, right] : spec.merges) lines.push_back(part(left) + " " + part(right));
+  for (const auto& [left, right] : spec.merges) {
+    if (known.contains(left) && known.contains(right) && known.contains(left + right))
+      lines.push_back(part(left) + " " + part(right));
+  }
   return lines;
 }
 
@@ -185,7 +191,7 @@ std::vector<std::string> write_tokenizer_keys(const TokenizerSpec& spec, int64_t
   // llama.cpp needs no merges where there are scores; with them, ours are the tokenizer's own. Gemma's are
   // read from the order of the vocabulary.
   if (!architecture.starts_with("gemma") && !spec.merges.empty())
-    keys.set_strings("tokenizer.ggml.merges", merge_lines(spec));
+    keys.set_strings("tokenizer.ggml.merges", merge_lines(spec, tokens));
   write_special(spec, rows, where, notes, keys);
   return notes;
 }
