@@ -10,6 +10,7 @@ namespace {
 struct PeerName {
   std::string_view theirs, ours;
   bool same = false;
+  std::string_view beside = {};  ///< the command must have this option, too; empty: none
 };
 
 /// A name may appear several times, since commands differ in their options.
@@ -18,7 +19,7 @@ constexpr PeerName names[] = {
     {"adapter_name_or_path", "adapter", true},
     {"adapter_name_or_path", "init_adapter", true},
     {"adapter_path", "adapter", true},
-    {"adapter_path", "output", true},
+    {"adapter_path", "output", true, "method"},
     {"base_model", "model"},
     {"batch", "batch_size"},
     {"block_size", "max_length"},
@@ -162,7 +163,8 @@ std::optional<std::string> own_name(std::string_view name, const KnownOption& kn
 std::optional<std::string> same_option(std::string_view name, const KnownOption& known) {
   const std::string theirs = with_underscores(name);
   for (const PeerName& peer : names) {
-    if (peer.same && peer.theirs == theirs && known(peer.ours)) return std::string(peer.ours);
+    const bool meant = peer.beside.empty() || known(peer.beside);
+    if (peer.same && meant && peer.theirs == theirs && known(peer.ours)) return std::string(peer.ours);
   }
   return std::nullopt;
 }
