@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/error.h"
 #include "model/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
