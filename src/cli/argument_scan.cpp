@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/peer_names.h"
+
 namespace lowrank {
 namespace {
 
@@ -61,6 +63,15 @@ class Scanner {
         {field ? field->name : std::string(name), std::string(text), std::string(written), field});
   }
 
+  /// The field that a flag sets: its own name after two dashes, or another program's.
+  const Field* field_of(std::string_view written, std::string_view name) const {
+    const Field* field = written.starts_with("--") ? find_field(fields_, name) : nullptr;
+    if (field) return field;
+    const auto same =
+        same_option(name, [&](std::string_view own) { return find_field(fields_, own) != nullptr; });
+    return same ? find_field(fields_, *same) : nullptr;
+  }
+
   bool is_known_value(std::string_view argument) const {
     const auto name = name_before_equals(argument);
     return name && find_field(fields_, *name);
@@ -70,7 +81,7 @@ class Scanner {
     const size_t equals = argument.find('=');
     const std::string_view written = argument.substr(0, equals);
     const std::string_view name = written.substr(written.starts_with("--") ? 2 : 1);
-    const Field* field = written.starts_with("--") ? find_field(fields_, name) : nullptr;
+    const Field* field = field_of(written, name);
     if (equals != std::string_view::npos) return add(name, argument.substr(equals + 1), written, field);
     if (field && is_switch(*field)) return take_switch(*field, written, "true");
     if (!field && name.starts_with("no-")) {

@@ -25,7 +25,8 @@ struct ScannedArguments {
 };
 
 /// Splits the arguments by the known fields: `--name value`, `--name=value`, `--flag`, `--no-flag` and
-/// `name=value`, with dashes or underscores in names. The argument after a flag that takes a value is its
+/// `name=value`, with dashes or underscores in names. Flags of other programs that mean the same
+/// (peer_names.h) set our fields. The argument after a flag that takes a value is its
 /// value, unless it is another flag (which only `any_text` accepts). An unknown flag, or one of
 /// `optional_text`, takes the next argument unless that is a flag or gives a value to a known field. With
 /// `words_welcome`, a word with `=` whose name is unknown is no value, since a path may contain one.

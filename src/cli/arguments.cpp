@@ -123,6 +123,7 @@ std::string Arguments::hint_for(std::string_view name, bool as_flag) const {
   };
   if (const std::string words = of_other(name); !words.empty()) return words;
   const auto known = [&](std::string_view own) { return find_field(fields_, own) != nullptr; };
+  if (const auto different = difference_of(name, known)) return ": " + *different;
   if (const auto own = own_name(name, known)) return fmt::format(" (did you mean {}?)", written(*own));
   const auto elsewhere = own_name(name, [&](std::string_view own) { return !of_other(own).empty(); });
   if (elsewhere) return of_other(*elsewhere);
@@ -187,11 +188,18 @@ void Arguments::take_values(const ScannedArguments& scanned) {
 
 void Arguments::complete_description() {
   description_.positional = positional_;
+  const auto known = [&](std::string_view own) { return find_field(fields_, own) != nullptr; };
   for (const Field& field : fields_) {
     const nlohmann::json value = field.get();
+    std::string help = with_flags(field.help);
+    std::string others;
+    for (const std::string& other : other_names(field.name, known))
+      others +=
+          fmt::format("{}{}", others.empty() ? "" : ", ", other.size() == 1 ? "-" + other : flag_name(other));
+    if (!others.empty()) help += fmt::format(" (also {})", others);
     description_.options.push_back({field.name, field.type_name,
-                                    value.is_null() || value == "" ? "" : value.dump(),
-                                    with_flags(field.help), groups_[field.name]});
+                                    value.is_null() || value == "" ? "" : value.dump(), std::move(help),
+                                    groups_[field.name]});
   }
   if (!describing_) return;
   for (const Later& later : later_) {

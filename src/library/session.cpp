@@ -9,6 +9,7 @@
 #include "session/evaluate_rows.h"
 #include "session/fine_tune.h"
 #include "session/merge_files.h"
+#include "session/places.h"
 #include "session/starting_adapter.h"
 
 namespace lowrank {
@@ -123,7 +124,7 @@ Session::Session(const std::string& model, const Options& options) {
     std::vector<Field> fields = session.fields();
     std::erase_if(fields, [](const Field& field) { return field.name == "model"; });
     apply(fields, parsed(options), "open");
-    session.model = model;
+    session.model = located_model(model);
     state_ = std::unique_ptr<State>(new State{session, open_model(session)});
   });
 }

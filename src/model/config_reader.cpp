@@ -119,23 +119,22 @@ std::vector<float> GgufConfigReader::rope_factors(const char* tensor, int64_t ro
 }
 
 nlohmann::json GgufConfigReader::rope_scaling(int64_t rotary_dim) const {
-  if (const std::vector<float> factors = rope_factors("rope_freqs.weight", rotary_dim); !factors.empty())
-    return llama3_scaling(factors, number("rope.freq_base", 10000.0), file_.path().string());
-  const std::string type = file_.find<std::string>(prefix_ + "rope.scaling.type").value_or("none");
+  if (const std::vector<float> factors = rope_factors(gguf_key::llama3_factors, rotary_dim); !factors.empty())
+    return llama3_scaling(factors, number(gguf_key::theta, 10000.0), file_.path().string());
+  const std::string type = file_.find<std::string>(prefix_ + std::string(gguf_key::scaling)).value_or("none");
   nlohmann::json scaling = {{"rope_type", type}};
-  for (const auto& [key, name] : {std::pair{"rope.scaling.factor", "factor"},
-                                  {"rope.scaling.yarn_beta_fast", "beta_fast"},
-                                  {"rope.scaling.yarn_beta_slow", "beta_slow"}}) {
-    if (const auto value = file_.find<double>(prefix_ + key)) scaling[name] = *value;
+  for (const auto& [key, name] : {std::pair{gguf_key::scaling_factor, "factor"},
+                                  {gguf_key::beta_fast, "beta_fast"},
+                                  {gguf_key::beta_slow, "beta_slow"}}) {
+    if (const auto value = file_.find<double>(prefix_ + std::string(key))) scaling[name] = *value;
   }
-  if (const auto original = file_.find<int64_t>(prefix_ + "rope.scaling.original_context_length"))
+  if (const auto original = file_.find<int64_t>(prefix_ + std::string(gguf_key::original_context)))
     scaling["original_max_position_embeddings"] = *original;
-  if (const std::vector<float> factors = rope_factors("rope_factors_long.weight", rotary_dim);
-      !factors.empty()) {
+  if (const std::vector<float> factors = rope_factors(gguf_key::long_factors, rotary_dim); !factors.empty()) {
     scaling["rope_type"] = "longrope";
     scaling["long_factor"] = factors;
-    scaling["short_factor"] = rope_factors("rope_factors_short.weight", rotary_dim);
-    if (const auto value = file_.find<double>(prefix_ + "rope.scaling.attn_factor"))
+    scaling["short_factor"] = rope_factors(gguf_key::short_factors, rotary_dim);
+    if (const auto value = file_.find<double>(prefix_ + std::string(gguf_key::attention_factor)))
       scaling["attention_factor"] = *value;
     return scaling;
   }
@@ -146,7 +145,7 @@ nlohmann::json GgufConfigReader::rope_scaling(int64_t rotary_dim) const {
         file_.path().string(), prefix_, type);
   if (type == "linear" && !scaling.contains("factor")) scaling["factor"] = 1;
   for (const auto& [key, plain] :
-       {std::pair{"rope.scaling.attn_factor", 1.0}, {"rope.scaling.yarn_log_multiplier", 0.0}}) {
+       {std::pair{gguf_key::attention_factor, 1.0}, {"rope.scaling.yarn_log_multiplier", 0.0}}) {
     check(type != "yarn" || number(key, plain) == plain, ErrorKind::unsupported,
           "{}: {}{} other than {} is not supported", file_.path().string(), prefix_, key, plain);
   }

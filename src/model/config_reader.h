@@ -49,6 +49,35 @@ class ConfigReader {
   const nlohmann::json& config_;
 };
 
+/// Names of keys below `<architecture>.` and of tensors beside the weights, as they are read and written.
+namespace gguf_key {
+inline constexpr std::string_view layers = "block_count";
+inline constexpr std::string_view hidden = "embedding_length";
+inline constexpr std::string_view ff = "feed_forward_length";
+inline constexpr std::string_view context = "context_length";
+inline constexpr std::string_view vocabulary = "vocab_size";
+inline constexpr std::string_view heads = "attention.head_count";
+inline constexpr std::string_view kv_heads = "attention.head_count_kv";
+inline constexpr std::string_view key_length = "attention.key_length";
+inline constexpr std::string_view value_length = "attention.value_length";
+inline constexpr std::string_view rms_epsilon = "attention.layer_norm_rms_epsilon";
+inline constexpr std::string_view epsilon = "attention.layer_norm_epsilon";
+inline constexpr std::string_view window = "attention.sliding_window";
+inline constexpr std::string_view window_period = "attention.sliding_window_pattern";
+inline constexpr std::string_view rotary_dim = "rope.dimension_count";
+inline constexpr std::string_view theta = "rope.freq_base";
+inline constexpr std::string_view window_theta = "rope.freq_base_swa";
+inline constexpr std::string_view scaling = "rope.scaling.type";
+inline constexpr std::string_view scaling_factor = "rope.scaling.factor";
+inline constexpr std::string_view original_context = "rope.scaling.original_context_length";
+inline constexpr std::string_view attention_factor = "rope.scaling.attn_factor";
+inline constexpr std::string_view beta_fast = "rope.scaling.yarn_beta_fast";
+inline constexpr std::string_view beta_slow = "rope.scaling.yarn_beta_slow";
+inline constexpr const char* llama3_factors = "rope_freqs.weight";
+inline constexpr const char* long_factors = "rope_factors_long.weight";
+inline constexpr const char* short_factors = "rope_factors_short.weight";
+}  // namespace gguf_key
+
 /// The same for a GGUF file's metadata, with keys below `<architecture>.`.
 class GgufConfigReader {
  public:

@@ -48,29 +48,29 @@ nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string&
                                         bool partial_rotary) {
   const GgufConfigReader read(file, architecture);
   nlohmann::json config;
-  config["num_hidden_layers"] = read.count("block_count", std::nullopt, most_layers);
-  config["hidden_size"] = read.count("embedding_length");
-  config["intermediate_size"] = read.count("feed_forward_length");
-  config["max_position_embeddings"] = read.count("context_length");
-  const int64_t heads = read.count("attention.head_count");
+  config["num_hidden_layers"] = read.count(gguf_key::layers, std::nullopt, most_layers);
+  config["hidden_size"] = read.count(gguf_key::hidden);
+  config["intermediate_size"] = read.count(gguf_key::ff);
+  config["max_position_embeddings"] = read.count(gguf_key::context);
+  const int64_t heads = read.count(gguf_key::heads);
   config["num_attention_heads"] = heads;
-  config["num_key_value_heads"] = read.count("attention.head_count_kv", heads);
+  config["num_key_value_heads"] = read.count(gguf_key::kv_heads, heads);
   const int64_t head_dim =
-      read.count("attention.key_length", config["hidden_size"].get<int64_t>() / heads, most_head_dim);
+      read.count(gguf_key::key_length, config["hidden_size"].get<int64_t>() / heads, most_head_dim);
   config["head_dim"] = head_dim;
-  const int64_t rotary_dim = read.count("rope.dimension_count", head_dim);
-  const auto same = [&](const char* key, int64_t value) {
+  const int64_t rotary_dim = read.count(gguf_key::rotary_dim, head_dim);
+  const auto same = [&](std::string_view key, int64_t value) {
     check(value == head_dim, ErrorKind::unsupported, "{}: {}.{} differs from the head dimension {}",
           file.path().string(), architecture, key, head_dim);
   };
-  same("attention.value_length", read.count("attention.value_length", head_dim));
+  same(gguf_key::value_length, read.count(gguf_key::value_length, head_dim));
   if (partial_rotary && rotary_dim < head_dim) {
     config["partial_rotary_factor"] = static_cast<double>(rotary_dim) / static_cast<double>(head_dim);
   } else {
-    same("rope.dimension_count", rotary_dim);
+    same(gguf_key::rotary_dim, rotary_dim);
   }
-  config["rms_norm_eps"] = read.number("attention.layer_norm_rms_epsilon", 1e-5);
-  config["rope_theta"] = read.number("rope.freq_base", 10000.0);
+  config["rms_norm_eps"] = read.number(gguf_key::rms_epsilon, 1e-5);
+  config["rope_theta"] = read.number(gguf_key::theta, 10000.0);
   config["rope_scaling"] = read.rope_scaling(rotary_dim);
   config["vocab_size"] = read.vocabulary_size();
   config["tie_word_embeddings"] = !file.find_tensor("output.weight");

@@ -13,6 +13,7 @@
 namespace lowrank {
 
 class Checkpoint;
+struct GgufDescription;
 
 /// A family of models: one file under model/families, which ends in `extern const FamilyInfo <file>_family`.
 struct FamilyInfo {
@@ -21,6 +22,9 @@ struct FamilyInfo {
   std::span<const std::string_view> gguf_architectures;  ///< `general.architecture` values
   /// What config.json would contain for this GGUF file; nullptr without `gguf_architectures`.
   nlohmann::json (*config_from_gguf)(const GgufFile&);
+  /// The inverse: what a GGUF file holds beside the weights of `spec` (model/gguf/decoder_gguf.h); nullptr
+  /// without `gguf_architectures`. Errors: also unsupported for what such a file cannot say.
+  GgufDescription (*describe_gguf)(const nlohmann::json& config);
   /// Names and shapes. Errors: invalid or unsupported configuration, the key named.
   ModelSpec (*spec)(const nlohmann::json& config);
   std::unique_ptr<Model> (*load)(std::shared_ptr<const Checkpoint>, const LoadOptions&);

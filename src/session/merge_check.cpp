@@ -7,6 +7,7 @@
 #include <ATen/ops/abs.h>
 #include <ATen/ops/max.h>
 
+#include "base/error.h"
 #include "base/rng.h"
 #include "data/dataset.h"
 #include "infer/sampler.h"
@@ -32,9 +33,10 @@ OpenSession open_in_f32(const std::string& model, const std::string& adapter) {
   return open_session(options, adapter);
 }
 
+constexpr int64_t random_tokens = 64;
+
 /// One sequence of ids drawn from the whole vocabulary.
-Batch random_ids(const ModelSpec& spec) {
-  constexpr int64_t length = 64;
+Batch random_ids(const ModelSpec& spec, int64_t length) {
   Batch batch;
   Philox random(0);
   batch.offsets = {0, std::min(length, spec.max_positions)};
@@ -46,9 +48,9 @@ Batch random_ids(const ModelSpec& spec) {
   return batch;
 }
 
-at::Tensor logits_of(const OpenSession& session) {
+at::Tensor logits_of(const OpenSession& session, int64_t length = random_tokens) {
   const at::NoGradGuard no_grad;
-  Batch batch = random_ids(session.checkpoint->spec());
+  Batch batch = random_ids(session.checkpoint->spec(), length);
   session.hooks()->layout(batch);
   const ModelSpec& spec = session.checkpoint->spec();
   if (spec.labels) return sequence_scores(*session.model, {&batch}, *session.hooks());
@@ -145,6 +147,21 @@ std::optional<double> ProbeLosses::gain_left() const {
 bool MergeComparison::holds() const {
   constexpr double rounding = 0.05;
   return std::isfinite(largest_difference) && distance <= effect + rounding * scale;
+}
+
+double ModelDifference::share() const {
+  return distance / size;
+}
+
+ModelDifference compare_models(const std::string& first, const std::string& second) {
+  const int64_t length = std::min(random_tokens, read_spec(second).max_positions);
+  const at::Tensor expected = logits_of(open_in_f32(first, ""), length);
+  const at::Tensor found = logits_of(open_in_f32(second, ""), length);
+  check(expected.sizes() == found.sizes(), ErrorKind::invalid,
+        "{} and {} have different vocabularies, so their logits cannot be compared", first, second);
+  const at::Tensor difference = found - expected;
+  return {at::max(at::abs(difference)).item<double>(), root_mean_square(difference),
+          root_mean_square(expected)};
 }
 
 MergeComparison compare_merged(const MergeCheckOptions& options) {

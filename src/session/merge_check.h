@@ -40,6 +40,20 @@ struct MergeComparison {
   bool holds() const;
 };
 
+/// How far a model's logits are from another's, both in f32, on a sequence of random ids.
+struct ModelDifference {
+  double largest = 0;   ///< absolute
+  double distance = 0;  ///< root mean square
+  double size = 0;      ///< root mean square of the first model's logits
+
+  /// The distance as a share of the size; not finite if a logit is not.
+  double share() const;
+};
+
+/// Loads the two models in turn. The sequence is as long as both contexts allow, up to 64. Errors: as
+/// open_session; invalid for models of different vocabularies.
+ModelDifference compare_models(const std::string& first, const std::string& second);
+
 /// Loads the three models in turn. Errors: as open_session, load_dataset and evaluate.
 MergeComparison compare_merged(const MergeCheckOptions& options);
 

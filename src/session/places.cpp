@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
+#include "formats/hub_cache.h"
 
 namespace lowrank {
 namespace {
@@ -37,6 +40,25 @@ void check_place(const std::string& path, std::string_view kinds) {
 }
 
 }  // namespace
+
+std::string located_model(const std::string& given) {
+  std::error_code code;
+  if (given.empty() || std::filesystem::exists(given, code)) return given;
+  const std::optional<HubName> name = hub_name(given);
+  if (!name) return given;
+  const std::filesystem::path cache = hub_cache_folder();
+  if (!in_hub_cache(*name, cache) && !is_hub_name(name->repository)) return given;
+  return find_in_hub_cache(*name, cache).string();
+}
+
+Field model_field(std::string& model) {
+  Field option = field("model", model, model_help);
+  option.set = [inner = std::move(option.set), &model](const nlohmann::json& value) {
+    inner(value);
+    model = located_model(model);
+  };
+  return option;
+}
 
 void check_model_place(const std::string& path) {
   check_place(path, "a model is a local Hugging Face folder or a GGUF file");

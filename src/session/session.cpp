@@ -11,7 +11,7 @@ namespace lowrank {
 
 std::vector<Field> SessionOptions::fields() {
   return {
-      field("model", model, "Hugging Face folder or GGUF file"),
+      model_field(model),
       one_of(field("dtype", dtype,
                    "type of the matrix products; auto: bf16 if the processor has fast bf16 products"),
              {"auto", "f32", "bf16"}),

@@ -52,10 +52,11 @@ std::set<std::string> all_method_options() {
 
 StartingAdapter read_starting_adapter(const std::string& path, const std::string& model) {
   check_adapter_place(path);
-  check_model_place(model);
+  const std::string base = located_model(model);
+  check_model_place(base);
   StartingAdapter start;
   start.path = path;
-  start.spec = read_spec(model, read_adapter_labels(path));
+  start.spec = read_spec(base, read_adapter_labels(path));
   start.chosen = method_of_adapter(path, start.spec);
   start.method = start.chosen.info->name;
   start.options = resolved(start.chosen.method->fields());

@@ -8,6 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/one_line.h"
+#include "formats/hub_cache.h"
 
 namespace lowrank {
 namespace {
@@ -25,8 +26,10 @@ std::string other_use(std::string_view library, bool several) {
   return "";
 }
 
-/// The last component of a path, even if the path ends in a slash or a dot.
+/// A model's name on the hub if the path lies in its cache, else the last component of the path, even if the
+/// path ends in a slash or a dot.
 std::string name_of(const std::string& path) {
+  if (const auto repository = repository_of(path)) return *repository;
   std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
   if (!whole.has_filename()) whole = whole.parent_path();
   return whole.filename().string();

@@ -68,25 +68,31 @@ TEST_F(CommandLine, NothingIsGivenTwice) {
 }
 
 TEST_F(CommandLine, PeersNamesAreRecognised) {
-  const std::string message = error_of(plan(
+  const std::string theirs =
       "--learning-rate 1e-4 --lora-r 8 --lora_alpha 16 --num-train-epochs 3 --per-device-train-batch-size 2 "
-      "--gradient-accumulation-steps 4 --iters=100 --output-dir o --max-seq-length 512 -m x --unheard-of 7"));
-  for (const char* part :
-       {"--learning-rate is not known (did you mean --lr?)", "--lora-r is not known (did you mean --rank?)",
-        "--lora_alpha is not known (did you mean --alpha?)",
-        "--num-train-epochs is not known (did you mean --epochs?)",
-        "--per-device-train-batch-size is not known (did you mean --batch-size?)",
-        "--gradient-accumulation-steps is not known (did you mean --grad-accum?)",
-        "--iters is not known (did you mean --steps?)", "--output-dir is not known (did you mean --output?)",
-        "--max-seq-length is not known (did you mean --max-length?)",
-        "-m is not known (did you mean --model?)", "--unheard-of is not known"})
+      "--gradient-accumulation-steps 4 --iters=100 --max-seq-length 512 --lr-scheduler-type cosine";
+  const std::string ours =
+      "--lr 1e-4 --rank 8 --alpha 16 --epochs 3 --batch-size 2 --grad-accum 4 --steps 100 --max-length 512 "
+      "--schedule cosine";
+  EXPECT_EQ(succeeds(plan(theirs)).out, succeeds(plan(ours)).out);
+  refused(plan("--lr 1e-4 --learning-rate 1e-3"), "--lr is given twice");
+  refused(plan("--iters"), "--iters needs a value");
+  refused("generate -m nowhere/m.gguf -p a -n 3 --temp 0", "nowhere/m.gguf: no such file");
+  EXPECT_NE(succeeds("train --help").out.find("(also --iters, --max-steps)"), std::string::npos);
+  refused(plan(config("learning_rate: 1e-4")), "unknown key \"learning_rate\" (did you mean lr?)");
+}
+
+TEST_F(CommandLine, PeersNamesForOtherThingsAreRefused) {
+  const std::string message =
+      error_of(plan("--warmup-ratio 0.1 --num-layers 8 --mask-prompt --dataset d --unheard-of 7"));
+  for (const char* part : {"--warmup-ratio is not known: --warmup counts steps, not a share of them",
+                           "--num-layers is not known: --layers-to-transform takes the numbers",
+                           "--mask-prompt is not known: of rows with a prompt only the completion is learned",
+                           "--dataset is not known (did you mean --data?)", "--unheard-of is not known"})
     EXPECT_NE(message.find(part), std::string::npos) << part << '\n' << message;
   // The values after them are not errors of their own.
-  for (const char* value : {"1e-4", "\"8\"", "512", "\"7\""})
+  for (const char* value : {"\"0.1\"", "\"8\"", "\"7\""})
     EXPECT_EQ(message.find(value), std::string::npos) << value << '\n' << message;
-  refused("generate --n-predict 3 --temp 0",
-          "--n-predict is not known (did you mean --max-new-tokens?); --temp is not known (did you mean "
-          "--temperature?)");
   refused(plan(config("learning_rate: 1e-4")), "unknown key \"learning_rate\" (did you mean lr?)");
 }
 
@@ -139,13 +145,14 @@ TEST_F(CommandLine, WhatIsMissingIsToldAtOnce) {
 }
 
 TEST_F(CommandLine, AHubNameIsNoPath) {
+  environment = "HF_HUB_CACHE=" + (folder.path() / "hub").string();
   for (const std::string& command :
        {std::string("evaluate --data d"), std::string("train --dry-run"), std::string("tokenize --text a"),
         "train --data d --output " + out().string()}) {
     const std::string message = error_of(command + " --model HuggingFaceTB/SmolLM2-135M");
-    for (const char* part : {"error: HuggingFaceTB/SmolLM2-135M: no such file or folder",
-                             "a model is a local Hugging Face folder or a GGUF file",
-                             "hf download HuggingFaceTB/SmolLM2-135M --local-dir SmolLM2-135M"})
+    for (const std::string& part : {"HuggingFaceTB/SmolLM2-135M is not in the Hugging Face cache at " +
+                                        (folder.path() / "hub").string(),
+                                    std::string("fetch it with: hf download HuggingFaceTB/SmolLM2-135M")})
       EXPECT_NE(message.find(part), std::string::npos) << command << message;
   }
   const std::string adapter = error_of("evaluate --data d --model " + model() + " --adapter me/my-lora");

@@ -10,6 +10,7 @@
 #include "cli/registry.h"
 #include "peft/files/adapter_labels.h"
 #include "peft/files/gguf_lora.h"
+#include "session/places.h"
 #include "session/session.h"
 
 namespace lowrank {
@@ -43,8 +44,7 @@ int run(Arguments& arguments) {
   Options options;
   arguments.set_example(
       "lowrank export --model model.gguf --adapter adapter --format gguf-lora --output adapter.gguf");
-  arguments.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-                 field("adapter", options.adapter, adapter_help),
+  arguments.add({model_field(options.model), field("adapter", options.adapter, adapter_help),
                  one_of(field("format", options.format,
                               "gguf-lora: a file for llama.cpp and Ollama, beside the base; peft: a folder"),
                         {"gguf-lora", "peft"}),

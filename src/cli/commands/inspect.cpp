@@ -16,6 +16,7 @@
 #include "formats/gguf.h"
 #include "formats/safetensors_index.h"
 #include "model/checkpoint.h"
+#include "session/places.h"
 
 namespace lowrank {
 namespace {
@@ -127,13 +128,15 @@ int run(Arguments& arguments) {
   bool tensors = false;
   std::string path;
   arguments.set_example("lowrank inspect model.gguf");
-  arguments.add({field("path", path, "folder, .gguf or .safetensors file"),
-                 field("tensors", tensors, "list every tensor"),
-                 field("json", json, "everything as JSON on standard output")});
+  arguments.add(
+      {field("path", path,
+             "folder, .gguf or .safetensors file, or the name of a model in the Hugging Face cache"),
+       field("tensors", tensors, "list every tensor"),
+       field("json", json, "everything as JSON on standard output")});
   arguments.add_positional("path");
   if (!arguments.parse()) return 0;
   require({{"the path", &path}});
-  const Contents contents = describe(path);
+  const Contents contents = describe(located_model(path));
   if (json) {
     std::cout << json_text(to_json(contents), 2) << '\n';
   } else {

@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "session/merge_files.h"
+#include "session/places.h"
 #include "session/session.h"
 #include "session/training_results.h"
 
@@ -68,8 +69,7 @@ int run(Arguments& arguments) {
   bool json = false;
   arguments.set_example("lowrank merge --model model.gguf --adapter adapter --output merged.gguf");
   arguments.add(
-      {field("model", options.files.model, "Hugging Face folder or GGUF file"),
-       field("adapter", options.files.adapter, adapter_help),
+      {model_field(options.files.model), field("adapter", options.files.adapter, adapter_help),
        field("output", options.files.merged, "folder, or FILE.gguf from a GGUF base; it must not exist")});
   arguments.add(options.fields());
   arguments.add({field("json", json, "the result as JSON on standard output")});

@@ -10,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "data/dataset.h"
+#include "session/places.h"
 
 namespace lowrank {
 namespace {
@@ -50,8 +51,7 @@ void print_lines(const Tokenizer& tokenizer, const Options& options) {
 int run(Arguments& arguments) {
   Options options;
   arguments.set_example("lowrank tokenize --model model.gguf --text \"some words\"");
-  arguments.add({field("model", options.model, "Hugging Face folder or GGUF file"),
-                 any_text(field("text", options.text, "a text")),
+  arguments.add({model_field(options.model), any_text(field("text", options.text, "a text")),
                  field("data", options.data,
                        "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
                  field("format", options.format, row_format_help),

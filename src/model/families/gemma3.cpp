@@ -1,9 +1,13 @@
 // Gemma 3, text only (Gemma Team 2025, arXiv 2503.19786): RMSNorm before and after each branch, with weights
 // of 1 + w, norms on query and key heads, GeGLU, embeddings times sqrt(d), and in five of every six layers a
 // window with its own rotary frequencies.
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "base/error.h"
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -58,26 +62,76 @@ DecoderConfig parse(const nlohmann::json& json) {
   return c;
 }
 
-nlohmann::json config_from_gguf(const GgufFile& file) {
+/// Layers from one with full attention to the next, where a GGUF file does not say.
+constexpr int64_t usual_period = 6;
+
+/// The square of what q·k is divided by. GGUF files do not say; only the largest model divides by something
+/// other than the head size.
+int64_t divisor_of_queries(int64_t layers, int64_t hidden, int64_t heads, int64_t head_dim) {
   constexpr int64_t layers_of_27b = 62;
+  return layers == layers_of_27b ? hidden / heads : head_dim;
+}
+
+nlohmann::json config_from_gguf(const GgufFile& file) {
   const GgufConfigReader read(file, "gemma3");
   nlohmann::json config = decoder_config_from_gguf(file, "gemma3");
   config["model_type"] = "gemma3_text";
   config["architectures"] = {"Gemma3ForCausalLM"};
   config["hidden_activation"] = "gelu_pytorch_tanh";
-  config["rope_local_base_freq"] = read.number("rope.freq_base_swa", 10000.0);
+  config["rope_local_base_freq"] = read.number(gguf_key::window_theta, 10000.0);
   if (!file.find<double>("gemma3.rope.freq_base")) config["rope_theta"] = 1e6;
-  config["sliding_window"] = read.count("attention.sliding_window", 1024);
-  // The file does not say; only the largest model divides by something other than the head size.
+  config["sliding_window"] = read.count(gguf_key::window, 1024);
+  const auto layers = config["num_hidden_layers"].get<int64_t>();
   config["query_pre_attn_scalar"] =
-      config["num_hidden_layers"] == layers_of_27b
-          ? config["hidden_size"].get<int64_t>() / config["num_attention_heads"].get<int64_t>()
-          : config["head_dim"].get<int64_t>();
+      divisor_of_queries(layers, config["hidden_size"], config["num_attention_heads"], config["head_dim"]);
+  const int64_t period = read.count(gguf_key::window_period, usual_period);
   std::vector<std::string> types;
-  for (int64_t i = 0; i < config["num_hidden_layers"].get<int64_t>(); ++i)
-    types.emplace_back((i + 1) % 6 == 0 ? "full_attention" : "sliding_attention");
+  for (int64_t i = 0; i < layers; ++i)
+    types.emplace_back((i + 1) % period == 0 ? "full_attention" : "sliding_attention");
   config["layer_types"] = types;
   return config;
+}
+
+/// The number of layers from one with full attention to the next, where the others have the same window;
+/// nothing where layers do not alternate like this.
+std::optional<int64_t> window_period(const std::vector<int64_t>& windows) {
+  const auto full = std::ranges::find(windows, 0);
+  const int64_t period =
+      full == windows.end() ? std::max(usual_period, std::ssize(windows) + 1) : full - windows.begin() + 1;
+  for (int64_t i = 0; i < std::ssize(windows); ++i) {
+    const bool slides = windows[i] > 0;
+    if (slides != ((i + 1) % period != 0) || (slides && windows[i] != windows[0])) return std::nullopt;
+  }
+  return period;
+}
+
+GgufDescription describe_gguf(const nlohmann::json& config) {
+  DecoderConfig c = parse(config);
+  const std::optional<int64_t> period = window_period(c.windows);
+  require_in_gguf(period.has_value(), "layer_types", "must alternate with one period and one window");
+  const RopeFrequencies& local = c.rotary.back();
+  require_in_gguf(local.inverse == rope_frequencies({{"rope_theta", local.theta}}, c.head_dim).inverse,
+                  "rope_parameters", "must not scale the layers with a window");
+  const int64_t divisor = divisor_of_queries(c.layers, c.hidden, c.heads, c.head_dim);
+  constexpr double rounding = 1e-6;
+  require_in_gguf(std::abs(c.query_scale * std::sqrt(static_cast<double>(divisor)) - 1) < rounding,
+                  "query_pre_attn_scalar", fmt::format("must be {}", divisor));
+  const int64_t window = c.windows.front();
+  c.windows.assign(c.layers, 0);
+  nlohmann::json full = config;
+  const auto both = config.find("rope_parameters");
+  if (both != config.end() && both->is_object() && both->contains("full_attention"))
+    full["rope_parameters"] = (*both)["full_attention"];
+  GgufDescription description = describe_decoder(full, c);
+  const GgufKeyWriter keys(description.keys, "gemma3");
+  keys.number(gguf_key::window_theta, local.theta);
+  if (window > 0) keys.count(gguf_key::window, window);
+  if (*period != usual_period) {
+    keys.count(gguf_key::window_period, *period);
+    description.notes.emplace_back(
+        "its layers do not alternate as in Gemma 3's own models: older llama.cpp ignores that");
+  }
+  return description;
 }
 
 /// The first of its two layers has a window of 5.
@@ -96,8 +150,8 @@ constexpr std::string_view gguf_architectures[] = {"gemma3"};
 }  // namespace
 
 extern const FamilyInfo gemma3_family;
-const FamilyInfo gemma3_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo gemma3_family{family_name,         model_types,   gguf_architectures,
+                               config_from_gguf,    describe_gguf, decoder_spec<family_name, parse>,
+                               load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

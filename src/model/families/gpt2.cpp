@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -58,16 +59,22 @@ DecoderConfig parse(const nlohmann::json& json) {
 nlohmann::json config_from_gguf(const GgufFile& file) {
   const GgufConfigReader read(file, "gpt2");
   nlohmann::json config = {{"model_type", "gpt2"}, {"architectures", {"GPT2LMHeadModel"}}};
-  config["n_layer"] = read.count("block_count", std::nullopt, most_layers);
-  config["n_embd"] = read.count("embedding_length");
-  config["n_inner"] = read.count("feed_forward_length");
-  config["n_positions"] = read.count("context_length");
-  config["n_head"] = read.count("attention.head_count");
-  config["layer_norm_epsilon"] = read.number("attention.layer_norm_epsilon", 1e-5);
+  config["n_layer"] = read.count(gguf_key::layers, std::nullopt, most_layers);
+  config["n_embd"] = read.count(gguf_key::hidden);
+  config["n_inner"] = read.count(gguf_key::ff);
+  config["n_positions"] = read.count(gguf_key::context);
+  config["n_head"] = read.count(gguf_key::heads);
+  config["layer_norm_epsilon"] = read.number(gguf_key::epsilon, 1e-5);
   config["vocab_size"] = read.vocabulary_size();
   config["activation_function"] = "gelu_new";
   config["tie_word_embeddings"] = !file.find_tensor("output.weight");
   return config;
+}
+
+GgufDescription describe_gguf(const nlohmann::json& config) {
+  const DecoderConfig c = parse(config);
+  require_in_gguf(c.activation == Activation::gelu_tanh, "activation_function", "must be gelu_new");
+  return describe_decoder(config, c);
 }
 
 nlohmann::json tiny_config() {
@@ -86,8 +93,8 @@ constexpr std::string_view gguf_architectures[] = {"gpt2"};
 }  // namespace
 
 extern const FamilyInfo gpt2_family;
-const FamilyInfo gpt2_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo gpt2_family{family_name,         model_types,   gguf_architectures,
+                             config_from_gguf,    describe_gguf, decoder_spec<family_name, parse>,
+                             load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

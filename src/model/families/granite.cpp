@@ -2,6 +2,7 @@
 // factors on the embedding, on q·k in place of 1/sqrt(head size), on each branch before it is added, and with
 // the logits divided by a constant.
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -23,18 +24,30 @@ DecoderConfig parse(const nlohmann::json& json) {
   return c;
 }
 
+/// The multipliers in GGUF files and in folders; those that are absent are 1.
+constexpr std::pair<const char*, const char*> multipliers[] = {
+    {"embedding_scale", "embedding_multiplier"},
+    {"attention.scale", "attention_multiplier"},
+    {"residual_scale", "residual_multiplier"},
+    {"logit_scale", "logits_scaling"},
+};
+
 nlohmann::json config_from_gguf(const GgufFile& file) {
   const GgufConfigReader read(file, "granite");
   nlohmann::json config = decoder_config_from_gguf(file, "granite");
   config["model_type"] = "granite";
   config["architectures"] = {"GraniteForCausalLM"};
-  config["embedding_multiplier"] = read.number("embedding_scale", 1);
-  config["attention_multiplier"] = read.number("attention.scale", 1);
-  config["residual_multiplier"] = read.number("residual_scale", 1);
-  config["logits_scaling"] = read.number("logit_scale", 1);
+  for (const auto& [key, name] : multipliers) config[name] = read.number(key, 1);
   config["attention_bias"] = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   config["mlp_bias"] = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   return config;
+}
+
+GgufDescription describe_gguf(const nlohmann::json& config) {
+  GgufDescription description = describe_decoder<parse>(config);
+  const GgufKeyWriter keys(description.keys, "granite");
+  for (const auto& [key, name] : multipliers) keys.number(key, ConfigReader(config).number(name, 1));
+  return description;
 }
 
 nlohmann::json tiny_config() {
@@ -52,8 +65,8 @@ constexpr std::string_view gguf_architectures[] = {"granite"};
 }  // namespace
 
 extern const FamilyInfo granite_family;
-const FamilyInfo granite_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo granite_family{family_name,         model_types,   gguf_architectures,
+                                config_from_gguf,    describe_gguf, decoder_spec<family_name, parse>,
+                                load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -66,8 +67,13 @@ constexpr std::string_view gguf_architectures[] = {"llama", "qwen2", "qwen3"};
 }  // namespace
 
 extern const FamilyInfo llama_family;
-const FamilyInfo llama_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo llama_family{family_name,
+                              model_types,
+                              gguf_architectures,
+                              config_from_gguf,
+                              describe_decoder<parse>,
+                              decoder_spec<family_name, parse>,
+                              load_decoder<parse>,
+                              tiny_config};
 
 }  // namespace lowrank

@@ -2,6 +2,7 @@
 // query heads together and over all key heads together.
 #include "base/error.h"
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -48,8 +49,13 @@ constexpr std::string_view gguf_architectures[] = {"olmo2"};
 }  // namespace
 
 extern const FamilyInfo olmo2_family;
-const FamilyInfo olmo2_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo olmo2_family{family_name,
+                              model_types,
+                              gguf_architectures,
+                              config_from_gguf,
+                              describe_decoder<parse>,
+                              decoder_spec<family_name, parse>,
+                              load_decoder<parse>,
+                              tiny_config};
 
 }  // namespace lowrank

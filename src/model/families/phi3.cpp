@@ -1,6 +1,7 @@
 // Phi-3 and Phi-4-mini (Microsoft 2024 and 2025, arXiv 2404.14219, 2503.01743): Llama with one matrix for q,
 // k and v and one for gate and up, rotary positions on part of each head, and longrope.
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -48,8 +49,20 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   if (const auto original = file.find<int64_t>("phi3.rope.scaling.original_context_length"))
     config["original_max_position_embeddings"] = *original;
   if (file.find<int64_t>("phi3.attention.sliding_window").value_or(0) > 0)
-    config["sliding_window"] = read.count("attention.sliding_window");
+    config["sliding_window"] = read.count(gguf_key::window);
   return config;
+}
+
+GgufDescription describe_gguf(const nlohmann::json& config) {
+  DecoderConfig c = parse(config);
+  const int64_t window = c.windows.front();
+  c.windows.assign(c.layers, 0);
+  GgufDescription description = describe_decoder(with_longrope(config), c);
+  const GgufKeyWriter keys(description.keys, "phi3");
+  keys.count(gguf_key::original_context,
+             ConfigReader(config).count("original_max_position_embeddings", 4096));
+  keys.count(gguf_key::window, window);
+  return description;
 }
 
 /// Six of eight dimensions rotate; texts of up to 64 positions count as short.
@@ -68,8 +81,8 @@ constexpr std::string_view gguf_architectures[] = {"phi3"};
 }  // namespace
 
 extern const FamilyInfo phi3_family;
-const FamilyInfo phi3_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo phi3_family{family_name,         model_types,   gguf_architectures,
+                             config_from_gguf,    describe_gguf, decoder_spec<family_name, parse>,
+                             load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

@@ -1,6 +1,7 @@
 // SmolLM3 (Hugging Face 2025, huggingface.co/blog/smollm3): Llama without rotary positions in some layers
 // (NoPE; Kazemnejad et al. 2023, arXiv 2305.19466), by default every fourth.
 #include "model/decoder.h"
+#include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -50,6 +51,14 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   return config;
 }
 
+/// The file does not say which layers rotate: all but every fourth.
+GgufDescription describe_gguf(const nlohmann::json& config) {
+  const DecoderConfig c = parse(config);
+  for (int64_t i = 0; i < c.layers; ++i)
+    require_in_gguf((c.rotary_of[i] < 0) == ((i + 1) % 4 == 0), "no_rope_layers", "must be every fourth");
+  return describe_decoder(config, c);
+}
+
 /// Its second layer does not rotate.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("smollm3", "SmolLM3ForCausalLM");
@@ -63,8 +72,8 @@ constexpr std::string_view gguf_architectures[] = {"smollm3"};
 }  // namespace
 
 extern const FamilyInfo smollm3_family;
-const FamilyInfo smollm3_family{
-    family_name,         model_types, gguf_architectures, config_from_gguf, decoder_spec<family_name, parse>,
-    load_decoder<parse>, tiny_config};
+const FamilyInfo smollm3_family{family_name,         model_types,   gguf_architectures,
+                                config_from_gguf,    describe_gguf, decoder_spec<family_name, parse>,
+                                load_decoder<parse>, tiny_config};
 
 }  // namespace lowrank

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "formats/hub_cache.h"
 #include "formats/safetensors_writer.h"
 #include "peft/files/adapter_folder.h"
 #include "peft/files/adapter_labels.h"
@@ -125,7 +126,7 @@ void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, 
   if (adapter.method->form().parts()) return write_side_by_side(folder, adapter, base);
   const AdapterFileNames files = adapter.method->form().names();
   nlohmann::json config = adapter.method->form().config();
-  config[std::string(files.base_key)] = base;
+  config[std::string(files.base_key)] = repository_of(base).value_or(base);
   if (files.peft) {
     config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
     config["inference_mode"] = true;

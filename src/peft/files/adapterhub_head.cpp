@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/hub_cache.h"
 #include "peft/files/adapter_file.h"
 #include "peft/files/adapterhub_file.h"
 
@@ -38,7 +39,7 @@ std::vector<FileTensor> AdapterHubHead::without(std::vector<FileTensor> planned)
 void AdapterHubHead::save(const std::filesystem::path& folder, const std::string& base) const {
   if (values_.empty()) return;
   nlohmann::json config = config_;
-  config[std::string(head_files.base_key)] = base;
+  config[std::string(head_files.base_key)] = repository_of(base).value_or(base);
   write_adapter_files(folder, head_files, config, values_);
 }
 

@@ -100,7 +100,7 @@ int64_t raise_types(const Checkpoint& base, const Method& method, std::vector<Pl
 MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
                           const std::filesystem::path& output, double least_kept, Existing existing) {
   check(base.gguf() != nullptr, ErrorKind::unsupported,
-        "{}: a GGUF file is written from a GGUF base only; merge into a folder and convert that",
+        "{}: a GGUF file is written from a GGUF base only; merge into a folder and `lowrank convert` that",
         output.string());
   check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
         ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());

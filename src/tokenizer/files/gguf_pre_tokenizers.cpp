@@ -1,6 +1,7 @@
 #include "tokenizer/files/gguf_pre_tokenizers.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,7 +16,7 @@ constexpr std::string_view llama3_words =
 /// The names are llama.cpp's; the patterns are those of the models' own tokenizer.json.
 const std::vector<GgufPreTokenizer>& table() {
   static const std::vector<GgufPreTokenizer> entries = {
-      {{"default", "gpt-2", "phi-2", "jina-v1-en", "jina-v2-code", "jina-v2-de", "jina-v2-es", "roberta-bpe",
+      {{"gpt-2", "default", "phi-2", "jina-v1-en", "jina-v2-code", "jina-v2-de", "jina-v2-es", "roberta-bpe",
         "modern-bert", "gigachat", "mellum", "exaone4", "mpt", "olmo"},
        {},
        true},
@@ -56,6 +57,22 @@ const GgufPreTokenizer* gguf_pre_tokenizer(std::string_view name) {
     if (std::ranges::find(entry.names, name) != entry.names.end()) return &entry;
   }
   return nullptr;
+}
+
+const GgufPreTokenizer* gguf_pre_tokenizer_of(const TokenizerSpec& spec) {
+  if (!spec.byte_level()) return nullptr;
+  std::vector<std::string_view> patterns;
+  for (const PreTokenizerStep& step : std::span(spec.pre_tokenizer).first(spec.pre_tokenizer.size() - 1)) {
+    const auto* split = std::get_if<Split>(&step);
+    if (!split || split->behavior != SplitBehavior::isolated || split->invert) return nullptr;
+    patterns.push_back(split->pattern);
+  }
+  const bool by_gpt2 = std::get<ByteLevel>(spec.pre_tokenizer.back()).use_regex;
+  const auto found = std::ranges::find_if(table(), [&](const GgufPreTokenizer& entry) {
+    return entry.patterns == patterns && entry.then_gpt2 == by_gpt2 &&
+           entry.ignore_merges == spec.ignore_merges;
+  });
+  return found == table().end() ? nullptr : &*found;
 }
 
 std::string gguf_pre_tokenizer_names() {

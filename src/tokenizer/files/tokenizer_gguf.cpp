@@ -10,8 +10,7 @@
 namespace lowrank {
 namespace {
 
-/// `tokenizer.ggml.token_type` values (llama.cpp).
-enum TokenType : int64_t { unknown = 2, control = 3, user_defined = 4 };
+using namespace gguf_token_type;
 
 /// Defaults for keys that the file lacks (llama.cpp's src/llama-vocab.cpp).
 struct Defaults {

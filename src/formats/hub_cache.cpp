@@ -1,0 +1,282 @@
+#include "formats/hub_cache.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/one_line.h"
+#include "formats/model_folder.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view folder_prefix = "models--";
+constexpr size_t most_name = 256;
+constexpr int64_t most_index_bytes = 64 << 20;
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+bool is_plain(std::string_view part) {
+  const auto allowed = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  };
+  return !part.empty() && part.size() <= most_name && part.front() != '.' && part.front() != '-' &&
+         std::ranges::all_of(part, allowed);
+}
+
+/// True for one or more plain parts between slashes.
+bool is_plain_path(std::string_view path, int64_t most_parts) {
+  for (int64_t parts = 1; parts <= most_parts; ++parts) {
+    const size_t slash = path.find('/');
+    if (!is_plain(path.substr(0, slash))) return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+  return false;
+}
+
+bool is_commit(std::string_view text) {
+  return text.size() == 40 && std::ranges::all_of(text, [](unsigned char c) {
+           return std::isdigit(c) != 0 || (c >= 'a' && c <= 'f');
+         });
+}
+
+fs::path folder_of(const HubName& name, const fs::path& cache) {
+  std::string folder(folder_prefix);
+  for (const char c : name.repository) folder += c == '/' ? std::string("--") : std::string(1, c);
+  return cache / folder;
+}
+
+/// The commit in a file of refs/; nothing if there is no such file. Errors: corrupt for other contents.
+std::optional<std::string> commit_in(const fs::path& reference) {
+  if (!fs::is_regular_file(reference)) return std::nullopt;
+  std::ifstream file(reference);
+  std::string text(64, '\0');
+  file.read(text.data(), std::ssize(text));
+  text.resize(static_cast<size_t>(file.gcount()));
+  text.erase(text.find_last_not_of(" \r\n") + 1);
+  check(is_commit(text), ErrorKind::corrupt, "{}: {} is not a commit; download the model again",
+        reference.string(), in_quotes(text));
+  return text;
+}
+
+/// True for parts of a split GGUF file after the first.
+bool is_later_part(std::string_view name) {
+  constexpr std::string_view first = "-00001-of-", pattern = "-00001-of-00001.gguf";
+  if (name.size() < pattern.size()) return false;
+  const std::string_view end = name.substr(name.size() - pattern.size());
+  return end.substr(6, 4) == first.substr(6, 4) && !end.starts_with(first) && end.front() == '-';
+}
+
+std::vector<std::string> gguf_files_of(const fs::path& snapshot) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
+    const std::string name = entry.path().lexically_relative(snapshot).generic_string();
+    if (name.ends_with(".gguf") && !is_later_part(name)) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+/// The shards that an index names and the folder lacks.
+std::string missing_shards(const fs::path& snapshot) {
+  const nlohmann::json index = read_json_file(snapshot / "model.safetensors.index.json", most_index_bytes);
+  const auto map = index.find("weight_map");
+  check(map != index.end() && map->is_object(), ErrorKind::corrupt, "{}: the index has no weight_map",
+        snapshot.string());
+  std::vector<std::string> missing;
+  for (const nlohmann::json& shard : *map) {
+    const std::string name = shard.is_string() ? shard.get<std::string>() : "";
+    const bool known = std::ranges::find(missing, name) != missing.end();
+    if (!known && (!is_plain(name) || !fs::exists(snapshot / name))) missing.push_back(name);
+  }
+  std::ranges::sort(missing);
+  const size_t count = missing.size();
+  missing.resize(std::min<size_t>(count, 3));
+  for (std::string& name : missing) name = one_line(name, 80);
+  return count == 0 ? "" : fmt::format("{}{}", listed(missing), count > 3 ? ", ..." : "");
+}
+
+/// What a snapshot lacks, as a phrase; empty: nothing.
+std::string missing_of(const fs::path& snapshot, bool has_gguf) {
+  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
+    if (entry.is_symlink() && !fs::exists(entry.path()))
+      return one_line(entry.path().lexically_relative(snapshot).string(), 80) +
+             ", whose contents are not in the cache";
+  }
+  if (has_gguf || fs::exists(snapshot / "adapter_config.json")) return "";
+  if (!fs::exists(snapshot / "config.json")) return "config.json, or a GGUF file";
+  if (fs::exists(snapshot / "model.safetensors")) return "";
+  if (fs::exists(snapshot / "model.safetensors.index.json")) return missing_shards(snapshot);
+  return "its weights (model.safetensors, or model.safetensors.index.json with its shards)";
+}
+
+[[noreturn]] void fail_missing(const HubName& name, std::string_view what) {
+  throw Error(ErrorKind::not_found,
+              fmt::format("{} {}; fetch it with: {}", name.repository, what, name.fetch_command()));
+}
+
+fs::path chosen_file(const HubName& name, const fs::path& snapshot) {
+  if (!file_in_model(snapshot, name.file))
+    fail_missing(name,
+                 fmt::format("has no file {} in the Hugging Face cache at {}", name.file, snapshot.string()));
+  return snapshot / name.file;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  std::string text = value ? value : "";
+  const char* home = std::getenv("HOME");
+  if (home && (text == "~" || text.starts_with("~/"))) text.replace(0, 1, home);
+  return text;
+}
+
+/// The revisions of a repository by the commit that they lead to; references that hold none are left out.
+std::map<std::string, std::vector<std::string>> revisions_of(const fs::path& repository) {
+  std::map<std::string, std::vector<std::string>> revisions;
+  if (!fs::is_directory(repository / "refs")) return revisions;
+  for (const auto& entry : fs::recursive_directory_iterator(repository / "refs")) {
+    try {
+      if (const auto commit = commit_in(entry.path()))
+        revisions[*commit].push_back(entry.path().lexically_relative(repository / "refs").generic_string());
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  return revisions;
+}
+
+int64_t bytes_of(const fs::path& snapshot) {
+  int64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
+    if (entry.is_regular_file(ignored)) bytes += static_cast<int64_t>(entry.file_size(ignored));
+  }
+  return bytes;
+}
+
+CachedSnapshot described(const std::string& repository, const fs::path& path) {
+  CachedSnapshot snapshot;
+  snapshot.repository = repository;
+  snapshot.commit = path.filename().string();
+  snapshot.path = path;
+  snapshot.gguf_files = gguf_files_of(path);
+  snapshot.bytes = bytes_of(path);
+  try {
+    snapshot.missing = missing_of(path, !snapshot.gguf_files.empty());
+  } catch (const Error& error) {
+    snapshot.missing = error.what();
+  }
+  return snapshot;
+}
+
+}  // namespace
+
+std::string HubName::fetch_command() const {
+  const std::string of_file = file.empty() ? "" : " " + file;
+  return fmt::format("hf download {}{}{}", repository, of_file,
+                     revision == "main" ? "" : " --revision " + revision);
+}
+
+std::optional<HubName> hub_name(std::string_view text) {
+  HubName name;
+  const size_t colon = text.find(':');
+  if (colon != std::string_view::npos) {
+    name.file = text.substr(colon + 1);
+    if (!is_plain_path(name.file, 8)) return std::nullopt;
+    text = text.substr(0, colon);
+  }
+  const size_t at = text.find('@');
+  if (at != std::string_view::npos) {
+    name.revision = text.substr(at + 1);
+    if (!is_plain_path(name.revision, 8)) return std::nullopt;
+    text = text.substr(0, at);
+  }
+  name.repository = text;
+  const bool ours = text.find("--") != std::string_view::npos || text.find("..") != std::string_view::npos;
+  if (!is_plain_path(text, 2) || ours || text.ends_with(".gguf")) return std::nullopt;
+  return name;
+}
+
+fs::path hub_cache_folder() {
+  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
+    if (const std::string folder = variable(name); !folder.empty()) return folder;
+  }
+  if (const std::string home = variable("HF_HOME"); !home.empty()) return fs::path(home) / "hub";
+  const std::string cache = variable("XDG_CACHE_HOME");
+  const fs::path folder = cache.empty() ? fs::path(variable("HOME")) / ".cache" : fs::path(cache);
+  return folder / "huggingface" / "hub";
+}
+
+bool in_hub_cache(const HubName& name, const fs::path& cache) {
+  std::error_code ignored;
+  return fs::is_directory(folder_of(name, cache), ignored);
+}
+
+fs::path find_in_hub_cache(const HubName& name, const fs::path& cache) {
+  const fs::path folder = folder_of(name, cache);
+  const std::string at = fmt::format("the Hugging Face cache at {}", cache.string());
+  if (!in_hub_cache(name, cache)) fail_missing(name, "is not in " + at);
+  const std::optional<std::string> commit =
+      is_commit(name.revision) ? name.revision : commit_in(folder / "refs" / name.revision);
+  const fs::path snapshot = folder / "snapshots" / commit.value_or("");
+  if (!commit || !fs::is_directory(snapshot))
+    fail_missing(name, fmt::format("is in {}, but not its revision {}", at, name.revision));
+  const std::vector<std::string> files = gguf_files_of(snapshot);
+  if (!name.file.empty()) return chosen_file(name, snapshot);
+  if (const std::string missing = missing_of(snapshot, !files.empty()); !missing.empty())
+    fail_missing(name, fmt::format("is incomplete in {}: {} is missing", at, missing));
+  if (fs::exists(snapshot / "config.json") || files.empty()) {
+    const bool weights =
+        fs::exists(snapshot / "model.safetensors") || fs::exists(snapshot / "model.safetensors.index.json");
+    if (weights || files.empty()) return snapshot;
+  }
+  check(files.size() == 1, ErrorKind::invalid, "{} has several GGUF files in {}: {}; name one as {}:{}",
+        name.repository, at, listed(files), name.repository, files.front());
+  return snapshot / files.front();
+}
+
+std::optional<std::string> repository_of(const fs::path& path) {
+  for (fs::path part = path; part.has_relative_path(); part = part.parent_path()) {
+    const std::string folder = part.parent_path().parent_path().filename().string();
+    if (part.parent_path().filename() != "snapshots" || !folder.starts_with(folder_prefix)) continue;
+    std::string name = folder.substr(folder_prefix.size());
+    if (const size_t dashes = name.find("--"); dashes != std::string::npos) name.replace(dashes, 2, "/");
+    if (is_plain_path(name, 2)) return name;
+  }
+  return std::nullopt;
+}
+
+std::vector<CachedSnapshot> cached_snapshots(const fs::path& cache) {
+  std::vector<CachedSnapshot> all;
+  if (!fs::is_directory(cache)) return all;
+  for (const auto& entry : fs::directory_iterator(cache)) {
+    const fs::path snapshots = entry.path() / "snapshots";
+    if (!entry.path().filename().string().starts_with(folder_prefix) || !fs::is_directory(snapshots))
+      continue;
+    const auto revisions = revisions_of(entry.path());
+    for (const auto& snapshot : fs::directory_iterator(snapshots)) {
+      const auto repository = repository_of(snapshot.path());
+      if (!repository || !is_commit(snapshot.path().filename().string()) || !snapshot.is_directory())
+        continue;
+      all.push_back(described(*repository, snapshot.path()));
+      const auto found = revisions.find(all.back().commit);
+      if (found != revisions.end()) all.back().revisions = found->second;
+      std::ranges::sort(all.back().revisions);
+    }
+  }
+  std::ranges::sort(all, {}, [](const CachedSnapshot& s) { return std::pair(s.repository, s.commit); });
+  return all;
+}
+
+}  // namespace lowrank
