@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/jinja/callable.h"
+#include "tokenizer/jinja/builtins/callable.h"
 #include "tokenizer/jinja/iteration_trace.h"
-#include "tokenizer/jinja/program.h"
 #include "tokenizer/jinja/rendering.h"
+#include "tokenizer/jinja/syntax/program.h"
 #include "tokenizer/jinja/values/calendar_time.h"
 
 namespace lowrank::jinja {

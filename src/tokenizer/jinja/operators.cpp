@@ -1,7 +1,7 @@
 #include "tokenizer/jinja/operators.h"
 
 #include "base/error.h"
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/string_functions.h"
 

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 
 #include <charconv>
 #include <cmath>

@@ -1,8 +1,8 @@
-#include "tokenizer/jinja/sort_keys.h"
+#include "tokenizer/jinja/builtins/sort_keys.h"
 
 #include <algorithm>
 
-#include "tokenizer/jinja/lookup.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 #include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/string_functions.h"

@@ -2,8 +2,8 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 #include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/printing.h"
 #include "tokenizer/jinja/values/string_functions.h"

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/call.h"
+#include "tokenizer/jinja/builtins/call.h"
 
 #include <algorithm>
 

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 #include "tokenizer/jinja/values/json_values.h"
 #include "tokenizer/jinja/values/numbers.h"
 

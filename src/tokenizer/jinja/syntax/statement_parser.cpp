@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/statement_parser.h"
+#include "tokenizer/jinja/syntax/statement_parser.h"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/expression_parser.h"
-#include "tokenizer/jinja/token_stream.h"
+#include "tokenizer/jinja/syntax/expression_parser.h"
+#include "tokenizer/jinja/syntax/token_stream.h"
 
 namespace lowrank::jinja {
 namespace {

@@ -1,9 +1,9 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
-#include "tokenizer/jinja/tests.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
+#include "tokenizer/jinja/builtins/tests.h"
 
 namespace lowrank::jinja {
 namespace {

@@ -2,9 +2,9 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
-#include "tokenizer/jinja/sort_keys.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
+#include "tokenizer/jinja/builtins/sort_keys.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/numbers.h"
 #include "tokenizer/jinja/values/printing.h"

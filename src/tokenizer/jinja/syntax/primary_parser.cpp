@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/expression_parser.h"
+#include "tokenizer/jinja/syntax/expression_parser.h"
 
 namespace lowrank::jinja {
 namespace {

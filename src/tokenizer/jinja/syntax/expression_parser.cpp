@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/expression_parser.h"
+#include "tokenizer/jinja/syntax/expression_parser.h"
 
 #include <algorithm>
 #include <array>
@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/tests.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/tests.h"
 
 namespace lowrank::jinja {
 

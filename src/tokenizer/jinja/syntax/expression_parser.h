@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "tokenizer/jinja/token_stream.h"
+#include "tokenizer/jinja/syntax/token_stream.h"
 
 namespace lowrank::jinja {
 

@@ -1,10 +1,10 @@
-#include "tokenizer/jinja/lookup.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 
 #include <charconv>
 #include <optional>
 
 #include "base/error.h"
-#include "tokenizer/jinja/callable.h"
+#include "tokenizer/jinja/builtins/callable.h"
 #include "tokenizer/jinja/values/string_functions.h"
 
 namespace lowrank::jinja {
