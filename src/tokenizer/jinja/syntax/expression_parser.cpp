@@ -52,6 +52,7 @@ int32_t ExpressionParser::constant(Constant value) {
 }
 
 Expression ExpressionParser::name(std::string name, uint32_t offset) {
+  if (name == "self") TokenStream::problem("the variable 'self' is not supported", offset, true);
   for (Statement* macro : stream_.macros) {
     macro->uses_caller |= name == "caller";
     macro->uses_varargs |= name == "varargs";

@@ -16,6 +16,16 @@ std::vector<Expression> list_of(Expression first) {
 
 }  // namespace
 
+Expression ExpressionParser::printed() {
+  const uint32_t offset = stream_.offset();
+  std::vector<Expression> items;
+  while (!stream_.at_kind(TokenKind::statement_end)) {
+    if (!items.empty()) stream_.expect_symbol(",");
+    items.push_back(expression());
+  }
+  return node(ExpressionKind::concatenate, offset, std::move(items));
+}
+
 Expression ExpressionParser::primary() {
   const Token& token = stream_.current();
   const uint32_t offset = token.offset;

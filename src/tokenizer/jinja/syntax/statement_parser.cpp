@@ -108,7 +108,7 @@ class StatementParser {
   Statement print_tag() {
     Statement result = statement(StatementKind::print);
     stream_.next();
-    result.expressions.push_back(expressions_.tuple());
+    result.expressions.push_back(expressions_.printed());
     stream_.expect(TokenKind::statement_end);
     return result;
   }
