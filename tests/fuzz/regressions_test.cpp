@@ -10,13 +10,14 @@
 
 namespace lowrank::fuzz {
 
-extern const Target adapter_target, conversations_target, folder_model_target, gguf_target, gguf_model_target,
-    gguf_split_target, rows_target, safetensors_target, safetensors_index_target, tokenizer_target,
-    yaml_target;
+extern const Target adapter_target, chat_template_target, conversations_target, folder_model_target,
+    gguf_target, gguf_model_target, gguf_split_target, rows_target, safetensors_target,
+    safetensors_index_target, tokenizer_target, yaml_target;
 
 namespace {
 
 const std::map<std::string, const Target*> targets = {{"adapter", &adapter_target},
+                                                      {"chat_template", &chat_template_target},
                                                       {"conversations", &conversations_target},
                                                       {"folder_model", &folder_model_target},
                                                       {"gguf", &gguf_target},

@@ -3,11 +3,11 @@
 #include <variant>
 
 #include "base/error.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
+#include "tokenizer/jinja/builtins/tests.h"
 #include "tokenizer/jinja/evaluator.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
 #include "tokenizer/jinja/operators.h"
-#include "tokenizer/jinja/tests.h"
 #include "tokenizer/jinja/values/printing.h"
 
 namespace lowrank::jinja {

@@ -2,8 +2,8 @@
 #include <array>
 
 #include "base/error.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 #include "tokenizer/jinja/evaluator.h"
-#include "tokenizer/jinja/lookup.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/printing.h"
 

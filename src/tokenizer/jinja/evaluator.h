@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/jinja/callable.h"
+#include "tokenizer/jinja/builtins/callable.h"
 #include "tokenizer/jinja/iteration_trace.h"
-#include "tokenizer/jinja/program.h"
 #include "tokenizer/jinja/rendering.h"
+#include "tokenizer/jinja/syntax/program.h"
 #include "tokenizer/jinja/values/calendar_time.h"
 
 namespace lowrank::jinja {
@@ -74,7 +74,8 @@ class Evaluator {
   void execute_generation(const Statement& statement);
   void execute_call(const Statement& statement);
   Flow execute_loop(const Statement& statement, const Value& items, int depth);
-  Flow execute_iterations(const Statement& statement, Loop& loop, const Value& loop_value);
+  /// Whether an iteration came to its end: as in jinja2, `else` is for loops in which none did.
+  bool execute_iterations(const Statement& statement, Loop& loop, const Value& loop_value);
   bool fetch(Loop& loop);
   void look_ahead(const Value& loop, std::string_view attribute);
   void assign(const Expression& target, const Value& value);

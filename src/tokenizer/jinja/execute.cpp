@@ -190,8 +190,9 @@ Flow Evaluator::execute_loop(const Statement& statement, const Value& items, int
     loop->items = heap_.make<Sequence>();
   }
   const Ref<Scope> outside = scope_;
-  Flow flow = execute_iterations(statement, *loop, loop);
-  if (loop->index < 0 && statement.bodies.size() > 1) {
+  const bool completed = execute_iterations(statement, *loop, loop);
+  Flow flow = Flow::onward;
+  if (!completed && statement.bodies.size() > 1) {
     scope_ = heap_.make<Scope>(outside);
     flow = execute(statement.bodies[1]);
   }
@@ -199,10 +200,11 @@ Flow Evaluator::execute_loop(const Statement& statement, const Value& items, int
   return flow;
 }
 
-Flow Evaluator::execute_iterations(const Statement& statement, Loop& loop, const Value& loop_value) {
+bool Evaluator::execute_iterations(const Statement& statement, Loop& loop, const Value& loop_value) {
   const Expression& target = statement.targets[0];
   const int32_t variable = target.kind == ExpressionKind::name ? target.index : -1;
   const Ref<Scope> outside = scope_;
+  bool completed = false;
   while (loop.index + 1 < loop.count() || fetch(loop)) {
     ++loop.index;
     const Value item = loop.items->items[static_cast<size_t>(loop.index)];
@@ -213,10 +215,11 @@ Flow Evaluator::execute_iterations(const Statement& statement, Loop& loop, const
     trace_.begin(variable, item, position(), buffered_);
     const Flow flow = execute(statement.bodies[0]);
     trace_.end(position());
+    completed = completed || flow == Flow::onward;
     if (flow == Flow::leave) break;
   }
   scope_ = outside;
-  return Flow::onward;
+  return completed;
 }
 
 }  // namespace lowrank::jinja

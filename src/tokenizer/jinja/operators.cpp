@@ -1,7 +1,7 @@
 #include "tokenizer/jinja/operators.h"
 
 #include "base/error.h"
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/string_functions.h"
 
@@ -105,8 +105,8 @@ Value slice_of(Heap& heap, const Value& object, const Value* begin, const Value*
   if (object.is_undefined()) fail(ErrorKind::invalid, "{}", object.undefined_message());
   const int64_t stride = part(step).value_or(1);
   if (object.is_text()) return text_value(slice_text(object.text(), part(begin), part(end), stride));
-  if (!object.is(Kind::sequence) || object.sequence().row > Row::range)
-    return Value::undefined(nullptr, object.kind());
+  check(object.is(Kind::sequence) && object.sequence().row <= Row::range, ErrorKind::invalid,
+        "'{}' object has no slices", type_name(object.kind()));
   const Sequence& source = object.sequence();
   const auto [from, count] =
       slice_bounds(static_cast<int64_t>(source.items.size()), part(begin), part(end), stride);

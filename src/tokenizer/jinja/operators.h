@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "tokenizer/jinja/syntax.h"
+#include "tokenizer/jinja/syntax/syntax.h"
 #include "tokenizer/jinja/values/value.h"
 
 namespace lowrank::jinja {

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "tokenizer/core/byte_level.h"
 #include "tokenizer/jinja/evaluator.h"
-#include "tokenizer/jinja/lexer.h"
-#include "tokenizer/jinja/statement_parser.h"
+#include "tokenizer/jinja/syntax/lexer.h"
+#include "tokenizer/jinja/syntax/statement_parser.h"
 #include "tokenizer/jinja/values/json_values.h"
 
 namespace lowrank::jinja {

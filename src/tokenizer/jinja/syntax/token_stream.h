@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/jinja/lexer.h"
-#include "tokenizer/jinja/program.h"
+#include "tokenizer/jinja/syntax/lexer.h"
+#include "tokenizer/jinja/syntax/program.h"
 
 namespace lowrank::jinja {
 

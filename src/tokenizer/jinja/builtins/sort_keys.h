@@ -8,7 +8,7 @@ namespace lowrank::jinja {
 struct SortKey {
   const Value* attribute = nullptr;  ///< name, path or index; null or none: the item itself
   bool case_sensitive = false;       ///< otherwise strings compare in lower case
-  bool several = false;              ///< the attribute may name several, with commas
+  bool several = false;              ///< the key is a list, of one or, with commas, more attributes
   const Value* otherwise = nullptr;  ///< where the item lacks the attribute
 };
 

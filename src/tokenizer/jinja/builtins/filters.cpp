@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/filters.h"
+#include "tokenizer/jinja/builtins/filters.h"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
-#include "tokenizer/jinja/sort_keys.h"
+#include "tokenizer/jinja/builtins/sort_keys.h"
 
 #include <algorithm>
 
-#include "tokenizer/jinja/lookup.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 #include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/string_functions.h"
@@ -16,22 +16,24 @@ Value folded(Value value, const SortKey& key) {
 }
 
 Value single_key(Heap& heap, const Value& item, const Value& attribute, const SortKey& key) {
-  Value value = path_of(heap, item, attribute);
-  if (value.is_undefined() && key.otherwise) value = *key.otherwise;
-  return folded(std::move(value), key);
+  return folded(path_of(heap, item, attribute, key.otherwise), key);
 }
 
 }  // namespace
 
 Value key_of(Heap& heap, const Value& item, const SortKey& key) {
-  if (!key.attribute || key.attribute->is_none()) return folded(item, key);
-  const bool several =
-      key.several && key.attribute->is_text() && key.attribute->view().find(',') != std::string_view::npos;
-  if (!several) return single_key(heap, item, *key.attribute, key);
+  const bool whole = !key.attribute || key.attribute->is_none();
+  if (!key.several) return whole ? folded(item, key) : single_key(heap, item, *key.attribute, key);
   const Ref<Sequence> keys = heap.make<Sequence>();
-  const Text comma(heap, ",");
-  const Value names = split(key.attribute->text(), &comma, -1);
-  for (const Value& name : names.sequence().items) keys->push(single_key(heap, item, name, key));
+  if (whole) {
+    keys->push(folded(item, key));
+  } else if (!key.attribute->is_text()) {
+    keys->push(single_key(heap, item, *key.attribute, key));
+  } else {
+    const Text comma(heap, ",");
+    const Value names = split(key.attribute->text(), &comma, -1);
+    for (const Value& name : names.sequence().items) keys->push(single_key(heap, item, name, key));
+  }
   return keys;
 }
 

@@ -1,11 +1,11 @@
-#include "tokenizer/jinja/lexer.h"
+#include "tokenizer/jinja/syntax/lexer.h"
 
 #include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/string_literal.h"
+#include "tokenizer/jinja/syntax/string_literal.h"
 #include "tokenizer/jinja/values/characters.h"
 
 namespace lowrank::jinja {

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/string_literal.h"
+#include "tokenizer/jinja/syntax/string_literal.h"
 
 #include <charconv>
 

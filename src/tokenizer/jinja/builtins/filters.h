@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "tokenizer/jinja/call.h"
+#include "tokenizer/jinja/builtins/call.h"
 
 namespace lowrank::jinja {
 

@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 #include "tokenizer/jinja/values/json_values.h"
 #include "tokenizer/jinja/values/numbers.h"
 
@@ -47,9 +50,20 @@ Value length(const Call& call) {
   return length_of(call.subject);
 }
 
-Value whole_from_real(double number, const Value& otherwise) {
-  if (!(std::abs(number) < 0x1p63)) return otherwise;
-  return static_cast<int64_t>(number);
+/// An integer of any size, kept as digits beyond 64 bits.
+Value whole_value(Heap& heap, const std::string& digits) {
+  if (const auto number = whole_number(digits)) return *number;
+  return {Kind::digits, heap.make<TextObject>(Text(heap, digits))};
+}
+
+Value whole_from_real(Heap& heap, double number, const Value& otherwise) {
+  return std::isfinite(number) ? whole_value(heap, fmt::format("{:.0f}", std::trunc(number))) : otherwise;
+}
+
+/// Whether the text is an integer in Python's decimal notation without underscores.
+bool is_digits(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Value to_int(const Call& call) {
@@ -58,20 +72,26 @@ Value to_int(const Call& call) {
   const int64_t in_base = base ? whole_argument(*base, call.function, "base") : 10;
   check(in_base >= 2 && in_base <= 36, ErrorKind::invalid, "a base of int from 2 to 36 is needed");
   const Value& value = call.subject;
-  if (value.is_undefined()) return fallback;
+  if (value.is_undefined()) fail(ErrorKind::invalid, "{}", value.undefined_message());
   if (value.is_whole()) return value.integer();
   if (value.is(Kind::digits)) return value;
-  if (value.is(Kind::real)) return whole_from_real(value.real(), fallback);
+  if (value.is(Kind::real)) return whole_from_real(call.heap, value.real(), fallback);
   if (!value.is_text()) return fallback;
   if (const auto number = whole_number(value.view(), static_cast<int>(in_base))) return *number;
+  if (in_base == 10 && is_digits(value.view())) {
+    const size_t first = value.view().find_first_not_of("+-0");
+    return whole_value(call.heap,
+                       (value.view()[0] == '-' ? "-" : "") + std::string(value.view().substr(first)));
+  }
   const auto number = real_number(value.view());
-  return number ? whole_from_real(*number, fallback) : fallback;
+  return number ? whole_from_real(call.heap, *number, fallback) : fallback;
 }
 
 Value to_float(const Call& call) {
   const auto [otherwise, a, b, c, d, e] = call.bind({"default"});
   const Value fallback = otherwise ? *otherwise : Value(0.0);
   if (call.subject.is_whole() || call.subject.is(Kind::real)) return as_real(call.subject);
+  if (call.subject.is_undefined()) fail(ErrorKind::invalid, "{}", call.subject.undefined_message());
   if (!call.subject.is_text()) return fallback;
   const auto number = real_number(call.subject.view());
   return number ? Value(*number) : fallback;

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/tests.h"
+#include "tokenizer/jinja/builtins/tests.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
+#include "tokenizer/jinja/builtins/filters.h"
 #include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/numbers.h"

@@ -3,11 +3,12 @@
 #include <memory>
 #include <string_view>
 
-#include "tokenizer/jinja/methods.h"
-#include "tokenizer/jinja/syntax.h"
+#include "tokenizer/jinja/builtins/methods.h"
 #include "tokenizer/jinja/values/value.h"
 
 namespace lowrank::jinja {
+
+struct Statement;
 
 /// The variables of a scope; names that it lacks are looked up in the scope around it.
 struct Scope : Object {

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/expression_parser.h"
+#include "tokenizer/jinja/syntax/expression_parser.h"
 
 #include <algorithm>
 #include <array>
@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/tests.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/tests.h"
 
 namespace lowrank::jinja {
 
@@ -52,6 +52,7 @@ int32_t ExpressionParser::constant(Constant value) {
 }
 
 Expression ExpressionParser::name(std::string name, uint32_t offset) {
+  if (name == "self") TokenStream::problem("the variable 'self' is not supported", offset, true);
   for (Statement* macro : stream_.macros) {
     macro->uses_caller |= name == "caller";
     macro->uses_varargs |= name == "varargs";

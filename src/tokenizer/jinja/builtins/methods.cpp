@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/methods.h"
+#include "tokenizer/jinja/builtins/methods.h"
 
 #include <algorithm>
 #include <span>

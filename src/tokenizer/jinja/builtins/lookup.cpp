@@ -1,10 +1,10 @@
-#include "tokenizer/jinja/lookup.h"
+#include "tokenizer/jinja/builtins/lookup.h"
 
 #include <charconv>
 #include <optional>
 
 #include "base/error.h"
-#include "tokenizer/jinja/callable.h"
+#include "tokenizer/jinja/builtins/callable.h"
 #include "tokenizer/jinja/values/string_functions.h"
 
 namespace lowrank::jinja {
@@ -40,6 +40,9 @@ std::optional<Value> attribute_of_loop(Heap& heap, const Value& value, std::stri
 std::optional<Value> real_attribute(Heap& heap, const Value& object, std::string_view name,
                                     const std::string* kept) {
   if (object.is(Kind::loop)) return attribute_of_loop(heap, object, name);
+  if (object.is(Kind::callable)) {
+    fail(ErrorKind::unsupported, "a function has no attributes here, such as '{}': is a call missing?", name);
+  }
   if (object.is(Kind::space)) {
     const Value* member = object.space().members->find(name);
     return member ? std::optional<Value>(*member) : std::nullopt;
@@ -110,8 +113,11 @@ Value item_of(Heap& heap, const Value& object, const Value& key, const std::stri
   return Value::undefined(name, object.kind() == Kind::undefined ? Kind::none : object.kind());
 }
 
-Value path_of(Heap& heap, const Value& object, const Value& path) {
-  if (!path.is_text()) return item_of(heap, object, path);
+Value path_of(Heap& heap, const Value& object, const Value& path, const Value* otherwise) {
+  const auto or_otherwise = [&](Value value) {
+    return value.is_undefined() && otherwise ? *otherwise : value;
+  };
+  if (!path.is_text()) return or_otherwise(item_of(heap, object, path));
   Value value = object;
   const std::string_view parts = path.view();
   for (size_t begin = 0; begin <= parts.size();) {
@@ -121,7 +127,7 @@ Value path_of(Heap& heap, const Value& object, const Value& path) {
     const auto number = std::from_chars(part.data(), part.data() + part.size(), index);
     const bool is_index = !part.empty() && part[0] != '-' && number.ptr == part.data() + part.size() &&
                           number.ec == std::errc();
-    value = item_of(heap, value, is_index ? Value(index) : text_value(heap, part));
+    value = or_otherwise(item_of(heap, value, is_index ? Value(index) : text_value(heap, part)));
     begin = end + 1;
   }
   return value;

@@ -2,9 +2,9 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
-#include "tokenizer/jinja/sort_keys.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
+#include "tokenizer/jinja/builtins/sort_keys.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/numbers.h"
 #include "tokenizer/jinja/values/printing.h"
@@ -60,8 +60,12 @@ Value first(const Call& call) {
     if (sequence.row == Row::generator) sequence.items.erase(sequence.items.begin());
     return result;
   }
-  if (call.subject.is_text())
-    return call.subject.text().empty() ? Value() : text_value(slice_text(call.subject.text(), 0, 1, 1));
+  if (call.subject.is_text()) {
+    if (call.subject.text().empty()) return {};
+    Text character = slice_text(call.subject.text(), 0, 1, 1);
+    character.markup = false;
+    return text_value(std::move(character));
+  }
   const Ref<Sequence> list = items_of(call.heap, call.subject);
   return list->items.empty() ? Value() : list->items.front();
 }
@@ -204,9 +208,7 @@ Value group_by(const Call& call) {
     Value found = key_of(call.heap, item, key);
     if (!group || !equal(found, group_key)) {
       group = call.heap.make<Sequence>();
-      Value grouper = path_of(call.heap, item, *attribute);
-      if (grouper.is_undefined() && otherwise) grouper = *otherwise;
-      result->push(pair_of(call.heap, grouper, group));
+      result->push(pair_of(call.heap, path_of(call.heap, item, *attribute, otherwise), group));
       group_key = std::move(found);
     }
     group->push(item);

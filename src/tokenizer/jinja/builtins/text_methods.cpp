@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "base/error.h"
-#include "tokenizer/jinja/methods.h"
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/methods.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 #include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/string_functions.h"
 

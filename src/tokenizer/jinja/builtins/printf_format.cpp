@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 
 #include <charconv>
 #include <cmath>
@@ -38,9 +38,9 @@ class Formatter {
       at_ = percent;
       if (at_ < view.size()) directive();
     }
-    const bool unused = is_tuple_
-                            ? used_ < arguments_.sequence().items.size()
-                            : used_ == 0 && !arguments_.is(Kind::dict) && !arguments_.is(Kind::sequence);
+    const bool unused = is_tuple_ ? used_ < arguments_.sequence().items.size()
+                                  : used_ == 0 && !arguments_.is(Kind::dict) &&
+                                        !arguments_.is(Kind::sequence) && !arguments_.is_undefined();
     check(!unused, ErrorKind::invalid, "not all arguments converted during string formatting");
     return std::move(out_);
   }

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/call.h"
+#include "tokenizer/jinja/builtins/call.h"
 
 #include <algorithm>
 
@@ -57,7 +57,9 @@ Ref<Sequence> items_of(Heap& heap, const Value& value) {
       for (size_t at = 0; at < text.size();) {
         const size_t begin = at;
         next_character(text.view(), at);
-        list->push(text_value(text.slice(begin, at)));
+        Text character = text.slice(begin, at);
+        character.markup = false;
+        list->push(text_value(std::move(character)));
       }
       break;
     }

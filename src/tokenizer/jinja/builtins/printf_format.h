@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tokenizer/jinja/call.h"
+#include "tokenizer/jinja/builtins/call.h"
 
 namespace lowrank::jinja {
 

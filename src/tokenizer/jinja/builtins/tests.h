@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "tokenizer/jinja/call.h"
+#include "tokenizer/jinja/builtins/call.h"
 
 namespace lowrank::jinja {
 

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/expression_parser.h"
+#include "tokenizer/jinja/syntax/expression_parser.h"
 
 namespace lowrank::jinja {
 namespace {
@@ -15,6 +15,16 @@ std::vector<Expression> list_of(Expression first) {
 }
 
 }  // namespace
+
+Expression ExpressionParser::printed() {
+  const uint32_t offset = stream_.offset();
+  std::vector<Expression> items;
+  while (!stream_.at_kind(TokenKind::statement_end)) {
+    if (!items.empty()) stream_.expect_symbol(",");
+    items.push_back(expression());
+  }
+  return node(ExpressionKind::concatenate, offset, std::move(items));
+}
 
 Expression ExpressionParser::primary() {
   const Token& token = stream_.current();

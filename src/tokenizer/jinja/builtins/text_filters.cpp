@@ -2,8 +2,8 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/printf_format.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/printf_format.h"
 #include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/printing.h"
 #include "tokenizer/jinja/values/string_functions.h"
@@ -71,7 +71,8 @@ Value center(const Call& call) {
 
 Value indent(const Call& call) {
   const auto [width, first, blank, a, b, c] = call.bind({"width", "first", "blank"});
-  const Value subject = soft_text(call);
+  const Value& subject = call.subject;
+  (void)text_argument(subject, call.function, "the value");
   Text indention(call.heap);
   if (width && width->is_text()) {
     indention = width->text();

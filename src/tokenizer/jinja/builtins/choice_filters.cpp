@@ -1,9 +1,9 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/filters.h"
-#include "tokenizer/jinja/lookup.h"
-#include "tokenizer/jinja/tests.h"
+#include "tokenizer/jinja/builtins/filters.h"
+#include "tokenizer/jinja/builtins/lookup.h"
+#include "tokenizer/jinja/builtins/tests.h"
 
 namespace lowrank::jinja {
 namespace {
@@ -23,8 +23,13 @@ const Value* named(const Call& call, std::string_view name) {
   return nullptr;
 }
 
+/// jinja2 does not look into values that are false, of whatever type.
+Ref<Sequence> items_if_any(const Call& call) {
+  return items_of(call.heap, call.subject.truthy() ? call.subject : Value());
+}
+
 Value map(const Call& call) {
-  const Ref<Sequence> items = items_of(call.heap, call.subject);
+  const Ref<Sequence> items = items_if_any(call);
   const Ref<Sequence> result = call.heap.make<Sequence>(Row::generator);
   const Value* attribute = named(call, "attribute");
   if (call.positional.empty() && attribute) {
@@ -33,9 +38,8 @@ Value map(const Call& call) {
           "map has no such argument beside 'attribute'");
     for (const Value& item : items->items) {
       call.heap.work(1);
-      Value value = path_of(call.heap, item, *attribute);
-      if (value.is_undefined() && otherwise && !otherwise->is_none()) value = *otherwise;
-      result->push(std::move(value));
+      result->push(
+          path_of(call.heap, item, *attribute, otherwise && !otherwise->is_none() ? otherwise : nullptr));
     }
     return result;
   }
@@ -58,7 +62,7 @@ Value choose(const Call& call) {
   constexpr size_t first = by_attribute ? 1 : 0;
   check(call.positional.size() >= first, ErrorKind::invalid, "{} needs the name of an attribute",
         call.function);
-  const Ref<Sequence> items = items_of(call.heap, call.subject);
+  const Ref<Sequence> items = items_if_any(call);
   const Ref<Sequence> result = call.heap.make<Sequence>(Row::generator);
   const bool tested = call.positional.size() > first;
   const std::string_view name =

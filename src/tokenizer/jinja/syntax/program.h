@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "tokenizer/jinja/syntax.h"
+#include "tokenizer/jinja/syntax/syntax.h"
 
 namespace lowrank::jinja {
 

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "tokenizer/jinja/token_stream.h"
+#include "tokenizer/jinja/syntax/token_stream.h"
 
 namespace lowrank::jinja {
 
@@ -16,6 +16,8 @@ class ExpressionParser {
   /// One expression, or a tuple without parentheses; `may_end` names a word that ends it after a comma.
   Expression tuple(bool with_condition = true, std::string_view may_end = {});
   Expression unary(bool with_filters = true);
+  /// Expressions with commas between them up to the end of a tag, as one string.
+  Expression printed();
   /// A name, a tuple of names, or (if allowed) the attribute of a namespace.
   Expression target(bool with_namespace);
   /// `|filter|filter` behind what a block writes.
@@ -24,7 +26,6 @@ class ExpressionParser {
   int32_t constant(Constant value);
 
  private:
-  struct Arguments;
   Expression either();
   Expression both();
   Expression negation();

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "tokenizer/jinja/call.h"
+#include "tokenizer/jinja/builtins/call.h"
 
 namespace lowrank::jinja {
 

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/statement_parser.h"
+#include "tokenizer/jinja/syntax/statement_parser.h"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/expression_parser.h"
-#include "tokenizer/jinja/token_stream.h"
+#include "tokenizer/jinja/syntax/expression_parser.h"
+#include "tokenizer/jinja/syntax/token_stream.h"
 
 namespace lowrank::jinja {
 namespace {
@@ -108,7 +108,7 @@ class StatementParser {
   Statement print_tag() {
     Statement result = statement(StatementKind::print);
     stream_.next();
-    result.expressions.push_back(expressions_.tuple());
+    result.expressions.push_back(expressions_.printed());
     stream_.expect(TokenKind::statement_end);
     return result;
   }

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "tokenizer/jinja/program.h"
+#include "tokenizer/jinja/syntax/program.h"
 
 namespace lowrank::jinja {
 
