@@ -1,8 +1,9 @@
+#include "tokenizer/chat/chat_template.h"
+
 #include "base/json.h"
 #include "fuzz/input_files.h"
 #include "fuzz/mutate_json.h"
 #include "fuzz/target.h"
-#include "tokenizer/chat/chat_template.h"
 
 namespace lowrank::fuzz {
 namespace {

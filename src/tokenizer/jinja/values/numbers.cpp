@@ -133,10 +133,11 @@ std::optional<int64_t> whole_number(std::string_view text, int base) {
     }
   }
   if (plain.empty() || plain[0] == '-' || plain[0] == '+') return std::nullopt;
-  if (negative) plain.insert(0, "-");
+  std::string whole(negative ? 1 : 0, '-');
+  whole += plain;
   int64_t number = 0;
-  const auto result = std::from_chars(plain.data(), plain.data() + plain.size(), number, base);
-  if (result.ptr != plain.data() + plain.size() || result.ec != std::errc()) return std::nullopt;
+  const auto result = std::from_chars(whole.data(), whole.data() + whole.size(), number, base);
+  if (result.ptr != whole.data() + whole.size() || result.ec != std::errc()) return std::nullopt;
   return number;
 }
 
