@@ -15,7 +15,7 @@
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "train/checkpoint_folder.h"
-#include "train/metrics_file.h"
+#include "train/records/metrics_file.h"
 #include "train/trainer.h"
 
 namespace lowrank {
