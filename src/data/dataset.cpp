@@ -25,6 +25,12 @@ void check_ids(const Example& example, int64_t vocabulary, const std::string& wh
   }
 }
 
+constexpr size_t most_remembered = 100;
+
+void remember(std::vector<std::string>& rows, const std::string& where) {
+  if (rows.size() < most_remembered) rows.push_back(where);
+}
+
 bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
   return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
 }
@@ -147,11 +153,13 @@ Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int
                 example.adapter = adapter_of(row.adapter, row.where, options.adapter_number);
               if (example.length > 0) {
                 ++dataset.truncated;
+                remember(dataset.truncated_rows, row.where);
                 dataset.cut_tokens += example.length;
                 dataset.lost_tokens += example.length - std::ssize(example.tokens);
               }
               if (example.targets() == 0) {
                 ++dataset.skipped;
+                remember(dataset.skipped_rows, row.where);
               } else {
                 dataset.examples.push_back(std::move(example));
               }

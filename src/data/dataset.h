@@ -54,6 +54,7 @@ struct Dataset {
   int64_t skipped = 0;      ///< rows without any target, because of the cut or from the start
   int64_t cut_tokens = 0;   ///< of the cut rows, before the cut
   int64_t lost_tokens = 0;  ///< of these, how many were cut off
+  std::vector<std::string> truncated_rows, skipped_rows;  ///< file and line of the first hundred of each
   RowNotes notes;
 
   int64_t tokens() const;

@@ -11,9 +11,11 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/staged_folder.h"
 #include "base/version.h"
 #include "data/data_files.h"
 #include "session/places.h"
+#include "session/run_overview.h"
 #include "session/run_report.h"
 #include "session/task.h"
 #include "session/training_results.h"
@@ -51,12 +53,14 @@ std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
 }
 
 RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
-                           RunIdentity& identity, const FineTuneCallbacks& callbacks) {
+                           RunIdentity& identity, RunOverview& overview, const FineTuneCallbacks& callbacks) {
   RunCallbacks run;
   run.identity = [&] { return identity.whole(); };
   run.after_save = [&] { output.drop_earlier(kept); };
-  if (callbacks.after_step)
-    run.after_step = [&](const StepResult& step, int64_t) { callbacks.after_step(step); };
+  run.after_step = [&](const StepResult& step, int64_t) {
+    if (callbacks.after_step) callbacks.after_step(step);
+    overview.refresh();
+  };
   run.after_evaluation = callbacks.after_evaluation;
   if (options.train.profile) run.profile_line = callbacks.profile_line;
   return run;
@@ -132,6 +136,11 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
       report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
   RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
                         decisive_options(configuration(options, adapter)), std::string(program_version())});
+  RunOverview overview(output.path(),
+                       page_of_run(fmt::format("{} on {}", adapter.info->name,
+                                               without_slash(options.session.model).filename().string()),
+                                   configuration(options, adapter), data),
+                       plan.total_steps);
   const int64_t first = report_resumed(output.resumed(), identity, options.resume.anyway);
   throw_if_interrupted();
   output.begin();
@@ -140,7 +149,8 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const RunResult result =
       run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
                    {output.path(), options.session.model, output.resumed()},
-                   run_callbacks(options, output, kept, identity, callbacks));
+                   run_callbacks(options, output, kept, identity, overview, callbacks));
+  overview.finish();
   checkpoint->check_unchanged();
   finish(options, *checkpoint, adapter, output.path(), result);
   output.drop_earlier([](const auto&) { return false; });
