@@ -73,6 +73,9 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
     warn("{}: README.md is not a run's model card and stays as it is", options.output);
   else
     write_model_card(output, adapter, options.session.model, options.rows.data, options.train, result);
+  if (result.stopped_early)
+    info("stopped after step {} (`early_stop`): {} evaluations in a row without a lower loss than step {}'s",
+         result.steps, result.evaluations_since_best, result.best_step);
   info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
        result.seconds, static_cast<double>(result.tokens) / result.seconds,
        static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,

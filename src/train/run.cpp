@@ -52,13 +52,14 @@ class Run {
 
   RunResult to_the_end() {
     if (evaluates_after(step()) && result_.evaluated_step < step()) evaluate_now();
-    while (!trainer_.done()) {
+    while (!finished()) {
       if (interrupted()) stop();
       take_step();
       if (evaluates_after(step())) evaluate_now();
-      if (options_.save_every > 0 && step() % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
+      if (options_.save_every > 0 && step() % options_.save_every == 0 && !finished()) save_checkpoint();
     }
     if (evaluation_.empty()) save_result();
+    result_.stopped_early = stopped_early();
     records_.finish(facts(folder_.output));
     if (callbacks_.profile_line && profiled_steps_ > 0) {
       for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
@@ -68,6 +69,10 @@ class Run {
   }
 
  private:
+  bool stopped_early() const {
+    return options_.early_stop > 0 && result_.evaluations_since_best >= options_.early_stop;
+  }
+  bool finished() const { return trainer_.done() || stopped_early(); }
   int64_t step() const { return trainer_.trainer().steps_done(); }
 
   /// Restores the state from the checkpoint to resume from; returns the lines that the metrics file starts
@@ -132,6 +137,9 @@ class Run {
       save_result();
       result_.best_eval_loss = found.loss;
       result_.best_step = step();
+      result_.evaluations_since_best = 0;
+    } else {
+      ++result_.evaluations_since_best;
     }
     if (callbacks_.after_evaluation) callbacks_.after_evaluation(step(), found);
   }

@@ -142,6 +142,7 @@ class ResumeContract : public testing::TestWithParam<ResumedRun> {
     EXPECT_EQ(a.evaluated_step, b.evaluated_step);
     EXPECT_EQ(a.best_eval_loss, b.best_eval_loss);
     EXPECT_EQ(a.best_step, b.best_step);
+    EXPECT_EQ(a.evaluations_since_best, b.evaluations_since_best);
     EXPECT_EQ(a.tokens, b.tokens);
     EXPECT_EQ(a.target_tokens, b.target_tokens);
   }

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
+#include "report/smoothed.h"
 #include "session/fine_tune.h"
 #include "session/starting_adapter.h"
 
@@ -64,22 +65,43 @@ int dry_run(Request request) {
   return 0;
 }
 
-int train(Request request) {
-  std::optional<Progress> progress;
-  FineTuneCallbacks callbacks;
-  int64_t last = 0;
-  callbacks.start = [&](int64_t first, int64_t total) {
-    progress.emplace("step", total, first);
-    last = total;
-  };
-  callbacks.after_step = [&](const StepResult& step) {
-    progress->update(step.step, {step.loss, static_cast<double>(step.tokens) / step.seconds, resident_bytes(),
-                                 std::nullopt});
-    if (step.step == last) progress.reset();
-  };
-  callbacks.after_evaluation = [](int64_t step, const Evaluation& found) {
+/// The line that shows a run while it goes on.
+class RunDisplay {
+ public:
+  /// `log_every`: as TrainOptions::log_every.
+  explicit RunDisplay(int64_t log_every) : log_every_(log_every) {}
+
+  void start(int64_t first, int64_t total) {
+    ProgressOutput output = ProgressOutput::standard_error();
+    output.rounds_between = log_every_;
+    progress_.emplace("step", total, first, std::move(output));
+    last_ = total;
+  }
+  void show(const StepResult& step) {
+    progress_->update(step.step, {loss_.add(step.loss), static_cast<double>(step.tokens) / step.seconds,
+                                  resident_bytes(), std::nullopt, step.learning_rate, evaluation_loss_});
+    if (step.step == last_) progress_.reset();
+  }
+  void show(int64_t step, const Evaluation& found) {
+    evaluation_loss_ = found.loss;
+    if (progress_) progress_->clear();
     info("step {}: evaluation {}", step, found.summary());
-  };
+  }
+
+ private:
+  /// Averages over about the last ten steps.
+  Smoothed loss_{0.9};
+  int64_t log_every_, last_ = 0;
+  std::optional<double> evaluation_loss_;
+  std::optional<Progress> progress_;
+};
+
+int train(Request request) {
+  RunDisplay display(request.options.train.log_every);
+  FineTuneCallbacks callbacks;
+  callbacks.start = [&](int64_t first, int64_t total) { display.start(first, total); };
+  callbacks.after_step = [&](const StepResult& step) { display.show(step); };
+  callbacks.after_evaluation = [&](int64_t step, const Evaluation& found) { display.show(step, found); };
   callbacks.profile_line = [](const std::string& line) { info("{}", line); };
   fine_tune(std::move(request.options), std::move(request.chosen), callbacks);
   return 0;
