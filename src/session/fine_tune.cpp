@@ -17,6 +17,7 @@
 #include "session/places.h"
 #include "session/run_overview.h"
 #include "session/run_report.h"
+#include "session/run_warnings.h"
 #include "session/task.h"
 #include "session/training_results.h"
 #include "train/model_card.h"
@@ -45,6 +46,15 @@ nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
   values["dtype"] = load_options(options.session).compute == at::kBFloat16 ? "bf16" : "f32";
   values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
   return values;
+}
+
+void give_advice(const FineTuneOptions& options, const Adapter& adapter, const RunPlan& plan,
+                 const TrainingData& data) {
+  for (const std::string& sentence :
+       run_warnings({options.train, options.samples, plan, std::ssize(data.train.examples),
+                     std::ssize(data.evaluation.examples), adapter.info->name,
+                     adapter.info->default_learning_rate, adapter.method->form().output() == Output::model}))
+    warn("{}", sentence);
 }
 
 std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
@@ -105,19 +115,20 @@ std::vector<Field> FineTuneOptions::run_fields() {
 std::vector<Field> FineTuneOptions::fields() {
   std::vector<Field> all = session.fields();
   for (std::vector<Field> part :
-       {rows.fields(evaluation_help), run_fields(), train.fields(), resume.fields()})
+       {rows.fields(evaluation_help), run_fields(), train.fields(), samples.fields(), resume.fields()})
     std::ranges::move(part, std::back_inserter(all));
   return all;
 }
 
 RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks) {
   check_given({{"model", &options.session.model}, {"data", &options.rows.data}, {"output", &options.output}});
+  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
   check_apart(options.rows.data, options.output);
   OutputFolder output({options.output,
                        options.session.model,
                        options.init_adapter,
-                       {options.rows.data, options.rows.eval_data},
+                       {options.rows.data, options.rows.eval_data, options.samples.data},
                        options.overwrite,
                        options.resume.resume});
   const auto checkpoint = open_model(options.session, labels_of(options));
@@ -133,10 +144,13 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const auto seed = static_cast<uint64_t>(options.train.seed);
   const TrainingData data =
       load_training_data(options.rows, options.session.model, spec, adapter.plan.context_rows, seed);
+  std::optional<RunSamples> samples =
+      plan_samples(options.samples, options.rows.dataset, options.session.model, spec, data);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (fresh) adapter.method->initialise(*checkpoint, seed);
   const RunPlan plan =
       report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
+  give_advice(options, adapter, plan, data);
   RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
                         decisive_options(configuration(options, adapter)), std::string(program_version())});
   RunOverview overview(output.path(),
@@ -149,10 +163,15 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   output.begin();
   if (callbacks.start) callbacks.start(first, plan.total_steps);
   const Kept kept = written_at_the_end(adapter, options.exported);
+  RunCallbacks followed = run_callbacks(options, output, kept, identity, overview, callbacks);
+  if (samples) {
+    samples->set_folder(output.path(), output.resumed());
+    followed.sample = [&](int64_t step) { samples->make(*model, adapter, step); };
+    followed.sample_every = options.samples.every;
+  }
   const RunResult result =
       run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
-                   {output.path(), options.session.model, output.resumed()},
-                   run_callbacks(options, output, kept, identity, overview, callbacks));
+                   {output.path(), options.session.model, output.resumed()}, followed);
   overview.finish();
   checkpoint->check_unchanged();
   finish(options, *checkpoint, adapter, output.path(), result);
@@ -162,6 +181,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
 
 nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen) {
   check_given({{"model", &options.session.model}});
+  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
   for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
     if (data.empty()) continue;

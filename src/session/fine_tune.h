@@ -10,6 +10,7 @@
 #include "base/fields.h"
 #include "peft/files/side_by_side.h"
 #include "session/resumption.h"
+#include "session/run_samples.h"
 #include "session/session.h"
 #include "session/training_data.h"
 #include "train/evaluate.h"
@@ -25,6 +26,7 @@ struct FineTuneOptions {
   TrainingDataOptions rows;
   TrainOptions train;
   ResumeOptions resume;
+  SampleOptions samples;
   std::string method = "lora";
   std::string task = "auto";  ///< see `choose_labels`
   std::string output;         ///< folder

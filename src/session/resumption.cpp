@@ -24,10 +24,10 @@ std::vector<Field> ResumeOptions::fields() {
 nlohmann::json decisive_options(const nlohmann::json& values) {
   nlohmann::json decisive = values;
   for (const char* name :
-       {"model",      "data",         "eval_data",  "eval_split",   "format",    "columns",
-        "max_length", "init_adapter", "output",     "overwrite",    "export",    "epochs",
-        "steps",      "threads",      "save_every", "keep",         "log_every", "early_stop",
-        "report_to",  "profile",      "resume",     "resume_anyway"})
+       {"model",        "data",         "eval_data",  "eval_split", "format",    "columns",
+        "max_length",   "init_adapter", "output",     "overwrite",  "export",    "epochs",
+        "steps",        "threads",      "save_every", "keep",       "log_every", "early_stop",
+        "sample_every", "sample_data",  "report_to",  "profile",    "resume",    "resume_anyway"})
     decisive.erase(name);
   return decisive;
 }

@@ -52,10 +52,12 @@ class Run {
 
   RunResult to_the_end() {
     if (evaluates_after(step()) && result_.evaluated_step < step()) evaluate_now();
+    if (samples_after(step())) sample_now();
     while (!finished()) {
       if (interrupted()) stop();
       take_step();
       if (evaluates_after(step())) evaluate_now();
+      if (samples_after(step())) sample_now();
       if (options_.save_every > 0 && step() % options_.save_every == 0 && !finished()) save_checkpoint();
     }
     if (evaluation_.empty()) save_result();
@@ -120,6 +122,15 @@ class Run {
     return step % (options_.eval_every > 0 ? options_.eval_every : steps_per_epoch()) == 0 || trainer_.done();
   }
 
+  bool samples_after(int64_t step) const {
+    return callbacks_.sample && callbacks_.sample_every > 0 &&
+           (step % callbacks_.sample_every == 0 || finished());
+  }
+
+  void sample_now() {
+    unless_interrupted([&] { callbacks_.sample(step()); });
+  }
+
   void evaluate_now() {
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
@@ -145,8 +156,17 @@ class Run {
   }
 
   Evaluation evaluation() {
+    Evaluation found;
+    unless_interrupted(
+        [&] { found = evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.batch_size); });
+    return found;
+  }
+
+  /// Work between two steps; when it is interrupted, the state is saved.
+  template <class Work>
+  void unless_interrupted(const Work& work) {
     try {
-      return evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.batch_size);
+      work();
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
       stop();

@@ -23,7 +23,9 @@ struct RunCallbacks {
   std::function<void(const StepResult&, int64_t total)> after_step = {};
   std::function<void(int64_t step, const Evaluation&)> after_evaluation = {};
   std::function<void(const std::string&)> profile_line = {};  ///< once per line, at the end
-  std::function<void()> after_save = {};                      ///< after each save of an adapter to the output
+  std::function<void(int64_t step)> sample = {};  ///< before the first step, every `sample_every`, at the end
+  int64_t sample_every = 0;
+  std::function<void()> after_save = {};  ///< after each save of an adapter to the output
   /// What the run's numbers depend on (train/run_identity.h); called for each checkpoint.
   std::function<nlohmann::json()> identity = {};
 };
