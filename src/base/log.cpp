@@ -4,12 +4,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unistd.h>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "base/one_line.h"
+#include "base/process.h"
 
 namespace lowrank {
 namespace {
@@ -19,7 +19,7 @@ spdlog::logger& standard_error() {
   static spdlog::logger made = [] {
     spdlog::logger created("lowrank", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     // On a terminal, a message first clears any progress line.
-    created.set_pattern(isatty(STDERR_FILENO) ? "\r\033[K%v" : "%v");
+    created.set_pattern(standard_error_redraws() ? "\r\033[K%v" : "%v");
     return created;
   }();
   return made;
@@ -58,7 +58,9 @@ void log(LogLevel level, std::string_view message) {
 
 // Passed as an argument, so that braces in the message are not taken as format fields.
 void log_to_standard_error(LogLevel level, std::string_view line) {
-  standard_error().info("{}{}", level == LogLevel::warning ? "warning: " : "", line);
+  static const bool colours = standard_error_has_colours();
+  const char* mark = level == LogLevel::info ? "" : colours ? "\033[33mwarning:\033[0m " : "warning: ";
+  standard_error().info("{}{}", mark, line);
 }
 
 void set_log_sink(LogSink sink) {

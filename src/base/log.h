@@ -16,7 +16,7 @@ using LogSink = std::function<void(LogLevel level, std::string_view line)>;
 /// Where messages go from now on; an empty sink stands for `log_to_standard_error`, the initial one.
 void set_log_sink(LogSink sink);
 
-/// Writes the line to standard error, warnings after "warning: ".
+/// Writes the line to standard error, warnings after "warning: " (yellow if it shows colours).
 void log_to_standard_error(LogLevel level, std::string_view line);
 
 /// Messages for users, to the sink. Results for programs never go here but to standard output. Control

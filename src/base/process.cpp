@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 
 #include "base/cpu_features.h"
@@ -40,6 +41,16 @@ int64_t machine_bytes() {
 
 double monotonic_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool standard_error_redraws() {
+  const char* terminal = std::getenv("TERM");
+  return isatty(STDERR_FILENO) && !(terminal && std::string_view(terminal) == "dumb");
+}
+
+bool standard_error_has_colours() {
+  const char* refused = std::getenv("NO_COLOR");
+  return standard_error_redraws() && !(refused && *refused);
 }
 
 void set_library_defaults() {

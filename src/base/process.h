@@ -16,6 +16,12 @@ int64_t machine_bytes();
 /// Seconds of a clock that never jumps; only differences are meaningful.
 double monotonic_seconds();
 
+/// True if standard error is a terminal on which a line can be redrawn (TERM is not `dumb`).
+bool standard_error_redraws();
+
+/// True if it also shows colours: the environment variable NO_COLOR is unset or empty (no-color.org).
+bool standard_error_has_colours();
+
 /// Returns freed memory to the system, as far as the C library can.
 void return_freed_memory();
 

@@ -35,10 +35,12 @@ size_t terminal_columns() {
 
 std::string progress_line(std::string_view unit, int64_t done, int64_t total, const ProgressNumbers& numbers,
                           size_t width) {
-  enum { count, loss, speed, memory, left };
-  std::array<std::string, 5> parts;
+  enum { count, loss, evaluation, rate, speed, memory, left };
+  std::array<std::string, 7> parts;
   parts[count] = total > 0 ? fmt::format("{} {}/{}", unit, done, total) : fmt::format("{} {}", unit, done);
   if (numbers.loss) parts[loss] = fmt::format("loss {:.3f}", *numbers.loss);
+  if (numbers.evaluation_loss) parts[evaluation] = fmt::format("eval {:.3f}", *numbers.evaluation_loss);
+  if (numbers.learning_rate) parts[rate] = fmt::format("lr {:.1e}", *numbers.learning_rate);
   if (numbers.tokens_per_second) parts[speed] = fmt::format("{:.0f} tok/s", *numbers.tokens_per_second);
   if (numbers.memory_bytes) parts[memory] = memory_text(*numbers.memory_bytes);
   if (numbers.seconds_left) parts[left] = clock_text(*numbers.seconds_left) + " left";
@@ -49,7 +51,7 @@ std::string progress_line(std::string_view unit, int64_t done, int64_t total, co
       if (!part.empty()) line += (line.empty() ? "" : "  ") + part;
     return line;
   };
-  for (int dropped : {memory, speed, left, loss}) {
+  for (int dropped : {memory, rate, speed, evaluation, left, loss}) {
     if (joined().size() <= width) break;
     parts[dropped].clear();
   }
@@ -57,7 +59,7 @@ std::string progress_line(std::string_view unit, int64_t done, int64_t total, co
 }
 
 ProgressOutput ProgressOutput::standard_error() {
-  const bool terminal = isatty(STDERR_FILENO);
+  const bool terminal = standard_error_redraws();
   return {[](std::string_view text) {
             std::fwrite(text.data(), 1, text.size(), stderr);
             std::fflush(stderr);
@@ -78,7 +80,7 @@ Progress::~Progress() {
 }
 
 void Progress::update(int64_t done, ProgressNumbers numbers, double now) {
-  if (done < total_ && now - drawn_ < output_.seconds_between) return;
+  if (done < total_ && !due(done, now)) return;
   drawn_ = now;
   if (!numbers.seconds_left && total_ > 0 && done > first_)
     numbers.seconds_left =
@@ -91,6 +93,16 @@ void Progress::update(int64_t done, ProgressNumbers numbers, double now) {
   const size_t width = std::max<size_t>(output_.columns(), 2) - 1;
   output_.write("\r\033[K" + progress_line(unit_, done, total_, numbers, width));
   line_open_ = true;
+}
+
+bool Progress::due(int64_t done, double now) const {
+  if (!output_.terminal && output_.rounds_between > 0) return done % output_.rounds_between == 0;
+  return now - drawn_ >= output_.seconds_between;
+}
+
+void Progress::clear() {
+  if (line_open_) output_.write("\r\033[K");
+  line_open_ = false;
 }
 
 }  // namespace lowrank

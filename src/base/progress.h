@@ -17,10 +17,12 @@ struct ProgressNumbers {
   std::optional<double> tokens_per_second;
   std::optional<int64_t> memory_bytes;
   std::optional<double> seconds_left;
+  std::optional<double> learning_rate = {};
+  std::optional<double> evaluation_loss = {};  ///< of the last evaluation
 };
 
-/// "step 120/500  loss 1.234  812 tok/s  1.1 GB  2:31 left"; parts are dropped (memory first, the count
-/// never) until the line fits into `width` columns.
+/// "step 120/500  loss 1.234  eval 1.301  lr 1.8e-04  812 tok/s  1.1 GB  2:31 left"; parts are dropped
+/// (memory first, the count never) until the line fits into `width` columns.
 std::string progress_line(std::string_view unit, int64_t done, int64_t total, const ProgressNumbers& numbers,
                           size_t width);
 
@@ -30,6 +32,7 @@ struct ProgressOutput {
   bool terminal = false;                   ///< rewrite one line, or write plain lines
   std::function<size_t()> columns;         ///< the terminal's current width
   double seconds_between = 0;              ///< minimum time between two lines
+  int64_t rounds_between = 0;              ///< 0, or plain lines come after so many rounds instead
   static ProgressOutput standard_error();  ///< ten lines per second on a terminal, else one every ten seconds
 };
 
@@ -48,8 +51,12 @@ class Progress {
   /// `seconds_left` is estimated from the time since the display was made, unless given. `now` is in
   /// monotonic_seconds().
   void update(int64_t done, ProgressNumbers numbers, double now = monotonic_seconds());
+  /// Removes the line from a terminal until the next update, so that a message can take its place.
+  void clear();
 
  private:
+  bool due(int64_t done, double now) const;
+
   std::string unit_;
   int64_t total_, first_;
   ProgressOutput output_;

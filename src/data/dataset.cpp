@@ -29,6 +29,12 @@ void check_ids(const Example& example, int64_t vocabulary, const std::string& wh
   }
 }
 
+constexpr size_t most_remembered = 100;
+
+void remember(std::vector<std::string>& rows, const std::string& where) {
+  if (rows.size() < most_remembered) rows.push_back(where);
+}
+
 /// The example of an already tokenised row.
 Example tokenised_example(const Row& row, int64_t max_length) {
   Example example{row.input_ids, row.labels, row.line};
@@ -64,11 +70,16 @@ void check_train_on(const Row& row, TrainOn train_on) {
         row.where, row.format_name);
 }
 
-Example conversation_example(const Row& row, const DatasetOptions& options, ChatNotes& notes) try {
+Example conversation_example(const Row& row, const DatasetOptions& options, Dataset& dataset) try {
   check(options.chat != nullptr, ErrorKind::unsupported, "conversations are not read here");
   const ConversationRow& conversation = *row.conversation;
   const ChatFormat& format = options.chat(!conversation.conversation.tools.is_null());
-  Example example = encode_conversation(format, conversation, options.train_on, options.max_length, notes);
+  Example example =
+      encode_conversation(format, conversation, options.train_on, options.max_length, dataset.chat_notes);
+  if (dataset.chat_template.empty()) {
+    dataset.chat_template = format.chat_template().source();
+    dataset.end_tokens = format.end_tokens();
+  }
   example.line = row.line;
   return example;
 } catch (const Error& error) {
@@ -81,7 +92,7 @@ Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOpti
   check_train_on(row, options.train_on);
   if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
   if (row.format == RowFormat::labelled) return labelled_example(row, *tokenizer, options);
-  if (row.conversation) return conversation_example(row, options, dataset.chat_notes);
+  if (row.conversation) return conversation_example(row, options, dataset);
   Example example = encode_row(*tokenizer, row, options.max_length, dataset.notes);
   if (options.train_on == TrainOn::all) example.labels = example.tokens;
   return example;
@@ -105,7 +116,10 @@ class DatasetReader {
     if (example.length > 0 && !takes_long(example, row)) return;
     if (example.targets() > 0) {
       dataset_.examples.push_back(std::move(example));
-    } else if (++dataset_.skipped == 1) {
+      return;
+    }
+    remember(dataset_.skipped_rows, row.where);
+    if (++dataset_.skipped == 1) {
       first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
     }
   }
@@ -132,9 +146,11 @@ class DatasetReader {
         row.where, example.length, options_.max_length);
     if (options_.on_long == OnLong::drop) {
       ++dataset_.dropped;
+      remember(dataset_.dropped_rows, row.where);
       return false;
     }
     ++dataset_.truncated;
+    remember(dataset_.truncated_rows, row.where);
     dataset_.cut_tokens += example.length;
     dataset_.lost_tokens += example.length - std::ssize(example.tokens);
     return true;

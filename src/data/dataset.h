@@ -53,10 +53,16 @@ struct Dataset {
   int64_t skipped = 0;      ///< rows without any target, because of the cut or from the start
   int64_t cut_tokens = 0;   ///< of the cut rows, before the cut
   int64_t lost_tokens = 0;  ///< of these, how many were cut off
+  std::vector<std::string> truncated_rows, dropped_rows,
+      skipped_rows;  ///< file and line of the first hundred of each
   RowNotes notes;
   ChatNotes chat_notes;        ///< of rows that are conversations
   std::string format;          ///< of the rows, as the option `format` names it
   bool conversations = false;  ///< the rows are conversations
+  /// Of the first conversation: the source of its chat template, and what ends an answer beside the
+  /// tokenizer's end tokens.
+  std::string chat_template;
+  std::vector<int64_t> end_tokens;
 
   int64_t tokens() const;
   /// Likely mistakes in the rows, a sentence for each.

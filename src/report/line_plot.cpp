@@ -7,35 +7,24 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "report/markup.h"
 
 namespace lowrank {
 namespace {
 
 constexpr double width = 800, height = 480;
-constexpr double left = 80, right = 610, top = 50,
-                 bottom = 420;  // the frame; labels of lines are to the right of it
+constexpr double left = 80, top = 50, bottom = 420;  // the frame
+
+/// The frame's right edge: labels of lines are to the right of it.
+double right_of(const LinePlot& plot) {
+  return plot.lines.empty() ? 780 : 610;
+}
+
 constexpr double line_of_text = 15;
 
 /// Okabe and Ito's colours, which are distinguishable to colour-blind readers.
 constexpr std::array<const char*, 5> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"};
 constexpr const char* quiet = "#666666";
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else if (c == '"')
-      result += "&quot;";
-    else
-      result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return result;
-}
 
 /// 0.25, 12, 20,000.
 std::string number_text(double value) {
@@ -78,7 +67,8 @@ std::string line_between(double x1, double y1, double x2, double y2, const std::
 }
 
 std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
-  const std::string thin = "stroke=\"#dddddd\"";
+  const std::string thin = "class=\"grid\" stroke=\"#dddddd\"";
+  const double right = right_of(plot);
   std::string out;
   const auto x_ticks = x.logarithmic ? logarithmic_ticks(std::pow(10, x.low), std::pow(10, x.high))
                                      : linear_ticks(x.low, x.high, 6);
@@ -90,8 +80,9 @@ std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
     out += line_between(left, y.place(tick), right, y.place(tick), thin);
     out += text_at(left - 8, y.place(tick) + 4, number_text(tick), "end");
   }
-  out += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{}\"/>\n",
-                     left, top, right - left, bottom - top, quiet);
+  out += fmt::format(
+      "<rect class=\"frame\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{}\"/>\n",
+      left, top, right - left, bottom - top, quiet);
   out += text_at((left + right) / 2, height - 20, plot.x_label, "middle");
   const double middle = (top + bottom) / 2;
   out += text_at(22, middle, plot.y_label, "middle",
@@ -100,7 +91,7 @@ std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
 }
 
 /// Dashed lines; labels are moved apart where they would overlap.
-std::string reference_lines(std::vector<PlotLine> lines, const Axis& y) {
+std::string reference_lines(std::vector<PlotLine> lines, const Axis& y, double right) {
   std::ranges::stable_sort(lines, std::greater(), &PlotLine::y);
   std::string out;
   double free_from = 0;
@@ -108,33 +99,40 @@ std::string reference_lines(std::vector<PlotLine> lines, const Axis& y) {
     const double place = y.place(line.y);
     const double label = std::max(place + 4, free_from);
     free_from = label + line_of_text;
-    out +=
-        line_between(left, place, right, place, fmt::format("stroke=\"{}\" stroke-dasharray=\"6 4\"", quiet));
+    out += line_between(left, place, right, place,
+                        fmt::format("class=\"reference\" stroke=\"{}\" stroke-dasharray=\"6 4\"", quiet));
     out += text_at(right + 8, label, line.label, "start");
   }
   return out;
 }
 
+std::string marker(double x, double y, size_t series) {
+  return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" class=\"series-{}\" fill=\"{}\"/>\n", x, y,
+                     series, colours[series % colours.size()]);
+}
+
 std::string series_lines(const LinePlot& plot, const Axis& x, const Axis& y) {
   std::string out;
   for (size_t i = 0; i < plot.series.size(); ++i) {
-    const char* colour = colours[i % colours.size()];
+    const PlotSeries& series = plot.series[i];
     std::string places;
     std::string markers;
-    for (const PlotPoint& point : plot.series[i].points) {
+    for (const PlotPoint& point : series.points) {
       const double at_x = x.place(point.x);
       const double at_y = y.place(point.y);
       places += fmt::format("{}{:.1f},{:.1f}", places.empty() ? "" : " ", at_x, at_y);
-      markers +=
-          fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\"/>\n", at_x, at_y, colour);
+      // A line of one point has no length.
+      if (series.stroke == Stroke::marked || series.points.size() == 1) markers += marker(at_x, at_y, i);
     }
-    out += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n{}", places,
-                       colour, markers);
+    const bool faint = series.stroke == Stroke::faint;
+    out += fmt::format(
+        "<polyline points=\"{}\" fill=\"none\" class=\"series-{}\" stroke=\"{}\" stroke-width=\"{}\"{}/>\n{}",
+        places, i, colours[i % colours.size()], faint ? 1 : 2, faint ? " stroke-opacity=\"0.45\"" : "",
+        markers);
     if (plot.series.size() < 2) continue;
     const double legend = bottom - 12 - line_of_text * static_cast<double>(plot.series.size() - 1 - i);
-    out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\"/>\n", left + 16, legend - 4,
-                       colour);
-    out += text_at(left + 28, legend, plot.series[i].label, "start");
+    out += marker(left + 16, legend - 4, i);
+    out += text_at(left + 28, legend, series.label, "start");
   }
   return out;
 }
@@ -150,7 +148,7 @@ std::vector<double> linear_ticks(double low, double high, int count) {
   std::vector<double> ticks;
   // Whole multiples, so that rounding errors do not accumulate.
   for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i)
-    ticks.push_back(i * step);
+    ticks.push_back(i * step + 0.0);  // no -0
   return ticks;
 }
 
@@ -181,14 +179,16 @@ std::string svg_of(const LinePlot& plot) {
   const auto finite = [](double value) { return std::isfinite(value); };
   check(std::ranges::all_of(xs, finite) && std::ranges::all_of(ys, finite), ErrorKind::invalid,
         "a value of the chart '{}' is not finite", plot.title);
-  const Axis x = axis_of(xs, left, right, plot.logarithmic_x);
+  const Axis x = axis_of(xs, left, right_of(plot), plot.logarithmic_x);
   const Axis y = axis_of(ys, bottom, top, false);
   return fmt::format(
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" "
-             "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" "
+             "font-family=\"sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{}\">\n<rect "
+             "class=\"page\" width=\"100%\" height=\"100%\" "
              "fill=\"white\"/>\n",
-             width, height, width, height) +
-         grid(plot, x, y) + reference_lines(plot.lines, y) + series_lines(plot, x, y) + "</svg>\n";
+             width, height, width, height, escaped(plot.title)) +
+         grid(plot, x, y) + reference_lines(plot.lines, y, right_of(plot)) + series_lines(plot, x, y) +
+         "</svg>\n";
 }
 
 }  // namespace lowrank

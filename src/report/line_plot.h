@@ -9,10 +9,14 @@ struct PlotPoint {
   double x = 0, y = 0;
 };
 
-/// Points joined by a line in order, each with a marker.
+/// How a series is drawn: a line with a marker at each point, a line, or a thin pale line.
+enum class Stroke { marked, line, faint };
+
+/// Points joined by a line in order.
 struct PlotSeries {
   std::string label;  ///< in a legend, if there are several series
   std::vector<PlotPoint> points;
+  Stroke stroke = Stroke::marked;
 };
 
 /// A horizontal line across the whole chart, its label at the right.
@@ -36,9 +40,10 @@ std::vector<double> linear_ticks(double low, double high, int count);
 /// ticks if fewer than two would be left. 0 < low.
 std::vector<double> logarithmic_ticks(double low, double high);
 
-/// The chart as an SVG document, 800 x 480; the same text for the same chart. Labels are escaped. Errors:
-/// invalid when it has no point, a value is not finite, or a logarithmic axis has a value that is not
-/// positive.
+/// The chart as an SVG document, 800 x 480; the same text for the same chart. Labels are escaped. The classes
+/// `page`, `grid`, `frame`, `reference` and `series-N` let the style sheet of a page that holds it recolour
+/// it. Errors: invalid when it has no point, a value is not finite, or a logarithmic axis has a value that is
+/// not positive.
 std::string svg_of(const LinePlot& plot);
 
 }  // namespace lowrank

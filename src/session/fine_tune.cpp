@@ -11,10 +11,13 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/staged_folder.h"
 #include "base/version.h"
 #include "data/data_files.h"
 #include "session/places.h"
+#include "session/run_overview.h"
 #include "session/run_report.h"
+#include "session/run_warnings.h"
 #include "session/task.h"
 #include "session/training_results.h"
 #include "train/model_card.h"
@@ -45,18 +48,37 @@ nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
   return values;
 }
 
+void give_advice(const FineTuneOptions& options, const Adapter& adapter, const RunPlan& plan,
+                 const TrainingData& data) {
+  for (const std::string& sentence :
+       run_warnings({options.train, options.samples, plan, std::ssize(data.train.examples),
+                     std::ssize(data.evaluation.examples), adapter.info->name,
+                     adapter.info->default_learning_rate, adapter.method->form().output() == Output::model}))
+    warn("{}", sentence);
+}
+
 std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
   return choose_labels(options.task, options.session.model, options.init_adapter, options.rows.data,
                        options.rows.dataset);
 }
 
+void show_rows(const FineTuneOptions& options, const TrainingData& data, const FineTuneCallbacks& callbacks) {
+  const auto shown = std::min<int64_t>(options.rows.show_rows, std::ssize(data.train.examples));
+  if (shown == 0 || !callbacks.show_row) return;
+  const std::optional<Tokenizer> tokenizer = find_tokenizer(options.session.model);
+  for (const Example& example : std::span(data.train.examples).first(shown))
+    callbacks.show_row(example, tokenizer ? &*tokenizer : nullptr);
+}
+
 RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
-                           RunIdentity& identity, const FineTuneCallbacks& callbacks) {
+                           RunIdentity& identity, RunOverview& overview, const FineTuneCallbacks& callbacks) {
   RunCallbacks run;
   run.identity = [&] { return identity.whole(); };
   run.after_save = [&] { output.drop_earlier(kept); };
-  if (callbacks.after_step)
-    run.after_step = [&](const StepResult& step, int64_t) { callbacks.after_step(step); };
+  run.after_step = [&](const StepResult& step, int64_t) {
+    if (callbacks.after_step) callbacks.after_step(step);
+    overview.refresh();
+  };
   run.after_evaluation = callbacks.after_evaluation;
   if (options.train.profile) run.profile_line = callbacks.profile_line;
   return run;
@@ -64,11 +86,14 @@ RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output,
 
 /// Reports how the run went, and writes what it leaves besides the adapter.
 void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const Adapter& adapter,
-            const std::filesystem::path& output, const RunResult& result) {
+            const std::string& chat_template, const std::filesystem::path& output, const RunResult& result) {
   if (has_other_card(output))
     warn("{}: README.md is not a run's model card and stays as it is", options.output);
   else
     write_model_card(output, adapter, options.session.model, options.rows.data, options.train, result);
+  if (result.stopped_early)
+    info("stopped after step {} (`early_stop`): {} evaluations in a row without a lower loss than step {}'s",
+         result.steps, result.evaluations_since_best, result.best_step);
   info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
        result.seconds, static_cast<double>(result.tokens) / result.seconds,
        static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
@@ -78,6 +103,7 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
   if (adapter.method->form().output() != Output::model)
     info("{}: adapter of {} bytes", options.output, adapter_file_size(output, adapter));
   write_results(output, checkpoint, adapter, options.exported, result.best_eval_loss.has_value());
+  if (!chat_template.empty()) write_chat_template(output, chat_template);
 }
 
 }  // namespace
@@ -98,19 +124,20 @@ std::vector<Field> FineTuneOptions::run_fields() {
 std::vector<Field> FineTuneOptions::fields() {
   std::vector<Field> all = session.fields();
   for (std::vector<Field> part :
-       {rows.fields(evaluation_help), run_fields(), train.fields(), resume.fields()})
+       {rows.fields(evaluation_help), run_fields(), train.fields(), samples.fields(), resume.fields()})
     std::ranges::move(part, std::back_inserter(all));
   return all;
 }
 
 RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks) {
   check_given({{"model", &options.session.model}, {"data", &options.rows.data}, {"output", &options.output}});
+  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
   check_apart(options.rows.data, options.output);
   OutputFolder output({options.output,
                        options.session.model,
                        options.init_adapter,
-                       {options.rows.data, options.rows.eval_data},
+                       {options.rows.data, options.rows.eval_data, options.samples.data},
                        options.overwrite,
                        options.resume.resume});
   const auto checkpoint = open_model(options.session, labels_of(options));
@@ -127,29 +154,45 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const auto seed = static_cast<uint64_t>(options.train.seed);
   const TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter,
                                                spec, adapter.plan.context_rows, seed);
+  show_rows(options, data, callbacks);
+  std::optional<RunSamples> samples =
+      plan_samples(options.samples, options.rows, options.session.model, options.init_adapter, spec, data);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (fresh) adapter.method->initialise(*checkpoint, seed);
   const RunPlan plan =
       report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
+  give_advice(options, adapter, plan, data);
   RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
                         decisive_options(configuration(options, adapter)), std::string(program_version())});
+  RunOverview overview(output.path(),
+                       page_of_run(fmt::format("{} on {}", adapter.info->name,
+                                               without_slash(options.session.model).filename().string()),
+                                   configuration(options, adapter), data),
+                       plan.total_steps);
   const int64_t first = report_resumed(output.resumed(), identity, options.resume.anyway);
   throw_if_interrupted();
   output.begin();
   if (callbacks.start) callbacks.start(first, plan.total_steps);
-  const Kept kept = written_at_the_end(adapter, options.exported);
+  const Kept kept = written_at_the_end(adapter, options.exported, !data.train.chat_template.empty());
+  RunCallbacks followed = run_callbacks(options, output, kept, identity, overview, callbacks);
+  if (samples) {
+    samples->set_folder(output.path(), output.resumed());
+    followed.sample = [&](int64_t step) { samples->make(*model, adapter, step); };
+    followed.sample_every = options.samples.every;
+  }
   const RunResult result =
       run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
-                   {output.path(), options.session.model, output.resumed()},
-                   run_callbacks(options, output, kept, identity, callbacks));
+                   {output.path(), options.session.model, output.resumed()}, followed);
+  overview.finish();
   checkpoint->check_unchanged();
-  finish(options, *checkpoint, adapter, output.path(), result);
+  finish(options, *checkpoint, adapter, data.train.chat_template, output.path(), result);
   output.drop_earlier([](const auto&) { return false; });
   return result;
 }
 
 nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen) {
   check_given({{"model", &options.session.model}});
+  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
   for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
     if (data.empty()) continue;

@@ -10,6 +10,7 @@
 #include "base/fields.h"
 #include "peft/files/side_by_side.h"
 #include "session/resumption.h"
+#include "session/run_samples.h"
 #include "session/session.h"
 #include "session/training_data.h"
 #include "train/evaluate.h"
@@ -25,6 +26,7 @@ struct FineTuneOptions {
   TrainingDataOptions rows;
   TrainOptions train;
   ResumeOptions resume;
+  SampleOptions samples;
   std::string method = "lora";
   std::string task = "auto";  ///< see `choose_labels`
   std::string output;         ///< folder
@@ -42,6 +44,8 @@ struct FineTuneOptions {
 
 /// What a caller may follow while a run goes on; any may be empty.
 struct FineTuneCallbacks {
+  /// Each of the first `show_rows` training rows as it is learned; without tokenizer for tokenised rows.
+  std::function<void(const Example&, const Tokenizer*)> show_row;
   std::function<void(int64_t first_step, int64_t total_steps)> start;  ///< right before the first step
   std::function<void(const StepResult&)> after_step;
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;

@@ -55,6 +55,11 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
       one_of(field("on_long", on_long, on_long_help), {"truncate", "drop", "error"}),
       one_of(field("train_on", train_on, train_on_help), {"assistant", "last", "all"})};
   std::ranges::move(chat.template_fields(), std::back_inserter(all));
+  all.push_back(
+      limited(field("show_rows", show_rows,
+                    "shows that many training rows as they are learned, their targets in green, or in "
+                    "brackets where there is no colour"),
+              0, 1 << 20));
   return all;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/ranges.h>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/staged_folder.h"
@@ -17,6 +18,8 @@ namespace lowrank {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* chat_template_name = "chat_template.jinja";
 
 void write_gguf_model(const Checkpoint& checkpoint, const Adapter& adapter, const fs::path& path) {
   // Updates of fully trained weights are often smaller than the steps of a block format.
@@ -41,16 +44,22 @@ void write_model_folder(const Checkpoint& checkpoint, const Adapter& adapter, co
 
 }  // namespace
 
+void write_chat_template(const fs::path& output, const std::string& source) {
+  AtomicFile file(output / chat_template_name, Existing::replaced);
+  file.write(source);
+  file.commit();
+}
+
 void report_left_out(const MergeResult& result, const fs::path& model) {
   if (result.left_out.empty()) return;
   warn("{}: not copied, since they are links out of the model's folder or larger than 64 MB: {}",
        model.string(), fmt::join(result.left_out, ", "));
 }
 
-Kept written_at_the_end(const Adapter& adapter, const std::string& exported) {
+Kept written_at_the_end(const Adapter& adapter, const std::string& exported, bool conversations) {
   const Output kind = adapter.method->form().output();
-  return [kind, exported](const fs::path& name) {
-    if (name == "README.md") return true;
+  return [kind, exported, conversations](const fs::path& name) {
+    if (name == "README.md" || (conversations && name == chat_template_name)) return true;
     if (name == "adapter.gguf") return exported == "gguf-lora";
     if (name == "model.gguf") return exported == "gguf";
     if (*name.begin() == "merged") return kind == Output::adapter_and_model && exported != "gguf";

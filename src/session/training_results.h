@@ -13,8 +13,13 @@ namespace lowrank {
 /// True for those of an earlier run's results (paths in its folder) that stay until the end of this run.
 using Kept = std::function<bool(const std::filesystem::path&)>;
 
-/// The files that write_results will replace. `exported`: `none`, `gguf-lora` or `gguf`.
-Kept written_at_the_end(const Adapter& adapter, const std::string& exported);
+/// The files that write_results and, for `conversations`, write_chat_template will replace. `exported`:
+/// `none`, `gguf-lora` or `gguf`.
+Kept written_at_the_end(const Adapter& adapter, const std::string& exported, bool conversations);
+
+/// Leaves the chat template with which an adapter was trained beside it, where `chat` and transformers look
+/// for it first. Errors: io.
+void write_chat_template(const std::filesystem::path& output, const std::string& source);
 
 /// Refuses, before anything is loaded or trained, what the requested export cannot represent. `model`: the
 /// base's path. Errors: unsupported.

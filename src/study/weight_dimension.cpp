@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/ranges.h>
 
@@ -157,7 +158,9 @@ std::vector<Field> WeightDimensionOptions::fields() {
               1e-12, 1e3)};
   for (Field& option : train.fields()) {
     // A run is evaluated once, at its end, and leaves no files.
-    if (option.name != "eval_every" && option.name != "save_every") fields.push_back(std::move(option));
+    static const std::set<std::string> unused = {"eval_every", "save_every", "log_every", "early_stop",
+                                                 "report_to"};
+    if (!unused.contains(option.name)) fields.push_back(std::move(option));
   }
   return fields;
 }

@@ -9,15 +9,17 @@
 #include "peft/files/adapter_file.h"
 #include "train/state.h"
 
-// A run's checkpoint is a folder checkpoint-N next to its results: the adapter after N steps, the state, and
-// in `best` the adapter of the best evaluation so far. It is either complete or absent.
+// A run's checkpoint is a folder checkpoint-N next to its results: the adapter after N steps, the state, the
+// records as transformers' Trainer leaves them, and in `best` the adapter of the best evaluation so far. It
+// is either complete or absent.
 namespace lowrank {
 
 /// Writes RUN/checkpoint-N, where N is the state's step. `base`: name of the base model in the
-/// configurations. After an evaluation, `run` holds the best adapter, which is hard-linked (or copied) into
-/// the checkpoint. Errors: io; invalid if a folder of that name is not empty; with the checkpoint's path.
+/// configurations. `log`: content of trainer_state.json. After an evaluation, `run` holds the best adapter,
+/// which is hard-linked (or copied) into the checkpoint. Errors: io; invalid if a folder of that name is not
+/// empty; with the checkpoint's path.
 void write_checkpoint(const std::filesystem::path& run, const Adapter& adapter, const std::string& base,
-                      const TrainState& state);
+                      const TrainState& state, const std::string& log);
 
 /// Removes all but the `kept` newest checkpoints of a run; those that hold files that no run wrote stay. At
 /// any moment a checkpoint is either complete or absent. Errors: io.

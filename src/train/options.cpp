@@ -27,7 +27,17 @@ std::vector<Field> TrainOptions::fields() {
       field("gradient_checkpointing", gradient_checkpointing,
             "keep only each layer's input and recompute the layer for the gradient: less memory, about a "
             "third slower"),
+      limited(field("log_every", log_every,
+                    "steps between lines of progress where they are not redrawn, and between entries of "
+                    "trainer_state.json and TensorBoard (means of the loss); 0: lines every ten seconds, an "
+                    "entry per step"),
+              0, most),
+      one_of(field("report_to", report_to, "tensorboard: also write event files to runs/ in `output`"),
+             {"none", "tensorboard"}),
       limited(field("eval_every", eval_every, "steps between evaluations; 0: once per epoch"), 0, most),
+      limited(field("early_stop", early_stop,
+                    "end the run after so many evaluations in a row without a lower loss; 0: never"),
+              0, most),
       limited(field("save_every", save_every, "steps between checkpoints; 0: none"), 0, most),
       limited(field("keep", keep, "number of newest checkpoints to keep; 0: all"), 0, most),
       field("profile", profile, "report at the end how long each operation took"),

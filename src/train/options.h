@@ -22,7 +22,10 @@ struct TrainOptions {
   double max_grad_norm = 1;  ///< 0: no clipping
   int64_t seed = 0;
   bool shuffle = true;
+  int64_t log_every = 0;                ///< steps between entries of logs; 0: each step is one
+  std::string report_to = "none";       ///< or `tensorboard`
   int64_t eval_every = 0;               ///< steps; 0: at the end of each epoch
+  int64_t early_stop = 0;               ///< evaluations without improvement that end the run; 0: none do
   int64_t save_every = 0;               ///< steps; 0: only the result
   int64_t keep = 0;                     ///< newest checkpoints to keep; 0: all
   bool share_prompts = true;            ///< compute shared prefixes within a micro-batch once

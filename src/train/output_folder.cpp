@@ -118,7 +118,9 @@ void check_results(const RunFiles& files, const fs::path& folder, const std::vec
 /// True for what a killed run leaves behind: NAME.PID-NUMBER.partial, where NAME is one that runs write.
 bool is_incomplete(const fs::path& name) {
   const std::regex pattern(
-      "(checkpoint-[0-9]+|adapter|model|metrics\\.jsonl|README\\.md)\\.[0-9]+-[0-9a-f]+\\.partial");
+      "(checkpoint-[0-9]+|adapter|model|(metrics|samples)\\.jsonl|trainer_state\\.json|loss\\.svg|run\\.html|"
+      "README"
+      "\\.md)\\.[0-9]+-[0-9a-f]+\\.partial");
   return std::regex_match(name.string(), pattern);
 }
 
@@ -207,7 +209,7 @@ OutputFolder::Earlier OutputFolder::found(const fs::path& name) const {
 }
 
 void OutputFolder::begin() {
-  drop_earlier([](const fs::path& name) { return name != "metrics.jsonl" && !is_in_checkpoint(name); });
+  drop_earlier([](const fs::path& name) { return !is_record(name) && !is_in_checkpoint(name); });
   if (locked_) drop_incomplete();
 }
 

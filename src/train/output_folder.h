@@ -41,7 +41,7 @@ class OutputFolder {
   /// The checkpoint folder that the run resumes from; empty for a new run.
   const std::filesystem::path& resumed() const { return resumed_; }
 
-  /// To be called right before the first step: removes the earlier run's metrics.jsonl and checkpoints and,
+  /// To be called right before the first step: removes the earlier run's records and checkpoints and,
   /// if the folder could be locked, incomplete files that a killed run left. Other results stay until those
   /// of this run are there. Errors: io.
   void begin();

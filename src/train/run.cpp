@@ -1,5 +1,7 @@
 #include "train/run.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -11,8 +13,9 @@
 #include "kernels/core/op_profile.h"
 #include "train/checkpoint_folder.h"
 #include "train/example_trainer.h"
-#include "train/metrics_file.h"
 #include "train/profile_table.h"
+#include "train/records/run_records.h"
+#include "train/run_results.h"
 
 namespace lowrank {
 namespace {
@@ -44,17 +47,22 @@ class Run {
         folder_(folder),
         callbacks_(callbacks),
         trainer_(model, adapter, train, options),
-        metrics_(folder.output / "metrics.jsonl", resume()) {}
+        // Braces: resume() is called before step().
+        records_{folder.output, resume(), step(), options.log_every, options.report_to == "tensorboard"} {}
 
   RunResult to_the_end() {
     if (evaluates_after(step()) && result_.evaluated_step < step()) evaluate_now();
-    while (!trainer_.done()) {
+    if (samples_after(step())) sample_now();
+    while (!finished()) {
       if (interrupted()) stop();
       take_step();
       if (evaluates_after(step())) evaluate_now();
-      if (options_.save_every > 0 && step() % options_.save_every == 0 && !trainer_.done()) save_checkpoint();
+      if (samples_after(step())) sample_now();
+      if (options_.save_every > 0 && step() % options_.save_every == 0 && !finished()) save_checkpoint();
     }
     if (evaluation_.empty()) save_result();
+    result_.stopped_early = stopped_early();
+    records_.finish(facts(folder_.output));
     if (callbacks_.profile_line && profiled_steps_ > 0) {
       for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
         callbacks_.profile_line(line);
@@ -63,6 +71,10 @@ class Run {
   }
 
  private:
+  bool stopped_early() const {
+    return options_.early_stop > 0 && result_.evaluations_since_best >= options_.early_stop;
+  }
+  bool finished() const { return trainer_.done() || stopped_early(); }
   int64_t step() const { return trainer_.trainer().steps_done(); }
 
   /// Restores the state from the checkpoint to resume from; returns the lines that the metrics file starts
@@ -80,7 +92,7 @@ class Run {
 
   void take_step() {
     const StepResult found = options_.profile ? profiled_step() : trainer_.step();
-    metrics_.write(entry_of(found));
+    records_.write(entry_of(found));
     if (found.step == 1) result_.first_loss = found.loss;
     result_.steps = found.step;
     result_.last_loss = found.loss;
@@ -101,30 +113,60 @@ class Run {
     return found;
   }
 
+  int64_t steps_per_epoch() const {
+    return trainer_.trainer().plan().steps_per_epoch.value_or(trainer_.total_steps());
+  }
+
   bool evaluates_after(int64_t step) const {
     if (evaluation_.empty() || step == 0) return false;
-    const int64_t epoch = trainer_.trainer().plan().steps_per_epoch.value_or(trainer_.total_steps());
-    return step % (options_.eval_every > 0 ? options_.eval_every : epoch) == 0 || trainer_.done();
+    return step % (options_.eval_every > 0 ? options_.eval_every : steps_per_epoch()) == 0 || trainer_.done();
+  }
+
+  bool samples_after(int64_t step) const {
+    return callbacks_.sample && callbacks_.sample_every > 0 &&
+           (step % callbacks_.sample_every == 0 || finished());
+  }
+
+  void sample_now() {
+    unless_interrupted([&] { callbacks_.sample(step()); });
   }
 
   void evaluate_now() {
+    const double started = monotonic_seconds();
     const Evaluation found = evaluation();
+    const double seconds = std::max(monotonic_seconds() - started, 1e-6);
     nlohmann::ordered_json entry = {{"step", step()}, {"epoch", trainer_.trainer().plan().epoch(step())}};
     const nlohmann::ordered_json figures = found.figures();
     for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
-    metrics_.write(entry);
+    const auto examples = static_cast<double>(evaluation_.size());
+    entry["eval_runtime"] = seconds;
+    entry["eval_samples_per_second"] = examples / seconds;
+    entry["eval_steps_per_second"] = std::ceil(examples / static_cast<double>(options_.batch_size)) / seconds;
+    records_.write(entry);
     result_.evaluated_step = step();
     if (!result_.best_eval_loss || found.loss < *result_.best_eval_loss) {
       save_result();
       result_.best_eval_loss = found.loss;
       result_.best_step = step();
+      result_.evaluations_since_best = 0;
+    } else {
+      ++result_.evaluations_since_best;
     }
     if (callbacks_.after_evaluation) callbacks_.after_evaluation(step(), found);
   }
 
   Evaluation evaluation() {
+    Evaluation found;
+    unless_interrupted(
+        [&] { found = evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.batch_size); });
+    return found;
+  }
+
+  /// Work between two steps; when it is interrupted, the state is saved.
+  template <class Work>
+  void unless_interrupted(const Work& work) {
     try {
-      return evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.batch_size);
+      work();
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
       stop();
@@ -140,10 +182,28 @@ class Run {
     TrainState state = trainer_.trainer().state();
     state.records = result_;
     if (callbacks_.identity) state.identity = callbacks_.identity();
-    metrics_.sync();
-    write_checkpoint(folder_.output, adapter_, folder_.base, state);
-    saved_ = folder_.output / fmt::format("checkpoint-{}", step());
+    records_.sync();
+    const std::filesystem::path place = folder_.output / fmt::format("checkpoint-{}", step());
+    write_checkpoint(folder_.output, adapter_, folder_.base, state,
+                     records_.state_text(facts(place / best_name)));
+    saved_ = place;
     if (options_.keep > 0) drop_old_checkpoints(folder_.output, options_.keep);
+  }
+
+  /// `best`: where the best adapter lies.
+  TrainerFacts facts(const std::filesystem::path& best) const {
+    TrainerFacts facts;
+    facts.total_steps = trainer_.total_steps();
+    facts.log_every = options_.log_every;
+    facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch();
+    facts.save_every = options_.save_every;
+    facts.batch_size = options_.batch_size;
+    facts.examples_per_step = options_.batch_size * options_.grad_accum;
+    facts.epochs = trainer_.trainer().plan().epoch(trainer_.total_steps());
+    facts.best_loss = result_.best_eval_loss;
+    facts.best_step = result_.best_step;
+    if (result_.best_eval_loss) facts.best_place = best.string();
+    return facts;
   }
 
   [[noreturn]] void stop() {
@@ -161,7 +221,7 @@ class Run {
   ExampleTrainer trainer_;
   RunResult result_;
   std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
-  MetricsFile metrics_;
+  RunRecords records_;
   OpProfile profile_;
   bool warmed_up_ = false;
   int64_t profiled_steps_ = 0;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "peft/files/adapter_folder.h"
+#include "train/records/run_records.h"
 #include "train/state.h"
 
 namespace lowrank {
@@ -20,7 +21,10 @@ namespace fs = std::filesystem;
 constexpr int64_t most_config_bytes = 16 << 20;
 constexpr const char* card_name = "README.md";
 
-constexpr std::array<std::string_view, 3> records{"adapter.gguf", "model.gguf", "metrics.jsonl"};
+constexpr std::array<std::string_view, 2> exports{"adapter.gguf", "model.gguf"};
+
+constexpr std::array<std::string_view, 5> records{"metrics.jsonl", "samples.jsonl", trainer_state_name,
+                                                  "loss.svg", "run.html"};
 
 constexpr std::array<std::string_view, 22> model_files{"config.json",
                                                        "modules.json",
@@ -89,6 +93,13 @@ void add_adapter(const fs::path& folder, const fs::path& place, std::vector<fs::
   for (const std::string& part : parts) add_existing(folder, place / part, adapter_file_names(), found);
 }
 
+void add_events(const fs::path& folder, std::vector<fs::path>& found) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder / events_folder, none)) {
+    if (is_event_file(entry.path().filename())) found.push_back(events_folder / entry.path().filename());
+  }
+}
+
 std::string card_in(const fs::path& folder) {
   std::ifstream file(folder / card_name, std::ios::binary);
   std::string card(1 << 16, '\0');
@@ -147,7 +158,9 @@ std::vector<fs::path> checkpoint_files(const fs::path& folder, const fs::path& n
   std::vector<fs::path> found;
   add_adapter(folder, name, found);
   add_adapter(folder, name / best_name, found);
-  if (holds(folder, name / state_name)) found.push_back(name / state_name);
+  for (const char* file : {state_name, trainer_state_name}) {
+    if (holds(folder, name / file)) found.push_back(name / file);
+  }
   return found;
 }
 
@@ -161,9 +174,15 @@ std::vector<fs::path> run_results(const fs::path& folder) {
   std::vector<fs::path> found;
   add_adapter(folder, "", found);
   add_adapter(folder, next_adapter_name, found);
-  if (is_model_of_a_run(folder)) add_existing(folder, "", model_files, found);
+  constexpr std::array<std::string_view, 1> beside_adapter{"chat_template.jinja"};
+  if (is_model_of_a_run(folder))
+    add_existing(folder, "", model_files, found);
+  else if (!found.empty())
+    add_existing(folder, "", beside_adapter, found);
   add_existing(folder, "merged", model_files, found);
+  add_existing(folder, "", exports, found);
   add_existing(folder, "", records, found);
+  add_events(folder, found);
   if (holds(folder, card_name) && is_card(card_in(folder))) found.emplace_back(card_name);
   for (const fs::path& name : checkpoints(folder)) {
     for (fs::path& file : checkpoint_files(folder, name)) found.push_back(std::move(file));
@@ -178,7 +197,13 @@ bool has_other_card(const fs::path& folder) {
 bool is_run_file(const fs::path& name) {
   const std::string text = name.string();
   return std::ranges::find(adapter_file_names(), text) != adapter_file_names().end() ||
-         std::ranges::find(records, text) != records.end() || is_model_file(name) || is_in_checkpoint(name);
+         std::ranges::find(exports, text) != exports.end() || is_record(name) || is_model_file(name) ||
+         is_in_checkpoint(name);
+}
+
+bool is_record(const fs::path& name) {
+  return std::ranges::find(records, name.string()) != records.end() ||
+         (name.parent_path() == events_folder && is_event_file(name.filename()));
 }
 
 bool is_model_file(const fs::path& name) {

@@ -9,7 +9,7 @@ namespace lowrank {
 
 /// The files in a run's folder that a run of this program writes or that `adapter` reads, as paths within it,
 /// configurations first in each folder: the files of an adapter, its parts, checkpoints and merged models,
-/// what `export` writes, the model card, metrics.jsonl, and the model's files if the run leaves a model.
+/// what `export` writes, the model card, records, and the model's files if the run leaves a model.
 std::vector<std::filesystem::path> run_results(const std::filesystem::path& folder);
 
 /// True if there is a README.md that is not a run's model card.
@@ -17,6 +17,9 @@ bool has_other_card(const std::filesystem::path& folder);
 
 /// True for names that any run may write to its folder, whether or not they exist.
 bool is_run_file(const std::filesystem::path& name);
+
+/// True for what a run writes of itself while it goes on: metrics, samples, logs, the page that shows them.
+bool is_record(const std::filesystem::path& name);
 
 /// True for files of a model in the folder of a run that leaves a model.
 bool is_model_file(const std::filesystem::path& name);

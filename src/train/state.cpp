@@ -50,6 +50,7 @@ nlohmann::json json_of(const TrainState& state) {
       {"evaluated_step", records.evaluated_step},
       {"best_eval_loss", records.best_eval_loss ? nlohmann::json(*records.best_eval_loss) : nlohmann::json()},
       {"best_step", records.best_step},
+      {"evaluations_since_best", records.evaluations_since_best},
       {"tokens", records.tokens},
       {"target_tokens", records.target_tokens},
       {"seconds", records.seconds}};
@@ -66,6 +67,7 @@ void take_records(const SafetensorsFile& file, TrainState& state) {
     if (const auto& best = json.at("best_eval_loss"); !best.is_null())
       records.best_eval_loss = best.get<double>();
     json.at("best_step").get_to(records.best_step);
+    records.evaluations_since_best = json.value("evaluations_since_best", int64_t{0});
     json.at("tokens").get_to(records.tokens);
     json.at("target_tokens").get_to(records.target_tokens);
     json.at("seconds").get_to(records.seconds);

@@ -19,8 +19,10 @@ struct RunResult {
   int64_t evaluated_step = 0;            ///< the last step that was followed by an evaluation
   std::optional<double> best_eval_loss;
   int64_t best_step = 0;
+  int64_t evaluations_since_best = 0;
   int64_t tokens = 0, target_tokens = 0;
-  double seconds = 0;  ///< of all steps
+  double seconds = 0;          ///< of all steps
+  bool stopped_early = false;  ///< by `early_stop`
 };
 
 /// Everything that a run needs to resume where it stopped. The order of examples, dropout and the learning

@@ -33,6 +33,40 @@ TEST(Progress, LineFitsTheWidth) {
   EXPECT_EQ(progress_line("step", 120, 500, everything, 12), "step 120/500");
 }
 
+TEST(Progress, LineShowsLearningRateAndEvaluation) {
+  ProgressNumbers numbers = everything;
+  numbers.learning_rate = 1.8e-4;
+  numbers.evaluation_loss = 1.3014;
+  const std::string full = progress_line("step", 120, 500, numbers, wide);
+  EXPECT_EQ(full, "step 120/500  loss 1.234  eval 1.301  lr 1.8e-04  812 tok/s  1.1 GB  2:31 left");
+  EXPECT_EQ(progress_line("step", 120, 500, numbers, 62),
+            "step 120/500  loss 1.234  eval 1.301  812 tok/s  2:31 left");
+}
+
+TEST(Progress, PlainLinesComeAfterSoManyRounds) {
+  std::vector<std::string> lines;
+  {
+    ProgressOutput output = into(lines, false);
+    output.rounds_between = 2;
+    const double start = monotonic_seconds();
+    Progress progress("step", 5, 0, output);
+    for (int step = 1; step <= 5; ++step) progress.update(step, {{}, {}, {}, 0.0}, start + 100 * step);
+  }
+  EXPECT_EQ(lines, (std::vector<std::string>{"step 2/5  0:00 left\n", "step 4/5  0:00 left\n",
+                                             "step 5/5  0:00 left\n"}));
+}
+
+TEST(Progress, AClearedLineIsNotEnded) {
+  std::vector<std::string> lines;
+  {
+    Progress progress("step", 3, 0, into(lines, true));
+    progress.update(1, {{}, {}, {}, 1.0});
+    progress.clear();
+    progress.clear();
+  }
+  EXPECT_EQ(lines, (std::vector<std::string>{"\r\033[Kstep 1/3  0:01 left", "\r\033[K"}));
+}
+
 TEST(Progress, PlainLinesComeSeldomAndAtTheEnd) {
   std::vector<std::string> lines;
   {

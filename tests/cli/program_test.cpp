@@ -29,8 +29,8 @@ TEST_F(Program, TrainsEvaluatesAndMergesATinyModel) {
   const auto data = write("rows.jsonl", rows);
   const test::Outcome trained = run(train(data, "--rank 2 --eval-split 0.34"));
   ASSERT_EQ(trained.code, 0) << trained.err;
-  for (const char* name :
-       {"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl"}) {
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl",
+                           "trainer_state.json", "run.html", "loss.svg"}) {
     EXPECT_TRUE(std::filesystem::exists(out() / name)) << name;
   }
   const test::Outcome evaluated = run("evaluate --model " + model() + " --adapter " + out().string() +

@@ -159,6 +159,9 @@ TEST(LoadDataset, CutsLongRowsAndCountsWhatIsLost) {
   const Dataset cut = dataset_of(text, nullptr, 2);
   EXPECT_EQ(cut.truncated, 3);
   EXPECT_EQ(cut.skipped, 5);
+  ASSERT_EQ(cut.truncated_rows.size(), 3U);
+  ASSERT_EQ(cut.skipped_rows.size(), 5U);
+  EXPECT_TRUE(cut.truncated_rows[0].ends_with(":1")) << cut.truncated_rows[0];
   EXPECT_EQ(cut.cut_tokens, 10);
   EXPECT_EQ(cut.lost_tokens, 4);
   ASSERT_EQ(cut.examples.size(), 1U);

@@ -15,7 +15,8 @@
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "train/checkpoint_folder.h"
-#include "train/metrics_file.h"
+#include "train/records/metrics_file.h"
+#include "train/records/run_records.h"
 #include "train/trainer.h"
 
 namespace lowrank {
@@ -72,6 +73,49 @@ TEST(Run, ASignalAfterACheckpointNamesThatOne) {
     if (step == 2) std::raise(SIGINT);
   };
   test::expect_error(ErrorKind::interrupted, "checkpoint-2", "interrupted after step 2", [&] { tiny.run(); });
+}
+
+TEST(Run, StopsAfterEvaluationsWithoutALowerLossAlsoWhenResumed) {
+  Tiny tiny;
+  tiny.options.steps = 10;
+  tiny.options.lr = 1e-30;  // too small to change a loss
+  tiny.options.early_stop = 2;
+  tiny.options.save_every = 1;
+  const RunResult whole = tiny.run();
+  EXPECT_TRUE(whole.stopped_early);
+  EXPECT_EQ(whole.steps, 3);
+  EXPECT_EQ(whole.best_step, 1);
+  EXPECT_EQ(whole.evaluations_since_best, 2);
+  EXPECT_FALSE(fs::exists(tiny.run_folder.output / "checkpoint-3"));
+  tiny.run_folder.resume = tiny.run_folder.output / "checkpoint-2";
+  const RunResult resumed = tiny.run();
+  EXPECT_TRUE(resumed.stopped_early);
+  EXPECT_EQ(resumed.steps, 3);
+  EXPECT_EQ(resumed.best_step, 1);
+}
+
+TEST(Run, LeavesTheTrainersStateAndEvents) {
+  Tiny tiny;
+  tiny.options.save_every = 2;
+  tiny.options.report_to = "tensorboard";
+  tiny.run();
+  const fs::path out = tiny.run_folder.output;
+  const auto state = nlohmann::json::parse(test::content_of(out / trainer_state_name));
+  EXPECT_EQ(state["global_step"], 3);
+  EXPECT_EQ(state["log_history"].size(), 3U + 3U + 1U);
+  EXPECT_EQ(state["best_model_checkpoint"], out.string());
+  const auto saved = nlohmann::json::parse(test::content_of(out / "checkpoint-2" / trainer_state_name));
+  EXPECT_EQ(saved["global_step"], 2);
+  EXPECT_TRUE(fs::is_directory(saved["best_model_checkpoint"].get<std::string>()));
+  tiny.run_folder.resume = out / "checkpoint-2";
+  tiny.run();
+  size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(out / events_folder)) {
+    EXPECT_TRUE(is_event_file(entry.path().filename()));
+    EXPECT_NE(test::content_of(entry.path()).find("train/grad_norm"), std::string::npos);
+    ++files;
+  }
+  EXPECT_EQ(files, 2U);
 }
 
 TEST(Run, ACheckpointsFolderThatHoldsSomethingIsKept) {

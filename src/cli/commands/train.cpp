@@ -8,6 +8,8 @@
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
+#include "data/shown_example.h"
+#include "report/smoothed.h"
 #include "session/fine_tune.h"
 #include "session/starting_adapter.h"
 
@@ -33,6 +35,7 @@ bool parse(Arguments& arguments, Request& request) {
   arguments.add(options.session.fields(), "Model");
   arguments.add(options.rows.fields(FineTuneOptions::evaluation_help), "Data");
   arguments.add(options.train.fields(), "Training");
+  arguments.add(options.samples.fields(), "Training");
   std::string init_adapter, model;
   RunStart start;
   const auto keep = [](std::string& text) {
@@ -64,22 +67,47 @@ int dry_run(Request request) {
   return 0;
 }
 
-int train(Request request) {
-  std::optional<Progress> progress;
-  FineTuneCallbacks callbacks;
-  int64_t last = 0;
-  callbacks.start = [&](int64_t first, int64_t total) {
-    progress.emplace("step", total, first);
-    last = total;
-  };
-  callbacks.after_step = [&](const StepResult& step) {
-    progress->update(step.step, {step.loss, static_cast<double>(step.tokens) / step.seconds, resident_bytes(),
-                                 std::nullopt});
-    if (step.step == last) progress.reset();
-  };
-  callbacks.after_evaluation = [](int64_t step, const Evaluation& found) {
+/// The line that shows a run while it goes on.
+class RunDisplay {
+ public:
+  /// `log_every`: as TrainOptions::log_every.
+  explicit RunDisplay(int64_t log_every) : log_every_(log_every) {}
+
+  void start(int64_t first, int64_t total) {
+    ProgressOutput output = ProgressOutput::standard_error();
+    output.rounds_between = log_every_;
+    progress_.emplace("step", total, first, std::move(output));
+    last_ = total;
+  }
+  void show(const StepResult& step) {
+    progress_->update(step.step, {loss_.add(step.loss), static_cast<double>(step.tokens) / step.seconds,
+                                  resident_bytes(), std::nullopt, step.learning_rate, evaluation_loss_});
+    if (step.step == last_) progress_.reset();
+  }
+  void show(int64_t step, const Evaluation& found) {
+    evaluation_loss_ = found.loss;
+    if (progress_) progress_->clear();
     info("step {}: evaluation {}", step, found.summary());
+  }
+
+ private:
+  /// Averages over about the last ten steps.
+  Smoothed loss_{0.9};
+  int64_t log_every_, last_ = 0;
+  std::optional<double> evaluation_loss_;
+  std::optional<Progress> progress_;
+};
+
+int train(Request request) {
+  RunDisplay display(request.options.train.log_every);
+  FineTuneCallbacks callbacks;
+  const TargetMarks marks = standard_error_has_colours() ? coloured_targets : TargetMarks();
+  callbacks.show_row = [&](const Example& example, const Tokenizer* tokenizer) {
+    std::cerr << shown_example(example, tokenizer, marks) << '\n';
   };
+  callbacks.start = [&](int64_t first, int64_t total) { display.start(first, total); };
+  callbacks.after_step = [&](const StepResult& step) { display.show(step); };
+  callbacks.after_evaluation = [&](int64_t step, const Evaluation& found) { display.show(step, found); };
   callbacks.profile_line = [](const std::string& line) { info("{}", line); };
   fine_tune(std::move(request.options), std::move(request.chosen), callbacks);
   return 0;

@@ -1,4 +1,4 @@
-#include "train/metrics_file.h"
+#include "train/records/metrics_file.h"
 
 #include "base/atomic_file.h"
 #include "base/error.h"
