@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include "tokenizer/steps/unicode_text.h"
+#include "tokenizer/core/byte_level.h"
 
 namespace lowrank {
 namespace {
