@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "data/dataset.h"
 #include "infer/sampler.h"
+#include "session/chat_options.h"
 #include "session/session.h"
 #include "train/evaluate.h"
 
