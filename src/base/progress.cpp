@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 
 namespace lowrank {
-namespace {
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<int64_t>(std::llround(std::clamp(seconds, 0.0, 3.15e9)));
@@ -20,6 +19,8 @@ std::string clock_text(double seconds) {
   return hours ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
                : fmt::format("{}:{:02}", minutes, whole % 60);
 }
+
+namespace {
 
 std::string memory_text(int64_t bytes) {
   return bytes >= 1'000'000'000 ? fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9)

@@ -21,6 +21,9 @@ struct ProgressNumbers {
   std::optional<double> evaluation_loss = {};  ///< of the last evaluation
 };
 
+/// A duration as 2:31 or 1:02:31.
+std::string clock_text(double seconds);
+
 /// "step 120/500  loss 1.234  eval 1.301  lr 1.8e-04  812 tok/s  1.1 GB  2:31 left"; parts are dropped
 /// (memory first, the count never) until the line fits into `width` columns.
 std::string progress_line(std::string_view unit, int64_t done, int64_t total, const ProgressNumbers& numbers,

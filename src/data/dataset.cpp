@@ -71,7 +71,8 @@ void check_train_on(const Row& row, TrainOn train_on) {
 }
 
 Example conversation_example(const Row& row, const DatasetOptions& options, Dataset& dataset) try {
-  check(options.chat != nullptr, ErrorKind::unsupported, "conversations are not read here");
+  check(options.chat != nullptr, ErrorKind::unsupported,
+        "the row is a conversation, which needs the chat template of a model");
   const ConversationRow& conversation = *row.conversation;
   const ChatFormat& format = options.chat(!conversation.conversation.tools.is_null());
   Example example =

@@ -11,6 +11,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/progress.h"
 #include "base/staged_folder.h"
 #include "base/version.h"
 #include "data/data_files.h"
@@ -25,6 +26,7 @@
 #include "train/run.h"
 #include "train/run_identity.h"
 #include "train/run_results.h"
+#include "train/trial_steps.h"
 
 namespace lowrank {
 namespace {
@@ -104,6 +106,33 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
     info("{}: adapter of {} bytes", options.output, adapter_file_size(output, adapter));
   write_results(output, checkpoint, adapter, options.exported, result.best_eval_loss.has_value());
   if (!chat_template.empty()) write_chat_template(output, chat_template);
+}
+
+/// What the rows and a few steps of the run tell; the adapter is trained by them.
+nlohmann::ordered_json cost_of(FineTuneOptions options, Adapter& adapter,
+                               const std::shared_ptr<const Checkpoint>& checkpoint,
+                               const FineTuneCallbacks& callbacks) {
+  const ModelSpec& spec = checkpoint->spec();
+  options.rows.dataset.labels = spec.labels;
+  const auto seed = static_cast<uint64_t>(options.train.seed);
+  const TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter,
+                                               spec, adapter.plan.context_rows, seed);
+  show_rows(options, data, callbacks);
+  const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
+  if (options.init_adapter.empty()) adapter.method->initialise(*checkpoint, seed);
+  const RunPlan plan =
+      report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
+  give_advice(options, adapter, plan, data);
+  const RunCost cost = try_steps(*model, adapter, data.train.examples, options.train, plan);
+  info("{} steps take about {} at {:.0f} tokens/s, evaluations aside, and {:.0f} MB", plan.total_steps,
+       clock_text(cost.seconds), cost.tokens_per_second, static_cast<double>(cost.memory_bytes) / 1e6);
+  return {{"examples", data.train.examples.size()},
+          {"tokens", data.train.tokens()},
+          {"evaluation_examples", data.evaluation.examples.size()},
+          {"steps", plan.total_steps},
+          {"memory_bytes", cost.memory_bytes},
+          {"tokens_per_second", cost.tokens_per_second},
+          {"seconds", cost.seconds}};
 }
 
 }  // namespace
@@ -190,7 +219,8 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   return result;
 }
 
-nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen) {
+nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen,
+                                          const FineTuneCallbacks& callbacks) {
   check_given({{"model", &options.session.model}});
   check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
@@ -199,21 +229,29 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
     for (const std::filesystem::path& file : data_files(data))
       check(std::filesystem::exists(file), ErrorKind::not_found, "{}: no such file", file.string());
   }
-  const ModelSpec spec = read_spec(options.session.model, labels_of(options));
+  const bool has_rows = !options.rows.data.empty();
+  const auto checkpoint = has_rows ? open_model(options.session, labels_of(options)) : nullptr;
+  const ModelSpec spec =
+      checkpoint ? checkpoint->spec() : read_spec(options.session.model, labels_of(options));
   report_labels(spec);
-  const Adapter adapter = plan_adapter(*chosen.info, std::move(chosen.method), spec);
+  Adapter adapter = !checkpoint ? plan_adapter(*chosen.info, std::move(chosen.method), spec)
+                    : options.init_adapter.empty()
+                        ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
+                        : load_told_adapter(options.init_adapter, *checkpoint);
   check_export(options.exported, options.session.model, spec, adapter);
   report_plan(adapter, spec);
-  return {{"configuration", configuration(options, adapter)},
-          {"trained_parameters", parameter_count(adapter.plan)},
-          {"head_parameters", head_count(adapter.plan, spec)},
-          {"model_parameters", spec.parameters()},
-          {"macs_per_token", adapter.plan.macs_per_token},
-          {"base_macs_per_token", spec.macs_per_token()},
-          {"context_rows", adapter.plan.context_rows},
-          {"context", spec.max_positions},
-          {"state_bytes", state_bytes(parameter_count(adapter.plan))},
-          {"targets", adapter.plan.targets}};
+  nlohmann::ordered_json description = {{"configuration", configuration(options, adapter)},
+                                        {"trained_parameters", parameter_count(adapter.plan)},
+                                        {"head_parameters", head_count(adapter.plan, spec)},
+                                        {"model_parameters", spec.parameters()},
+                                        {"macs_per_token", adapter.plan.macs_per_token},
+                                        {"base_macs_per_token", spec.macs_per_token()},
+                                        {"context_rows", adapter.plan.context_rows},
+                                        {"context", spec.max_positions},
+                                        {"state_bytes", state_bytes(parameter_count(adapter.plan))},
+                                        {"targets", adapter.plan.targets}};
+  if (checkpoint) description["run"] = cost_of(options, adapter, checkpoint, callbacks);
+  return description;
 }
 
 }  // namespace lowrank

@@ -57,8 +57,11 @@ struct FineTuneCallbacks {
 /// missing among model, data and output; interrupted, with a checkpoint in the folder.
 RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks);
 
-/// What such a run would train: its configuration, numbers of parameters, costs and targets, without loading
-/// any weight. Errors: as fine_tune.
-nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen);
+/// What such a run would train: its configuration, numbers of parameters, costs and targets. If `data` is
+/// given, also the rows, and the memory and time that the run takes, from a few steps that are tried without
+/// leaving anything; otherwise no weight is loaded. Of the callbacks `show_row` is called. Errors: as
+/// fine_tune.
+nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen,
+                                          const FineTuneCallbacks& callbacks = {});
 
 }  // namespace lowrank

@@ -11,6 +11,7 @@
 #include "base/cpu_features.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "base/progress.h"
 #include "base/version.h"
 #include "report/run_curves.h"
 #include "train/records/run_records.h"
@@ -42,11 +43,6 @@ void add_rows(RunPage& page, const std::string& what, const Dataset& dataset) {
   if (dataset.skipped > 0)
     page.rows.push_back(
         {what + " rows left out, since they have no target", dataset.skipped_rows, dataset.skipped});
-}
-
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds);
-  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
 /// What the records sum up to.

@@ -1,6 +1,7 @@
 // Conversations as a model sees them: their ids, and the tokens that end an answer.
 #include "data/chat_format.h"
 
+#include "data/end_of_turn.h"
 #include "support/text_fixtures.h"
 
 namespace lowrank::test {

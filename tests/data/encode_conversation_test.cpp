@@ -59,7 +59,7 @@ TEST(EncodeConversation, IdsAndTargetsAreTransformers) {
       ++compared;
     }
   }
-  EXPECT_EQ(compared, 120);
+  EXPECT_EQ(compared, 108);
 }
 
 class Chatml : public testing::Test {

@@ -106,7 +106,7 @@ TEST(ConvertModel, EachDecoderFamilyHasAFolder) {
     there.insert(Checkpoint::open(test::fixture(name))->family().name);
   for (const FamilyInfo* family : families()) {
     EXPECT_EQ(family->describe_gguf != nullptr, family->config_from_gguf != nullptr) << family->name;
-    if (family->describe_gguf) EXPECT_TRUE(there.contains(family->name)) << family->name;
+    EXPECT_EQ(family->describe_gguf != nullptr, there.contains(family->name)) << family->name;
   }
 }
 

@@ -276,7 +276,7 @@ TEST(TokenizerFiles, RefusesUnknownGgufKeys) {
     expect_failure(kind, part, [&] { load_tokenizer(path); });
     expect_failure(kind, "changed.gguf", [&] { load_tokenizer(path); });
   };
-  change("smollm", "qwen99", ErrorKind::unsupported, "known are default, gpt-2, ");
+  change("smollm", "qwen99", ErrorKind::unsupported, "known are gpt-2, default, ");
   change("gpt2", "gpt9", ErrorKind::unsupported, "tokenizer.ggml.model 'gpt9' is not known");
   change("ggml.merges", "ggml.mergeX", ErrorKind::invalid, "tokenizer.ggml.merges is missing");
   change("ggml.tokens", "ggml.tokenX", ErrorKind::invalid, "tokenizer.ggml.tokens is missing");

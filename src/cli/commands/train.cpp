@@ -29,7 +29,8 @@ bool parse(Arguments& arguments, Request& request) {
   FineTuneOptions& options = request.options;
   arguments.add(options.run_fields(), "Run");
   arguments.add({field("dry_run", request.dry_run,
-                       "print the resolved configuration and what would be trained, then stop")},
+                       "print the resolved configuration, what would be trained and, with rows, what it "
+                       "costs in time and memory, then stop")},
                 "Run");
   arguments.add(options.resume.fields(), "Run");
   arguments.add(options.session.fields(), "Model");
@@ -61,9 +62,19 @@ bool parse(Arguments& arguments, Request& request) {
   return true;
 }
 
+FineTuneCallbacks row_display() {
+  FineTuneCallbacks callbacks;
+  callbacks.show_row = [marks = standard_error_has_colours() ? coloured_targets : TargetMarks()](
+                           const Example& example, const Tokenizer* tokenizer) {
+    std::cerr << shown_example(example, tokenizer, marks) << '\n';
+  };
+  return callbacks;
+}
+
 int dry_run(Request request) {
-  std::cout << json_text(describe_fine_tune(std::move(request.options), std::move(request.chosen)), 2)
-            << '\n';
+  const auto description =
+      describe_fine_tune(std::move(request.options), std::move(request.chosen), row_display());
+  std::cout << json_text(description, 2) << '\n';
   return 0;
 }
 
@@ -100,11 +111,7 @@ class RunDisplay {
 
 int train(Request request) {
   RunDisplay display(request.options.train.log_every);
-  FineTuneCallbacks callbacks;
-  const TargetMarks marks = standard_error_has_colours() ? coloured_targets : TargetMarks();
-  callbacks.show_row = [&](const Example& example, const Tokenizer* tokenizer) {
-    std::cerr << shown_example(example, tokenizer, marks) << '\n';
-  };
+  FineTuneCallbacks callbacks = row_display();
   callbacks.start = [&](int64_t first, int64_t total) { display.start(first, total); };
   callbacks.after_step = [&](const StepResult& step) { display.show(step); };
   callbacks.after_evaluation = [&](int64_t step, const Evaluation& found) { display.show(step, found); };

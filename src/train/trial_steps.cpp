@@ -1,0 +1,38 @@
+#include "train/trial_steps.h"
+
+#include <algorithm>
+
+#include "base/interrupt.h"
+#include "base/process.h"
+#include "train/example_trainer.h"
+
+namespace lowrank {
+
+RunCost try_steps(const Model& model, Adapter& adapter, std::span<const Example> examples,
+                  const TrainOptions& options, const RunPlan& plan) {
+  constexpr int64_t most_steps = 8;
+  constexpr double enough_seconds = 10;
+  ExampleTrainer trainer(model, adapter, examples, options);
+  double seconds = 0, tokens = 0;
+  StepResult last = trainer.step();
+  for (int64_t step = 1; step < std::min(most_steps, plan.total_steps) && seconds < enough_seconds; ++step) {
+    throw_if_interrupted();
+    last = trainer.step();
+    seconds += last.seconds;
+    tokens += static_cast<double>(last.tokens);
+  }
+  if (tokens == 0) {
+    seconds = last.seconds;
+    tokens = static_cast<double>(last.tokens);
+  }
+  double all_tokens = 0;
+  for (const Example& example : examples) all_tokens += static_cast<double>(example.tokens.size());
+  const auto count = static_cast<double>(examples.size());
+  const double used =
+      plan.steps_per_epoch
+          ? static_cast<double>(plan.total_steps) / static_cast<double>(*plan.steps_per_epoch) * count
+          : static_cast<double>(plan.total_steps * options.batch_size * options.grad_accum);
+  return {peak_resident_bytes(), tokens / seconds, used * all_tokens / count * seconds / tokens};
+}
+
+}  // namespace lowrank
