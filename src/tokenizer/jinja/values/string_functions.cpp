@@ -77,7 +77,11 @@ Text repeat(const Text& text, int64_t times) {
   if (times <= 0 || text.empty()) return result;
   check(times <= text.heap().limits().text_bytes / static_cast<int64_t>(text.size()), ErrorKind::invalid,
         "a string longer than {} MiB, the limit of a render", text.heap().limits().text_bytes >> 20);
-  for (int64_t i = 0; i < times; ++i) result.append(text);
+  Text block(text.heap());  // of many copies: appending has a price per piece
+  int64_t copies = 0;
+  for (; copies < times && block.size() < 4096; ++copies) block.append(text);
+  for (; times >= copies; times -= copies) result.append(block);
+  for (; times > 0; --times) result.append(text);
   return result;
 }
 
