@@ -10,8 +10,9 @@
 
 namespace lowrank::fuzz {
 
-extern const Target adapter_target, chat_template_target, folder_model_target, gguf_target, gguf_model_target, gguf_split_target,
-    rows_target, safetensors_target, safetensors_index_target, tokenizer_target, yaml_target;
+extern const Target adapter_target, chat_template_target, folder_model_target, gguf_target, gguf_model_target,
+    gguf_split_target, rows_target, safetensors_target, safetensors_index_target, tokenizer_target,
+    yaml_target;
 
 namespace {
 
