@@ -31,11 +31,13 @@ const Target chat_template_target{
         Conversation conversation;
         conversation.messages = parse_ordered_json(files[1], "fuzzed", {.depth = 200});
         RenderOptions options;
+        options.steps = 100'000;
         options.now = jinja::CalendarTime{2025, 3, 9, 8, 5, 7};
         answers([&] { (void)chat.render(conversation, options); });
         options.add_generation_prompt = true;
         answers([&] { (void)chat.render(conversation, options); });
-        options = {.continue_final_message = true, .drop_null_keys = false, .now = options.now};
+        options.add_generation_prompt = options.drop_null_keys = false;
+        options.continue_final_message = true;
         answers([&] { (void)chat.render(conversation, options); });
       });
     },

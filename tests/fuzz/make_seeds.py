@@ -19,6 +19,12 @@ ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors", "adapters.s
 ADAPTER_BASES = ["tiny_llama/bf16", "tiny_decoders/gpt2", "tiny_encoders/bert", "tiny_decoders/qwen3.gguf"]
 LARGEST = 160_000
 
+CHAT_TEMPLATES = [
+    "{{ bos_token }}{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content | trim + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    "{%- for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}",
+    "{% macro f(x, y=1) %}{{ x | tojson(indent=y) }}{{ caller() }}{% endmacro %}{% call f(messages) %}a{% endcall %}",
+]
 YAML = ["model: x\nlr: 1e-4\nsteps: 5\ntarget_modules: [a, b]\n", "a: &x {k: v}\nb: *x\n", '- 1\n- "2"\n', "? a\n: b\n",
         "a: |\n  text\n  more\nb: >-\n  x\n", "{a: 1, b: [1,2,{c: d}]}", "a: !!binary aGk=\nb: !x y\nc: ~\nd: 0x1F\ne: .nan\n",
         "--- \na: 1\n...\n---\nb: 2\n", "base: &b {r: 8}\nlora:\n  <<: *b\n  alpha: 16\n"]
@@ -157,6 +163,10 @@ def file_seeds():
     for path in sorted(FIXTURES.rglob("model.safetensors")):
         write("folder_model", "-".join(path.parent.relative_to(FIXTURES).parts),
               packed(files(path.parent, ["config.json", "model.safetensors"])))
+    cases = [json.loads(line) for line in open(FIXTURES / "jinja/cases.jsonl", encoding="utf-8")][1:]
+    chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo", "tool_calls": [{"x": 1.5}]}]
+    for i, source in enumerate(CHAT_TEMPLATES + [case["source"] for case in cases]):
+        write("chat_template", str(i), packed([source.encode(), json.dumps(chat).encode()]))
     for i, text in enumerate(YAML):
         write("yaml", str(i), text.encode())
     for i, text in enumerate(ROWS):

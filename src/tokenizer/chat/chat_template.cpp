@@ -142,7 +142,8 @@ Rendering ChatTemplate::render(const Conversation& conversation, const RenderOpt
   variables.push_back({"documents", &conversation.documents, false});
   variables.push_back({"add_generation_prompt", &prompt, false});
   variables.push_back({"messages", &messages, true});
-  Rendering rendering = template_.render(variables, options.now ? *options.now : jinja::present_time());
+  Rendering rendering =
+      template_.render(variables, options.now ? *options.now : jinja::present_time(), options.steps);
   if (options.continue_final_message) cut(rendering, final_text, name());
   return rendering;
 }

@@ -17,10 +17,12 @@ using Rendering = jinja::Rendering;
 
 /// How a conversation is rendered, as transformers' apply_chat_template does.
 struct RenderOptions {
-  bool add_generation_prompt = false;      ///< the header of the answer to come is added
-  bool continue_final_message = false;     ///< the text ends where the last message's content ends
-  bool drop_null_keys = true;              ///< a message's keys whose value is null are left out
-  std::optional<jinja::CalendarTime> now;  ///< what `strftime_now` reads; none: the local clock
+  bool add_generation_prompt = false;   ///< the header of the answer to come is added
+  bool continue_final_message = false;  ///< the text ends where the last message's content ends
+  bool drop_null_keys = true;           ///< a message's keys whose value is null are left out
+  std::optional<jinja::CalendarTime> now =
+      std::nullopt;                                ///< what `strftime_now` reads; none: the local clock
+  int64_t steps = jinja::Template::default_steps;  ///< work that a render may take
 };
 
 /// A chat template with the texts of the model's special tokens. Can be used by several threads at once.

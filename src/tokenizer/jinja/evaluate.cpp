@@ -194,7 +194,8 @@ void Evaluator::arguments(const Expression& expression, Call& call) {
     offset_ = expression.items[i].offset;
     // A call with both has them in the order in which they were written; *list comes first there.
     if (expression.star && i == count) {
-      for (const Value& item : items_of(heap_, value)->items) call.positional.push_back(item);
+      const Ref<Sequence> items = items_of(heap_, value);
+      for (const Value& item : items->items) call.positional.push_back(item);
       continue;
     }
     check(value.is(Kind::dict), ErrorKind::invalid, "what follows ** must be a dict, not '{}'",

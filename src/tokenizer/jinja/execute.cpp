@@ -208,7 +208,7 @@ bool Evaluator::execute_iterations(const Statement& statement, Loop& loop, const
   while (loop.index + 1 < loop.count() || fetch(loop)) {
     ++loop.index;
     const Value item = loop.items->items[static_cast<size_t>(loop.index)];
-    heap_.work(1);
+    heap_.work(4);  // a scope takes as long as several expressions
     scope_ = heap_.make<Scope>(outside);
     scope_->set(loop_symbol, loop_value);
     assign(target, item);

@@ -58,7 +58,8 @@ Ref<Dict> dict_of(const Call& call) {
       result->message = source.dict().message;
       for (const auto& [key, value] : source.dict().entries) result->set(key, value);
     } else {
-      for (const Value& pair : items_of(call.heap, source)->items) {
+      const Ref<Sequence> pairs = items_of(call.heap, source);
+      for (const Value& pair : pairs->items) {
         const Ref<Sequence> parts = items_of(call.heap, pair);
         check(parts->items.size() == 2, ErrorKind::invalid, "dict needs pairs of a key and a value");
         result->set(parts->items[0], parts->items[1]);

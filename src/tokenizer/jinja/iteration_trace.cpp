@@ -1,6 +1,7 @@
 #include "tokenizer/jinja/iteration_trace.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lowrank::jinja {
 namespace {

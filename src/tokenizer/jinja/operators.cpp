@@ -50,6 +50,11 @@ Value repeat_row(Heap& heap, const Sequence& row, int64_t times) {
        type_name(a.kind()), type_name(b.kind()));
 }
 
+/// a + b c modulo 2^64: bounds that are only printed may leave the range of 64 bits.
+int64_t wrapped(int64_t a, int64_t b, int64_t c) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b) * static_cast<uint64_t>(c));
+}
+
 std::optional<int64_t> part(const Value* value) {
   if (!value || value->is_none()) return std::nullopt;
   check(value->is_whole(), ErrorKind::invalid, "a part of a slice must be a 64-bit integer, not '{}'",
@@ -108,16 +113,16 @@ Value slice_of(Heap& heap, const Value& object, const Value* begin, const Value*
   check(object.is(Kind::sequence) && object.sequence().row <= Row::range, ErrorKind::invalid,
         "'{}' object has no slices", type_name(object.kind()));
   const Sequence& source = object.sequence();
-  const auto [from, count] =
+  const auto [from, count, to] =
       slice_bounds(static_cast<int64_t>(source.items.size()), part(begin), part(end), stride);
   const Ref<Sequence> result = heap.make<Sequence>(source.row);
   result->origin = source.origin;
   heap.work(count / 4);
   for (int64_t i = 0; i < count; ++i) result->push(source.items[static_cast<size_t>(from + i * stride)]);
-  if (source.row == Row::range && count > 0) {
-    result->start = result->items.front().integer();
-    result->step = source.step * stride;
-    result->stop = result->start + count * result->step;
+  if (source.row == Row::range) {
+    result->start = wrapped(source.start, from, source.step);
+    result->stop = wrapped(source.start, to, source.step);
+    result->step = wrapped(0, source.step, stride);
   }
   return result;
 }

@@ -13,6 +13,7 @@ namespace lowrank::jinja {
 namespace {
 
 constexpr size_t most_source_bytes = size_t{1} << 20;
+constexpr size_t most_message_bytes = 4000;  // of what a template raises
 
 std::string place(std::string_view name, std::string_view source, size_t offset) {
   const Position position = position_of(source, offset);
@@ -32,8 +33,9 @@ int64_t size_of(const nlohmann::ordered_json& json) {
   return size;
 }
 
-Limits limits_for(const std::vector<Variable>& variables) {
+Limits limits_for(const std::vector<Variable>& variables, int64_t steps) {
   Limits limits;
+  limits.steps = steps;
   int64_t input = 0;
   for (const Variable& variable : variables) input += size_of(*variable.value);
   limits.steps += 100 * input;
@@ -64,10 +66,15 @@ bool Template::has_generation_blocks() const {
   return program_->generation_blocks;
 }
 
-Rendering Template::render(const std::vector<Variable>& variables, const CalendarTime& now) const {
-  Heap heap(limits_for(variables));
+Rendering Template::render(const std::vector<Variable>& variables, const CalendarTime& now,
+                           int64_t steps) const {
+  Heap heap(limits_for(variables, steps));
   const auto located = [&](const Error& error, const std::string& where) {
-    return Error(error.kind(), fmt::format("{}: {}", where, error.what()), error.hint());
+    const std::string_view message = error.what();
+    const std::string_view shown = message.substr(0, complete_prefix(message.substr(0, most_message_bytes)));
+    return Error(error.kind(),
+                 fmt::format("{}: {}{}", where, shown, shown.size() < message.size() ? "…" : ""),
+                 error.hint());
   };
   std::unique_ptr<Evaluator> evaluator;
   try {

@@ -31,9 +31,13 @@ class Template {
   /// test; unsupported for what is left out of the language.
   Template(std::string source, std::string name);
 
-  /// The output for these variables; a later one of the same name wins. Errors: invalid, with line and
-  /// column, when an operation fails or a limit is exceeded.
-  Rendering render(const std::vector<Variable>& variables, const CalendarTime& now) const;
+  /// The output for these variables; a later one of the same name wins. `steps` bounds the work, to which 100
+  /// steps per byte of the variables are added. Errors: invalid, with line and column, when an operation
+  /// fails or a limit is exceeded.
+  Rendering render(const std::vector<Variable>& variables, const CalendarTime& now,
+                   int64_t steps = default_steps) const;
+
+  static constexpr int64_t default_steps = 10'000'000;  ///< a second or two
 
   bool has_generation_blocks() const;
   const std::string& name() const { return name_; }

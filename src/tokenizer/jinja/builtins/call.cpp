@@ -1,6 +1,7 @@
 #include "tokenizer/jinja/builtins/call.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "tokenizer/jinja/values/characters.h"

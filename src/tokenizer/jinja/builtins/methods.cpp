@@ -54,16 +54,16 @@ Value count_of_list(const Call& call) {
   const auto [wanted, a, b, c, d, e] = call.bind({"value"}, 1);
   const Array<Value>& items = call.subject.sequence().items;
   call.heap.work(static_cast<int64_t>(items.size()));
-  return static_cast<int64_t>(
-      std::count_if(items.begin(), items.end(), [&](const Value& item) { return equal(item, *wanted); }));
+  return static_cast<int64_t>(std::count_if(
+      items.begin(), items.end(), [&value = *wanted](const Value& item) { return equal(item, value); }));
 }
 
 Value index_of_list(const Call& call) {
   const auto [wanted, a, b, c, d, e] = call.bind({"value"}, 1);
   const Array<Value>& items = call.subject.sequence().items;
   call.heap.work(static_cast<int64_t>(items.size()));
-  const auto found =
-      std::find_if(items.begin(), items.end(), [&](const Value& item) { return equal(item, *wanted); });
+  const auto found = std::find_if(items.begin(), items.end(),
+                                  [&value = *wanted](const Value& item) { return equal(item, value); });
   check(found != items.end(), ErrorKind::invalid, "the value is not in the list");
   return static_cast<int64_t>(found - items.begin());
 }

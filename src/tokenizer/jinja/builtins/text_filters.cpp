@@ -33,7 +33,7 @@ Value capitalize_filter(const Call& call) {
 }
 
 /// jinja2's own title case: words begin after blanks, hyphens and opening brackets.
-Value title(const Call& call) {
+Value title_filter(const Call& call) {
   (void)call.bind({});
   const Value value = soft_text(call);
   const Text& text = value.text();
@@ -166,7 +166,7 @@ constexpr std::array filters = {
     Filter{"replace", replace_filter},
     Filter{"safe", safe},
     Filter{"string", string},
-    Filter{"title", title},
+    Filter{"title", title_filter},
     Filter{"trim", trim},
     Filter{"upper", cased<upper_case>},
     Filter{"wordcount", word_count},

@@ -39,6 +39,11 @@ Value capitalize_method(const Call& call) {
   return text_value(capitalize(call.subject.text()));
 }
 
+Value title_method(const Call& call) {
+  (void)call.bind({});
+  return text_value(title(call.subject.text()));
+}
+
 template <bool left, bool right>
 Value strip_method(const Call& call) {
   const auto [characters, a, b, c, d, e] = call.bind({"chars"});
@@ -193,7 +198,7 @@ constexpr std::array methods = {
     Method{"startswith", affix_method<false>},
     Method{"strip", strip_method<true, true>},
     Method{"swapcase", cased<swapped_case>},
-    Method{"title", cased<title_case>},
+    Method{"title", title_method},
     Method{"upper", cased<upper_case>},
     Method{"zfill", zfill_method},
 };

@@ -36,7 +36,7 @@ class StatementParser {
         statements.push_back(print());
       } else {
         stream_.expect(TokenKind::statement_begin);
-        const std::string_view word = stream_.at_kind(TokenKind::name) ? stream_.current().text : "";
+        const std::string word = stream_.at_kind(TokenKind::name) ? stream_.current().text : "";
         if (std::find(ends.begin(), ends.end(), word) != ends.end()) return statements;
         statements.push_back(tag());
       }

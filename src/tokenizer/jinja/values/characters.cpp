@@ -39,10 +39,6 @@ std::string title_character(char32_t character) {
   return utf8(text);
 }
 
-bool cased(char32_t c) {
-  return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_CASED);
-}
-
 bool in_class(char32_t character, CharacterClass what) {
   const auto c = static_cast<UChar32>(character);
   const auto numeric = [&] { return u_getIntPropertyValue(c, UCHAR_NUMERIC_TYPE); };
@@ -105,6 +101,10 @@ bool is_printable(char32_t c) {
   return (mask & (U_GC_C_MASK | U_GC_Z_MASK)) == 0;
 }
 
+bool is_cased(char32_t c) {
+  return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_CASED);
+}
+
 bool begins_name(char32_t c) {
   return c == '_' ||
          (c < 0x80 ? ascii_upper(static_cast<char>(c)) >= 'A' && ascii_upper(static_cast<char>(c)) <= 'Z'
@@ -162,18 +162,6 @@ std::string capitalized(std::string_view text) {
   size_t first = 0;
   const char32_t c = next_character(text, first);
   return title_character(c) + lower_case(text.substr(first));
-}
-
-std::string title_case(std::string_view text) {
-  std::string result;
-  bool inside = false;
-  for (size_t at = 0; at < text.size();) {
-    const size_t begin = at;
-    const char32_t c = next_character(text, at);
-    result += inside ? lower_case(text.substr(begin, at - begin)) : title_character(c);
-    inside = cased(c);
-  }
-  return result;
 }
 
 std::string swapped_case(std::string_view text) {

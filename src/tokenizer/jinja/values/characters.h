@@ -21,6 +21,8 @@ bool is_space(char32_t character);
 std::string_view without_spaces(std::string_view text);
 /// Whether Python's repr shows the character as it is.
 bool is_printable(char32_t character);
+/// Whether the character has a case.
+bool is_cased(char32_t character);
 /// Whether a name may begin, or go on, with the character.
 bool begins_name(char32_t character);
 bool continues_name(char32_t character);
@@ -37,8 +39,6 @@ std::string upper_case(std::string_view text);
 std::string lower_case(std::string_view text);
 /// The first character in title case, the others in lower case, as str.capitalize.
 std::string capitalized(std::string_view text);
-/// str.title: so for each run of cased characters.
-std::string title_case(std::string_view text);
 std::string swapped_case(std::string_view text);
 
 }  // namespace lowrank::jinja

@@ -70,8 +70,11 @@ class Ref {
     if (object_) object_->release();
   }
   T* get() const { return object_; }
-  T* operator->() const { return object_; }
-  T& operator*() const { return *object_; }
+  T* operator->() const& { return object_; }
+  T& operator*() const& { return *object_; }
+  // A loop over what a temporary points to would outlive it.
+  T* operator->() const&& = delete;
+  T& operator*() const&& = delete;
   explicit operator bool() const { return object_ != nullptr; }
 
  private:

@@ -1,6 +1,7 @@
 #include "tokenizer/jinja/values/printing.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 

@@ -17,11 +17,24 @@ Text capitalize(const Text& text) {
   return result;
 }
 
+Text title(const Text& text) {
+  Text result(text.heap());
+  bool inside = false;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = at;
+    const char32_t c = next_character(text.view(), at);
+    result.append(changed(text.slice(begin, at), inside ? lower_case : capitalized));
+    inside = is_cased(c);
+  }
+  result.markup = text.markup;
+  return result;
+}
+
 Text strip(const Text& text, const Text* characters, bool left, bool right) {
   const std::string_view view = text.view();
-  std::u32string set;
+  Array<char32_t> set(text.heap());
   if (characters) {
-    for (size_t at = 0; at < characters->size();) set += next_character(characters->view(), at);
+    for (size_t at = 0; at < characters->size();) set.push_back(next_character(characters->view(), at));
     std::sort(set.begin(), set.end());
   }
   const auto goes = [&](char32_t c) {
@@ -77,7 +90,11 @@ Text repeat(const Text& text, int64_t times) {
   if (times <= 0 || text.empty()) return result;
   check(times <= text.heap().limits().text_bytes / static_cast<int64_t>(text.size()), ErrorKind::invalid,
         "a string longer than {} MiB, the limit of a render", text.heap().limits().text_bytes >> 20);
-  for (int64_t i = 0; i < times; ++i) result.append(text);
+  Text block(text.heap());  // of many copies: appending has a price per piece
+  int64_t copies = 0;
+  for (; copies < times && block.size() < 4096; ++copies) block.append(text);
+  for (; times >= copies; times -= copies) result.append(block);
+  for (; times > 0; --times) result.append(text);
   return result;
 }
 
@@ -162,13 +179,13 @@ SliceBounds slice_bounds(int64_t length, std::optional<int64_t> begin, std::opti
   };
   const int64_t from = begin ? clamped(*begin) : step < 0 ? high : low;
   const int64_t to = end ? clamped(*end) : step < 0 ? low : high;
-  if (step > 0) return {from, from < to ? (to - from - 1) / step + 1 : 0};
+  if (step > 0) return {from, from < to ? (to - from - 1) / step + 1 : 0, to};
   const auto stride = static_cast<int64_t>(std::min<uint64_t>(-static_cast<uint64_t>(step), INT64_MAX));
-  return {from, from > to ? (from - to - 1) / stride + 1 : 0};
+  return {from, from > to ? (from - to - 1) / stride + 1 : 0, to};
 }
 
 Text slice_text(const Text& text, std::optional<int64_t> begin, std::optional<int64_t> end, int64_t step) {
-  const auto [from, number] = slice_bounds(text.length(), begin, end, step);
+  const auto [from, number, to] = slice_bounds(text.length(), begin, end, step);
   if (step == 1) return text.slice(text.offset_of(from), text.offset_of(from + number));
   Text result(text.heap());
   for (int64_t i = 0; i < number; ++i) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,13 +38,20 @@ int64_t count(const Text& text, const Text& part, int64_t begin, int64_t end);
 /// Whether the characters [begin, end) begin or end with the part.
 bool has_affix(const Text& text, const Text& part, bool at_end, int64_t begin, int64_t end);
 
-/// Every piece with one mark, changed by a function of std::string_view to std::string.
+/// Every piece with one mark, changed by a function of std::string_view to std::string. Long pieces are
+/// changed in parts, so that the function's own memory stays small.
 template <class Change>
 Text changed(const Text& text, Change change) {
+  constexpr size_t most = size_t{1} << 16;
   Text result(text.heap());
   text.heap().work_on(4 * text.size());
   text.each_run(0, text.size(), [&](size_t begin, size_t end, Mark mark) {
-    result.append(change(text.view().substr(begin, end - begin)), mark);
+    while (begin < end) {
+      size_t next = std::min(begin + most, end);
+      while (next < end && (static_cast<unsigned char>(text.view()[next]) & 0xC0) == 0x80) ++next;
+      result.append(change(text.view().substr(begin, next - begin)), mark);
+      begin = next;
+    }
   });
   result.markup = text.markup;
   return result;
@@ -51,6 +59,8 @@ Text changed(const Text& text, Change change) {
 
 /// str.capitalize: the first character in title case, the rest in lower case.
 Text capitalize(const Text& text);
+/// str.title: so for each run of cased characters.
+Text title(const Text& text);
 
 /// Padded with a fill character to `width` characters on the left, on the right, or on both sides.
 Text padded(const Text& text, int64_t width, std::string_view fill, bool left, bool right);
@@ -60,7 +70,7 @@ Text slice_text(const Text& text, std::optional<int64_t> begin, std::optional<in
 
 /// Bounds of a Python slice: the indices begin, begin + step, …, `count` of them.
 struct SliceBounds {
-  int64_t begin = 0, count = 0;
+  int64_t begin = 0, count = 0, end = 0;  ///< `end` is Python's, after clamping
 };
 SliceBounds slice_bounds(int64_t length, std::optional<int64_t> begin, std::optional<int64_t> end,
                          int64_t step);
