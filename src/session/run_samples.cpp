@@ -58,6 +58,15 @@ SamplePrompts prompts_in(const std::string& path, const DatasetOptions& format, 
   return found;
 }
 
+/// The text of the targets that follow a prompt, without the token that ends them.
+std::string reference_of(const Example& example, int64_t begin, const Tokenizer& tokenizer) {
+  int64_t end = begin;
+  while (end < std::ssize(example.labels) && end - begin < most_tokens && example.labels[end] != no_target)
+    ++end;
+  if (end > begin && tokenizer.ends_generation(example.tokens[end - 1])) --end;
+  return tokenizer.decode(std::span(example.tokens).subspan(begin, end - begin), true);
+}
+
 SamplePrompts prompts_of(const std::vector<Example>& examples, const Tokenizer& tokenizer) {
   SamplePrompts found;
   for (const Example& example : examples) {
@@ -71,9 +80,7 @@ SamplePrompts prompts_of(const std::vector<Example>& examples, const Tokenizer& 
     const std::span<const int64_t> tokens = example.tokens;
     found.ids.emplace_back(tokens.begin(), tokens.begin() + length);
     found.prompts.push_back(tokenizer.decode(tokens.first(length), true));
-    const auto rest = tokens.subspan(length);
-    found.references.push_back(
-        tokenizer.decode(rest.first(std::min<size_t>(rest.size(), most_tokens)), true));
+    found.references.push_back(reference_of(example, length, tokenizer));
   }
   return found;
 }
