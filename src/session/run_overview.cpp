@@ -30,8 +30,10 @@ bool is_empty(const nlohmann::json& value) {
   return value.is_null() || value == "" || ((value.is_array() || value.is_object()) && value.empty());
 }
 
+/// File names may have bytes that are not UTF-8; these become U+FFFD.
 std::string text_of(const nlohmann::json& value) {
-  return value.is_string() ? value.get<std::string>() : json_text(value);
+  const std::string text = json_text(value);
+  return value.is_string() ? nlohmann::json::parse(text).get<std::string>() : text;
 }
 
 void add_rows(RunPage& page, const std::string& what, const Dataset& dataset) {
@@ -102,7 +104,7 @@ std::vector<RunSample> samples_of(const std::filesystem::path& path) {
 
 RunPage page_of_run(const std::string& title, const nlohmann::json& configuration, const TrainingData& data) {
   RunPage page;
-  page.title = title;
+  page.title = text_of(title);
   for (const auto& [name, value] : configuration.items()) {
     if (!is_empty(value)) page.configuration.emplace_back(name, text_of(value));
   }

@@ -84,13 +84,10 @@ class RunDisplay {
   /// `log_every`: as TrainOptions::log_every.
   explicit RunDisplay(int64_t log_every) : log_every_(log_every) {}
 
-  void start(int64_t first, int64_t total) {
-    ProgressOutput output = ProgressOutput::standard_error();
-    output.rounds_between = log_every_;
-    progress_.emplace("step", total, first, std::move(output));
-    last_ = total;
-  }
+  void start(int64_t total) { last_ = total; }
   void show(const StepResult& step) {
+    // The first step is no measure of the others: kernels are created, and samples were generated before it.
+    if (!progress_) begin(step.step);
     progress_->update(step.step, {loss_.add(step.loss), static_cast<double>(step.tokens) / step.seconds,
                                   resident_bytes(), std::nullopt, step.learning_rate, evaluation_loss_});
     if (step.step == last_) progress_.reset();
@@ -102,6 +99,12 @@ class RunDisplay {
   }
 
  private:
+  void begin(int64_t first) {
+    ProgressOutput output = ProgressOutput::standard_error();
+    output.rounds_between = log_every_;
+    progress_.emplace("step", last_, first, std::move(output));
+  }
+
   /// Averages over about the last ten steps.
   Smoothed loss_{0.9};
   int64_t log_every_, last_ = 0;
@@ -112,7 +115,7 @@ class RunDisplay {
 int train(Request request) {
   RunDisplay display(request.options.train.log_every);
   FineTuneCallbacks callbacks = row_display();
-  callbacks.start = [&](int64_t first, int64_t total) { display.start(first, total); };
+  callbacks.start = [&](int64_t, int64_t total) { display.start(total); };
   callbacks.after_step = [&](const StepResult& step) { display.show(step); };
   callbacks.after_evaluation = [&](int64_t step, const Evaluation& found) { display.show(step, found); };
   callbacks.profile_line = [](const std::string& line) { info("{}", line); };
