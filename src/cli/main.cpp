@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/lost_pages.h"
 #include "base/nearest_name.h"
 #include "base/version.h"
 #include "cli/arguments.h"
@@ -60,6 +61,7 @@ int dispatch(std::vector<std::string> arguments) {
 
 int main(int count, char** values) {
   lowrank::open_closed_streams();
+  lowrank::end_when_pages_are_lost();
   return lowrank::reported([&] {
     lowrank::prepare_kernels();
     lowrank::set_log_sink([](lowrank::LogLevel level, std::string_view line) {

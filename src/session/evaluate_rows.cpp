@@ -45,6 +45,7 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   if (dataset.skipped > 0) warn("{} rows without a target are left out", dataset.skipped);
   for (const std::string& warning : dataset.warnings()) warn("{}", warning);
   Evaluation result = evaluate(running.model, running.hooks, dataset.examples, options.batch_size);
+  running.checkpoint.check_unchanged();
   check(spec.labels || std::isfinite(result.perplexity()), ErrorKind::invalid,
         "the loss of {:.6g} has no finite perplexity: the model gives these rows no chance at all",
         result.loss);

@@ -68,6 +68,7 @@ void generate_one(const OpenSession& session, const Tokenizer& tokenizer, const 
   const TextSink stream = [](int64_t, const std::string& text) { std::cout << text << std::flush; };
   const auto results = generate(*session.model, session.hooks(), tokenizer, std::span(&prompt.ids, 1),
                                 options.generation, options.json ? TextSink() : stream);
+  session.checkpoint->check_unchanged();
   if (options.json) {
     nlohmann::ordered_json out = prompt.shown;
     out["completion"] = results[0].text;
@@ -152,6 +153,7 @@ void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, Promp
   };
   try {
     generate(*session.model, session.hooks(), tokenizer, prompts.ids, options.generation, nullptr, finished);
+    session.checkpoint->check_unchanged();
   } catch (const Error& error) {
     if (writer.rows() == 0) throw;
     writer.commit();
