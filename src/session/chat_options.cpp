@@ -1,15 +1,19 @@
 #include "session/chat_options.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <memory>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mmap_file.h"
 #include "base/one_line.h"
+#include "data/conversations/conversation_row.h"
 #include "tokenizer/chat/template_files.h"
 
 namespace lowrank {
@@ -18,6 +22,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t max_conversation_bytes = 64 << 20;
+
+constexpr std::array<std::string_view, 8> conversation_keys{
+    "messages", "conversations", "conversation", "system",
+    "tools",    "functions",     "documents",    "chat_template_kwargs"};
 
 std::string standard_input() {
   std::string text;
@@ -66,16 +74,6 @@ jinja::CalendarTime time_of(const std::string& date) {
                          .ok();
   check(valid, ErrorKind::invalid, "`chat_date` {}: a date is written YYYY-MM-DD", in_quotes(date));
   return time;
-}
-
-void check_messages(const Json& messages, const std::string& where) {
-  check(messages.is_array() && !messages.empty(), ErrorKind::invalid,
-        "{}: expected a list of messages, or an object with \"messages\"", where);
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const bool has_role =
-        messages[i].is_object() && messages[i].contains("role") && messages[i]["role"].is_string();
-    check(has_role, ErrorKind::invalid, "{}: message {} is not an object with a \"role\"", where, i + 1);
-  }
 }
 
 }  // namespace
@@ -157,29 +155,16 @@ Conversation conversation_from_file(const std::string& path, const ChatOptions& 
         where, max_conversation_bytes);
   Json given = parse_ordered_json(text, where, {.keys = 10'000});
   if (given.is_array()) given = Json{{"messages", std::move(given)}};
-  check(given.is_object() && given.contains("messages"), ErrorKind::invalid,
+  check(given.is_object() && message_list_key(given) != nullptr, ErrorKind::invalid,
         "{}: expected a list of messages, or an object with \"messages\"", where);
-  Conversation conversation = start_of_chat(options);
-  for (auto& [key, value] : given.items()) {
-    if (key == "messages") {
-      check_messages(value, where);
-      check(conversation.messages.empty() || value.front()["role"] != "system", ErrorKind::invalid,
-            "{}: the conversation begins with a system message; leave `system` out", where);
-      for (Json& message : value) conversation.messages.push_back(std::move(message));
-    } else if (key == "tools") {
-      conversation.tools = std::move(value);
-    } else if (key == "documents") {
-      conversation.documents = std::move(value);
-    } else if (key == "chat_template_kwargs" && value.is_object()) {
-      for (const auto& [name, one] : value.items())
-        if (!conversation.extra.contains(name)) conversation.extra[name] = one;
-    } else {
-      fail(ErrorKind::invalid,
-           "{}: the key {} is not known; known are messages, tools, documents and "
-           "chat_template_kwargs (an object)",
-           where, in_quotes(key));
-    }
-  }
+  for (const auto& [key, value] : given.items())
+    check(std::ranges::find(conversation_keys, key) != conversation_keys.end(), ErrorKind::invalid,
+          "{}: the key {} is not known; known are {}", where, in_quotes(key),
+          fmt::join(conversation_keys, ", "));
+  if (!options.system.empty()) given["system"] = options.system;
+  Conversation conversation =
+      read_conversation(given, ConversationShape::messages, false, where).conversation;
+  conversation.extra.update(variables_of(options));
   return conversation;
 }
 

@@ -51,9 +51,9 @@ Conversation start_of_chat(const ChatOptions& options);
 Conversation question_of(const ChatOptions& options, const std::string& text);
 
 /// A conversation from a file of JSON, or from standard input for "-": a list of messages, or an object with
-/// `messages` and perhaps `tools`, `documents` and `chat_template_kwargs`. Where the options have a system
-/// text or variables, these come first. Errors: as parse_ordered_json; invalid for messages without a role,
-/// other keys, more than 64 MB, or two system messages.
+/// `messages` and perhaps `tools`, `documents` and `chat_template_kwargs`; ShareGPT's form, too. The options'
+/// variables come first, their system text stands in front. Errors: as parse_ordered_json and
+/// read_conversation; invalid for other keys, more than 64 MB, or two system texts.
 Conversation conversation_from_file(const std::string& path, const ChatOptions& options);
 
 }  // namespace lowrank

@@ -161,7 +161,7 @@ TEST_F(ChatCommand, ConversationsAreReadFromFilesAndStandardInput) {
   };
   refuses("[]", "expected a list of messages");
   refuses("7", "expected a list of messages");
-  refuses(R"([{"content":"x"}])", "message 1 is not an object with a \"role\"");
+  refuses(R"([{"content":"x"}])", "message 1 has no \"role\"");
   refuses(R"({"messages":[{"role":"user","content":"x"}],"tool":[]})", "the key \"tool\" is not known");
   refused(with_template("generate") + "--messages x --prompt y", "give one of");
 }
