@@ -124,16 +124,15 @@ std::optional<int64_t> whole_number(std::string_view text, int base) {
     digits.erase(0, 2);
     if (digits.starts_with('_')) digits.erase(0, 1);
   }
-  std::string plain;
+  if (digits.starts_with('-') || digits.starts_with('+')) return std::nullopt;
+  std::string plain(negative ? 1 : 0, '-');
   for (size_t i = 0; i < digits.size(); ++i) {
-    if (digits[i] == '_') {
-      if (i == 0 || i + 1 == digits.size() || digits[i - 1] == '_') return std::nullopt;
-    } else {
+    if (digits[i] != '_') {
       plain += digits[i];
+    } else if (i == 0 || i + 1 == digits.size() || digits[i - 1] == '_') {
+      return std::nullopt;
     }
   }
-  if (plain.empty() || plain[0] == '-' || plain[0] == '+') return std::nullopt;
-  if (negative) plain.insert(0, "-");
   int64_t number = 0;
   const auto result = std::from_chars(plain.data(), plain.data() + plain.size(), number, base);
   if (result.ptr != plain.data() + plain.size() || result.ec != std::errc()) return std::nullopt;
