@@ -11,7 +11,7 @@
 namespace lowrank::test {
 namespace {
 
-constexpr const char* plain =
+constexpr const char* plain_chat =
     "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if "
     "add_generation_prompt %}<assistant>{% endif %}";
 
@@ -28,8 +28,8 @@ std::string text(const std::string& source, const Conversation& conversation,
 
 TEST(ChatTemplate, RendersAConversation) {
   const Conversation conversation = chat(R"([{"role": "user", "content": "hi"}])");
-  EXPECT_EQ(text(plain, conversation), "<s><user>hi</>");
-  EXPECT_EQ(text(plain, conversation, {.add_generation_prompt = true}), "<s><user>hi</><assistant>");
+  EXPECT_EQ(text(plain_chat, conversation), "<s><user>hi</>");
+  EXPECT_EQ(text(plain_chat, conversation, {.add_generation_prompt = true}), "<s><user>hi</><assistant>");
   EXPECT_EQ(text("{{ tools is none }}{{ documents is none }}[{{ eos_token }}]", conversation), "TrueTrue[]");
 }
 
@@ -55,9 +55,10 @@ TEST(ChatTemplate, ExtraKeywordsWinOverSpecialTokens) {
 
 TEST(ChatTemplate, ContinuesTheLastMessage) {
   const RenderOptions go_on{.continue_final_message = true};
-  EXPECT_EQ(text(plain, chat(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b "}])"),
-                 go_on),
-            "<s><user>a</><assistant>b ");
+  EXPECT_EQ(
+      text(plain_chat, chat(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b "}])"),
+           go_on),
+      "<s><user>a</><assistant>b ");
   EXPECT_EQ(text("{{ messages[-1].content | trim }}</>", chat(R"([{"role": "assistant", "content": "b "}])"),
                  go_on),
             "b");
@@ -67,14 +68,16 @@ TEST(ChatTemplate, ContinuesTheLastMessage) {
   expect_error(ErrorKind::invalid, "chat template T", "cannot be continued",
                [&] { (void)text("{# content #}", chat(R"([{"role": "a", "content": "b"}])"), go_on); });
   expect_error(ErrorKind::invalid, "chat template T", "exclude each other", [&] {
-    (void)text(plain, chat(R"([{"role": "a", "content": "b"}])"),
+    (void)text(plain_chat, chat(R"([{"role": "a", "content": "b"}])"),
                {.add_generation_prompt = true, .continue_final_message = true});
   });
 }
 
 TEST(ChatTemplate, AnEmptyConversationIsRefused) {
-  expect_error(ErrorKind::invalid, "chat template T", "no messages", [] { (void)text(plain, chat("[]")); });
-  expect_error(ErrorKind::invalid, "chat template T", "message 1", [] { (void)text(plain, chat("[1]")); });
+  expect_error(ErrorKind::invalid, "chat template T", "no messages",
+               [] { (void)text(plain_chat, chat("[]")); });
+  expect_error(ErrorKind::invalid, "chat template T", "message 1",
+               [] { (void)text(plain_chat, chat("[1]")); });
 }
 
 TEST(ChatTemplate, NumbersKeepTheirDigits) {
