@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
@@ -11,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/one_line.h"
 #include "data/conversations/conversation_row.h"
@@ -128,6 +130,16 @@ std::function<const ChatFormat&(bool)> chat_format_on_demand(std::string model, 
     if (!format) format.emplace(need_chat_format(model, adapters, tokenizer, options, has_tools));
     return *format;
   };
+}
+
+void warn_of_plain_rows(const std::string& adapter) {
+  namespace fs = std::filesystem;
+  const fs::path folder(adapter);
+  if (fs::exists(folder / "metrics.jsonl") && !fs::exists(folder / "chat_template.jinja"))
+    warn(
+        "{}: the adapter learned from plain texts, not from conversations; `raw` leaves the chat template "
+        "out",
+        adapter);
 }
 
 std::string today() {

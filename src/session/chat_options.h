@@ -40,6 +40,10 @@ std::function<const ChatFormat&(bool has_tools)> chat_format_on_demand(std::stri
                                                                        const Tokenizer& tokenizer,
                                                                        ChatOptions options);
 
+/// Warns if an adapter that this program trained, in its folder, learned from plain texts: it expects prompts
+/// without a chat template.
+void warn_of_plain_rows(const std::string& adapter);
+
 /// Today as `chat_date` gives it.
 std::string today();
 

@@ -159,7 +159,7 @@ TEST_F(ChatCommand, ConversationsAreReadFromFilesAndStandardInput) {
   const auto refuses = [&](const std::string& json, const std::string& part) {
     refused(with_template("generate") + "--messages " + write("bad.json", json).string(), part);
   };
-  refuses("[]", "expected a list of messages");
+  refuses("[]", "has no messages");
   refuses("7", "expected a list of messages");
   refuses(R"([{"content":"x"}])", "message 1 has no \"role\"");
   refuses(R"({"messages":[{"role":"user","content":"x"}],"tool":[]})", "the key \"tool\" is not known");

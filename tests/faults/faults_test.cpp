@@ -12,6 +12,8 @@
 #include "peft/files/adapter_file.h"
 #include "support/places.h"
 #include "support/program.h"
+#include "support/tiny_model.h"
+#include "tokenizer/tokenizer.h"
 
 namespace lowrank {
 namespace {
@@ -222,6 +224,56 @@ TEST_F(Faults, AModelInTheFolderIsOfOneRun) {
     const auto found = weights(out());
     EXPECT_TRUE(found == first || found == second || found.begin()->second == "none");
   });
+}
+
+/// A model that talks: a tiny one with a tokenizer and a chat template.
+class ChatFaults : public Faults {
+ protected:
+  void SetUp() override {
+    const fs::path tokenizer = test::fixture("text/smollm_small");
+    nlohmann::json config = test::tiny_llama_config();
+    config["vocab_size"] = load_tokenizer(tokenizer).vocabulary_size();
+    model = folder.path() / "model";
+    test::write_tiny_model(model, config);
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+      fs::copy_file(tokenizer / name, model / name);
+    fs::copy_file(test::fixture("chat/chatml.jinja"), model / "chat_template.jinja");
+    std::string conversations;
+    for (const char* answer : {"one", "two", "three", "four"})
+      conversations += fmt::format(
+          "{{\"messages\":[{{\"role\":\"user\",\"content\":\"q\"}},{{\"role\":\"assistant\",\"content\":\"{}"
+          "\"}}]}}\n",
+          answer);
+    data = write("chats.jsonl", conversations).string();
+  }
+};
+
+TEST_F(ChatFaults, RecordsAreWhole) {
+  const std::string command =
+      train("--steps 3 --save-every 1 --eval-split 0.3 --sample-every 1 --report-to tensorboard");
+  succeeds(command);
+  const std::string chat_template = test::content_of(out() / "chat_template.jinja");
+  ASSERT_EQ(chat_template, test::content_of(model / "chat_template.jinja"));
+  sweep("records", "", command, {"kill", full_disk, "int"}, [&] {
+    const auto found = content(out());
+    for (const auto& [name, text] : found) {
+      const std::string file = fs::path(name).filename().string();
+      EXPECT_TRUE(file != "chat_template.jinja" || text == chat_template);
+      EXPECT_TRUE(file != "trainer_state.json" || nlohmann::json::accept(text)) << name;
+      EXPECT_TRUE(file != "run.html" || text.ends_with("</html>\n")) << name;
+      EXPECT_TRUE(file != "loss.svg" || text.ends_with("</svg>\n")) << name;
+    }
+  });
+}
+
+TEST_F(ChatFaults, AConvertedFileIsWholeOrNotThere) {
+  const fs::path file = folder.path() / "out.gguf";
+  const std::string command = "convert --model " + model.string() + " --type f16 --output " + file.string();
+  succeeds(command);
+  const auto expected = content(file);
+  fs::remove(file);
+  sweep("convert", "", command, {"kill", full_disk, "int", "term"},
+        [&] { EXPECT_TRUE(!fs::exists(file) || content(file) == expected); });
 }
 
 }  // namespace

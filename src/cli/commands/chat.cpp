@@ -209,6 +209,7 @@ int run(Arguments& arguments) {
   std::vector<std::string> paths;
   for (const std::string& given : options.adapters) paths.push_back(adapter_path(given));
   const ChatFormat format = need_chat_format(options.session.model, paths, tokenizer, options.chat);
+  for (const std::string& path : paths) warn_of_plain_rows(path);
   const OpenSession session = open_session(options.session, options.adapters);
   check(session.checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,
         "{}: an encoder generates no text", options.session.model);

@@ -176,8 +176,11 @@ std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options&
   if (options.raw || !options.data.empty()) return std::nullopt;
   std::vector<std::string> adapters;
   for (const std::string& given : options.adapters) adapters.push_back(adapter_path(given));
-  return needs ? need_chat_format(options.session.model, adapters, tokenizer, options.chat)
-               : find_chat_format(options.session.model, adapters, tokenizer, options.chat);
+  std::optional<ChatFormat> format =
+      needs ? need_chat_format(options.session.model, adapters, tokenizer, options.chat)
+            : find_chat_format(options.session.model, adapters, tokenizer, options.chat);
+  if (format && adapters.size() == 1) warn_of_plain_rows(adapters.front());
+  return format;
 }
 
 void check_sources(const Options& options) {
