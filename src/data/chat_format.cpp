@@ -26,6 +26,13 @@ RenderOptions dated(const jinja::CalendarTime& now) {
   return options;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr const char* blanks = " \t\r\n";
+  const size_t begin = text.find_first_not_of(blanks);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(blanks) + 1 - begin);
+}
+
 std::string role_of(const Json& message) {
   const auto role = message.find("role");
   return role != message.end() && role->is_string() ? role->get<std::string>() : "";
@@ -58,6 +65,40 @@ void note_lost(const Json& messages, const Rendering& rendering, ChatNotes& note
   }
 }
 
+/// What the template itself wrote, without the messages' own texts.
+std::string written_by_template(const Rendering& rendering) {
+  std::string text;
+  for (const jinja::OriginSpan& origin : rendering.origins) {
+    if (origin.message < 0)
+      text.append(rendering.text, static_cast<size_t>(origin.begin),
+                  static_cast<size_t>(origin.end - origin.begin));
+  }
+  return text;
+}
+
+void note_lost_parts(const Conversation& conversation, const Rendering& rendering, ChatNotes& notes) {
+  const auto note = [&](const char* part, bool lost) {
+    if (lost) ++notes.lost_parts[part];
+  };
+  if (conversation.tools.is_array() && !conversation.tools.empty()) {
+    const std::string name = conversation.tools[0].value("/function/name"_json_pointer, std::string());
+    note("tools", written_by_template(rendering).find(name) == std::string::npos);
+  }
+  if (conversation.documents.is_array() && !conversation.documents.empty() &&
+      conversation.documents[0].is_object()) {
+    const Json& text = conversation.documents[0].value("text", Json());
+    note("documents", text.is_string() && rendering.text.find(text.get<std::string>()) == std::string::npos);
+  }
+  const auto any = [&](const auto& lost) { return std::ranges::any_of(conversation.messages, lost); };
+  note("tool calls", any([&](const Json& message) { return !lost_call(message, rendering.text).empty(); }));
+  note("reasoning", any([&](const Json& message) {
+         const Json& reasoning = message.value("reasoning_content", Json());
+         if (!reasoning.is_string()) return false;
+         const std::string_view words = trimmed(reasoning.get_ref<const std::string&>());
+         return rendering.text.find(words) == std::string::npos;
+       }));
+}
+
 std::vector<std::string> special_texts(const Tokenizer& tokenizer) {
   std::vector<std::string> texts;
   for (const AddedToken& token : tokenizer.spec().added) {
@@ -79,6 +120,8 @@ std::vector<std::string> ChatNotes::warnings() const {
     sentences.push_back(
         fmt::format("the chat template leaves out the texts of {} messages, the first of the role {}",
                     lost_texts, in_quotes(lost_role)));
+  for (const auto& [part, count] : lost_parts)
+    sentences.push_back(fmt::format("the chat template leaves out the {} of {} conversations", part, count));
   if (open_answers > 0)
     sentences.push_back(
         fmt::format("{} conversations have answers that end without a special token, so the model does not "
@@ -93,6 +136,7 @@ void ChatNotes::add(const ChatNotes& others) {
   conversations += others.conversations;
   special_tokens += others.special_tokens;
   lost_texts += others.lost_texts;
+  for (const auto& [part, count] : others.lost_parts) lost_parts[part] += count;
   open_answers += others.open_answers;
 }
 
@@ -135,6 +179,7 @@ Rendering ChatFormat::render(const Conversation& conversation, const RenderOptio
   ++notes.conversations;
   note_special(rendering, special_, notes);
   note_lost(conversation.messages, rendering, notes);
+  note_lost_parts(conversation, rendering, notes);
   return rendering;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,9 @@ struct ChatNotes {
   std::string special_text;    ///< the first of them
   int64_t lost_texts = 0;      ///< messages other than answers whose text the template leaves out
   std::string lost_role;       ///< of the first of them
-  int64_t open_answers = 0;    ///< learned answers that do not end with a special token
+  std::map<std::string, int64_t> lost_parts;  ///< "tools", "tool calls", ...: conversations whose template
+                                              ///< leaves them out
+  int64_t open_answers = 0;                   ///< learned answers that do not end with a special token
 
   /// Adds the counts of other rows.
   void add(const ChatNotes& others);
@@ -51,6 +54,11 @@ class ChatFormat {
   /// The answers of a prepared conversation in its rendering. Errors: as TurnFinder::turns.
   std::vector<AssistantTurn> answers(const Conversation& conversation, const Rendering& rendering) const {
     return finder_.turns(conversation, rendering);
+  }
+  /// As TurnFinder::own_text.
+  std::vector<jinja::Span> own_text(const Conversation& conversation, const Rendering& rendering,
+                                    int64_t message) const {
+    return finder_.own_text(conversation, rendering, message);
   }
   /// Whether an answer's text ends with a special token.
   bool is_ended(std::string_view answer) const { return finder_.ends_in_special_token(answer); }

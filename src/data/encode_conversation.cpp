@@ -27,19 +27,14 @@ void check_rendered(const Json& message, const AssistantTurn& turn, const Render
   };
   check(!has_text(message) || std::ranges::any_of(rendering.origins, overlaps), ErrorKind::invalid,
         "message {}: the chat template {} leaves out the answer's text", number, chat);
-  const auto calls = message.find("tool_calls");
-  if (calls == message.end() || !calls->is_array()) return;
-  for (const Json& call : *calls) {
-    const std::string name = call.value("/function/name"_json_pointer, std::string());
-    const bool written = std::ranges::any_of(turn.targets, [&](Span target) {
-      return piece(rendering, target).find(name) != std::string_view::npos;
-    });
-    check(written, ErrorKind::invalid,
-          "message {}: the chat template {} leaves out the tool call {}; give a template that writes tool "
-          "calls "
-          "(`chat_template`)",
-          number, chat, name);
-  }
+  std::string text;
+  for (const Span& target : turn.targets) text += piece(rendering, target);
+  const std::string lost = lost_call(message, text);
+  check(
+      lost.empty(), ErrorKind::invalid,
+      "message {}: the chat template {} leaves out the tool call {}; give a template that writes tool calls "
+      "(`chat_template`)",
+      number, chat, lost);
 }
 
 /// [0, size) without the regions of messages that are not learned.
@@ -75,8 +70,8 @@ std::vector<Span> chosen_parts(const ChatFormat& format, const Conversation& con
   for (const int64_t message : learned) {
     const Json& fields = conversation.messages[message];
     if (!is_assistant(fields)) {
-      const std::vector<Span> regions = regions_of(message_regions(rendering), message);
-      targets.insert(targets.end(), regions.begin(), regions.end());
+      const std::vector<Span> own = format.own_text(conversation, rendering, message);
+      targets.insert(targets.end(), own.begin(), own.end());
       continue;
     }
     const auto turn = std::ranges::find(turns, message, &AssistantTurn::message);

@@ -46,8 +46,15 @@ std::string content_of(const std::string& path) {
           std::min(file.bytes().size(), max_conversation_bytes + 1)};
 }
 
+/// Variables of every template that no option sets.
+constexpr std::array<std::string_view, 5> set_by_program{"messages", "tools", "documents",
+                                                         "add_generation_prompt", "continue_final_message"};
+
 /// A value as the command line gives it: JSON if it is a boolean, number, list or object, else a text.
 Json value_of(const std::string& text) {
+  // Python's words, as transformers' examples have them.
+  if (text == "True" || text == "False") return text == "True";
+  if (text == "None") return nullptr;
   Json value = Json::parse(text, nullptr, false);
   return value.is_discarded() ? Json(text) : value;
 }
@@ -58,7 +65,11 @@ Json variables_of(const ChatOptions& options) {
     const size_t equals = variable.find('=');
     check(equals != std::string::npos && equals > 0, ErrorKind::invalid,
           "`chat_template_kwargs` {}: a variable is given as KEY=VALUE", in_quotes(variable));
-    variables[variable.substr(0, equals)] = value_of(variable.substr(equals + 1));
+    const std::string name = variable.substr(0, equals);
+    check(std::ranges::find(set_by_program, name) == set_by_program.end(), ErrorKind::invalid,
+          "`chat_template_kwargs`: {} is what the program itself gives the template; leave it out", name);
+    check(!variables.contains(name), ErrorKind::invalid, "`chat_template_kwargs`: {} is given twice", name);
+    variables[name] = value_of(variable.substr(equals + 1));
   }
   return variables;
 }

@@ -18,6 +18,8 @@ struct ChatOptions {
   std::string system;     ///< text of the system message; empty: none
 
   std::vector<Field> fields();
+  /// Whether an option is given that only conversations give a meaning to.
+  bool any_given() const { return !chat_template.empty() || !chat_template_kwargs.empty(); }
   /// Those of the template alone, for rows that bring their own system messages.
   std::vector<Field> template_fields();
 };

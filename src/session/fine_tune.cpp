@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/fingerprint.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -70,6 +71,12 @@ void show_rows(const FineTuneOptions& options, const TrainingData& data, const F
   const std::optional<Tokenizer> tokenizer = find_tokenizer(options.session.model);
   for (const Example& example : std::span(data.train.examples).first(shown))
     callbacks.show_row(example, tokenizer ? &*tokenizer : nullptr);
+}
+
+std::string fingerprint_of(const std::string& text) {
+  Fingerprint fingerprint;
+  fingerprint.add(text);
+  return fingerprint.text();
 }
 
 RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
@@ -191,8 +198,11 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const RunPlan plan =
       report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);
-  RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan,
-                        decisive_options(configuration(options, adapter)), std::string(program_version())});
+  nlohmann::json decisive = decisive_options(configuration(options, adapter));
+  if (!data.train.chat_template.empty())
+    decisive["the chat template"] = fingerprint_of(data.train.chat_template);
+  RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan, decisive,
+                        std::string(program_version())});
   RunOverview overview(output.path(),
                        page_of_run(fmt::format("{} on {}", adapter.info->name,
                                                without_slash(options.session.model).filename().string()),

@@ -74,6 +74,8 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   dataset.on_long = on_long_named(options.on_long);
   dataset.train_on = train_on_named(options.train_on);
   if (tokenizer) dataset.chat = chat_format_on_demand(model, adapter, *tokenizer, options.chat);
+  // So that what is wrong with an option is not taken for a fault of each row.
+  if (tokenizer && options.chat.any_given()) dataset.chat(false);
   const int64_t room = spec.max_positions - context_rows;
   check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
         context_rows, spec.max_positions);
@@ -85,6 +87,8 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   TrainingData data;
   data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
   report_rows(options.eval_split > 0 ? "rows" : "training", data.train, dataset.max_length, limit);
+  if (options.chat.any_given() && !data.train.conversations)
+    warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are no conversations");
   if (!options.eval_data.empty()) {
     data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
     report_rows("evaluation", data.evaluation, dataset.max_length, limit);

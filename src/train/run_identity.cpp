@@ -68,7 +68,7 @@ std::string fingerprint_of(const Adapter& adapter) {
 
 /// Keys of fingerprints, whose values are not shown in messages.
 const std::set<std::string> fingerprints = {base_key, "the adapter at the start", "the training rows",
-                                            "the evaluation rows"};
+                                            "the evaluation rows", "the chat template"};
 
 }  // namespace
 

@@ -96,7 +96,7 @@ TEST_F(Chatml, FollowsWhatMessagesSay) {
   EXPECT_EQ(once.find("[b"), std::string::npos);
   EXPECT_NE(once.find("[d<|im_end|>]"), std::string::npos);
   messages[2]["training"] = true;
-  EXPECT_NE(shown(messages, TrainOn::assistant).find("[<|im_start|>user\nc<|im_end|>\n]"), std::string::npos);
+  EXPECT_NE(shown(messages, TrainOn::assistant).find("<|im_start|>user\n[c<|im_end|>]\n"), std::string::npos);
   EXPECT_EQ(shown(messages, TrainOn::all).find("[b"), std::string::npos);
 }
 
@@ -114,6 +114,32 @@ TEST_F(Chatml, RefusesWhatTheTemplateLeavesOut) {
       {{"role", "assistant"}, {"content", ""}, {"tool_calls", nlohmann::ordered_json::array({call})}}};
   expect_failure(ErrorKind::invalid, "message 2: the chat template chatml leaves out the tool call look_up",
                  [&] { shown(messages, TrainOn::assistant); });
+}
+
+TEST_F(Chatml, SeesALostCallAlsoWhereTheAnswerNamesTheFunction) {
+  const nlohmann::ordered_json call = {{"function", {{"name", "search"}, {"arguments", {{"q", "cats"}}}}}};
+  const nlohmann::ordered_json messages = {{{"role", "user"}, {"content", "Find cats."}},
+                                           {{"role", "assistant"},
+                                            {"content", "I will search for cats."},
+                                            {"tool_calls", nlohmann::ordered_json::array({call})}}};
+  expect_failure(ErrorKind::invalid, "leaves out the tool call search",
+                 [&] { shown(messages, TrainOn::assistant); });
+}
+
+TEST_F(Chatml, CountsWhatTheTemplateLeavesOut) {
+  const nlohmann::ordered_json call = {{"function", {{"name", "size"}, {"arguments", {{"x", 1}}}}}};
+  ConversationRow row = row_of({{{"role", "user"}, {"content", "q"}},
+                                {{"role", "assistant"},
+                                 {"content", "a"},
+                                 {"reasoning_content", "think"},
+                                 {"weight", 0},
+                                 {"tool_calls", nlohmann::ordered_json::array({call})}},
+                                {{"role", "tool"}, {"content", "3"}},
+                                {{"role", "assistant"}, {"content", "three"}}});
+  row.conversation.tools = nlohmann::ordered_json::parse(R"([{"function":{"name":"size"}}])");
+  encode_conversation(format_, row, TrainOn::assistant, 0, notes_);
+  const std::map<std::string, int64_t> lost{{"reasoning", 1}, {"tool calls", 1}, {"tools", 1}};
+  EXPECT_EQ(notes_.lost_parts, lost);
 }
 
 TEST(TurnFinder, RefusesAnAnswerInTwoPlaces) {

@@ -173,6 +173,8 @@ std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options&
         needs ? needs : "");
   check(options.chat.system.empty() || options.data.empty(), ErrorKind::invalid,
         "`system` is for `prompt` or `messages`; conversations in rows bring their own");
+  check(!options.raw || options.data.empty(), ErrorKind::invalid,
+        "`raw` is for `prompt`; prompts in rows are always taken as they are");
   if (options.raw || !options.data.empty()) return std::nullopt;
   std::vector<std::string> adapters;
   for (const std::string& given : options.adapters) adapters.push_back(adapter_path(given));

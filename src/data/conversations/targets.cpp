@@ -26,7 +26,7 @@ Conversation before_answer(const ConversationRow& row) {
   Conversation asked = row.conversation;
   nlohmann::ordered_json& messages = asked.messages;
   int64_t kept = row.first_target > 0 ? row.first_target : std::ssize(messages);
-  if (row.first_target == 0 && kept > 0 && messages.back().at("role") == "assistant") --kept;
+  while (row.first_target == 0 && kept > 0 && messages[kept - 1].at("role") == "assistant") --kept;
   messages.erase(messages.begin() + kept, messages.end());
   return asked;
 }

@@ -28,8 +28,8 @@ TrainOn train_on_named(std::string_view name);
 /// takes every one, `assistant` the assistant's from `row.first_target` on; `last` keeps the last of these.
 std::vector<int64_t> target_messages(const ConversationRow& row, TrainOn train_on);
 
-/// The conversation up to the answer that is asked for: without the completion, or without a last message of
-/// the assistant's.
+/// The conversation up to the answer that is asked for: without the completion, or without the assistant's
+/// messages at the end.
 Conversation before_answer(const ConversationRow& row);
 
 }  // namespace lowrank

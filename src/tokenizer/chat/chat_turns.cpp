@@ -100,6 +100,22 @@ std::vector<AssistantTurn> TurnFinder::turns(const Conversation& conversation,
   return found;
 }
 
+std::vector<Span> TurnFinder::own_text(const Conversation& conversation, const Rendering& rendering,
+                                       int64_t message) const {
+  const std::string role = conversation.messages[message].value("role", std::string());
+  std::vector<Span> parts;
+  for (const Span& region : regions_of(message_regions(rendering), message)) {
+    const auto first = std::ranges::find_if(rendering.origins, [&](const jinja::OriginSpan& origin) {
+      return origin.message == message && origin.begin >= region.begin && origin.begin < region.end &&
+             piece(rendering.text, {origin.begin, origin.end}) != role;
+    });
+    if (first == rendering.origins.end()) continue;
+    for (const Span& part : own_parts(rendering, message, {first->begin, region.end})) parts.push_back(part);
+  }
+  if (!parts.empty()) close(parts, rendering.text);
+  return parts;
+}
+
 AssistantTurn TurnFinder::turn_of(const Conversation& conversation, const Rendering& rendering,
                                   int64_t message, Span region, bool first) const {
   const int64_t header = header_length(conversation, message, piece(rendering.text, region), first);

@@ -34,6 +34,10 @@ class TurnFinder {
   /// Errors: invalid, with the message's number, if its part of the text cannot be told from others.
   std::vector<AssistantTurn> turns(const Conversation& conversation, const Rendering& rendering) const;
 
+  /// What another message than the assistant's says: from its first own word to the token that ends its turn.
+  std::vector<jinja::Span> own_text(const Conversation& conversation, const Rendering& rendering,
+                                    int64_t message) const;
+
   /// Whether a turn ends in a special token, white space after it aside.
   bool ends_in_special_token(std::string_view turn) const;
 

@@ -37,12 +37,14 @@ bool shows(const std::optional<std::string>& text) {
          text->find("\"text\"") == std::string::npos;
 }
 
-/// A chat with a tool call.
-Json call_with(const Json& arguments) {
+/// A chat with a tool call, beside an empty content or none.
+Json call_with(const Json& arguments, bool content = true) {
   const Json function = {{"name", "find"}, {"arguments", arguments}};
   const Json call = {{"id", "call00001"}, {"type", "function"}, {"function", function}};
-  return Json::array({{{"role", "user"}, {"content", "Find it."}},
-                      {{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array({call})}}});
+  Json answer = {{"role", "assistant"}};
+  if (content) answer["content"] = "";
+  answer["tool_calls"] = Json::array({call});
+  return Json::array({{{"role", "user"}, {"content", "Find it."}}, answer});
 }
 
 bool is_text(const Json& part) {
@@ -88,12 +90,17 @@ ContentShape content_shape(const ChatTemplate& chat, const RenderOptions& given)
   const Json object = {{"city", "Paris"}};
   shape.argument_objects = rendered(chat, options, call_with(object)).has_value() ||
                            !rendered(chat, options, call_with(json_text(object))).has_value();
+  const Json arguments = shape.argument_objects ? object : Json(json_text(object));
+  shape.absent = rendered(chat, options, call_with(arguments, false)).has_value() ||
+                 !rendered(chat, options, call_with(arguments)).has_value();
   return shape;
 }
 
 Conversation in_shape(Conversation conversation, const ContentShape& shape) {
   for (Json& message : conversation.messages) {
     if (!message.is_object()) continue;
+    const bool absent = !message.contains("content") || message["content"].is_null();
+    if (absent && !shape.absent) message["content"] = "";
     if (const auto content = message.find("content"); content != message.end()) give_shape(*content, shape);
     const auto calls = message.find("tool_calls");
     if (!shape.argument_objects && calls != message.end() && calls->is_array()) write_arguments(*calls);

@@ -10,6 +10,7 @@ struct ContentShape {
   bool texts = true;             ///< content as one string
   bool parts = false;            ///< content as a list of parts {"type": "text", "text"}
   bool argument_objects = true;  ///< arguments of tool calls as objects rather than as text of JSON
+  bool absent = true;            ///< answers without content, which only call tools
 };
 
 /// Finds out by rendering a short chat in each form. A template that refuses it in both forms of content is

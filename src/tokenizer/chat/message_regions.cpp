@@ -1,6 +1,9 @@
 #include "tokenizer/chat/message_regions.h"
 
 #include <algorithm>
+#include <map>
+
+#include "base/json.h"
 
 namespace lowrank {
 namespace {
@@ -19,6 +22,15 @@ void take_out(std::vector<Span>& ranges, Span hole) {
       kept.push_back(after);
   }
   ranges = std::move(kept);
+}
+
+/// How often a word occurs in a text.
+int64_t times(std::string_view text, std::string_view word) {
+  int64_t count = 0;
+  for (size_t at = word.empty() ? std::string_view::npos : text.find(word); at != std::string_view::npos;
+       at = text.find(word, at + word.size()))
+    ++count;
+  return count;
 }
 
 }  // namespace
@@ -60,6 +72,23 @@ std::vector<Span> own_parts(const jinja::Rendering& rendering, int64_t message, 
 bool is_assistant(const nlohmann::ordered_json& message) {
   const auto role = message.find("role");
   return role != message.end() && role->is_string() && role->get_ref<const std::string&>() == "assistant";
+}
+
+std::string lost_call(const nlohmann::ordered_json& message, std::string_view text) {
+  const auto calls = message.find("tool_calls");
+  if (calls == message.end() || !calls->is_array()) return {};
+  nlohmann::ordered_json words = message;
+  words.erase("tool_calls");
+  const std::string own = json_text(words);
+  std::map<std::string, int64_t> needed;
+  for (const nlohmann::ordered_json& call : *calls) {
+    const std::string name = call.value("/function/name"_json_pointer, std::string());
+    ++needed.try_emplace(name, times(own, name)).first->second;
+  }
+  for (const auto& [name, count] : needed) {
+    if (!name.empty() && times(text, name) < count) return name;
+  }
+  return {};
 }
 
 bool has_text(const nlohmann::ordered_json& message) {

@@ -31,6 +31,10 @@ std::vector<jinja::Span> own_parts(const jinja::Rendering& rendering, int64_t me
 /// Whether the assistant speaks a message.
 bool is_assistant(const nlohmann::ordered_json& message);
 
+/// The name of a tool call that a text of the message does not show: it has the function's name no more often
+/// than the message's own words do. Empty if it shows all.
+std::string lost_call(const nlohmann::ordered_json& message, std::string_view text);
+
 /// Whether a message's content, a string or parts, has more than white space.
 bool has_text(const nlohmann::ordered_json& message);
 
