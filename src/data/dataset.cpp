@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include <fmt/ranges.h>
@@ -116,7 +117,7 @@ class DatasetReader {
     dataset_.conversations = is_conversation(row.format);
     if (example.length > 0 && !takes_long(example, row)) return;
     if (example.targets() > 0) {
-      dataset_.examples.push_back(std::move(example));
+      examples_->append(packed(example));
       return;
     }
     remember(dataset_.skipped_rows, row.where);
@@ -126,6 +127,7 @@ class DatasetReader {
   }
 
   Dataset finish(const std::string& pattern) {
+    dataset_.examples = ExampleStore(std::move(examples_));
     const int64_t rows = dataset_.skipped + dataset_.dropped;
     const bool cut = dataset_.truncated > 0;
     check(!dataset_.examples.empty() || dataset_.skipped == 0, ErrorKind::invalid,
@@ -168,6 +170,7 @@ class DatasetReader {
   int64_t vocabulary_;
   const DatasetOptions& options_;
   Dataset dataset_;
+  std::shared_ptr<ExamplesInMemory> examples_ = std::make_shared<ExamplesInMemory>();
   std::string first_skipped_;
 };
 
@@ -178,12 +181,6 @@ OnLong on_long_named(std::string_view name) {
   if (name == "drop") return OnLong::drop;
   if (name == "error") return OnLong::error;
   fail(ErrorKind::invalid, "`on_long` '{}' is not known; known are truncate, drop and error", name);
-}
-
-int64_t Dataset::tokens() const {
-  return std::accumulate(
-      examples.begin(), examples.end(), int64_t{0},
-      [](int64_t sum, const Example& example) { return sum + static_cast<int64_t>(example.tokens.size()); });
 }
 
 std::vector<std::string> Dataset::warnings() const {
@@ -252,14 +249,19 @@ std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_sha
   Philox random(derive_seed(seed, split_stream));
   shuffle(order, random);
   std::sort(order.begin(), order.begin() + evaluated);
-  std::pair<Dataset, Dataset> parts;
+  std::vector<int64_t> training;
   auto next = order.begin();
   for (int64_t i = 0; i < count; ++i) {
     const bool chosen = next != order.begin() + evaluated && *next == i;
-    if (chosen) ++next;
-    (chosen ? parts.second : parts.first).examples.push_back(std::move(dataset.examples[i]));
+    if (chosen)
+      ++next;
+    else
+      training.push_back(i);
   }
-  dataset.examples = std::move(parts.first.examples);
+  order.resize(evaluated);
+  std::pair<Dataset, Dataset> parts;
+  parts.second.examples = dataset.examples.selected(std::move(order));
+  dataset.examples = dataset.examples.selected(std::move(training));
   parts.first = std::move(dataset);
   return parts;
 }

@@ -14,6 +14,7 @@
 #include "data/chat_format.h"
 #include "data/conversations/targets.h"
 #include "data/encode_row.h"
+#include "data/examples/example_store.h"
 #include "data/labels.h"
 #include "tokenizer/tokenizer.h"
 
@@ -47,7 +48,7 @@ struct DatasetOptions {
 };
 
 struct Dataset {
-  std::vector<Example> examples;
+  ExampleStore examples;
   int64_t truncated = 0;    ///< rows cut to max_length
   int64_t dropped = 0;      ///< rows longer than max_length that are left out
   int64_t skipped = 0;      ///< rows without any target, because of the cut or from the start
@@ -64,7 +65,7 @@ struct Dataset {
   std::string chat_template;
   std::vector<int64_t> end_tokens;
 
-  int64_t tokens() const;
+  int64_t tokens() const { return examples.token_count(); }
   /// Likely mistakes in the rows, a sentence for each.
   std::vector<std::string> warnings() const;
 };

@@ -21,12 +21,6 @@ void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer&
   tokens.insert(tokens.end(), end.begin(), end.end());
 }
 
-int64_t Example::targets() const {
-  if (label) return 1;
-  if (labels.empty()) return 0;
-  return std::count_if(labels.begin() + 1, labels.end(), [](int64_t label) { return label != no_target; });
-}
-
 std::vector<std::string> RowNotes::warnings() const {
   std::vector<std::string> sentences;
   const auto add = [&](int64_t count, std::string_view what) {

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* base_key = "the base model";
 constexpr size_t most_bytes_at_once = 32 << 20;
 
-std::string fingerprint_of(std::span<const Example> examples) {
+std::string fingerprint_of(const ExampleStore& examples) {
   Fingerprint all;
   for (const Example& example : examples) {
     all.add_values<int64_t>(example.tokens);

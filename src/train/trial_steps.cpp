@@ -8,7 +8,7 @@
 
 namespace lowrank {
 
-RunCost try_steps(const Model& model, Adapter& adapter, std::span<const Example> examples,
+RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& examples,
                   const TrainOptions& options, const RunPlan& plan) {
   constexpr int64_t most_steps = 8;
   constexpr double enough_seconds = 10;
