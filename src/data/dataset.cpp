@@ -71,59 +71,67 @@ void check_train_on(const Row& row, TrainOn train_on) {
         row.where, row.format_name);
 }
 
-Example conversation_example(const Row& row, const DatasetOptions& options, Dataset& dataset) try {
+/// A row as it is learned, and what was noticed in it.
+struct ReadRow {
+  Example example;
+  RowNotes notes;
+  ChatNotes chat_notes;
+  const ChatFormat* chat = nullptr;  ///< of conversations
+};
+
+ReadRow conversation_example(const Row& row, const DatasetOptions& options) try {
   check(options.chat != nullptr, ErrorKind::unsupported,
         "the row is a conversation, which needs the chat template of a model");
   const ConversationRow& conversation = *row.conversation;
   const ChatFormat& format = options.chat(!conversation.conversation.tools.is_null());
-  Example example =
-      encode_conversation(format, conversation, options.train_on, options.max_length, dataset.chat_notes);
-  if (dataset.chat_template.empty()) {
-    dataset.chat_template = format.chat_template().source();
-    dataset.end_tokens = format.end_tokens();
-  }
-  example.line = row.line;
-  return example;
+  ReadRow read;
+  read.chat = &format;
+  read.example =
+      encode_conversation(format, conversation, options.train_on, options.max_length, read.chat_notes);
+  read.example.line = row.line;
+  return read;
 } catch (const Error& error) {
   throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
 }
 
-/// `tokenizer` may be null for rows that are already tokenised. Adds to the notes of `dataset`.
-Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options,
-                   Dataset& dataset) {
+/// `tokenizer` may be null for rows that are already tokenised.
+ReadRow read_row(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options) {
+  check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}: text rows need a tokenizer",
+        row.where);
   check_train_on(row, options.train_on);
-  if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
-  if (row.format == RowFormat::labelled) return labelled_example(row, *tokenizer, options);
-  if (row.conversation) return conversation_example(row, options, dataset);
-  Example example = encode_row(*tokenizer, row, options.max_length, dataset.notes);
-  if (options.train_on == TrainOn::all) example.labels = example.tokens;
-  return example;
+  if (row.conversation) return conversation_example(row, options);
+  ReadRow read;
+  if (row.format == RowFormat::tokenised) {
+    read.example = tokenised_example(row, options.max_length);
+  } else if (row.format == RowFormat::labelled) {
+    read.example = labelled_example(row, *tokenizer, options);
+  } else {
+    read.example = encode_row(*tokenizer, row, options.max_length, read.notes);
+    if (options.train_on == TrainOn::all) read.example.labels = read.example.tokens;
+  }
+  return read;
 }
 
-/// Makes a data set of rows, one by one.
+/// Where a row is and what else a data set notes of it.
+struct RowPlace {
+  std::string where, adapter;
+  std::string_view format_name;
+  bool conversation = false;
+};
+
+/// Makes a data set of rows.
 class DatasetReader {
  public:
   DatasetReader(const Tokenizer* tokenizer, int64_t vocabulary, const DatasetOptions& options)
       : tokenizer_(tokenizer), vocabulary_(vocabulary), options_(options) {}
 
-  void add(const Row& row) {
-    check(tokenizer_ || row.format == RowFormat::tokenised, ErrorKind::invalid,
-          "{}: text rows need a tokenizer", row.where);
-    Example example = example_of(row, tokenizer_, options_, dataset_);
-    check_ids(example, vocabulary_, row.where);
-    if (options_.adapter_number)
-      example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
-    dataset_.format = row.format_name;
-    dataset_.conversations = is_conversation(row.format);
-    if (example.length > 0 && !takes_long(example, row)) return;
-    if (example.targets() > 0) {
-      examples_->append(packed(example));
-      return;
-    }
-    remember(dataset_.skipped_rows, row.where);
-    if (++dataset_.skipped == 1) {
-      first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
-    }
+  /// What adds the row; called on any thread.
+  OrderedWork::End begin(Row row) {
+    ReadRow read = read_row(row, tokenizer_, options_);
+    check_ids(read.example, vocabulary_, row.where);
+    RowPlace place{std::move(row.where), std::move(row.adapter), row.format_name,
+                   is_conversation(row.format)};
+    return [this, read = std::move(read), place = std::move(place)]() mutable { add(read, place); };
   }
 
   Dataset finish(const std::string& pattern) {
@@ -140,8 +148,31 @@ class DatasetReader {
   }
 
  private:
+  void add(ReadRow& read, const RowPlace& row) {
+    Example& example = read.example;
+    dataset_.notes.add(read.notes);
+    dataset_.chat_notes.add(read.chat_notes);
+    if (read.chat && dataset_.chat_template.empty()) {
+      dataset_.chat_template = read.chat->chat_template().source();
+      dataset_.end_tokens = read.chat->end_tokens();
+    }
+    if (options_.adapter_number)
+      example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
+    dataset_.format = row.format_name;
+    dataset_.conversations = row.conversation;
+    if (example.length > 0 && !takes_long(example, row)) return;
+    if (example.targets() > 0) {
+      examples_->append(packed(example));
+      return;
+    }
+    remember(dataset_.skipped_rows, row.where);
+    if (++dataset_.skipped == 1) {
+      first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
+    }
+  }
+
   /// Counts a row that is longer than the limit; false if it is left out.
-  bool takes_long(const Example& example, const Row& row) {
+  bool takes_long(const Example& example, const RowPlace& row) {
     check(
         options_.on_long != OnLong::error, ErrorKind::invalid,
         "{}: the row has {} tokens, more than the limit of {}; `on_long` truncate uses the first ones, drop "
@@ -193,8 +224,8 @@ std::vector<std::string> Dataset::warnings() const {
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
   DatasetReader reader(tokenizer, vocabulary, options);
-  read_rows(pattern, {options.labels ? "label" : options.format, options.columns, true},
-            [&](const Row& row, const nlohmann::ordered_json&) { reader.add(row); });
+  read_rows_apart(pattern, {options.labels ? "label" : options.format, options.columns, true},
+                  options.threads, [&](Row row) { return reader.begin(std::move(row)); });
   return reader.finish(pattern);
 }
 

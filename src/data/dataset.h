@@ -42,9 +42,11 @@ struct DatasetOptions {
   TrainOn train_on = TrainOn::assistant;
   std::optional<LabelSet> labels = {};  ///< if set, rows are labelled
   /// The model's chat format, for rows that are conversations, with tools or without; null: refuses them.
+  /// Called on several threads at once.
   std::function<const ChatFormat&(bool has_tools)> chat = nullptr;
   /// Maps the adapter name in a row to its number; null: rows name no adapters.
   std::function<int64_t(const std::string& name)> adapter_number = nullptr;
+  unsigned threads = reading_threads();  ///< that read rows, beside the calling one; the result is the same
 };
 
 struct Dataset {

@@ -21,6 +21,13 @@ void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer&
   tokens.insert(tokens.end(), end.begin(), end.end());
 }
 
+void RowNotes::add(const RowNotes& others) {
+  begun += others.begun;
+  closed += others.closed;
+  empty += others.empty;
+  rows += others.rows;
+}
+
 std::vector<std::string> RowNotes::warnings() const {
   std::vector<std::string> sentences;
   const auto add = [&](int64_t count, std::string_view what) {

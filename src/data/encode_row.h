@@ -18,6 +18,8 @@ struct RowNotes {
   int64_t empty = 0;   ///< completions without text, which teach only the end token
   int64_t rows = 0;    ///< rows of text, the base of these counts
 
+  /// Adds the counts of other rows.
+  void add(const RowNotes& others);
   /// A sentence for each count above 0, except `rows`.
   std::vector<std::string> warnings() const;
 };

@@ -25,8 +25,7 @@ RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& exam
     seconds = last.seconds;
     tokens = static_cast<double>(last.tokens);
   }
-  double all_tokens = 0;
-  for (const Example& example : examples) all_tokens += static_cast<double>(example.tokens.size());
+  const auto all_tokens = static_cast<double>(examples.token_count());
   const auto count = static_cast<double>(examples.size());
   const double used =
       plan.steps_per_epoch
