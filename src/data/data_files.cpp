@@ -37,11 +37,12 @@ void check_row(std::string_view text, const std::string& where) {
 /// Hands rows over to the work and collects the errors of both, in the order of the rows.
 class RowGiver {
  public:
-  explicit RowGiver(const RowWork& work) : work_(work), ordered_(work.threads) {}
+  RowGiver(const RowWork& work, const MmapFile& file) : work_(work), file_(file), ordered_(work.threads) {}
 
   /// `make` is called on any thread. `bytes`: of the row, roughly.
   void give(std::string where, int64_t line, MakeRow make, size_t bytes) {
     throw_if_interrupted();
+    forget_pages(bytes);
     const bool apart = !work_.apart || work_.apart();
     ordered_.give(
         [this, where = std::move(where), line, make = std::move(make)]() mutable -> OrderedWork::End {
@@ -74,7 +75,18 @@ class RowGiver {
   }
 
  private:
+  /// Of a large file, only what is being read stays in memory.
+  void forget_pages(size_t bytes) {
+    constexpr size_t most = 32 << 20;
+    read_since_ += bytes;
+    if (read_since_ < most) return;
+    file_.forget_pages();
+    read_since_ = 0;
+  }
+
   const RowWork& work_;
+  const MmapFile& file_;
+  size_t read_since_ = 0;
   BadRows bad_;
   OrderedWork ordered_;  // last: its threads use the others
 };
@@ -226,7 +238,7 @@ void read_data_file(const std::filesystem::path& path, const DataFileOptions& op
   check(is_table || options.headerless_columns.empty(), ErrorKind::invalid,
         "{}: columns by number are for .csv and .tsv files", file);
   refuse_other_kinds(text, file);
-  RowGiver rows(work);
+  RowGiver rows(work, mapped);
   rows.read(file, [&] {
     if (is_table) {
       const char separator = ending == ".csv" ? ',' : '\t';

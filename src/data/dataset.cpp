@@ -9,9 +9,14 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/one_line.h"
 #include "base/rng.h"
+#include "base/staged_folder.h"
 #include "data/encode_conversation.h"
+#include "data/examples/cache_folder.h"
+#include "data/examples/example_file.h"
+#include "data/row_cache.h"
 
 namespace lowrank {
 namespace {
@@ -134,14 +139,18 @@ class DatasetReader {
     return [this, read = std::move(read), place = std::move(place)]() mutable { add(read, place); };
   }
 
+  /// Examples go into this file instead of memory.
+  void write_to(ExampleFileWriter& file) { file_ = &file; }
+
+  /// The data set, without its examples if they went to a file.
   Dataset finish(const std::string& pattern) {
     dataset_.examples = ExampleStore(std::move(examples_));
     const int64_t rows = dataset_.skipped + dataset_.dropped;
     const bool cut = dataset_.truncated > 0;
-    check(!dataset_.examples.empty() || dataset_.skipped == 0, ErrorKind::invalid,
+    check(taken_ > 0 || dataset_.skipped == 0, ErrorKind::invalid,
           "{}: none of the {} rows has a target token{}{}", pattern, rows,
           cut ? " (`max_length` cuts the completions off)" : "", first_skipped_);
-    check(!dataset_.examples.empty(), ErrorKind::invalid,
+    check(taken_ > 0, ErrorKind::invalid,
           "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
           options_.max_length);
     return std::move(dataset_);
@@ -162,7 +171,8 @@ class DatasetReader {
     dataset_.conversations = row.conversation;
     if (example.length > 0 && !takes_long(example, row)) return;
     if (example.targets() > 0) {
-      examples_->append(packed(example));
+      ++taken_;
+      file_ ? file_->append(example) : examples_->append(packed(example));
       return;
     }
     remember(dataset_.skipped_rows, row.where);
@@ -202,8 +212,43 @@ class DatasetReader {
   const DatasetOptions& options_;
   Dataset dataset_;
   std::shared_ptr<ExamplesInMemory> examples_ = std::make_shared<ExamplesInMemory>();
+  ExampleFileWriter* file_ = nullptr;
+  int64_t taken_ = 0;
   std::string first_skipped_;
 };
+
+void read_all(DatasetReader& reader, const std::string& pattern, const DatasetOptions& options) {
+  read_rows_apart(pattern, {options.labels ? "label" : options.format, options.columns, true},
+                  options.threads, [&](Row row) { return reader.begin(std::move(row)); });
+}
+
+/// Most bytes that the folder of a cache takes.
+constexpr uint64_t most_cached = uint64_t{20} << 30;
+
+/// Reads the rows into the file of the cache. Nothing if it cannot be written, which is said.
+std::optional<Dataset> load_into(const RowCache& cache, const std::string& pattern,
+                                 const Tokenizer* tokenizer, int64_t vocabulary,
+                                 const DatasetOptions& options) {
+  std::optional<ExampleFileWriter> file;
+  try {
+    make_folders(options.cache);
+    file.emplace(cache.path());
+    DatasetReader reader(tokenizer, vocabulary, options);
+    reader.write_to(*file);
+    read_all(reader, pattern, options);
+    Dataset dataset = reader.finish(pattern);
+    const std::optional<RowCache> now = RowCache::of(pattern, tokenizer, vocabulary, options);
+    check(now && now->key() == cache.key(), ErrorKind::io, "{}: was written to while it was read", pattern);
+    file->commit(cache.key(), facts_of(dataset));
+    tidy_cache_folder(options.cache, cache.path(), most_cached);
+    dataset.examples = ExampleStore(MappedExamples::open(cache.path(), cache.key(), vocabulary));
+    return dataset;
+  } catch (const Error& error) {
+    if (file && !file->failed()) throw;
+    warn("{}; the rows are kept in memory (`cache` names another folder, or none)", error.what());
+    return std::nullopt;
+  }
+}
 
 }  // namespace
 
@@ -223,9 +268,13 @@ std::vector<std::string> Dataset::warnings() const {
 
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
+  if (const auto cache = RowCache::of(pattern, tokenizer, vocabulary, options)) {
+    if (std::optional<Dataset> found = cache->find()) return std::move(*found);
+    std::optional<Dataset> loaded = load_into(*cache, pattern, tokenizer, vocabulary, options);
+    if (loaded) return std::move(*loaded);
+  }
   DatasetReader reader(tokenizer, vocabulary, options);
-  read_rows_apart(pattern, {options.labels ? "label" : options.format, options.columns, true},
-                  options.threads, [&](Row row) { return reader.begin(std::move(row)); });
+  read_all(reader, pattern, options);
   return reader.finish(pattern);
 }
 

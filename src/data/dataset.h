@@ -46,6 +46,10 @@ struct DatasetOptions {
   std::function<const ChatFormat&(bool has_tools)> chat = nullptr;
   /// Maps the adapter name in a row to its number; null: rows name no adapters.
   std::function<int64_t(const std::string& name)> adapter_number = nullptr;
+  /// Folder in which the examples of large files are kept for later runs, mapped instead of in memory; empty:
+  /// none.
+  std::filesystem::path cache = {};
+  uint64_t cache_from_bytes = 16 << 20;  ///< of the files together
   unsigned threads = reading_threads();  ///< that read rows, beside the calling one; the result is the same
 };
 
@@ -72,7 +76,8 @@ struct Dataset {
   std::vector<std::string> warnings() const;
 };
 
-/// Reads and tokenises the files that `pattern` names. `tokenizer` may be null if the rows are already
+/// Reads and tokenises the files that `pattern` names, or takes what an earlier run made of them from the
+/// cache, which says the same. `tokenizer` may be null if the rows are already
 /// tokenised. Errors: as read_rows; invalid if no row has a target (one is shown), an id is outside
 /// `vocabulary`, a row is too long for `on_long` error, or `train_on` asks for what the rows do not have.
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,

@@ -24,9 +24,11 @@ void ExampleStore::touch(int64_t index) const {
   constexpr int64_t pages = 3 * 4096, most = 32 << 20;
   const int64_t bytes =
       pages + 4 * (std::ssize(arrays_.tokens_of(index)) + std::ssize(arrays_.marks_of(index)));
-  if (touched_->bytes.fetch_add(bytes, std::memory_order_relaxed) < most) return;
-  touched_->bytes.store(0, std::memory_order_relaxed);
-  storage_->forget_pages();
+  if (touched_->bytes.fetch_add(bytes, std::memory_order_relaxed) >= most) {
+    touched_->bytes.store(0, std::memory_order_relaxed);
+    storage_->forget_pages();
+  }
+  storage_->check_example(index);
 }
 
 int64_t ExampleStore::token_count() const {
@@ -55,6 +57,7 @@ std::span<const int32_t> ExampleStore::tokens(int64_t index) const {
 
 int64_t ExampleStore::prompt_length(int64_t index) const {
   const int64_t stored = place(index);
+  touch(stored);
   const std::span<const int32_t> marks = arrays_.marks_of(stored);
   switch (arrays_.records[stored].labels) {
     case StoredLabels::runs:

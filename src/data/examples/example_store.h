@@ -6,6 +6,7 @@
 #include <memory>
 #include <ranges>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data/examples/example_arrays.h"
@@ -18,6 +19,10 @@ struct ExampleStorage {
   virtual ExampleArrays arrays() const = 0;
   /// Lets the system drop what has been read of a file; nothing where the arrays are in memory.
   virtual void forget_pages() const {}
+  /// Called before an example is read. Errors: corrupt for an example that a file holds damaged.
+  virtual void check_example(int64_t) const {}
+  /// The fingerprint of all examples (`add_to`) where it is known without reading them; else empty.
+  virtual std::string contents() const { return {}; }
 };
 
 /// The examples of a data set, in order, in a compact form: 4 bytes per token and 8 per run of targets. It
@@ -40,7 +45,7 @@ class ExampleStore {
   /// The tokens of all examples.
   int64_t token_count() const;
 
-  /// An index is below size().
+  /// An index is below size(). Errors of all that read examples: corrupt for a damaged file.
   Example operator[](int64_t index) const;
   Example front() const { return (*this)[0]; }
   std::vector<Example> at(std::span<const int64_t> indices) const;
@@ -50,6 +55,9 @@ class ExampleStore {
   int64_t adapter(int64_t index) const { return arrays_.records[place(index)].adapter; }
   /// Tokens before the first target; 0 if there is none and no labels.
   int64_t prompt_length(int64_t index) const;
+
+  /// The fingerprint of the examples (`add_to`) if it is known without reading them; else empty.
+  std::string contents() const { return storage_ && !chosen_ ? storage_->contents() : std::string(); }
 
   /// The examples with these indices, in their order.
   ExampleStore selected(std::vector<int64_t> indices) const;
