@@ -11,8 +11,10 @@ constexpr size_t most_chunks = 32;
 
 }  // namespace
 
-OrderedWork::OrderedWork(unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run_chunks(); });
+OrderedWork::OrderedWork(unsigned threads) : most_threads_(threads) {}
+
+void OrderedWork::start_threads() {
+  while (threads_.size() < most_threads_) threads_.emplace_back([this] { run_chunks(); });
 }
 
 OrderedWork::~OrderedWork() {
@@ -49,7 +51,7 @@ void OrderedWork::run_chunks() {
 }
 
 void OrderedWork::give(Begin begin, size_t bytes) {
-  if (threads_.empty()) return end(begin());
+  if (most_threads_ == 0) return end(begin());
   next_.begins.push_back(std::move(begin));
   next_.bytes += bytes;
   if (next_.begins.size() < chunk_rows && next_.bytes < chunk_bytes) return;
@@ -57,6 +59,7 @@ void OrderedWork::give(Begin begin, size_t bytes) {
 }
 
 void OrderedWork::hand_over() {
+  start_threads();
   while (chunks_.size() >= std::min<size_t>(most_chunks, 2 * threads_.size() + 2)) end_oldest();
   {
     const std::scoped_lock lock(mutex_);
@@ -93,8 +96,10 @@ void OrderedWork::end(const End& work) {
 
 void OrderedWork::finish() {
   if (failed_) return;
-  if (!next_.begins.empty()) hand_over();
   while (!chunks_.empty()) end_oldest();
+  Chunk last = std::exchange(next_, {});
+  run(last);
+  for (const End& work : last.ends) end(work);
 }
 
 unsigned reading_threads() {

@@ -19,7 +19,8 @@ class OrderedWork {
   /// The first half. It must not throw; an error is for the second half to report.
   using Begin = std::function<End()>;
 
-  /// `threads` 0: everything runs on the calling thread, as it is given.
+  /// `threads` 0: everything runs on the calling thread, as it is given. Threads start once there is more
+  /// work than a few rows.
   explicit OrderedWork(unsigned threads);
   /// Stops without the second halves that have not run.
   ~OrderedWork();
@@ -44,8 +45,10 @@ class OrderedWork {
   void end(const End& work);
   void end_oldest();
   void run_chunks();
+  void start_threads();
   static void run(Chunk& chunk);
 
+  unsigned most_threads_;
   std::mutex mutex_;
   std::condition_variable given_, done_;
   std::deque<Chunk> chunks_;  ///< handed over, in order; references to its elements stay valid

@@ -15,6 +15,9 @@ namespace {
 
 /// Reports what sharing prompts saves, or why they are not shared.
 void report_prompts(const std::string& why_apart, const ExampleStore& examples, const TrainOptions& options) {
+  // Of very many examples, comparing the prompts takes longer than what is said of them is worth.
+  constexpr size_t most_compared = 1 << 20;
+  if (examples.size() > most_compared && !options.group_prompts) return;
   const std::vector<int64_t> groups = prompt_groups(examples);
   const int64_t prompts = *std::ranges::max_element(groups) + 1;
   // Plain-text rows have no prompt.
