@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/examples/example.h"
+
 namespace lowrank {
 
 /// What a batch asks the model to predict: tokens, or a label for each sequence.
@@ -42,14 +44,8 @@ inline std::vector<int64_t> first_rows_of(const Batch& batch) {
   return {batch.offsets.begin(), batch.offsets.end() - 1};
 }
 
-/// The label of a token that is not a target.
-inline constexpr int64_t no_target = -100;
-
 /// The parent of a sequence that continues no other.
 inline constexpr int64_t no_parent = -1;
-
-/// The adapter of a sequence that runs on the base model alone.
-inline constexpr int64_t no_adapter = -1;
 
 /// The id of a row without a vocabulary token (such as a prompt-tuning row).
 inline constexpr int64_t virtual_token = -1;

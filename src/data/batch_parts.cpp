@@ -70,6 +70,11 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
   return part;
 }
 
+void renumber(Batch& batch, std::span<const int64_t> indices) {
+  for (std::vector<int64_t>* numbers : {&batch.examples, &batch.targets.examples})
+    for (int64_t& number : *numbers) number = indices[number];
+}
+
 void append(Batch& batch, const Batch& part) {
   check_alone(batch);
   check_alone(part);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "data/batch.h"
 
@@ -9,6 +10,10 @@ namespace lowrank {
 /// The sequences [begin, end) of a batch as a separate batch, with the targets that their rows predict.
 /// Errors: invalid if any sequence of the batch continues another.
 Batch part_of(const Batch& batch, int64_t begin, int64_t end);
+
+/// Gives the examples that the batch knows as 0, 1, … the numbers of `indices` (`Batch::examples` and those
+/// of its targets), for batches that are made of a few examples of a data set.
+void renumber(Batch& batch, std::span<const int64_t> indices);
 
 /// Appends the sequences of `part` to `batch`. Errors: as part_of.
 void append(Batch& batch, const Batch& part);

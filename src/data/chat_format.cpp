@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/one_line.h"
 #include "data/end_of_turn.h"
 #include "tokenizer/chat/message_regions.h"
@@ -158,6 +159,16 @@ std::vector<int64_t> ChatFormat::prompt(const Conversation& conversation, ChatNo
       !conversation.messages.empty() && role_of(conversation.messages.back()) == "assistant";
   options.add_generation_prompt = !options.continue_final_message;
   return tokenizer_->encode(render(prepared(conversation), options, notes).text, false);
+}
+
+void ChatFormat::add_to(Fingerprint& all) const {
+  nlohmann::ordered_json parts = {template_.source(), template_.name(), variables_};
+  for (const auto& [name, text] : template_.special_tokens()) parts.push_back({name, text});
+  if (options_.now && template_.source().find("strftime_now") != std::string::npos) {
+    const jinja::CalendarTime& now = *options_.now;
+    parts.push_back({now.year, now.month, now.day, now.hour, now.minute, now.second});
+  }
+  all.add(json_text(parts));
 }
 
 Conversation ChatFormat::prepared(Conversation conversation) const {

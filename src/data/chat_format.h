@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fingerprint.h"
 #include "tokenizer/chat/chat_template.h"
 #include "tokenizer/chat/chat_turns.h"
 #include "tokenizer/chat/content_shape.h"
@@ -68,6 +69,10 @@ class ChatFormat {
   const std::vector<int64_t>& end_tokens() const { return end_tokens_; }
 
   const ChatTemplate& chat_template() const { return template_; }
+
+  /// Adds what renderings depend on beside the conversations and the tokenizer: the template, its variables,
+  /// and the date and time if it reads them.
+  void add_to(Fingerprint& all) const;
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:

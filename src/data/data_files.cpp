@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <glob.h>
+#include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "base/mmap_file.h"
 #include "data/bad_rows.h"
@@ -31,34 +34,92 @@ void check_row(std::string_view text, const std::string& where) {
         malformed.value_or(0));
 }
 
-using Take = std::function<void(DataRow)>;
+/// Hands rows over to the work and collects the errors of both, in the order of the rows.
+class RowGiver {
+ public:
+  RowGiver(const RowWork& work, const MmapFile& file) : work_(work), file_(file), ordered_(work.threads) {}
 
-void read_lines(std::string_view rest, const std::string& file, BadRows& bad, const Take& take) {
+  /// `make` is called on any thread. `bytes`: of the row, roughly.
+  void give(std::string where, int64_t line, MakeRow make, size_t bytes) {
+    throw_if_interrupted();
+    forget_pages(bytes);
+    const bool apart = !work_.apart || work_.apart();
+    ordered_.give(
+        [this, where = std::move(where), line, make = std::move(make)]() mutable -> OrderedWork::End {
+          OrderedWork::End end;
+          try {
+            end = work_.begin(make());
+          } catch (...) {
+            end = [error = std::current_exception()] { std::rethrow_exception(error); };
+          }
+          return [this, where = std::move(where), line, end = std::move(end)] {
+            bad_.attempt(where, line, end);
+          };
+        },
+        bytes);
+    if (!apart) ordered_.finish();
+  }
+
+  /// Reads a whole file. An error that ends the reading is reported after those found before it.
+  void read(const std::string& file, const std::function<void()>& reading) {
+    bad_.attempt(file, 0, [&] {
+      try {
+        reading();
+      } catch (...) {
+        ordered_.finish();
+        throw;
+      }
+      ordered_.finish();
+    });
+    bad_.finish();
+  }
+
+ private:
+  /// Of a large file, only what is being read stays in memory.
+  void forget_pages(size_t bytes) {
+    constexpr size_t most = 32 << 20;
+    read_since_ += bytes;
+    if (read_since_ < most) return;
+    file_.forget_pages();
+    read_since_ = 0;
+  }
+
+  const RowWork& work_;
+  const MmapFile& file_;
+  size_t read_since_ = 0;
+  BadRows bad_;
+  OrderedWork ordered_;  // last: its threads use the others
+};
+
+void read_lines(std::string_view rest, const std::string& file, RowGiver& rows) {
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", file, number);
-    bad.attempt(where, number, [&] {
+    std::string where = fmt::format("{}:{}", file, number);
+    const auto make = [line, where, number] {
       check_row(line, where);
       DataRow row{where, number, parse_ordered_json(line, where, row_limits)};
       check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-      take(std::move(row));
-    });
+      return row;
+    };
+    rows.give(std::move(where), number, make, line.size());
   }
 }
 
-void read_array(std::string_view text, const std::string& file, BadRows& bad, const Take& take) {
+void read_array(std::string_view text, const std::string& file, RowGiver& rows) {
   const std::optional<size_t> malformed = first_malformed(text);
   check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {}", file, malformed.value_or(0));
   int64_t number = 0;
   parse_json_elements(text, file, array_limits, [&](Json element) {
     const std::string where = fmt::format("{}: row {}", file, ++number);
-    bad.attempt(where, number, [&] {
+    auto make = [where, number, element = std::move(element)]() mutable {
       check(element.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-      take({where, number, std::move(element)});
-    });
+      return DataRow{where, number, std::move(element)};
+    };
+    constexpr size_t roughly = 1024;
+    rows.give(where, number, std::move(make), roughly);
   });
 }
 
@@ -71,12 +132,15 @@ bool is_array(std::string_view text, std::string_view ending) {
   return ending == ".json" || (row != std::string_view::npos && text[row] == '{');
 }
 
-void read_columns(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
-                  const Take& take) {
-  read_table(text, file, format, bad, [&](DataRow row) {
-    for (const auto& [name, value] : row.fields.items())
-      check_row(value.get_ref<const std::string&>(), row.where);
-    take(std::move(row));
+void read_columns(std::string_view text, const std::string& file, const TableFormat& format, RowGiver& rows) {
+  read_table(text, file, format, [&](std::string where, int64_t line, MakeRow make, size_t bytes) {
+    const auto make_checked = [make = std::move(make)] {
+      DataRow row = make();
+      for (const auto& [name, value] : row.fields.items())
+        check_row(value.get_ref<const std::string&>(), row.where);
+      return row;
+    };
+    rows.give(std::move(where), line, make_checked, bytes);
   });
 }
 
@@ -164,7 +228,7 @@ std::string row_text(const Json& value) {
   return text + (value.is_object() ? '}' : ']');
 }
 
-void read_data_file(const std::filesystem::path& path, const DataFileOptions& options, const Take& take) {
+void read_data_file(const std::filesystem::path& path, const DataFileOptions& options, const RowWork& work) {
   const MmapFile mapped = MmapFile::open(path);
   const std::string file = path.string();
   std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
@@ -174,19 +238,28 @@ void read_data_file(const std::filesystem::path& path, const DataFileOptions& op
   check(is_table || options.headerless_columns.empty(), ErrorKind::invalid,
         "{}: columns by number are for .csv and .tsv files", file);
   refuse_other_kinds(text, file);
-  BadRows bad;
-  // An error that ends the reading is reported after those found before it.
-  bad.attempt(file, 0, [&] {
+  RowGiver rows(work, mapped);
+  rows.read(file, [&] {
     if (is_table) {
       const char separator = ending == ".csv" ? ',' : '\t';
-      read_columns(text, file, {separator, separator == ',', options.headerless_columns}, bad, take);
+      read_columns(text, file, {separator, separator == ',', options.headerless_columns}, rows);
     } else if (is_array(text, ending)) {
-      read_array(text, file, bad, take);
+      read_array(text, file, rows);
     } else {
-      read_lines(text, file, bad, take);
+      read_lines(text, file, rows);
     }
   });
-  bad.finish();
+}
+
+void read_data_file(const std::filesystem::path& path, const DataFileOptions& options,
+                    const std::function<void(DataRow)>& take) {
+  RowWork work;
+  work.threads = 0;
+  work.begin = [&](DataRow row) {
+    take(std::move(row));
+    return OrderedWork::End([] {});
+  };
+  read_data_file(path, options, work);
 }
 
 }  // namespace lowrank

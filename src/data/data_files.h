@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/ordered_work.h"
+
 namespace lowrank {
 
 /// A row of a data file before its fields are interpreted. In rows of tables all values are strings.
@@ -31,11 +33,25 @@ std::vector<std::filesystem::path> data_files(const std::string& pattern);
 /// A row, or part of one, as JSON on one line. Numbers are written as in the file, malformed UTF-8 as U+FFFD.
 std::string row_text(const nlohmann::ordered_json& value);
 
-/// Calls `take` with every row of a file, in order. The file is a .csv or .tsv table, a JSON array, or else
+/// What is done with the rows of a file.
+struct RowWork {
+  /// Called for each row on any thread; what it returns is then called on the reading thread, in the order of
+  /// the rows. Errors of either belong to the row.
+  std::function<OrderedWork::End(DataRow)> begin;
+  /// Whether rows may be begun apart from each other, on `threads`; until then each is finished before the
+  /// next is read. Empty: they may.
+  std::function<bool()> apart = nullptr;
+  unsigned threads = reading_threads();
+};
+
+/// Calls `work` with every row of a file. The file is a .csv or .tsv table, a JSON array, or else
 /// JSON lines. Blank lines are skipped; CRLF and a byte order mark are accepted. Errors, with file and line:
 /// not_found; invalid for pipes and empty files; unsupported for compressed files and other kinds; corrupt
-/// for a row that is malformed, not UTF-8, or longer than 64 MB. Errors of single rows (also those that
-/// `take` throws) are collected and reported at the end of the file (BadRows).
+/// for a row that is malformed, not UTF-8, or longer than 64 MB; interrupted. Errors of single rows (also
+/// those of `work`) are collected and reported at the end of the file (BadRows).
+void read_data_file(const std::filesystem::path& path, const DataFileOptions& options, const RowWork& work);
+
+/// The same on the calling thread alone: calls `take` with every row, in order.
 void read_data_file(const std::filesystem::path& path, const DataFileOptions& options,
                     const std::function<void(DataRow)>& take);
 

@@ -3,14 +3,20 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/one_line.h"
 #include "base/rng.h"
+#include "base/staged_folder.h"
 #include "data/encode_conversation.h"
+#include "data/examples/cache_folder.h"
+#include "data/examples/example_file.h"
+#include "data/row_cache.h"
 
 namespace lowrank {
 namespace {
@@ -70,53 +76,103 @@ void check_train_on(const Row& row, TrainOn train_on) {
         row.where, row.format_name);
 }
 
-Example conversation_example(const Row& row, const DatasetOptions& options, Dataset& dataset) try {
+/// A row as it is learned, and what was noticed in it.
+struct ReadRow {
+  Example example;
+  RowNotes notes;
+  ChatNotes chat_notes;
+  const ChatFormat* chat = nullptr;  ///< of conversations
+};
+
+ReadRow conversation_example(const Row& row, const DatasetOptions& options) try {
   check(options.chat != nullptr, ErrorKind::unsupported,
         "the row is a conversation, which needs the chat template of a model");
   const ConversationRow& conversation = *row.conversation;
   const ChatFormat& format = options.chat(!conversation.conversation.tools.is_null());
-  Example example =
-      encode_conversation(format, conversation, options.train_on, options.max_length, dataset.chat_notes);
-  if (dataset.chat_template.empty()) {
-    dataset.chat_template = format.chat_template().source();
-    dataset.end_tokens = format.end_tokens();
-  }
-  example.line = row.line;
-  return example;
+  ReadRow read;
+  read.chat = &format;
+  read.example =
+      encode_conversation(format, conversation, options.train_on, options.max_length, read.chat_notes);
+  read.example.line = row.line;
+  return read;
 } catch (const Error& error) {
   throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
 }
 
-/// `tokenizer` may be null for rows that are already tokenised. Adds to the notes of `dataset`.
-Example example_of(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options,
-                   Dataset& dataset) {
+/// `tokenizer` may be null for rows that are already tokenised.
+ReadRow read_row(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options) {
+  check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}: text rows need a tokenizer",
+        row.where);
   check_train_on(row, options.train_on);
-  if (row.format == RowFormat::tokenised) return tokenised_example(row, options.max_length);
-  if (row.format == RowFormat::labelled) return labelled_example(row, *tokenizer, options);
-  if (row.conversation) return conversation_example(row, options, dataset);
-  Example example = encode_row(*tokenizer, row, options.max_length, dataset.notes);
-  if (options.train_on == TrainOn::all) example.labels = example.tokens;
-  return example;
+  if (row.conversation) return conversation_example(row, options);
+  ReadRow read;
+  if (row.format == RowFormat::tokenised) {
+    read.example = tokenised_example(row, options.max_length);
+  } else if (row.format == RowFormat::labelled) {
+    read.example = labelled_example(row, *tokenizer, options);
+  } else {
+    read.example = encode_row(*tokenizer, row, options.max_length, read.notes);
+    if (options.train_on == TrainOn::all) read.example.labels = read.example.tokens;
+  }
+  return read;
 }
 
-/// Makes a data set of rows, one by one.
+/// Where a row is and what else a data set notes of it.
+struct RowPlace {
+  std::string where, adapter;
+  std::string_view format_name;
+  bool conversation = false;
+};
+
+/// Makes a data set of rows.
 class DatasetReader {
  public:
   DatasetReader(const Tokenizer* tokenizer, int64_t vocabulary, const DatasetOptions& options)
       : tokenizer_(tokenizer), vocabulary_(vocabulary), options_(options) {}
 
-  void add(const Row& row) {
-    check(tokenizer_ || row.format == RowFormat::tokenised, ErrorKind::invalid,
-          "{}: text rows need a tokenizer", row.where);
-    Example example = example_of(row, tokenizer_, options_, dataset_);
-    check_ids(example, vocabulary_, row.where);
+  /// What adds the row; called on any thread.
+  OrderedWork::End begin(Row row) {
+    ReadRow read = read_row(row, tokenizer_, options_);
+    check_ids(read.example, vocabulary_, row.where);
+    RowPlace place{std::move(row.where), std::move(row.adapter), row.format_name,
+                   is_conversation(row.format)};
+    return [this, read = std::move(read), place = std::move(place)]() mutable { add(read, place); };
+  }
+
+  /// Examples go into this file instead of memory.
+  void write_to(ExampleFileWriter& file) { file_ = &file; }
+
+  /// The data set, without its examples if they went to a file.
+  Dataset finish(const std::string& pattern) {
+    dataset_.examples = ExampleStore(std::move(examples_));
+    const int64_t rows = dataset_.skipped + dataset_.dropped;
+    const bool cut = dataset_.truncated > 0;
+    check(taken_ > 0 || dataset_.skipped == 0, ErrorKind::invalid,
+          "{}: none of the {} rows has a target token{}{}", pattern, rows,
+          cut ? " (`max_length` cuts the completions off)" : "", first_skipped_);
+    check(taken_ > 0, ErrorKind::invalid,
+          "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
+          options_.max_length);
+    return std::move(dataset_);
+  }
+
+ private:
+  void add(ReadRow& read, const RowPlace& row) {
+    Example& example = read.example;
+    dataset_.notes.add(read.notes);
+    dataset_.chat_notes.add(read.chat_notes);
+    if (read.chat && dataset_.chat_template.empty()) {
+      dataset_.chat_template = read.chat->chat_template().source();
+      dataset_.end_tokens = read.chat->end_tokens();
+    }
     if (options_.adapter_number)
       example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
     dataset_.format = row.format_name;
-    dataset_.conversations = is_conversation(row.format);
+    dataset_.conversations = row.conversation;
     if (example.length > 0 && !takes_long(example, row)) return;
     if (example.targets() > 0) {
-      dataset_.examples.push_back(std::move(example));
+      ++taken_;
+      file_ ? file_->append(example) : examples_->append(packed(example));
       return;
     }
     remember(dataset_.skipped_rows, row.where);
@@ -125,21 +181,8 @@ class DatasetReader {
     }
   }
 
-  Dataset finish(const std::string& pattern) {
-    const int64_t rows = dataset_.skipped + dataset_.dropped;
-    const bool cut = dataset_.truncated > 0;
-    check(!dataset_.examples.empty() || dataset_.skipped == 0, ErrorKind::invalid,
-          "{}: none of the {} rows has a target token{}{}", pattern, rows,
-          cut ? " (`max_length` cuts the completions off)" : "", first_skipped_);
-    check(!dataset_.examples.empty(), ErrorKind::invalid,
-          "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
-          options_.max_length);
-    return std::move(dataset_);
-  }
-
- private:
   /// Counts a row that is longer than the limit; false if it is left out.
-  bool takes_long(const Example& example, const Row& row) {
+  bool takes_long(const Example& example, const RowPlace& row) {
     check(
         options_.on_long != OnLong::error, ErrorKind::invalid,
         "{}: the row has {} tokens, more than the limit of {}; `on_long` truncate uses the first ones, drop "
@@ -168,8 +211,44 @@ class DatasetReader {
   int64_t vocabulary_;
   const DatasetOptions& options_;
   Dataset dataset_;
+  std::shared_ptr<ExamplesInMemory> examples_ = std::make_shared<ExamplesInMemory>();
+  ExampleFileWriter* file_ = nullptr;
+  int64_t taken_ = 0;
   std::string first_skipped_;
 };
+
+void read_all(DatasetReader& reader, const std::string& pattern, const DatasetOptions& options) {
+  read_rows_apart(pattern, {options.labels ? "label" : options.format, options.columns, true},
+                  options.threads, [&](Row row) { return reader.begin(std::move(row)); });
+}
+
+/// Most bytes that the folder of a cache takes.
+constexpr uint64_t most_cached = uint64_t{20} << 30;
+
+/// Reads the rows into the file of the cache. Nothing if it cannot be written, which is said.
+std::optional<Dataset> load_into(const RowCache& cache, const std::string& pattern,
+                                 const Tokenizer* tokenizer, int64_t vocabulary,
+                                 const DatasetOptions& options) {
+  std::optional<ExampleFileWriter> file;
+  try {
+    make_folders(options.cache);
+    file.emplace(cache.path());
+    DatasetReader reader(tokenizer, vocabulary, options);
+    reader.write_to(*file);
+    read_all(reader, pattern, options);
+    Dataset dataset = reader.finish(pattern);
+    const std::optional<RowCache> now = RowCache::of(pattern, tokenizer, vocabulary, options);
+    check(now && now->key() == cache.key(), ErrorKind::io, "{}: was written to while it was read", pattern);
+    file->commit(cache.key(), facts_of(dataset));
+    tidy_cache_folder(options.cache, cache.path(), most_cached);
+    dataset.examples = ExampleStore(MappedExamples::open(cache.path(), cache.key(), vocabulary));
+    return dataset;
+  } catch (const Error& error) {
+    if (file && !file->failed()) throw;
+    warn("{}; the rows are kept in memory (`cache` names another folder, or none)", error.what());
+    return std::nullopt;
+  }
+}
 
 }  // namespace
 
@@ -178,12 +257,6 @@ OnLong on_long_named(std::string_view name) {
   if (name == "drop") return OnLong::drop;
   if (name == "error") return OnLong::error;
   fail(ErrorKind::invalid, "`on_long` '{}' is not known; known are truncate, drop and error", name);
-}
-
-int64_t Dataset::tokens() const {
-  return std::accumulate(
-      examples.begin(), examples.end(), int64_t{0},
-      [](int64_t sum, const Example& example) { return sum + static_cast<int64_t>(example.tokens.size()); });
 }
 
 std::vector<std::string> Dataset::warnings() const {
@@ -195,9 +268,13 @@ std::vector<std::string> Dataset::warnings() const {
 
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
+  if (const auto cache = RowCache::of(pattern, tokenizer, vocabulary, options)) {
+    if (std::optional<Dataset> found = cache->find()) return std::move(*found);
+    std::optional<Dataset> loaded = load_into(*cache, pattern, tokenizer, vocabulary, options);
+    if (loaded) return std::move(*loaded);
+  }
   DatasetReader reader(tokenizer, vocabulary, options);
-  read_rows(pattern, {options.labels ? "label" : options.format, options.columns, true},
-            [&](const Row& row, const nlohmann::ordered_json&) { reader.add(row); });
+  read_all(reader, pattern, options);
   return reader.finish(pattern);
 }
 
@@ -252,14 +329,19 @@ std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_sha
   Philox random(derive_seed(seed, split_stream));
   shuffle(order, random);
   std::sort(order.begin(), order.begin() + evaluated);
-  std::pair<Dataset, Dataset> parts;
+  std::vector<int64_t> training;
   auto next = order.begin();
   for (int64_t i = 0; i < count; ++i) {
     const bool chosen = next != order.begin() + evaluated && *next == i;
-    if (chosen) ++next;
-    (chosen ? parts.second : parts.first).examples.push_back(std::move(dataset.examples[i]));
+    if (chosen)
+      ++next;
+    else
+      training.push_back(i);
   }
-  dataset.examples = std::move(parts.first.examples);
+  order.resize(evaluated);
+  std::pair<Dataset, Dataset> parts;
+  parts.second.examples = dataset.examples.selected(std::move(order));
+  dataset.examples = dataset.examples.selected(std::move(training));
   parts.first = std::move(dataset);
   return parts;
 }

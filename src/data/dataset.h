@@ -14,6 +14,7 @@
 #include "data/chat_format.h"
 #include "data/conversations/targets.h"
 #include "data/encode_row.h"
+#include "data/examples/example_store.h"
 #include "data/labels.h"
 #include "tokenizer/tokenizer.h"
 
@@ -41,13 +42,19 @@ struct DatasetOptions {
   TrainOn train_on = TrainOn::assistant;
   std::optional<LabelSet> labels = {};  ///< if set, rows are labelled
   /// The model's chat format, for rows that are conversations, with tools or without; null: refuses them.
+  /// Called on several threads at once.
   std::function<const ChatFormat&(bool has_tools)> chat = nullptr;
   /// Maps the adapter name in a row to its number; null: rows name no adapters.
   std::function<int64_t(const std::string& name)> adapter_number = nullptr;
+  /// Folder in which the examples of large files are kept for later runs, mapped instead of in memory; empty:
+  /// none.
+  std::filesystem::path cache = {};
+  uint64_t cache_from_bytes = 16 << 20;  ///< of the files together
+  unsigned threads = reading_threads();  ///< that read rows, beside the calling one; the result is the same
 };
 
 struct Dataset {
-  std::vector<Example> examples;
+  ExampleStore examples;
   int64_t truncated = 0;    ///< rows cut to max_length
   int64_t dropped = 0;      ///< rows longer than max_length that are left out
   int64_t skipped = 0;      ///< rows without any target, because of the cut or from the start
@@ -64,12 +71,13 @@ struct Dataset {
   std::string chat_template;
   std::vector<int64_t> end_tokens;
 
-  int64_t tokens() const;
+  int64_t tokens() const { return examples.token_count(); }
   /// Likely mistakes in the rows, a sentence for each.
   std::vector<std::string> warnings() const;
 };
 
-/// Reads and tokenises the files that `pattern` names. `tokenizer` may be null if the rows are already
+/// Reads and tokenises the files that `pattern` names, or takes what an earlier run made of them from the
+/// cache, which says the same. `tokenizer` may be null if the rows are already
 /// tokenised. Errors: as read_rows; invalid if no row has a target (one is shown), an id is outside
 /// `vocabulary`, a row is too long for `on_long` error, or `train_on` asks for what the rows do not have.
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,

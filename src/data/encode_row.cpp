@@ -21,10 +21,11 @@ void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer&
   tokens.insert(tokens.end(), end.begin(), end.end());
 }
 
-int64_t Example::targets() const {
-  if (label) return 1;
-  if (labels.empty()) return 0;
-  return std::count_if(labels.begin() + 1, labels.end(), [](int64_t label) { return label != no_target; });
+void RowNotes::add(const RowNotes& others) {
+  begun += others.begun;
+  closed += others.closed;
+  empty += others.empty;
+  rows += others.rows;
 }
 
 std::vector<std::string> RowNotes::warnings() const {

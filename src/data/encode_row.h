@@ -1,28 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "data/batch.h"
+#include "data/examples/example.h"
 #include "data/rows.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
-
-/// A tokenised row. labels[i] is the token itself if it is a target, else `no_target`; the shift by one
-/// position happens when batches are made, as in transformers.
-struct Example {
-  std::vector<int64_t> tokens, labels;
-  int64_t line = 0;
-  std::optional<double> label = {};  ///< of the whole example, instead of `labels`
-  int64_t length = 0;                ///< number of tokens before it was cut; 0: it was not cut
-  int64_t adapter = no_adapter;      ///< as in Batch::adapters
-
-  int64_t targets() const;  ///< targets after the first token, which nothing predicts; 1 with a `label`
-};
 
 /// Counts of likely mistakes in the rows.
 struct RowNotes {
@@ -31,6 +18,8 @@ struct RowNotes {
   int64_t empty = 0;   ///< completions without text, which teach only the end token
   int64_t rows = 0;    ///< rows of text, the base of these counts
 
+  /// Adds the counts of other rows.
+  void add(const RowNotes& others);
   /// A sentence for each count above 0, except `rows`.
   std::vector<std::string> warnings() const;
 };

@@ -1,7 +1,6 @@
 #include "data/rows.h"
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "data/columns.h"
 #include "data/data_files.h"
 #include "data/row_fields.h"
@@ -123,6 +122,39 @@ Row make_row(const Json& json, const RowLayout& layout, bool need_completion, in
   return row;
 }
 
+/// Reads all files; only the first row with a known layout decides on it, so until then rows are read one by
+/// one.
+void read_each(const std::string& pattern, const RowOptions& options, unsigned threads,
+               const std::function<OrderedWork::End(Row, const Json&)>& begin) {
+  if (!options.format.empty()) check_layout_name(options.format);
+  const RowLayout* layout = nullptr;
+  const Columns columns = read_columns(options.columns);
+  int64_t rows = 0;
+  RowWork work;
+  work.threads = threads;
+  work.apart = [&] { return layout != nullptr; };
+  work.begin = [&](const DataRow& data) -> OrderedWork::End {
+    const Json other = columns.field_of.empty() ? Json() : columns.renamed(data.fields, data.where);
+    const Json& fields = columns.field_of.empty() ? data.fields : other;
+    const RowLayout* found = detected_layout(fields);
+    if (!layout) layout = options.format.empty() ? found : &named_layout(options.format, fields);
+    check(layout != nullptr, ErrorKind::invalid, "{}: {}", data.where, advice_for(fields));
+    check(layout->fits(fields) || !found, ErrorKind::invalid,
+          "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
+          layout->name);
+    Row row = make_row(fields, *layout, options.need_completion, data.line, data.where);
+    return [&rows, end = begin(std::move(row), data.fields)] {
+      ++rows;
+      if (end) end();
+    };
+  };
+  for (const std::filesystem::path& file : data_files(pattern)) {
+    rows = 0;
+    read_data_file(file, {columns.headerless}, work);
+    check(rows > 0, ErrorKind::invalid, "{}: no rows", file.string());
+  }
+}
+
 }  // namespace
 
 bool is_conversation(RowFormat format) {
@@ -149,26 +181,15 @@ int64_t adapter_of(const std::string& adapter, const std::string& where,
 
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take) {
-  if (!options.format.empty()) check_layout_name(options.format);
-  const RowLayout* layout = nullptr;
-  const Columns columns = read_columns(options.columns);
-  for (const std::filesystem::path& file : data_files(pattern)) {
-    int64_t rows = 0;
-    read_data_file(file, {columns.headerless}, [&](const DataRow& data) {
-      throw_if_interrupted();
-      ++rows;
-      const Json other = columns.field_of.empty() ? Json() : columns.renamed(data.fields, data.where);
-      const Json& fields = columns.field_of.empty() ? data.fields : other;
-      const RowLayout* found = detected_layout(fields);
-      if (!layout) layout = options.format.empty() ? found : &named_layout(options.format, fields);
-      check(layout != nullptr, ErrorKind::invalid, "{}: {}", data.where, advice_for(fields));
-      check(layout->fits(fields) || !found, ErrorKind::invalid,
-            "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
-            layout->name);
-      take(make_row(fields, *layout, options.need_completion, data.line, data.where), data.fields);
-    });
-    check(rows > 0, ErrorKind::invalid, "{}: no rows", file.string());
-  }
+  read_each(pattern, options, 0, [&](Row row, const Json& json) {
+    take(std::move(row), json);
+    return OrderedWork::End();
+  });
+}
+
+void read_rows_apart(const std::string& pattern, const RowOptions& options, unsigned threads,
+                     const std::function<OrderedWork::End(Row)>& begin) {
+  read_each(pattern, options, threads, [&](Row row, const Json&) { return begin(std::move(row)); });
 }
 
 }  // namespace lowrank

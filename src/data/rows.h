@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/conversations/conversation_row.h"
+#include "data/ordered_work.h"
 
 namespace lowrank {
 
@@ -71,5 +72,10 @@ int64_t adapter_of(const std::string& adapter, const std::string& where,
 /// `columns` that name no field, and files without rows; as read_conversation.
 void read_rows(const std::string& pattern, const RowOptions& options,
                const std::function<void(Row, const nlohmann::ordered_json&)>& take);
+
+/// The same with several threads, which read rows and call `begin`; what it returns is called on the calling
+/// thread, in the order of the rows. Errors of both belong to the row.
+void read_rows_apart(const std::string& pattern, const RowOptions& options, unsigned threads,
+                     const std::function<OrderedWork::End(Row)>& begin);
 
 }  // namespace lowrank

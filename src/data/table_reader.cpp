@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <csv.h>
+#include <memory>
+#include <utility>
 
 #include "base/error.h"
 
@@ -10,12 +12,17 @@ namespace {
 
 constexpr size_t max_columns = 1000;
 
+struct TableColumns {
+  std::vector<std::string> names;
+  bool named_by_header = false;
+};
+
 /// libcsv's state with our callbacks.
 class Reader {
  public:
-  Reader(const std::string& file, const TableFormat& format, BadRows& bad,
-         const std::function<void(DataRow)>& take)
-      : file_(file), columns_(format.columns), needs_header_(format.columns.empty()), bad_(bad), take_(take) {
+  Reader(const std::string& file, const TableFormat& format, const GiveRow& give)
+      : file_(file), needs_header_(format.columns.empty()), give_(give) {
+    columns_->names = format.columns;
     csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);
     csv_set_delim(&parser_, static_cast<unsigned char>(format.separator));
     // Spaces around a field belong to it. A quote character of 0 means none, since the text has no zero
@@ -70,21 +77,32 @@ class Reader {
 
   void end_row() {
     in_row_ = false;
-    DataRow row{fmt::format("{}:{}", file_, first_line_), first_line_, nlohmann::ordered_json::object()};
+    std::string where = fmt::format("{}:{}", file_, first_line_);
     std::vector<std::string> fields = std::move(fields_);
     fields_.clear();
-    if (needs_header_) return take_header(std::move(fields), row.where);
-    const std::string where = row.where;
-    bad_.attempt(where, row.line, [&] {
-      check(fields.size() == columns_.size() || (!named_by_header_ && fields.size() > columns_.size()),
-            ErrorKind::corrupt, "{}: {} fields where {} are expected", where, fields.size(), columns_.size());
-      auto& members = row.fields.get_ref<nlohmann::ordered_json::object_t&>();
-      for (size_t i = 0; i < columns_.size(); ++i) {
-        // Searching for the name first would take time quadratic in the number of columns; names are unique.
-        if (!columns_[i].empty()) members.emplace_back(columns_[i], std::move(fields[i]));
-      }
-      take_(std::move(row));
-    });
+    if (needs_header_) return take_header(std::move(fields), where);
+    size_t bytes = 0;
+    for (const std::string& field : fields) bytes += field.size();
+    give_(
+        where, first_line_,
+        [columns = columns_, where, line = first_line_, fields = std::move(fields)]() mutable {
+          return row_of(*columns, where, line, fields);
+        },
+        bytes);
+  }
+
+  static DataRow row_of(const TableColumns& columns, const std::string& where, int64_t line,
+                        std::vector<std::string>& fields) {
+    const std::vector<std::string>& names = columns.names;
+    check(fields.size() == names.size() || (!columns.named_by_header && fields.size() > names.size()),
+          ErrorKind::corrupt, "{}: {} fields where {} are expected", where, fields.size(), names.size());
+    DataRow row{where, line, nlohmann::ordered_json::object()};
+    auto& members = row.fields.get_ref<nlohmann::ordered_json::object_t&>();
+    for (size_t i = 0; i < names.size(); ++i) {
+      // Searching for the name first would take time quadratic in the number of columns; names are unique.
+      if (!names[i].empty()) members.emplace_back(names[i], std::move(fields[i]));
+    }
+    return row;
   }
 
   void take_header(std::vector<std::string> names, const std::string& where) {
@@ -96,18 +114,17 @@ class Reader {
         std::ranges::adjacent_find(sorted, [](const auto& a, const auto& b) { return a == b && !a.empty(); });
     check(twice == sorted.end(), ErrorKind::invalid, "{}: two columns are called '{}'", where,
           twice == sorted.end() ? "" : *twice);
-    columns_ = std::move(names);
+    columns_->names = std::move(names);
+    columns_->named_by_header = true;
     needs_header_ = false;
-    named_by_header_ = true;
   }
 
   csv_parser parser_{};
   const std::string& file_;
-  std::vector<std::string> columns_;
+  std::shared_ptr<TableColumns> columns_ =
+      std::make_shared<TableColumns>();  ///< rows are made after the reader's end
   bool needs_header_;
-  bool named_by_header_ = false;
-  BadRows& bad_;
-  const std::function<void(DataRow)>& take_;
+  const GiveRow& give_;
   std::vector<std::string> fields_;
   int64_t line_ = 0, first_line_ = 0;
   bool in_row_ = false;
@@ -116,9 +133,9 @@ class Reader {
 
 }  // namespace
 
-void read_table(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
-                const std::function<void(DataRow)>& take) {
-  Reader(file, format, bad, take).read(text);
+void read_table(std::string_view text, const std::string& file, const TableFormat& format,
+                const GiveRow& give) {
+  Reader(file, format, give).read(text);
 }
 
 }  // namespace lowrank

@@ -5,7 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "data/bad_rows.h"
 #include "data/data_files.h"
 
 namespace lowrank {
@@ -17,11 +16,16 @@ struct TableFormat {
   std::vector<std::string> columns;  ///< empty: the first row names them
 };
 
-/// Calls `take` with every row of a table, the fields as strings in the order of the columns. Columns with an
-/// empty name are left out. Rows with a wrong number of fields, and those that `take` rejects, go to `bad`.
-/// Errors: corrupt, with the line, for quotation marks that do not close or occur within a field; invalid for
-/// duplicate columns.
-void read_table(std::string_view text, const std::string& file, const TableFormat& format, BadRows& bad,
-                const std::function<void(DataRow)>& take);
+/// Makes a row, once, on any thread. Errors: corrupt for a wrong number of fields.
+using MakeRow = std::function<DataRow()>;
+
+/// Where a row of a table is, how to make it, and how many bytes it has.
+using GiveRow = std::function<void(std::string where, int64_t line, MakeRow make, size_t bytes)>;
+
+/// Calls `give` with every row of a table, the fields as strings in the order of the columns. Columns with an
+/// empty name are left out. Errors: corrupt, with the line, for quotation marks that do not close or occur
+/// within a field; invalid for duplicate columns.
+void read_table(std::string_view text, const std::string& file, const TableFormat& format,
+                const GiveRow& give);
 
 }  // namespace lowrank

@@ -1,7 +1,9 @@
 #include "data/training_batch.h"
 
 #include <algorithm>
-#include <map>
+#include <compare>
+#include <functional>
+#include <string_view>
 
 #include "base/rng.h"
 
@@ -24,8 +26,16 @@ int64_t needed_length(const Example& example) {
   return std::max<int64_t>(0, example.labels.rend() - last - 1);
 }
 
-std::span<const int64_t> prompt_of(const Example& example) {
-  return std::span(example.tokens).first(prompt_length(example));
+/// A prompt of a data set, for sorting.
+struct HashedPrompt {
+  size_t hash = 0;
+  int64_t example = 0;
+  auto operator<=>(const HashedPrompt&) const = default;
+};
+
+size_t hash_of(std::span<const int32_t> tokens) {
+  const auto bytes = std::as_bytes(tokens);
+  return std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 /// Lays examples out as a prefix tree: a sequence for each run of tokens that some of them share.
@@ -127,15 +137,26 @@ Batch make_training_batch(std::span<const Example> examples, std::span<const int
   return std::move(tree.batch);
 }
 
-std::vector<int64_t> prompt_groups(std::span<const Example> examples) {
-  const auto less = [](std::span<const int64_t> a, std::span<const int64_t> b) {
-    return std::ranges::lexicographical_compare(a, b);
+std::vector<int64_t> prompt_groups(const ExampleStore& examples) {
+  const auto prompt_of = [&](int64_t index) {
+    return examples.tokens(index).first(examples.prompt_length(index));
   };
-  std::map<std::span<const int64_t>, int64_t, decltype(less)> numbers(less);
-  std::vector<int64_t> groups;
-  groups.reserve(examples.size());
-  for (const Example& example : examples)
-    groups.push_back(numbers.try_emplace(prompt_of(example), std::ssize(numbers)).first->second);
+  std::vector<HashedPrompt> prompts(examples.size());
+  for (int64_t i = 0; i < std::ssize(prompts); ++i) prompts[i] = {hash_of(prompt_of(i)), i};
+  std::ranges::sort(prompts);
+  // The first example with the prompt of each; where different prompts have the same hash, all of them are
+  // compared.
+  std::vector<int64_t> groups(prompts.size());
+  std::vector<int64_t> firsts;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const int64_t example = prompts[i].example;
+    if (i == 0 || prompts[i].hash != prompts[i - 1].hash) firsts.clear();
+    const auto same = std::ranges::find_if(
+        firsts, [&](int64_t first) { return std::ranges::equal(prompt_of(first), prompt_of(example)); });
+    groups[example] = same == firsts.end() ? firsts.emplace_back(example) : *same;
+  }
+  int64_t count = 0;
+  for (int64_t i = 0; i < std::ssize(groups); ++i) groups[i] = groups[i] == i ? count++ : groups[groups[i]];
   return groups;
 }
 

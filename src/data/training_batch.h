@@ -21,7 +21,7 @@ Batch make_training_batch(std::span<const Example> examples, std::span<const int
 
 /// A group number for each example: examples with the same tokens before their first target have the same
 /// number. Numbers count up from 0 in order of first appearance.
-std::vector<int64_t> prompt_groups(std::span<const Example> examples);
+std::vector<int64_t> prompt_groups(const ExampleStore& examples);
 
 /// As `epoch_order`, with the examples of a group next to each other: the groups are shuffled, and so are the
 /// examples within each.

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <mutex>
 
 #include <fmt/ranges.h>
 
@@ -132,12 +133,16 @@ ChatFormat need_chat_format(const std::string& model, const std::vector<std::str
 std::function<const ChatFormat&(bool)> chat_format_on_demand(std::string model, std::string adapter,
                                                              const Tokenizer& tokenizer,
                                                              ChatOptions options) {
-  using Formats = std::array<std::optional<ChatFormat>, 2>;
+  struct Formats {
+    std::mutex mutex;
+    std::array<std::optional<ChatFormat>, 2> made;
+  };
   std::vector<std::string> adapters;
   if (!adapter.empty()) adapters.push_back(std::move(adapter));
-  return [made = std::make_shared<Formats>(), model = std::move(model), adapters = std::move(adapters),
+  return [formats = std::make_shared<Formats>(), model = std::move(model), adapters = std::move(adapters),
           &tokenizer, options = std::move(options)](bool has_tools) -> const ChatFormat& {
-    std::optional<ChatFormat>& format = (*made)[has_tools ? 1 : 0];
+    const std::scoped_lock lock(formats->mutex);
+    std::optional<ChatFormat>& format = formats->made[has_tools ? 1 : 0];
     if (!format) format.emplace(need_chat_format(model, adapters, tokenizer, options, has_tools));
     return *format;
   };

@@ -36,8 +36,8 @@ ChatFormat need_chat_format(const std::string& model, const std::vector<std::str
                             const Tokenizer& tokenizer, const ChatOptions& options, bool has_tools = false);
 
 /// The same, made when the first conversation asks for it, for `DatasetOptions::chat`: one format for
-/// conversations with tools, one for others. `adapter`: the path of the only adapter; empty: none.
-/// `tokenizer` must outlive the result.
+/// conversations with tools, one for others. It may be called by several threads at once. `adapter`: the path
+/// of the only adapter; empty: none. `tokenizer` must outlive the result.
 std::function<const ChatFormat&(bool has_tools)> chat_format_on_demand(std::string model, std::string adapter,
                                                                        const Tokenizer& tokenizer,
                                                                        ChatOptions options);

@@ -69,8 +69,8 @@ void show_rows(const FineTuneOptions& options, const TrainingData& data, const F
   const auto shown = std::min<int64_t>(options.rows.show_rows, std::ssize(data.train.examples));
   if (shown == 0 || !callbacks.show_row) return;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(options.session.model);
-  for (const Example& example : std::span(data.train.examples).first(shown))
-    callbacks.show_row(example, tokenizer ? &*tokenizer : nullptr);
+  for (int64_t row = 0; row < shown; ++row)
+    callbacks.show_row(data.train.examples[row], tokenizer ? &*tokenizer : nullptr);
 }
 
 std::string fingerprint_of(const std::string& text) {

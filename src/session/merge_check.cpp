@@ -24,7 +24,7 @@ constexpr int64_t batch_size = 8;
 
 struct Probe {
   std::string name;
-  std::vector<Example> rows;
+  ExampleStore rows;
 };
 
 OpenSession open_in_f32(const std::string& model, const std::string& adapter) {

@@ -24,14 +24,14 @@ std::vector<Field> ResumeOptions::fields() {
 
 nlohmann::json decisive_options(const nlohmann::json& values) {
   nlohmann::json decisive = values;
-  for (const char* name : {"on_long",      "train_on",  "chat_template", "chat_template_kwargs",
-                           "show_rows",    "model",     "data",          "eval_data",
-                           "eval_split",   "format",    "columns",       "max_length",
-                           "init_adapter", "output",    "overwrite",     "export",
-                           "epochs",       "steps",     "threads",       "save_every",
-                           "keep",         "log_every", "early_stop",    "sample_every",
-                           "sample_data",  "report_to", "profile",       "resume",
-                           "resume_anyway"})
+  for (const char* name : {"on_long",      "train_on",     "chat_template", "chat_template_kwargs",
+                           "show_rows",    "cache",        "model",         "data",
+                           "eval_data",    "eval_split",   "format",        "columns",
+                           "max_length",   "init_adapter", "output",        "overwrite",
+                           "export",       "epochs",       "steps",         "threads",
+                           "save_every",   "keep",         "log_every",     "early_stop",
+                           "sample_every", "sample_data",  "report_to",     "profile",
+                           "resume",       "resume_anyway"})
     decisive.erase(name);
   return decisive;
 }

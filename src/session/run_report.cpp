@@ -14,14 +14,16 @@ namespace lowrank {
 namespace {
 
 /// Reports what sharing prompts saves, or why they are not shared.
-void report_prompts(const std::string& why_apart, std::span<const Example> examples,
-                    const TrainOptions& options) {
+void report_prompts(const std::string& why_apart, const ExampleStore& examples, const TrainOptions& options) {
+  // Of very many examples, comparing the prompts takes longer than what is said of them is worth.
+  constexpr size_t most_compared = 1 << 20;
+  if (examples.size() > most_compared && !options.group_prompts) return;
   const std::vector<int64_t> groups = prompt_groups(examples);
   const int64_t prompts = *std::ranges::max_element(groups) + 1;
   // Plain-text rows have no prompt.
-  const bool has_prompts = std::ranges::any_of(examples, [](const Example& example) {
-    return !example.labels.empty() && example.labels[0] == no_target;
-  });
+  bool has_prompts = false;
+  for (int64_t i = 0; i < std::ssize(examples) && !has_prompts; ++i)
+    has_prompts = examples.prompt_length(i) > 0;
   const bool repeated = has_prompts && prompts < std::ssize(groups);
   if (!why_apart.empty()) {
     if (options.group_prompts)
@@ -77,7 +79,7 @@ void report_labels(const ModelSpec& spec) {
     info("labels are values");
 }
 
-RunPlan report_run(const Model& model, const Adapter& adapter, std::span<const Example> examples,
+RunPlan report_run(const Model& model, const Adapter& adapter, const ExampleStore& examples,
                    const TrainOptions& options, const LoadOptions& load) {
   // Free what loading the weights used.
   return_freed_memory();

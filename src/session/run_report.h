@@ -25,7 +25,7 @@ void report_labels(const ModelSpec& spec);
 
 /// Logs what sharing prompts saves, or why they are not shared, and the estimated peak memory of a run over
 /// `examples`; returns its plan. Errors: as plan_run.
-RunPlan report_run(const Model& model, const Adapter& adapter, std::span<const Example> examples,
+RunPlan report_run(const Model& model, const Adapter& adapter, const ExampleStore& examples,
                    const TrainOptions& options, const LoadOptions& load);
 
 }  // namespace lowrank

@@ -67,7 +67,7 @@ std::string reference_of(const Example& example, int64_t begin, const Tokenizer&
   return tokenizer.decode(std::span(example.tokens).subspan(begin, end - begin), true);
 }
 
-SamplePrompts prompts_of(const std::vector<Example>& examples, const Tokenizer& tokenizer) {
+SamplePrompts prompts_of(const ExampleStore& examples, const Tokenizer& tokenizer) {
   SamplePrompts found;
   for (const Example& example : examples) {
     if (found.ids.size() == prompts_of_rows) break;
@@ -125,7 +125,7 @@ std::optional<RunSamples> plan_samples(const SampleOptions& options, const Train
   check(spec.task == Task::causal_lm, ErrorKind::unsupported, "`sample_every`: an encoder generates no text");
   std::optional<Tokenizer> tokenizer = find_tokenizer(model);
   check(tokenizer.has_value(), ErrorKind::unsupported, "`sample_every`: the model has no tokenizer");
-  const std::vector<Example>& rows =
+  const ExampleStore& rows =
       data.evaluation.examples.empty() ? data.train.examples : data.evaluation.examples;
   SamplePrompts prompts = options.data.empty()
                               ? prompts_of(rows, *tokenizer)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "data/examples/cache_folder.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -56,6 +57,10 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
       one_of(field("train_on", train_on, train_on_help), {"assistant", "last", "all"})};
   std::ranges::move(chat.template_fields(), std::back_inserter(all));
   all.push_back(
+      field("cache", cache,
+            "folder that keeps tokenised rows of large files (from 16 MB) for later runs; none: they "
+            "are kept in memory; empty: lowrank/rows in the user's cache"));
+  all.push_back(
       limited(field("show_rows", show_rows,
                     "shows that many training rows as they are learned, their targets in green, or in "
                     "brackets where there is no colour"),
@@ -76,6 +81,10 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   if (tokenizer) dataset.chat = chat_format_on_demand(model, adapter, *tokenizer, options.chat);
   // So that what is wrong with an option is not taken for a fault of each row.
   if (tokenizer && options.chat.any_given()) dataset.chat(false);
+  if (options.cache.empty())
+    dataset.cache = default_cache_folder();
+  else if (options.cache != "none")
+    dataset.cache = options.cache;
   const int64_t room = spec.max_positions - context_rows;
   check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
         context_rows, spec.max_positions);

@@ -18,6 +18,7 @@ struct TrainingDataOptions {
   std::string on_long = "truncate",
               train_on = "assistant";  ///< as on_long_named and train_on_named take them
   ChatOptions chat;                    ///< for rows that are conversations
+  std::string cache;                   ///< folder for tokenised rows; empty: the user's; "none"
   int64_t show_rows = 0;               ///< how many training rows are shown before the run
 
   /// Fields that point into this value; `evaluation_help` is the help text of `eval_data`.

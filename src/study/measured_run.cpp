@@ -5,13 +5,13 @@
 
 namespace lowrank {
 
-Evaluation evaluate_at_start(const Model& model, Adapter& adapter, std::span<const Example> evaluation,
+Evaluation evaluate_at_start(const Model& model, Adapter& adapter, const ExampleStore& evaluation,
                              const TrainOptions& options) {
   return evaluate(model, InferenceHooks(adapter), evaluation, options.batch_size);
 }
 
-MeasuredRun measured_run(const Model& model, Adapter& adapter, std::span<const Example> train,
-                         std::span<const Example> evaluation, const TrainOptions& options,
+MeasuredRun measured_run(const Model& model, Adapter& adapter, const ExampleStore& train,
+                         const ExampleStore& evaluation, const TrainOptions& options,
                          const std::function<void(const StepResult&, int64_t total)>& after_step) {
   MeasuredRun run;
   ExampleTrainer trainer(model, adapter, train, options);

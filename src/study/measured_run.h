@@ -15,13 +15,13 @@ struct MeasuredRun {
 };
 
 /// The evaluation before any step, of an adapter whose values are those of `initialise`.
-Evaluation evaluate_at_start(const Model& model, Adapter& adapter, std::span<const Example> evaluation,
+Evaluation evaluate_at_start(const Model& model, Adapter& adapter, const ExampleStore& evaluation,
                              const TrainOptions& options);
 
 /// Trains an initialised adapter to the end and evaluates it once; nothing is written. Errors: as
 /// Trainer::step; interrupted.
-MeasuredRun measured_run(const Model& model, Adapter& adapter, std::span<const Example> train,
-                         std::span<const Example> evaluation, const TrainOptions& options,
+MeasuredRun measured_run(const Model& model, Adapter& adapter, const ExampleStore& train,
+                         const ExampleStore& evaluation, const TrainOptions& options,
                          const std::function<void(const StepResult&, int64_t total)>& after_step);
 
 }  // namespace lowrank

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "data/batch_parts.h"
 #include "data/training_batch.h"
 #include "train/metrics.h"
 
@@ -69,7 +70,7 @@ std::string Evaluation::summary() const {
   return text;
 }
 
-Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<const Example> examples,
+Evaluation evaluate(const Model& model, const InferenceHooks& ready, const ExampleStore& examples,
                     int64_t batch_size) {
   const at::NoGradGuard no_grad;
   const Hooks& hooks = *ready;
@@ -84,9 +85,12 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<c
     throw_if_interrupted();
     std::vector<int64_t> indices(std::min(batch_size, static_cast<int64_t>(examples.size()) - begin));
     std::iota(indices.begin(), indices.end(), begin);
-    Batch batch = model.spec().labels ? make_batch(examples, indices)
-                                      : make_training_batch(examples, indices, false, most);
-    for (const int64_t index : indices) batch.adapters.push_back(examples[index].adapter);
+    const std::vector<Example> part = examples.at(indices);
+    std::vector<int64_t> all(part.size());
+    std::iota(all.begin(), all.end(), 0);
+    Batch batch = model.spec().labels ? make_batch(part, all) : make_training_batch(part, all, false, most);
+    renumber(batch, indices);
+    for (const Example& example : part) batch.adapters.push_back(example.adapter);
     hooks.layout(batch);
     const at::Tensor nll =
         (model.spec().labels ? labelled(model, {&batch}, hooks, metrics) : batch_loss(model, {&batch}, hooks))
@@ -99,7 +103,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, std::span<c
       const double row = std::accumulate(next, next + targets, 0.0);
       const int64_t example = batch.examples[s];
       check(std::isfinite(row), ErrorKind::invalid, "the loss of the row at line {} is {}",
-            examples[example].line, row);
+            examples.line(example), row);
       next += targets;
       sum += row;
       result.target_tokens += targets;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -30,7 +29,7 @@ struct Evaluation {
 
 /// Losses of the examples in order, without gradients. A batch has at most `batch_size` examples. Errors:
 /// invalid when a loss is not finite; interrupted.
-Evaluation evaluate(const Model& model, const InferenceHooks& hooks, std::span<const Example> examples,
+Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
                     int64_t batch_size);
 
 }  // namespace lowrank

@@ -1,8 +1,12 @@
 #include "train/example_source.h"
 
 #include <algorithm>
+#include <numeric>
+#include <span>
+#include <utility>
 
 #include "base/error.h"
+#include "data/batch_parts.h"
 #include "data/training_batch.h"
 
 namespace lowrank {
@@ -15,9 +19,8 @@ std::string prefix_sharing_blocker(const TrainOptions& options, const ModelSpec&
   return adapter.method->prefix_sharing_blocker();
 }
 
-ExampleSource::ExampleSource(std::span<const Example> examples, const TrainOptions& options,
-                             BatchLayout layout)
-    : examples_(examples), options_(options), layout_(layout) {
+ExampleSource::ExampleSource(ExampleStore examples, const TrainOptions& options, BatchLayout layout)
+    : examples_(std::move(examples)), options_(options), layout_(layout) {
   const auto count = std::ssize(examples_);
   check(count > 0, ErrorKind::invalid, "there are no rows to train on");
   const int64_t rows_a_step = options_.batch_size * options_.grad_accum;
@@ -43,11 +46,15 @@ StepBatches ExampleSource::batches(int64_t step) {
   for (int64_t begin = first; begin < last; begin += options_.batch_size) {
     const std::span rows =
         std::span(order).subspan(begin, std::min<size_t>(options_.batch_size, last - begin));
+    const std::vector<Example> examples = examples_.at(rows);
+    std::vector<int64_t> all(examples.size());
+    std::iota(all.begin(), all.end(), 0);
     found.batches.push_back(
         layout_.task == Task::causal_lm
-            ? make_training_batch(examples_, rows, layout_.share_prompts, layout_.most_shared)
-            : make_batch(examples_, rows));
-    for (const int64_t row : rows) found.tokens += std::ssize(examples_[row].tokens);
+            ? make_training_batch(examples, all, layout_.share_prompts, layout_.most_shared)
+            : make_batch(examples, all));
+    renumber(found.batches.back(), rows);
+    for (const Example& example : examples) found.tokens += std::ssize(example.tokens);
   }
   return found;
 }

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -25,12 +24,12 @@ struct BatchLayout {
   int64_t most_shared = std::numeric_limits<int64_t>::max();  ///< longest example that can share
 };
 
-/// Examples in memory, in an order that is derived from (seed, epoch) and drawn once per epoch.
+/// The examples of a data set, in an order that is derived from (seed, epoch) and drawn once per epoch.
 class ExampleSource final : public BatchSource {
  public:
-  /// The examples must outlive the source. Options used: batch_size, grad_accum, seed, shuffle and
+  /// Options used: batch_size, grad_accum, seed, shuffle and
   /// group_prompts. Errors: invalid if there are no examples.
-  ExampleSource(std::span<const Example> examples, const TrainOptions& options, BatchLayout layout);
+  ExampleSource(ExampleStore examples, const TrainOptions& options, BatchLayout layout);
 
   std::optional<int64_t> steps_per_epoch() const override { return steps_per_epoch_; }
   StepBatches batches(int64_t step) override;
@@ -38,7 +37,7 @@ class ExampleSource final : public BatchSource {
  private:
   const std::vector<int64_t>& order_of(int64_t epoch);
 
-  std::span<const Example> examples_;
+  ExampleStore examples_;
   TrainOptions options_;
   BatchLayout layout_;
   int64_t steps_per_epoch_;

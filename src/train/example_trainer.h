@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "train/example_source.h"
@@ -8,11 +7,11 @@
 
 namespace lowrank {
 
-/// A trainer set up as in `lowrank train`: examples in memory and the mean loss over their targets.
+/// A trainer set up as in `lowrank train`: a data set and the mean loss over their targets.
 class ExampleTrainer {
  public:
-  /// All but the options must outlive the object. Errors: invalid if there are no examples.
-  ExampleTrainer(const Model& model, Adapter& adapter, std::span<const Example> examples,
+  /// The model and the adapter must outlive the object. Errors: invalid if there are no examples.
+  ExampleTrainer(const Model& model, Adapter& adapter, const ExampleStore& examples,
                  const TrainOptions& options);
 
   /// The next step. Errors: as Trainer::step.

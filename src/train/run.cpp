@@ -37,9 +37,8 @@ nlohmann::ordered_json entry_of(const StepResult& step) {
 
 class Run {
  public:
-  Run(const Model& model, Adapter& adapter, std::span<const Example> train,
-      std::span<const Example> evaluation, const TrainOptions& options, const RunFolder& folder,
-      const RunCallbacks& callbacks)
+  Run(const Model& model, Adapter& adapter, const ExampleStore& train, const ExampleStore& evaluation,
+      const TrainOptions& options, const RunFolder& folder, const RunCallbacks& callbacks)
       : model_(model),
         adapter_(adapter),
         evaluation_(evaluation),
@@ -214,7 +213,7 @@ class Run {
 
   const Model& model_;
   Adapter& adapter_;
-  std::span<const Example> evaluation_;
+  ExampleStore evaluation_;
   const TrainOptions& options_;
   const RunFolder& folder_;
   const RunCallbacks& callbacks_;
@@ -230,9 +229,9 @@ class Run {
 
 }  // namespace
 
-RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
-                       std::span<const Example> evaluation, const TrainOptions& options,
-                       const RunFolder& folder, const RunCallbacks& callbacks) {
+RunResult run_training(const Model& model, Adapter& adapter, const ExampleStore& train,
+                       const ExampleStore& evaluation, const TrainOptions& options, const RunFolder& folder,
+                       const RunCallbacks& callbacks) {
   make_folders(folder.output);
   return Run(model, adapter, train, evaluation, options, folder, callbacks).to_the_end();
 }

@@ -37,8 +37,8 @@ struct RunCallbacks {
 /// bit-identical to one that was never stopped, and so do its records, whose first part is taken from the
 /// folder that holds the checkpoint. Errors: as Trainer::step and Trainer::set_state; interrupted, after the
 /// state was saved as a checkpoint; io; invalid if a folder with a checkpoint's name is not empty.
-RunResult run_training(const Model& model, Adapter& adapter, std::span<const Example> train,
-                       std::span<const Example> evaluation, const TrainOptions& options,
-                       const RunFolder& folder, const RunCallbacks& callbacks = {});
+RunResult run_training(const Model& model, Adapter& adapter, const ExampleStore& train,
+                       const ExampleStore& evaluation, const TrainOptions& options, const RunFolder& folder,
+                       const RunCallbacks& callbacks = {});
 
 }  // namespace lowrank

@@ -8,6 +8,7 @@
 #include "base/cpu_features.h"
 #include "base/fingerprint.h"
 #include "base/json.h"
+#include "data/examples/example_file.h"
 #include "kernels/core/parallel.h"
 
 namespace lowrank {
@@ -16,13 +17,10 @@ namespace {
 constexpr const char* base_key = "the base model";
 constexpr size_t most_bytes_at_once = 32 << 20;
 
-std::string fingerprint_of(std::span<const Example> examples) {
+std::string fingerprint_of(const ExampleStore& examples) {
+  if (!examples.contents().empty()) return examples.contents();
   Fingerprint all;
-  for (const Example& example : examples) {
-    all.add_values<int64_t>(example.tokens);
-    all.add_values<int64_t>(example.labels);
-    if (example.label) all.add_values<double>(std::span(&*example.label, 1));
-  }
+  for (const Example& example : examples) add_to(all, example);
   return all.text();
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,7 +16,7 @@ namespace lowrank {
 struct RunInputs {
   const Checkpoint& base;
   const Adapter& adapter;  ///< as the run starts: initialised, or read from `init_adapter`
-  std::span<const Example> train, evaluation;
+  const ExampleStore &train, &evaluation;
   RunPlan plan;
   nlohmann::json options;  ///< values, by name, of those that the numbers depend on
   std::string program;     ///< its version

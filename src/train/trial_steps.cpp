@@ -8,7 +8,7 @@
 
 namespace lowrank {
 
-RunCost try_steps(const Model& model, Adapter& adapter, std::span<const Example> examples,
+RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& examples,
                   const TrainOptions& options, const RunPlan& plan) {
   constexpr int64_t most_steps = 8;
   constexpr double enough_seconds = 10;
@@ -25,8 +25,7 @@ RunCost try_steps(const Model& model, Adapter& adapter, std::span<const Example>
     seconds = last.seconds;
     tokens = static_cast<double>(last.tokens);
   }
-  double all_tokens = 0;
-  for (const Example& example : examples) all_tokens += static_cast<double>(example.tokens.size());
+  const auto all_tokens = static_cast<double>(examples.token_count());
   const auto count = static_cast<double>(examples.size());
   const double used =
       plan.steps_per_epoch

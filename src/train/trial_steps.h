@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "data/dataset.h"
 #include "model/model.h"
@@ -20,7 +19,7 @@ struct RunCost {
 
 /// Takes a few steps of a run in memory, the first to warm up, and extrapolates. The adapter changes; nothing
 /// is written. Errors: as Trainer::step; interrupted.
-RunCost try_steps(const Model& model, Adapter& adapter, std::span<const Example> examples,
+RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& examples,
                   const TrainOptions& options, const RunPlan& plan);
 
 }  // namespace lowrank

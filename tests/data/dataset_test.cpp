@@ -315,7 +315,9 @@ TEST(EpochOrder, IsAPermutationOfSeedAndEpoch) {
 
 Dataset numbered(int64_t count) {
   Dataset dataset;
-  for (int64_t i = 0; i < count; ++i) dataset.examples.push_back({{i, i}, {i, i}, i + 1});
+  std::vector<Example> examples;
+  for (int64_t i = 0; i < count; ++i) examples.push_back({{i, i}, {i, i}, i + 1});
+  dataset.examples = examples;
   return dataset;
 }
 

@@ -40,6 +40,11 @@ class ChatTemplate {
   /// Whether a {% generation %} block is anywhere in the template.
   bool has_generation_blocks() const { return template_.has_generation_blocks(); }
 
+  /// The special tokens' names and texts.
+  const std::vector<std::pair<std::string, nlohmann::ordered_json>>& special_tokens() const {
+    return special_tokens_;
+  }
+
   /// The text of a special token such as "bos_token"; empty if the model has none.
   std::string special_token(std::string_view name) const;
 

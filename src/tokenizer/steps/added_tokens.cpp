@@ -46,6 +46,9 @@ bool is_space(UChar32 character) {
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
   std::ranges::stable_sort(tokens_, {}, &AddedToken::content);
+  for (const AddedToken& token : tokens_) {
+    if (!token.content.empty()) begins_[static_cast<uint8_t>(token.content.front())] = true;
+  }
 }
 
 const AddedToken* AddedTokens::at(std::string_view source, size_t offset) const {
@@ -69,7 +72,7 @@ void AddedTokens::split(std::string_view source, const std::function<void(std::s
                         const std::function<void(const AddedToken&)>& token) const {
   size_t done = 0;
   for (size_t i = 0; i < source.size();) {
-    const AddedToken* found = at(source, i);
+    const AddedToken* found = begins_[static_cast<uint8_t>(source[i])] ? at(source, i) : nullptr;
     if (!found) {
       ++i;
       continue;

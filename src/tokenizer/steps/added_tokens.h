@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ class AddedTokens {
   const AddedToken* at(std::string_view source, size_t offset) const;
 
   std::vector<AddedToken> tokens_;  ///< sorted by their bytes
+  std::array<bool, 256> begins_{};  ///< bytes with which a token begins
 };
 
 }  // namespace lowrank
