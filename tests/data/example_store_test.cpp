@@ -10,14 +10,14 @@ namespace lowrank {
 namespace {
 
 using Numbers = std::vector<int64_t>;
-constexpr int64_t none = no_target;
+constexpr int64_t untaught = no_target;
 
 /// Examples with every kind of labels.
 std::vector<Example> various_examples() {
   std::vector<Example> examples(8);
-  examples[0] = {{1, 2, 3, 4, 5}, {none, 2, 3, none, 5}, 1};
-  examples[1] = {{7, 8}, {none, none}, 2};
-  examples[2] = {{7, 8, 9}, {8, none, 9}, 3};  // a label that is not its token
+  examples[0] = {{1, 2, 3, 4, 5}, {untaught, 2, 3, untaught, 5}, 1};
+  examples[1] = {{7, 8}, {untaught, untaught}, 2};
+  examples[2] = {{7, 8, 9}, {8, untaught, 9}, 3};  // a label that is not its token
   examples[3] = {{4, 5, 6}, {}, 4, 2.5};
   examples[4] = {{}, {}, 5, -1.0};
   examples[5] = {{2147483647}, {2147483647}, int64_t{1} << 40, {}, 12, 3};
@@ -67,7 +67,7 @@ TEST(ExampleStore, SelectionsOfSelections) {
 }
 
 TEST(ExampleStore, RefusesWhatDoesNotFit) {
-  const std::vector<Example> wide = {{{int64_t{1} << 31}, {none}, 1}};
+  const std::vector<Example> wide = {{{int64_t{1} << 31}, {untaught}, 1}};
   EXPECT_THROW((ExampleStore(wide)), Error);
   const std::vector<Example> uneven = {{{1, 2}, {1}, 1}};
   EXPECT_THROW((ExampleStore(uneven)), Error);
