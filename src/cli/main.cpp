@@ -50,10 +50,9 @@ int dispatch(std::vector<std::string> arguments) {
     names.emplace_back(command->name);
   }
   const auto near = nearest_name(arguments.front(), names);
-  throw Error(ErrorKind::invalid,
-              fmt::format("the command '{}' is not known{}", arguments.front(),
-                          near ? fmt::format(" (did you mean {}?)", *near) : ""),
-              "lowrank --help lists the commands");
+  throw UsageError(fmt::format("the command '{}' is not known{}", arguments.front(),
+                               near ? fmt::format(" (did you mean {}?)", *near) : ""),
+                   "lowrank --help lists the commands");
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ TEST_F(Streams, NothingThatATerminalObeysIsShown) {
   for (const char* words : {"'\x1b[31m'", "train '--a\x1b[31m' 1", "evaluate --data d --model '\x1b[31m'",
                             "train --dry-run '\xc2\x9b'", "inspect 'a\x7f'"}) {
     const test::Outcome outcome = run(words);
-    EXPECT_EQ(outcome.code, 1) << words;
+    EXPECT_NE(outcome.code, 0) << words;
     EXPECT_FALSE(obeyed(outcome.err)) << words << outcome.err;
   }
 }

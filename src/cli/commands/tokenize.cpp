@@ -9,6 +9,7 @@
 #include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
+#include "cli/reported.h"
 #include "data/dataset.h"
 #include "session/places.h"
 
@@ -62,7 +63,7 @@ int run(Arguments& arguments) {
                  field("json", options.json, "print one array of ids per line")});
   if (!arguments.parse()) return 0;
   require({{"--model", &options.model}, {"--text or --data", either(options.text, options.data)}});
-  check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
+  check_usage(options.text.empty() != options.data.empty(), "give either --text or --data");
   const Tokenizer tokenizer = load_tokenizer(options.model);
   if (options.data.empty()) {
     print(tokenizer, tokenizer.encode(options.text, options.special), options);
