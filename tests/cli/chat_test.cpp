@@ -86,6 +86,7 @@ TEST_F(ChatCommand, SystemMessagesAreSetAndSaved) {
   // A file of another run stays.
   const test::Outcome again = chat("bye\n/save " + out().string() + "\n");
   EXPECT_EQ(again.code, 1);
+  EXPECT_NE(again.err.find("exists already and stays as it is; give /save another name"), std::string::npos);
   EXPECT_EQ(Json::parse(test::content_of(out())), row);
 }
 
@@ -114,6 +115,11 @@ TEST_F(ChatCommand, AdaptersAreChosenOrCompared) {
   EXPECT_EQ(chat("/adapter base\nhello\n/reset\n/adapter first\nhello\n", adapter).out, base + first);
   EXPECT_EQ(chat("hello\n", "--compare " + adapter).out, "base:\n" + base + "\nfirst:\n" + first);
   EXPECT_NE(chat("/adapter\n", adapter).err.find("base, first (first answers)"), std::string::npos);
+  EXPECT_NE(chat("/adapter\n", "--compare " + adapter).err.find("base, first (all answer)"),
+            std::string::npos);
+  EXPECT_NE(chat("hello\n", "--compare").err.find("--compare has no effect"), std::string::npos);
+  const std::string two = "--adapter a --adapter b";
+  EXPECT_NE(chat("hello\n", two).err.find("/adapter NAME chooses one"), std::string::npos);
   // One without a name can be left out, too.
   const std::string alone = "--adapter " + (folder.path() / "first").string();
   EXPECT_EQ(chat("hello\n", alone).out, first);
@@ -129,6 +135,8 @@ TEST_F(ChatCommand, AFullContextLosesItsOldestTurns) {
   std::string words;
   for (int i = 0; i < 2000; ++i) words += " 7";
   EXPECT_NE(chat(words + "\n").err.find("the question has"), std::string::npos);
+  EXPECT_NE(chat("/system" + words + "\nhello\n").err.find("the system text and the question have"),
+            std::string::npos);
 }
 
 TEST_F(ChatCommand, GenerateTalksThroughTheModelsOwnTemplateUnlessRaw) {
