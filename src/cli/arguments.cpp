@@ -38,7 +38,7 @@ std::string twice(const GivenValue& first, const GivenValue& second) {
 Arguments::Arguments(std::string_view command, std::string_view summary, std::vector<std::string> given)
     : arguments_(std::move(given)) {
   description_.name = command;
-  description_.summary = summary;
+  description_.summary = with_flags(summary);
 }
 
 Arguments Arguments::describing(std::string_view command, std::string_view summary) {
@@ -55,7 +55,8 @@ std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::str
   check_usage(!arguments_.empty(), "lowrank {}: name one of {}", description_.name, fmt::join(known, ", "));
   if (arguments_.front() == "--help" || arguments_.front() == "-h") {
     std::cout << fmt::format("lowrank {}: {}\n\n", description_.name, description_.summary);
-    for (const auto& [name, summary] : names) std::cout << fmt::format("  {:<10} {}\n", name, summary);
+    for (const auto& [name, summary] : names)
+      std::cout << fmt::format("  {:<10} {}\n", name, with_flags(summary));
     return std::nullopt;
   }
   const std::string name = arguments_.front();
@@ -65,7 +66,7 @@ std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::str
               near ? fmt::format(" (did you mean {}?)", *near) : "", fmt::join(known, ", "));
   arguments_.erase(arguments_.begin());
   description_.name += " " + name;
-  description_.summary = names[static_cast<size_t>(found - known.begin())].second;
+  description_.summary = with_flags(names[static_cast<size_t>(found - known.begin())].second);
   return name;
 }
 

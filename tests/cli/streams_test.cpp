@@ -99,6 +99,14 @@ TEST_F(Streams, AModelNamedInOtherBytesThanUtf8Works) {
   EXPECT_EQ(card.find("\n- x"), std::string::npos) << card;
 }
 
+TEST_F(Streams, AModelCardShowsTheDatasNameAsItIs) {
+  const auto data = write("<b>x|y.jsonl", test::content_of(rows()));
+  succeeds("train --steps 1 --model " + model() + " --data '" + data.string() + "' --output " +
+           out().string());
+  const std::string card = test::content_of(out() / "README.md");
+  EXPECT_NE(card.find("| data | \\<b\\>x\\|y.jsonl |"), std::string::npos) << card;
+}
+
 TEST_F(Streams, AnAdaptersConfigurationIsNamedWhateverItHolds) {
   succeeds("train --steps 1 --model " + model() + " --data " + rows() + " --output " + out().string());
   const nlohmann::json config = read_json_file(out() / "adapter_config.json", 1 << 20);
