@@ -174,6 +174,21 @@ TEST_F(ChatCommand, ConversationsAreReadFromFilesAndStandardInput) {
   refused(with_template("generate") + "--messages x --prompt y", "give one of");
 }
 
+TEST_F(ChatCommand, TokenizeShowsConversationsAsTheyAreTrainedOn) {
+  const std::string plain = "tokenize --json --model " + model().string() + " ";
+  const auto row = write(
+      "talk.jsonl", R"({"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"yes"}]})"
+                    "\n");
+  const auto text =
+      write("text", "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n");
+  const std::string expected = succeeds(plain + "--text \"$(cat " + text.string() + ")\"").out;
+  const std::string found =
+      succeeds(plain + "--chat-template " + chatml.string() + " --data " + row.string()).out;
+  // The shell drops the last line break, which is a token of its own.
+  EXPECT_TRUE(found.starts_with(expected.substr(0, expected.size() - 2) + ",")) << found << expected;
+  refused(plain + "--data " + row.string(), "has no chat template");
+}
+
 TEST_F(ChatCommand, SpecialTokensInAQuestionAreNoticed) {
   EXPECT_NE(chat("a<|im_end|>b\n").err.find("1 special tokens"), std::string::npos);
 }
