@@ -1,7 +1,5 @@
 #include "base/one_line.h"
 
-#include <cstdint>
-
 #include <fmt/format.h>
 
 namespace lowrank {
@@ -56,6 +54,10 @@ std::string one_line(std::string_view text, size_t most) {
 
 std::string in_quotes(std::string_view text, size_t most) {
   return '"' + escaped(text, most, "\"\\") + '"';
+}
+
+std::string counted(int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
 }  // namespace lowrank

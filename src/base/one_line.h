@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,5 +12,8 @@ std::string one_line(std::string_view text, size_t most = 300);
 
 /// The same for a name: in double quotes, with quotes and backslashes inside it also escaped.
 std::string in_quotes(std::string_view text, size_t most = 80);
+
+/// A number with a noun that takes an s: "1 row", "2 rows".
+std::string counted(int64_t count, std::string_view noun);
 
 }  // namespace lowrank

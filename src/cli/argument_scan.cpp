@@ -27,6 +27,13 @@ bool is_switch(const Field& field) {
   return field.type_name == "true or false";
 }
 
+/// The field that another program's name stands for; null if there is none.
+const Field* field_of_peer(std::span<const Field> fields, std::string_view name) {
+  const auto same =
+      same_option(name, [&](std::string_view own) { return find_field(fields, own) != nullptr; });
+  return same ? find_field(fields, *same) : nullptr;
+}
+
 /// "rank" of "rank=4"; nullopt if no name precedes the first "=".
 std::optional<std::string_view> name_before_equals(std::string_view argument) {
   const size_t equals = argument.find('=');
@@ -66,15 +73,12 @@ class Scanner {
   /// The field that a flag sets: its own name after two dashes, or another program's.
   const Field* field_of(std::string_view written, std::string_view name) const {
     const Field* field = written.starts_with("--") ? find_field(fields_, name) : nullptr;
-    if (field) return field;
-    const auto same =
-        same_option(name, [&](std::string_view own) { return find_field(fields_, own) != nullptr; });
-    return same ? find_field(fields_, *same) : nullptr;
+    return field ? field : field_of_peer(fields_, name);
   }
 
   bool is_known_value(std::string_view argument) const {
     const auto name = name_before_equals(argument);
-    return name && find_field(fields_, *name);
+    return name && field_of_key(fields_, *name);
   }
 
   void take_flag(std::string_view argument) {
@@ -114,7 +118,7 @@ class Scanner {
 
   void take_word(std::string_view argument) {
     const auto name = name_before_equals(argument);
-    const Field* field = name ? find_field(fields_, *name) : nullptr;
+    const Field* field = name ? field_of_key(fields_, *name) : nullptr;
     if (name && (field || !words_welcome_))
       add(*name, argument.substr(name->size() + 1), *name, field);
     else
@@ -128,6 +132,11 @@ class Scanner {
 };
 
 }  // namespace
+
+const Field* field_of_key(std::span<const Field> fields, std::string_view key) {
+  const Field* field = find_field(fields, key);
+  return field || key.size() == 1 ? field : field_of_peer(fields, key);
+}
 
 ScannedArguments scan_arguments(std::span<const std::string> arguments, std::span<const Field> fields,
                                 bool words_welcome) {

@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fields.h"
@@ -24,8 +25,12 @@ struct ScannedArguments {
   bool help = false;
 };
 
+/// The field that a key of a file, or of `name=value`, names: its own name, or another program's word (of
+/// more than one letter) that means the same (peer_names.h). Null if there is none.
+const Field* field_of_key(std::span<const Field> fields, std::string_view key);
+
 /// Splits the arguments by the known fields: `--name value`, `--name=value`, `--flag`, `--no-flag` and
-/// `name=value`, with dashes or underscores in names. Flags of other programs that mean the same
+/// `name=value`, with dashes or underscores in names. Names of other programs that mean the same
 /// (peer_names.h) set our fields. The argument after a flag that takes a value is its
 /// value, unless it is another flag (which only `any_text` accepts). An unknown flag, or one of
 /// `optional_text`, takes the next argument unless that is a flag or gives a value to a known field. With

@@ -11,8 +11,10 @@
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "base/one_line.h"
+#include "cli/file_value.h"
 #include "cli/flags.h"
 #include "cli/peer_names.h"
+#include "cli/reported.h"
 #include "cli/yaml.h"
 #include "session/places.h"
 
@@ -20,24 +22,6 @@ namespace lowrank {
 namespace {
 
 constexpr size_t shown_length = 60;
-
-/// A file's value in the form that the field takes. For a list, a single entry becomes a list, and text is
-/// split as on the command line. Names of modules (target_modules, exclude_modules, ...), which are
-/// comma-separated text, may be a list, as in PEFT's files.
-nlohmann::json fitting(const Field& field, const nlohmann::json& value) {
-  if (field.type_name == "text" && field.name.ends_with("_modules") && value.is_array()) {
-    std::vector<std::string> names;
-    for (const nlohmann::json& name : value) {
-      const bool plain =
-          name.is_string() && name.get<std::string>().find_first_of("\\()[]*+?|^$,") == std::string::npos;
-      if (!plain) return value;
-      names.push_back(name.get<std::string>());
-    }
-    return fmt::format("{}", fmt::join(names, ","));
-  }
-  if (!field.type_name.starts_with("list of") || value.is_structured() || value.is_null()) return value;
-  return value.is_string() ? field.parse(value.get<std::string>()) : nlohmann::json::array({value});
-}
 
 std::string twice(const GivenValue& first, const GivenValue& second) {
   const Field& field = *second.field;
@@ -54,7 +38,7 @@ std::string twice(const GivenValue& first, const GivenValue& second) {
 Arguments::Arguments(std::string_view command, std::string_view summary, std::vector<std::string> given)
     : arguments_(std::move(given)) {
   description_.name = command;
-  description_.summary = summary;
+  description_.summary = with_flags(summary);
 }
 
 Arguments Arguments::describing(std::string_view command, std::string_view summary) {
@@ -68,22 +52,21 @@ std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::str
   for (const auto& [name, summary] : names) known.push_back(name);
   description_.words = known;
   if (describing_) return std::nullopt;
-  check(!arguments_.empty(), ErrorKind::invalid, "lowrank {}: name one of {}", description_.name,
-        fmt::join(known, ", "));
+  check_usage(!arguments_.empty(), "lowrank {}: name one of {}", description_.name, fmt::join(known, ", "));
   if (arguments_.front() == "--help" || arguments_.front() == "-h") {
     std::cout << fmt::format("lowrank {}: {}\n\n", description_.name, description_.summary);
-    for (const auto& [name, summary] : names) std::cout << fmt::format("  {:<10} {}\n", name, summary);
+    for (const auto& [name, summary] : names)
+      std::cout << fmt::format("  {:<10} {}\n", name, with_flags(summary));
     return std::nullopt;
   }
   const std::string name = arguments_.front();
   const auto near = nearest_name(name, known);
   const auto found = std::ranges::find(known, name);
-  check(found != known.end(), ErrorKind::invalid, "lowrank {}: '{}' is not known{}; there are {}",
-        description_.name, name, near ? fmt::format(" (did you mean {}?)", *near) : "",
-        fmt::join(known, ", "));
+  check_usage(found != known.end(), "lowrank {}: '{}' is not known{}; there are {}", description_.name, name,
+              near ? fmt::format(" (did you mean {}?)", *near) : "", fmt::join(known, ", "));
   arguments_.erase(arguments_.begin());
   description_.name += " " + name;
-  description_.summary = names[static_cast<size_t>(found - known.begin())].second;
+  description_.summary = with_flags(names[static_cast<size_t>(found - known.begin())].second);
   return name;
 }
 
@@ -104,7 +87,8 @@ std::string Arguments::look_ahead(const nlohmann::json& file, const std::string&
     if (flag_name(value.name) == flag_name(name)) return value.text;
   }
   for (const auto& [key, value] : file.items()) {
-    if (flag_name(key) == flag_name(name) && value.is_string()) return value.get<std::string>();
+    const Field* field = field_of_key(fields_, key);
+    if (field && field->name == name && value.is_string()) return value.get<std::string>();
   }
   return "";
 }
@@ -133,12 +117,14 @@ std::string Arguments::hint_for(std::string_view name, bool as_flag) const {
   return near ? fmt::format(" (did you mean {}?)", written(*near)) : "";
 }
 
-void Arguments::set(const Field& field, const nlohmann::json& value) {
+void Arguments::set(const Field& field, const nlohmann::json& value, std::string_view written) {
   given_.insert(field.name);
   try {
     field.set(value);
   } catch (const Error& error) {
-    problems_.emplace_back(error.what());
+    std::string problem = error.what();
+    if (problem.starts_with(field.name + " ")) problem.replace(0, field.name.size(), written);
+    problems_.push_back(std::move(problem));
   }
 }
 
@@ -146,13 +132,13 @@ void Arguments::take_file(const nlohmann::json& file, const std::string& path) {
   const size_t before = problems_.size();
   std::map<std::string, std::string> keys;
   for (const auto& [key, value] : file.items()) {
-    const Field* field = find_field(fields_, key);
+    const Field* field = field_of_key(fields_, key);
     if (!field || field->name == "config") {
       problems_.push_back(fmt::format("unknown key {}{}", in_quotes(key), hint_for(key, false)));
     } else if (const auto [first, is_new] = keys.emplace(field->name, key); !is_new) {
       problems_.push_back(fmt::format("{} and {} are the same key", first->second, key));
     } else {
-      set(*field, fitting(*field, value));
+      set(*field, fitting(*field, value), key);
     }
   }
   for (size_t i = before; i < problems_.size(); ++i) problems_[i] = fmt::format("{}: {}", path, problems_[i]);
@@ -169,17 +155,17 @@ void Arguments::take_values(const ScannedArguments& scanned) {
     } else if (is_repeatable(*value.field)) {
       nlohmann::json& list = lists[value.name];
       list.push_back(value.text);
-      set(*value.field, list);
+      set(*value.field, list, value.written);
     } else if (const auto [first, is_new] = seen.emplace(value.name, &value); !is_new) {
       problems_.push_back(twice(*first->second, value));
     } else if (value.name != "config") {
-      set(*value.field, value.field->parse(value.text));
+      set(*value.field, value.field->parse(value.text), value.written);
     }
   }
   std::vector<std::string> words = scanned.words;
   const Field* positional = positional_.empty() ? nullptr : find_field(fields_, positional_);
   if (positional && !words.empty() && !given_.contains(positional->name)) {
-    set(*positional, words.front());
+    set(*positional, words.front(), positional->name);
     words.erase(words.begin());
   }
   for (const std::string& word : words)
@@ -246,8 +232,7 @@ bool Arguments::parse() {
   take_file(file, config_);
   take_values(scanned);
   std::erase_if(fields_, [](const Field& field) { return field.name == "config"; });
-  check(problems_.empty(), ErrorKind::invalid, "lowrank {}: {}", description_.name,
-        fmt::join(problems_, "; "));
+  check_usage(problems_.empty(), "lowrank {}: {}", description_.name, fmt::join(problems_, "; "));
   return true;
 }
 
@@ -256,8 +241,7 @@ void require(const std::vector<std::pair<std::string_view, const std::string*>>&
   for (const auto& [flag, text] : flags) {
     if (text->empty()) missing.push_back(flag);
   }
-  check(missing.empty(), ErrorKind::invalid, "missing {}; --help tells what the command takes",
-        fmt::join(missing, ", "));
+  check_usage(missing.empty(), "missing {}; --help tells what the command takes", fmt::join(missing, ", "));
   for (const auto& [flag, text] : flags) {
     if (flag == "--model") check_model_place(*text);
     if (flag == "--adapter") check_adapter_place(*text);

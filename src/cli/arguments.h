@@ -87,7 +87,8 @@ class Arguments {
   std::string hint_for(std::string_view name, bool as_flag) const;
   void take_file(const nlohmann::json& file, const std::string& path);
   void take_values(const ScannedArguments& scanned);
-  void set(const Field& field, const nlohmann::json& value);
+  /// `written`: the field's name as the user gave it, for errors.
+  void set(const Field& field, const nlohmann::json& value, std::string_view written);
   void complete_description();
   void print_help() const;
 

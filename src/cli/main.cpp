@@ -23,7 +23,7 @@ void print_usage(std::ostream& out) {
   out << "lowrank fine-tunes language models with few trained parameters.\n\nusage: lowrank COMMAND [--flag "
          "value ...]\n\n";
   for (const CommandInfo* command : commands())
-    out << fmt::format("  {:<10} {}\n", command->name, command->summary);
+    out << fmt::format("  {:<10} {}\n", command->name, with_flags(command->summary));
   out << "\nlowrank COMMAND --help tells what a command takes.\n";
 }
 
@@ -50,10 +50,9 @@ int dispatch(std::vector<std::string> arguments) {
     names.emplace_back(command->name);
   }
   const auto near = nearest_name(arguments.front(), names);
-  throw Error(ErrorKind::invalid,
-              fmt::format("the command '{}' is not known{}", arguments.front(),
-                          near ? fmt::format(" (did you mean {}?)", *near) : ""),
-              "lowrank --help lists the commands");
+  throw UsageError(fmt::format("the command '{}' is not known{}", arguments.front(),
+                               near ? fmt::format(" (did you mean {}?)", *near) : ""),
+                   "lowrank --help lists the commands");
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ constexpr PeerName names[] = {
     {"valid_data", "eval_data"},
     {"validation_file", "eval_data", true},
     {"validation_split", "eval_split"},
-    {"warmup_steps", "warmup"},
+    {"warmup_steps", "warmup", true},
     {"wd", "weight_decay"},
 };
 
@@ -141,6 +141,8 @@ constexpr Difference differences[] = {
     {"fp16", "dtype", "`dtype` takes f32 and bf16"},
     {"grad_accumulation_steps", "grad_accum",
      "`steps` counts optimizer steps of `grad_accum` micro-batches each, where mlx-lm counts micro-batches"},
+    {"lora_layers", "method",
+     "`layers_to_transform` takes the numbers of the layers, not how many of the last"},
     {"mask_prompt", "train_on",
      "of rows with a prompt only the completion is learned, of conversations with `train_on` last only the "
      "last answer"},
@@ -148,7 +150,11 @@ constexpr Difference differences[] = {
     {"ngl", "device", "models run on the CPU"},
     {"num_layers", "method",
      "`layers_to_transform` takes the numbers of the layers, not how many of the last"},
+    {"packing", "max_length",
+     "examples are always packed without padding, and each sees only its own tokens"},
     {"resume_adapter_file", "init_adapter", "`init_adapter` takes the adapter's folder"},
+    {"train_on_responses_only", "train_on",
+     "of conversations only the answers are learned, unless `train_on` is all"},
     {"val_batches", "eval_data", "all rows of `eval_data` are evaluated"},
     {"warmup_ratio", "warmup", "`warmup` counts steps, not a share of them"},
 };

@@ -51,6 +51,9 @@ int reported(const std::function<int()>& work) {
     const int code = work();
     std::cout.flush();
     return code;
+  } catch (const UsageError& error) {
+    tell_error(error);
+    return 2;
   } catch (const Error& error) {
     tell_error(error);
     constexpr int of_signals = 128;

@@ -141,6 +141,14 @@ std::string advice_for(const Json& row) {
            "prompt=prompt,completion=chosen "
            "trains on the chosen answers alone";
   }
+  if (row.contains("completion") && !row.contains("prompt"))
+    return "the row has a \"completion\" and no \"prompt\"; rows of answers alone are written as "
+           "\"messages\", "
+           "or as \"text\"";
+  for (const char* key : {"messages", "conversations", "conversation"}) {
+    if (const auto found = row.find(key); found != row.end() && found->is_null())
+      return fmt::format("\"{}\" is null, and the row has no other field that is read", key);
+  }
   std::vector<std::string> keys;
   for (const auto& [key, value] : row.items()) {
     if (keys.size() == 8) {

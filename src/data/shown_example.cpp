@@ -4,6 +4,7 @@
 
 #include <fmt/ranges.h>
 
+#include "base/one_line.h"
 #include "tokenizer/core/byte_level.h"
 
 namespace lowrank {
@@ -31,7 +32,8 @@ std::string text_of(const Tokenizer* tokenizer, std::span<const int64_t> ids) {
 
 std::string shown_example(const Example& example, const Tokenizer* tokenizer, const TargetMarks& marks) {
   std::string shown =
-      fmt::format("row {}: {} tokens, {} targets", example.line, example.tokens.size(), example.targets());
+      fmt::format("line {}: {}, {}", example.line, counted(std::ssize(example.tokens), "token"),
+                  counted(example.targets(), "target"));
   if (example.label) shown += fmt::format(", label {}", *example.label);
   if (example.length > 0) shown += fmt::format(" (cut from {} tokens)", example.length);
   shown += '\n';

@@ -104,21 +104,23 @@ std::string missing_shards(const fs::path& snapshot) {
   const size_t count = missing.size();
   missing.resize(std::min<size_t>(count, 3));
   for (std::string& name : missing) name = one_line(name, 80);
-  return count == 0 ? "" : fmt::format("{}{}", listed(missing), count > 3 ? ", ..." : "");
+  return count == 0 ? ""
+                    : fmt::format("{}{} {} missing", listed(missing), count > 3 ? ", ..." : "",
+                                  count == 1 ? "is" : "are");
 }
 
-/// What a snapshot lacks, as a phrase; empty: nothing.
+/// What a snapshot lacks, as a clause; empty: nothing.
 std::string missing_of(const fs::path& snapshot, bool has_gguf) {
   for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
     if (entry.is_symlink() && !fs::exists(entry.path()))
-      return one_line(entry.path().lexically_relative(snapshot).string(), 80) +
-             ", whose contents are not in the cache";
+      return fmt::format("the contents of {} are missing",
+                         one_line(entry.path().lexically_relative(snapshot).string(), 80));
   }
   if (has_gguf || fs::exists(snapshot / "adapter_config.json")) return "";
-  if (!fs::exists(snapshot / "config.json")) return "config.json, or a GGUF file";
+  if (!fs::exists(snapshot / "config.json")) return "config.json, or a GGUF file, is missing";
   if (fs::exists(snapshot / "model.safetensors")) return "";
   if (fs::exists(snapshot / "model.safetensors.index.json")) return missing_shards(snapshot);
-  return "its weights (model.safetensors, or model.safetensors.index.json with its shards)";
+  return "its weights (model.safetensors, or model.safetensors.index.json with its shards) are missing";
 }
 
 [[noreturn]] void fail_missing(const HubName& name, std::string_view what) {
@@ -141,16 +143,26 @@ std::string variable(const char* name) {
   return text;
 }
 
-/// The revisions of a repository by the commit that they lead to; references that hold none are left out.
-std::map<std::string, std::vector<std::string>> revisions_of(const fs::path& repository) {
-  std::map<std::string, std::vector<std::string>> revisions;
+/// The revisions of a repository.
+struct Revisions {
+  std::map<std::string, std::vector<std::string>> by_commit;
+  std::map<std::string, std::string> broken;  ///< those that lead to no snapshot, with the reason
+};
+
+Revisions revisions_of(const fs::path& repository) {
+  Revisions revisions;
   if (!fs::is_directory(repository / "refs")) return revisions;
   for (const auto& entry : fs::recursive_directory_iterator(repository / "refs")) {
+    const std::string name = entry.path().lexically_relative(repository / "refs").generic_string();
     try {
-      if (const auto commit = commit_in(entry.path()))
-        revisions[*commit].push_back(entry.path().lexically_relative(repository / "refs").generic_string());
-    } catch (const Error&) {
-      continue;
+      const auto commit = commit_in(entry.path());
+      if (!commit) continue;
+      if (fs::is_directory(repository / "snapshots" / *commit))
+        revisions.by_commit[*commit].push_back(name);
+      else
+        revisions.broken[name] = fmt::format("its snapshot {} is missing", *commit);
+    } catch (const Error& error) {
+      revisions.broken[name] = error.what();
     }
   }
   return revisions;
@@ -178,6 +190,24 @@ CachedSnapshot described(const std::string& repository, const fs::path& path) {
     snapshot.missing = error.what();
   }
   return snapshot;
+}
+
+/// Adds the snapshots of a repository's folder, and its revisions that lead to none.
+void add_snapshots(const fs::path& folder, std::vector<CachedSnapshot>& all) {
+  const fs::path snapshots = folder / "snapshots";
+  const auto repository = repository_of(snapshots / "commit");
+  if (!repository) return;
+  const Revisions revisions = revisions_of(folder);
+  for (const auto& [name, reason] : revisions.broken)
+    all.push_back({*repository, {name}, "", folder / "refs" / name, {}, 0, reason});
+  if (!fs::is_directory(snapshots)) return;
+  for (const auto& snapshot : fs::directory_iterator(snapshots)) {
+    if (!is_commit(snapshot.path().filename().string()) || !snapshot.is_directory()) continue;
+    all.push_back(described(*repository, snapshot.path()));
+    const auto found = revisions.by_commit.find(all.back().commit);
+    if (found != revisions.by_commit.end()) all.back().revisions = found->second;
+    std::ranges::sort(all.back().revisions);
+  }
 }
 
 }  // namespace
@@ -235,7 +265,7 @@ fs::path find_in_hub_cache(const HubName& name, const fs::path& cache) {
   const std::vector<std::string> files = gguf_files_of(snapshot);
   if (!name.file.empty()) return chosen_file(name, snapshot);
   if (const std::string missing = missing_of(snapshot, !files.empty()); !missing.empty())
-    fail_missing(name, fmt::format("is incomplete in {}: {} is missing", at, missing));
+    fail_missing(name, fmt::format("is incomplete in {}: {}", at, missing));
   if (fs::exists(snapshot / "config.json") || files.empty()) {
     const bool weights =
         fs::exists(snapshot / "model.safetensors") || fs::exists(snapshot / "model.safetensors.index.json");
@@ -259,21 +289,12 @@ std::optional<std::string> repository_of(const fs::path& path) {
 
 std::vector<CachedSnapshot> cached_snapshots(const fs::path& cache) {
   std::vector<CachedSnapshot> all;
-  if (!fs::is_directory(cache)) return all;
+  if (!fs::exists(cache)) return all;
+  check(fs::is_directory(cache), ErrorKind::invalid,
+        "{}: the Hugging Face cache must be a folder; HF_HUB_CACHE names another", cache.string());
   for (const auto& entry : fs::directory_iterator(cache)) {
-    const fs::path snapshots = entry.path() / "snapshots";
-    if (!entry.path().filename().string().starts_with(folder_prefix) || !fs::is_directory(snapshots))
-      continue;
-    const auto revisions = revisions_of(entry.path());
-    for (const auto& snapshot : fs::directory_iterator(snapshots)) {
-      const auto repository = repository_of(snapshot.path());
-      if (!repository || !is_commit(snapshot.path().filename().string()) || !snapshot.is_directory())
-        continue;
-      all.push_back(described(*repository, snapshot.path()));
-      const auto found = revisions.find(all.back().commit);
-      if (found != revisions.end()) all.back().revisions = found->second;
-      std::ranges::sort(all.back().revisions);
-    }
+    if (entry.path().filename().string().starts_with(folder_prefix) && entry.is_directory())
+      add_snapshots(entry.path(), all);
   }
   std::ranges::sort(all, {}, [](const CachedSnapshot& s) { return std::pair(s.repository, s.commit); });
   return all;

@@ -42,7 +42,7 @@ std::filesystem::path find_in_hub_cache(const HubName& name, const std::filesyst
 /// OWNER/NAME for a path in a snapshot of the cache; nothing for other paths.
 std::optional<std::string> repository_of(const std::filesystem::path& path);
 
-/// One snapshot of a model in the cache.
+/// One snapshot of a model in the cache; without commit, a revision that leads to none.
 struct CachedSnapshot {
   std::string repository;              ///< OWNER/NAME
   std::vector<std::string> revisions;  ///< the names that lead to it; empty: its commit alone
@@ -50,10 +50,11 @@ struct CachedSnapshot {
   std::filesystem::path path;
   std::vector<std::string> gguf_files;  ///< by name; of a split file the first part
   int64_t bytes = 0;                    ///< of all files, links followed
-  std::string missing;                  ///< what is missing of it, as a phrase; empty: complete
+  std::string missing;                  ///< what it lacks, as a clause; empty: complete
 };
 
-/// All snapshots of models, ordered by repository and commit. A cache that does not exist is empty.
+/// All snapshots of models and all revisions that lead to none, ordered by repository and commit. A cache
+/// that does not exist is empty. Errors: invalid for one that is no folder.
 std::vector<CachedSnapshot> cached_snapshots(const std::filesystem::path& cache);
 
 }  // namespace lowrank

@@ -111,8 +111,8 @@ std::vector<int64_t> ChatSession::fitting_prompt(int64_t& forgotten) {
       notes_ = notes;
       return ids;
     }
-    check(!alone, ErrorKind::invalid, "the question has {} tokens with its template, the model's context {}",
-          ids.size(), room);
+    check(!alone, ErrorKind::invalid, "the {} {} tokens with the template, the model's context {}",
+          first_turn() == 1 ? "system text and the question have" : "question has", ids.size(), room);
     forgotten += static_cast<int64_t>(next - oldest);
     forgotten_ += next - oldest;
   }

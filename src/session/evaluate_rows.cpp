@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/one_line.h"
 #include "data/rows.h"
 #include "tokenizer/tokenizer.h"
 
@@ -42,7 +43,7 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   if (dataset.truncated > 0)
     warn("{} examples are longer than {} tokens and are cut: {} of their {} tokens are not used",
          dataset.truncated, reading.max_length, dataset.lost_tokens, dataset.cut_tokens);
-  if (dataset.skipped > 0) warn("{} rows without a target are left out", dataset.skipped);
+  if (dataset.skipped > 0) warn("{} without a target left out", counted(dataset.skipped, "row"));
   for (const std::string& warning : dataset.warnings()) warn("{}", warning);
   Evaluation result = evaluate(running.model, running.hooks, dataset.examples, options.batch_size);
   running.checkpoint.check_unchanged();

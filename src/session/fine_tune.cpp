@@ -11,6 +11,7 @@
 #include "base/fingerprint.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/one_line.h"
 #include "base/process.h"
 #include "base/progress.h"
 #include "base/staged_folder.h"
@@ -101,9 +102,9 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
   else
     write_model_card(output, adapter, options.session.model, options.rows.data, options.train, result);
   if (result.stopped_early)
-    info("stopped after step {} (`early_stop`): {} evaluations in a row without a lower loss than step {}'s",
-         result.steps, result.evaluations_since_best, result.best_step);
-  info("{} steps in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", result.steps,
+    info("stopped after step {} (`early_stop`): {} without a lower loss than step {}'s", result.steps,
+         counted(result.evaluations_since_best, "evaluation"), result.best_step);
+  info("{} in {:.1f} s ({:.0f} tokens/s, {:.0f} MB), loss {:.4f} -> {:.4f}{}", counted(result.steps, "step"),
        result.seconds, static_cast<double>(result.tokens) / result.seconds,
        static_cast<double>(peak_resident_bytes()) / 1e6, result.first_loss, result.last_loss,
        result.best_eval_loss
@@ -131,8 +132,9 @@ nlohmann::ordered_json cost_of(FineTuneOptions options, Adapter& adapter,
       report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);
   const RunCost cost = try_steps(*model, adapter, data.train.examples, options.train, plan);
-  info("{} steps take about {} at {:.0f} tokens/s, evaluations aside, and {:.0f} MB", plan.total_steps,
-       clock_text(cost.seconds), cost.tokens_per_second, static_cast<double>(cost.memory_bytes) / 1e6);
+  info("{} {} about {} at {:.0f} tokens/s, evaluations aside, and {:.0f} MB",
+       counted(plan.total_steps, "step"), plan.total_steps == 1 ? "takes" : "take", clock_text(cost.seconds),
+       cost.tokens_per_second, static_cast<double>(cost.memory_bytes) / 1e6);
   return {{"examples", data.train.examples.size()},
           {"tokens", data.train.tokens()},
           {"evaluation_examples", data.evaluation.examples.size()},

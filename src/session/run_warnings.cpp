@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/one_line.h"
 
 namespace lowrank {
 namespace {
@@ -59,8 +60,8 @@ void warn_of_batch(const RunFacts& facts, Warnings& found) {
                   "the run has only {} steps of {} examples: give a smaller {} ({} makes {} steps), or "
                   "more `epochs` ({})",
                   steps, per_step, sizes, smaller, fewest_steps, epochs)
-            : fmt::format("the run has only {} steps: give more `epochs` ({} make {} steps)", steps, epochs,
-                          fewest_steps));
+            : fmt::format("the run has only {}: give more `epochs` ({} make {} steps)",
+                          counted(steps, "step"), epochs, fewest_steps));
   } else if (per_step > most_examples_per_step && !facts.whole_weights) {
     found.push_back(fmt::format(
         "{} is {}: adapters learn less from the same rows in batches of more than about {} examples: "
@@ -80,19 +81,20 @@ void warn_of_unused(const RunFacts& facts, Warnings& found) {
          "`steps` takes precedence; leave one of them out");
   unused(train.keep > 0 && train.save_every == 0, "keep", "no checkpoints are written; give `save_every`");
   unused(train.save_every >= steps && train.save_every > 0, "save_every",
-         fmt::format("the run has {} steps, and its end is no checkpoint; give a smaller one", steps));
+         fmt::format("the run has {}, and its end is no checkpoint; give a smaller one",
+                     counted(steps, "step")));
   unused(train.eval_every > 0 && facts.evaluation_examples == 0, "eval_every",
          "there are no rows to evaluate on; give `eval_data` or `eval_split`");
   unused(!facts.samples.data.empty() && facts.samples.every == 0, "sample_data",
          "nothing is generated during the run; give `sample_every`");
   unused(train.log_every > steps, "log_every",
-         fmt::format("the run has {} steps; give a smaller one", steps));
+         fmt::format("the run has {}; give a smaller one", counted(steps, "step")));
   const int64_t between =
       train.eval_every > 0 ? train.eval_every : facts.plan.steps_per_epoch.value_or(steps);
   const int64_t evaluations = (steps + between - 1) / std::max<int64_t>(1, between);
-  unused(
-      train.early_stop > 0 && train.early_stop >= evaluations, "early_stop",
-      fmt::format("the run has {} evaluations; give a smaller one, or a smaller `eval_every`", evaluations));
+  unused(train.early_stop > 0 && train.early_stop >= evaluations, "early_stop",
+         fmt::format("the run has {}; give a smaller one, or a smaller `eval_every`",
+                     counted(evaluations, "evaluation")));
 }
 
 }  // namespace

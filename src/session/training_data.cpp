@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/one_line.h"
 #include "data/examples/cache_folder.h"
 #include "tokenizer/tokenizer.h"
 
@@ -29,15 +30,20 @@ void check_apart(const std::string& data, const std::string& output) {
 
 void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
                  const std::string& limit) {
+  const auto are = [](int64_t count) { return count == 1 ? "is" : "are"; };
   if (dataset.conversations) info("{}: the rows are conversations of format {}", what, dataset.format);
-  info("{}: {} examples, {} tokens{}", what, dataset.examples.size(), dataset.tokens(),
-       dataset.skipped > 0 ? fmt::format("; {} rows without a target are left out", dataset.skipped) : "");
+  info("{}: {}, {}{}", what, counted(std::ssize(dataset.examples), "example"),
+       counted(dataset.tokens(), "token"),
+       dataset.skipped > 0 ? fmt::format("; {} without a target {} left out", counted(dataset.skipped, "row"),
+                                         are(dataset.skipped))
+                           : "");
   if (dataset.dropped > 0)
-    warn("{}: {} rows are longer than {} tokens ({}) and are left out", what, dataset.dropped, max_length,
-         limit);
+    warn("{0}: {1} {2} longer than {3} ({4}) and {2} left out", what, counted(dataset.dropped, "row"),
+         are(dataset.dropped), counted(max_length, "token"), limit);
   if (dataset.truncated > 0) {
-    warn("{}: {} examples are longer than {} tokens ({}) and are cut: {} of their {} tokens are not used",
-         what, dataset.truncated, max_length, limit, dataset.lost_tokens, dataset.cut_tokens);
+    warn("{0}: {1} {2} longer than {3} ({4}) and {2} cut: {5} of {6} {7} tokens are not used", what,
+         counted(dataset.truncated, "example"), are(dataset.truncated), counted(max_length, "token"), limit,
+         dataset.lost_tokens, dataset.truncated == 1 ? "its" : "their", dataset.cut_tokens);
   }
   for (const std::string& warning : dataset.warnings()) warn("{}: {}", what, warning);
 }
@@ -103,8 +109,8 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     report_rows("evaluation", data.evaluation, dataset.max_length, limit);
   } else if (options.eval_split > 0) {
     std::tie(data.train, data.evaluation) = split_dataset(std::move(data.train), options.eval_split, seed);
-    info("of these, {} examples for training and {} for evaluation", data.train.examples.size(),
-         data.evaluation.examples.size());
+    info("of these, {} for training and {} for evaluation",
+         counted(std::ssize(data.train.examples), "example"), data.evaluation.examples.size());
   }
   return data;
 }

@@ -1,5 +1,6 @@
 #include "train/model_card.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -40,13 +41,20 @@ std::string in_yaml(const std::string& text) {
   return json_text(nlohmann::json(text));
 }
 
-/// A name in Markdown: on one line, with vertical bars escaped for table cells.
+/// A name in Markdown: on one line, with a backslash before what would mark up text, a table or HTML.
 std::string in_markdown(const std::string& text) {
   std::string shown;
   for (const char letter : one_line(text)) {
-    if (letter == '|') shown += '\\';
+    if (std::string_view("\\|`*_[]<>&~").find(letter) != std::string_view::npos) shown += '\\';
     shown += letter;
   }
+  return shown;
+}
+
+/// A name for a code span, where backslashes are shown: a backtick, which would end it, becomes a quote.
+std::string in_code(const std::string& text) {
+  std::string shown = one_line(text);
+  std::ranges::replace(shown, '`', '\'');
   return shown;
 }
 
@@ -81,7 +89,8 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
   const bool whole = adapter.method->form().output() == Output::model;
   card += whole ? fmt::format("\nThis folder is a model: `lowrank {} --model DIR`.\n", use_of(adapter))
                 : fmt::format("\nUse it with `lowrank {} --model {} --adapter DIR`{}.\n", use_of(adapter),
-                              base_name, other_use(library, adapter.method->form().parts() != nullptr));
+                              in_code(name_of(base)),
+                              other_use(library, adapter.method->form().parts() != nullptr));
   write_file_atomically(folder / "README.md", card);
 }
 

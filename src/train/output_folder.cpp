@@ -158,7 +158,9 @@ void OutputFolder::find_resumed(const RunFiles& files) {
     if (resumed_.empty()) {
       throw Error(ErrorKind::not_found,
                   fmt::format("{}: holds no complete checkpoint to go on from", files.output),
-                  "`save_every` N writes them; without `resume` the run starts");
+                  results().empty() ? "`save_every` N writes them; without `resume` the run starts"
+                                    : "`save_every` N writes them; without `resume`, and with `overwrite` in "
+                                      "place of the results that are there, the run starts");
     }
   } else {
     resumed_ = files.resume;

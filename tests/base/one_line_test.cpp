@@ -28,5 +28,12 @@ TEST(OneLine, CutsBetweenCharacters) {
   EXPECT_EQ(in_quotes(std::string(1000, 'x')), "\"" + std::string(80, 'x') + "...\"");
 }
 
+TEST(OneLine, CountsInTheRightNumber) {
+  EXPECT_EQ(counted(1, "row"), "1 row");
+  EXPECT_EQ(counted(0, "row"), "0 rows");
+  EXPECT_EQ(counted(-1, "step"), "-1 steps");
+  EXPECT_EQ(counted(12, "step"), "12 steps");
+}
+
 }  // namespace
 }  // namespace lowrank

@@ -86,6 +86,7 @@ TEST_F(ChatCommand, SystemMessagesAreSetAndSaved) {
   // A file of another run stays.
   const test::Outcome again = chat("bye\n/save " + out().string() + "\n");
   EXPECT_EQ(again.code, 1);
+  EXPECT_NE(again.err.find("exists already and stays as it is; give /save another name"), std::string::npos);
   EXPECT_EQ(Json::parse(test::content_of(out())), row);
 }
 
@@ -114,6 +115,11 @@ TEST_F(ChatCommand, AdaptersAreChosenOrCompared) {
   EXPECT_EQ(chat("/adapter base\nhello\n/reset\n/adapter first\nhello\n", adapter).out, base + first);
   EXPECT_EQ(chat("hello\n", "--compare " + adapter).out, "base:\n" + base + "\nfirst:\n" + first);
   EXPECT_NE(chat("/adapter\n", adapter).err.find("base, first (first answers)"), std::string::npos);
+  EXPECT_NE(chat("/adapter\n", "--compare " + adapter).err.find("base, first (all answer)"),
+            std::string::npos);
+  EXPECT_NE(chat("hello\n", "--compare").err.find("--compare has no effect"), std::string::npos);
+  const std::string two = "--adapter a --adapter b";
+  EXPECT_NE(chat("hello\n", two).err.find("/adapter NAME chooses one"), std::string::npos);
   // One without a name can be left out, too.
   const std::string alone = "--adapter " + (folder.path() / "first").string();
   EXPECT_EQ(chat("hello\n", alone).out, first);
@@ -129,6 +135,8 @@ TEST_F(ChatCommand, AFullContextLosesItsOldestTurns) {
   std::string words;
   for (int i = 0; i < 2000; ++i) words += " 7";
   EXPECT_NE(chat(words + "\n").err.find("the question has"), std::string::npos);
+  EXPECT_NE(chat("/system" + words + "\nhello\n").err.find("the system text and the question have"),
+            std::string::npos);
 }
 
 TEST_F(ChatCommand, GenerateTalksThroughTheModelsOwnTemplateUnlessRaw) {
@@ -164,6 +172,21 @@ TEST_F(ChatCommand, ConversationsAreReadFromFilesAndStandardInput) {
   refuses(R"([{"content":"x"}])", "message 1 has no \"role\"");
   refuses(R"({"messages":[{"role":"user","content":"x"}],"tool":[]})", "the key \"tool\" is not known");
   refused(with_template("generate") + "--messages x --prompt y", "give one of");
+}
+
+TEST_F(ChatCommand, TokenizeShowsConversationsAsTheyAreTrainedOn) {
+  const std::string plain = "tokenize --json --model " + model().string() + " ";
+  const auto row = write(
+      "talk.jsonl", R"({"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"yes"}]})"
+                    "\n");
+  const auto text =
+      write("text", "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n");
+  const std::string expected = succeeds(plain + "--text \"$(cat " + text.string() + ")\"").out;
+  const std::string found =
+      succeeds(plain + "--chat-template " + chatml.string() + " --data " + row.string()).out;
+  // The shell drops the last line break, which is a token of its own.
+  EXPECT_TRUE(found.starts_with(expected.substr(0, expected.size() - 2) + ",")) << found << expected;
+  refused(plain + "--data " + row.string(), "has no chat template");
 }
 
 TEST_F(ChatCommand, SpecialTokensInAQuestionAreNoticed) {

@@ -29,8 +29,19 @@ TEST_F(ModelsCommand, ListsTheCache) {
   EXPECT_NE(table.find("org/tiny"), std::string::npos) << table;
   EXPECT_NE(table.find("granite"), std::string::npos) << table;
   EXPECT_NE(table.find(snapshot.string()), std::string::npos) << table;
+  EXPECT_NE(table.find("--model"), std::string::npos);
+  EXPECT_NE(succeeds("--help").out.find("which --model takes by name"), std::string::npos);
+  write("hub/models--org--tiny/refs/odd", "no commit");
+  EXPECT_NE(succeeds("models").out.find("| broken: "), std::string::npos);
   fs::remove(snapshot / "model.safetensors");
   EXPECT_NE(succeeds("models --json").out.find("incomplete: its weights"), std::string::npos);
+}
+
+TEST_F(ModelsCommand, ACacheThatIsNotThereIsCalledThat) {
+  environment = "HF_HUB_CACHE=" + (folder.path() / "nowhere").string();
+  EXPECT_NE(succeeds("models").err.find("the folder does not exist"), std::string::npos);
+  environment = "HF_HUB_CACHE=" + write("file", "x").string();
+  refused("models", "must be a folder");
 }
 
 TEST_F(ModelsCommand, CommandsTakeTheName) {

@@ -37,7 +37,7 @@ class OutputFolders : public test::ProgramTest {
   /// Runs a command that must fail with this in its message; unlike with `refused`, the folder may exist.
   void fails(const std::string& arguments, const std::string& expected) const {
     const test::Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.code, 1) << arguments;
+    EXPECT_TRUE(outcome.code == 1 || outcome.code == 2) << arguments;
     EXPECT_NE(outcome.err.find(expected), std::string::npos) << arguments << '\n' << outcome.err;
   }
 

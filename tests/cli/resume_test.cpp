@@ -79,6 +79,10 @@ TEST_F(Resume, ANamedCheckpointMayLieElsewhere) {
 TEST_F(Resume, WithoutACheckpointNothingIsTrained) {
   refused(train(out(), "--resume"), "holds no complete checkpoint");
   refused(train(out(), "--resume " + model().string()), "takes a checkpoint's folder");
+  // Where results lie, a run from the start has to replace them.
+  succeeds("train --steps 1 --model " + model().string() + " --data " + rows.string() + " --output " +
+           out().string());
+  fails(train(out(), "--resume"), "without --resume, and with --overwrite");
 }
 
 TEST_F(Resume, AnotherRunIsRefusedAndToldWhereItGoesOnAnyway) {

@@ -37,6 +37,17 @@ void expect_refused(std::string_view row, std::string_view part, Shape shape = S
   }
 }
 
+TEST(Conversations, TextInPlaceOfAListIsCalledThat) {
+  expect_refused(R"({"messages":"hi"})",
+                 "\"messages\" must be a list of messages, or one as a string of JSON");
+  const std::string messages =
+      R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}])";
+  expect_refused("{" + messages + R"(,"tools":"notjson"})", "\"tools\" must be a list of tools, ");
+  expect_refused("{" + messages + R"(,"tools":"[{"})", "\"tools\"");
+  expect_refused(R"({"instruction":"q","output":"a","history":"Hello."})", "must be a list of pairs, ",
+                 Shape::alpaca);
+}
+
 TEST(Conversations, EveryShapeBecomesMessages) {
   const std::string expected =
       R"([{"role":"system","content":"s"},{"role":"user","content":"q"},{"role":"assistant","content":"a"}])";

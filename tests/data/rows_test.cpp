@@ -153,6 +153,9 @@ TEST(Rows, BadFieldsAreNamed) {
   for (const auto& [first, second, part] : cases) {
     expect_line_error(fmt::format("{}\n{}\n", first, second), ErrorKind::invalid, 2, part);
   }
+  expect_line_error(R"({"messages":null})", ErrorKind::invalid, 1, "\"messages\" is null");
+  expect_line_error(R"({"completion":[{"role":"assistant","content":"a"}]})", ErrorKind::invalid, 1,
+                    "has a \"completion\" and no \"prompt\"");
   expect_line_error(R"({"one":[]})", ErrorKind::invalid, 1, "no known fields (\"one\")");
   expect_line_error(R"({"messages":[]})", ErrorKind::invalid, 1, "\"messages\" has no messages");
   expect_line_error(R"({"prompt":"a","chosen":"b","rejected":"c"})", ErrorKind::invalid, 1,

@@ -90,9 +90,9 @@ TEST_F(HubCache, NamesWhatASnapshotLacks) {
   lacks("its weights");
   std::ofstream(path / "model.safetensors.index.json")
       << R"({"weight_map":{"a":"s1.safetensors","b":"../s2"}})";
-  lacks("../s2, s1.safetensors is missing");
+  lacks("../s2, s1.safetensors are missing");
   fs::create_symlink("../../blobs/none", path / "s1.safetensors");
-  lacks("s1.safetensors, whose contents are not in the cache");
+  lacks("the contents of s1.safetensors are missing");
   fs::remove(path / "config.json");
   fs::remove(path / "s1.safetensors");
   lacks("config.json");
@@ -123,15 +123,24 @@ TEST_F(HubCache, ListsSnapshots) {
   refer("main", first_commit);
   refer("pr/1", first_commit);
   refer("broken", "nothing");
+  refer("lost", std::string(40, 'f'));
   const std::vector<CachedSnapshot> found = cached_snapshots(cache.path());
-  ASSERT_EQ(found.size(), 3U);
+  ASSERT_EQ(found.size(), 5U);
   EXPECT_EQ(found[0].repository, "gpt2");
   EXPECT_EQ(found[0].gguf_files, std::vector<std::string>{"x.gguf"});
-  EXPECT_EQ(found[1].repository, "org/name");
-  EXPECT_EQ(found[1].revisions, (std::vector<std::string>{"main", "pr/1"}));
-  EXPECT_EQ(found[1].bytes, 4);
-  EXPECT_EQ(found[1].missing, "");
-  EXPECT_NE(found[2].missing.find("weights"), std::string::npos);
+  // Revisions that lead to no snapshot have no commit and come first.
+  EXPECT_EQ(found[1].revisions, std::vector<std::string>{"broken"});
+  EXPECT_NE(found[1].missing.find("is not a commit"), std::string::npos);
+  EXPECT_EQ(found[2].revisions, std::vector<std::string>{"lost"});
+  EXPECT_NE(found[2].missing.find("its snapshot ffff"), std::string::npos);
+  EXPECT_EQ(found[3].repository, "org/name");
+  EXPECT_EQ(found[3].revisions, (std::vector<std::string>{"main", "pr/1"}));
+  EXPECT_EQ(found[3].bytes, 4);
+  EXPECT_EQ(found[3].missing, "");
+  EXPECT_NE(found[4].missing.find("weights"), std::string::npos);
+  const fs::path file = cache.path() / "file";
+  std::ofstream(file) << "x";
+  test::expect_error(ErrorKind::invalid, "file", "must be a folder", [&] { cached_snapshots(file); });
 }
 
 }  // namespace

@@ -42,10 +42,11 @@ class ProgramTest : public testing::Test {
     return outcome;
   }
 
-  /// Runs a command that must be refused and write nothing to `out()`; the message contains `expected`.
+  /// Runs a command that must be refused, as wrong usage or with another error, and write nothing to `out()`;
+  /// the message contains `expected`.
   void refused(const std::string& arguments, const std::string& expected) const {
     const Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.code, 1) << arguments << '\n' << outcome.err;
+    EXPECT_TRUE(outcome.code == 1 || outcome.code == 2) << outcome.code << arguments << '\n' << outcome.err;
     const size_t error = outcome.err.find("error: ");
     ASSERT_NE(error, std::string::npos) << outcome.err;
     EXPECT_NE(outcome.err.find(expected, error), std::string::npos) << arguments << '\n' << outcome.err;

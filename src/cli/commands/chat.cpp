@@ -1,4 +1,5 @@
 // lowrank chat: a conversation with a model, on a terminal or line by line from standard input.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
@@ -20,6 +21,10 @@
 
 namespace lowrank {
 namespace {
+
+bool is_named(const std::string& adapter) {
+  return adapter_path(adapter) != adapter;
+}
 
 constexpr int64_t default_new_tokens = 1024;
 
@@ -96,10 +101,14 @@ class Talk {
   }
 
   void choose(const std::string& name) {
-    check(!compare_, ErrorKind::invalid, "with `compare` all adapters answer");
+    check(!compare_ || name.empty(), ErrorKind::invalid, "with `compare` all adapters answer");
+    std::vector<std::string> names;
+    for (const ChatSession& session : sessions_)
+      for (const std::string& one : session.names()) names.push_back(one);
     ChatSession& session = sessions_.front();
     if (!name.empty()) return session.choose(name);
-    std::cerr << fmt::format("{} ({} answers)\n", fmt::join(session.names(), ", "), session.name());
+    std::cerr << fmt::format("{} ({})\n", fmt::join(names, ", "),
+                             compare_ ? "all answer" : session.name() + " answers");
   }
 
   /// A file that was there before is not replaced; one that this program has written is.
@@ -113,11 +122,14 @@ class Talk {
       rows += json_text(row) + '\n';
     }
     const std::string place = std::filesystem::absolute(path).lexically_normal().string();
+    std::error_code ignored;
+    check(place == saved_ || !std::filesystem::exists(place, ignored), ErrorKind::invalid,
+          "{} exists already and stays as it is; give /save another name", in_quotes(path, 300));
     AtomicFile file(path, place == saved_ ? Existing::replaced : Existing::kept);
     file.write(rows);
     file.commit();
     saved_ = place;
-    info("{}: {} messages", path, sessions_.front().messages().size());
+    info("{}: {}", path, counted(std::ssize(sessions_.front().messages()), "message"));
   }
 
   void ask(const std::string& question) {
@@ -132,9 +144,9 @@ class Talk {
         session.ask(question, [](std::string_view piece) { std::cout << piece << std::flush; });
     std::cout << std::endl;
     if (reply.forgotten > 0)
-      warn("the context is full: the model no longer sees the oldest {} messages (/reset begins anew)",
-           reply.forgotten);
-    if (!reply.ended) info("(the answer was cut after {} tokens)", reply.tokens.size());
+      warn("the context is full: the model no longer sees the oldest {} (/reset begins anew)",
+           counted(reply.forgotten, "message"));
+    if (!reply.ended) info("(the answer was cut after {})", counted(std::ssize(reply.tokens), "token"));
     const std::vector<std::string> notes = session.take_notes().warnings();
     if (!notes.empty() && !warned_) warn("{}", fmt::join(notes, "; "));
     warned_ = warned_ || !notes.empty();
@@ -182,7 +194,7 @@ void talk_to(const OpenSession& session, const Tokenizer& tokenizer, const ChatF
   Talk talk(sessions_of(speakers_of(session, alone), tokenizer, format, options), options.compare);
   LineReader lines;
   if (lines.at_terminal())
-    info("{}; /help lists the commands, Ctrl-D ends", one_line(format.chat_template().name()));
+    info("chat template: {}; /help lists the commands, Ctrl-D ends", one_line(format.chat_template().name()));
   while (const auto line = lines.read(talk.prompt())) {
     if (!take_line(talk, *line, lines.at_terminal())) return;
   }
@@ -205,6 +217,10 @@ int run(Arguments& arguments) {
   arguments.add(generation, "Generation");
   if (!arguments.parse()) return 0;
   require({{"--model", &options.session.model}});
+  check_usage(options.adapters.size() < 2 || std::ranges::all_of(options.adapters, is_named),
+              "several adapters are given as --adapter NAME=FOLDER; /adapter NAME chooses one");
+  if (options.compare && options.adapters.empty())
+    warn("--compare has no effect without --adapter: the base alone answers");
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   std::vector<std::string> paths;
   for (const std::string& given : options.adapters) paths.push_back(adapter_path(given));

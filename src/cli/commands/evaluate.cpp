@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "session/evaluate_rows.h"
@@ -30,7 +31,7 @@ int run(Arguments& arguments) {
     out["rows"] = result.rows;
     std::cout << out.dump() << '\n';
   } else {
-    std::cout << fmt::format("{}, {} examples\n", result.summary(), result.rows.size());
+    std::cout << fmt::format("{}, {}\n", result.summary(), counted(std::ssize(result.rows), "example"));
   }
   return 0;
 }

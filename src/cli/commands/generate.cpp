@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
+#include "cli/reported.h"
 #include "cli/row_writer.h"
 #include "data/dataset.h"
 #include "session/chat_options.h"
@@ -169,12 +170,12 @@ void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, Promp
 /// that need one where there is none.
 std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options& options) {
   const char* needs = options.chat_option();
-  check(!needs || !options.raw, ErrorKind::invalid, "`{}` is for a chat template, which `raw` leaves out",
-        needs ? needs : "");
-  check(options.chat.system.empty() || options.data.empty(), ErrorKind::invalid,
-        "`system` is for `prompt` or `messages`; conversations in rows bring their own");
-  check(!options.raw || options.data.empty(), ErrorKind::invalid,
-        "`raw` is for `prompt`; prompts in rows are always taken as they are");
+  check_usage(!needs || !options.raw, "`{}` is for a chat template, which `raw` leaves out",
+              needs ? needs : "");
+  check_usage(options.chat.system.empty() || options.data.empty(),
+              "`system` is for `prompt` or `messages`; conversations in rows bring their own");
+  check_usage(!options.raw || options.data.empty(),
+              "`raw` is for `prompt`; prompts in rows are always taken as they are");
   if (options.raw || !options.data.empty()) return std::nullopt;
   std::vector<std::string> adapters;
   for (const std::string& given : options.adapters) adapters.push_back(adapter_path(given));
@@ -185,16 +186,17 @@ std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options&
   return format;
 }
 
-void check_sources(const Options& options) {
+void check_sources(const Options& options, const std::set<std::string>& arguments) {
+  check_usage(!arguments.contains("prompt") || !options.prompt.empty(), "--prompt is empty; give a text");
   const auto given = [](const std::string& text) { return text.empty() ? 0 : 1; };
   require(
       {{"--model", &options.session.model},
        {"--prompt, --messages or --data", either(options.prompt, *either(options.messages, options.data))}});
-  check(given(options.prompt) + given(options.messages) + given(options.data) == 1, ErrorKind::invalid,
-        "give one of --prompt, --messages and --data");
-  check(!options.data.empty() || options.adapters.size() <= 1, ErrorKind::invalid,
-        "--prompt and --messages are for one adapter; give the prompts as rows (--data), each with its "
-        "\"adapter\"");
+  check_usage(given(options.prompt) + given(options.messages) + given(options.data) == 1,
+              "give one of --prompt, --messages and --data");
+  check_usage(!options.data.empty() || options.adapters.size() <= 1,
+              "--prompt and --messages are for one adapter; give the prompts as rows (--data), each with its "
+              "\"adapter\"");
 }
 
 int run(Arguments& arguments) {
@@ -219,7 +221,7 @@ int run(Arguments& arguments) {
        field("output", options.output, "file for the rows with what is generated; empty: standard output"),
        field("json", options.json, "the result of --prompt or --messages as JSON")});
   if (!arguments.parse()) return 0;
-  check_sources(options);
+  check_sources(options, arguments.given());
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   std::optional<Prompt> prompt;
   std::optional<PromptRows> rows;

@@ -26,7 +26,8 @@ struct Kind {
 };
 
 Kind kind_of(const CachedSnapshot& snapshot) {
-  if (!snapshot.missing.empty()) return {"", "incomplete: " + snapshot.missing + " is missing"};
+  if (snapshot.commit.empty()) return {"", "broken: " + one_line(snapshot.missing)};
+  if (!snapshot.missing.empty()) return {"", "incomplete: " + snapshot.missing};
   const std::filesystem::path config = snapshot.path / "config.json";
   try {
     if (std::filesystem::exists(config)) {
@@ -82,7 +83,8 @@ int run(Arguments& arguments) {
   if (json) {
     std::cout << json_text(list, 2) << '\n';
   } else if (rows.empty()) {
-    info("{}: no models; `hf download ORG/NAME` fetches one", cache.string());
+    info("{}: {}; `hf download ORG/NAME` fetches one", cache.string(),
+         std::filesystem::exists(cache) ? "no models" : "the folder does not exist");
   } else {
     std::cout << markdown_table({"--model", "family", "size", "path"}, rows);
   }

@@ -9,7 +9,10 @@
 #include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
+#include "cli/reported.h"
 #include "data/dataset.h"
+#include "data/encode_conversation.h"
+#include "session/chat_options.h"
 #include "session/places.h"
 
 namespace lowrank {
@@ -18,6 +21,7 @@ namespace {
 struct Options {
   std::string model, data, text, format;
   std::vector<std::string> columns;
+  ChatOptions chat;
   bool json = false, lines = false, special = false;
 };
 
@@ -48,6 +52,44 @@ void print_lines(const Tokenizer& tokenizer, const Options& options) {
   }
 }
 
+/// A row's ids as training has them.
+class RowTokens {
+ public:
+  RowTokens(const Tokenizer& tokenizer, const Options& options)
+      : tokenizer_(tokenizer), chat_(chat_format_on_demand(options.model, "", tokenizer, options.chat)) {}
+
+  std::vector<int64_t> of(const Row& row) {
+    if (row.format == RowFormat::tokenised) return row.input_ids;
+    return row.conversation ? of_conversation(row) : encode_row(tokenizer_, row, 0, notes_).tokens;
+  }
+
+  void tell_notes() const {
+    for (const std::string& warning : notes_.warnings()) warn("{}", warning);
+    for (const std::string& warning : chat_notes_.warnings()) warn("{}", warning);
+  }
+
+ private:
+  std::vector<int64_t> of_conversation(const Row& row) try {
+    const ChatFormat& format = chat_(!row.conversation->conversation.tools.is_null());
+    return encode_conversation(format, *row.conversation, TrainOn::assistant, 0, chat_notes_).tokens;
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+  }
+
+  const Tokenizer& tokenizer_;
+  std::function<const ChatFormat&(bool has_tools)> chat_;
+  RowNotes notes_;
+  ChatNotes chat_notes_;
+};
+
+void print_rows(const Tokenizer& tokenizer, const Options& options) {
+  RowTokens tokens(tokenizer, options);
+  read_rows(
+      options.data, {options.format, options.columns, true},
+      [&](const Row& row, const nlohmann::ordered_json&) { print(tokenizer, tokens.of(row), options); });
+  tokens.tell_notes();
+}
+
 int run(Arguments& arguments) {
   Options options;
   arguments.set_example("lowrank tokenize --model model.gguf --text \"some words\"");
@@ -60,24 +102,17 @@ int run(Arguments& arguments) {
                  field("special_tokens", options.special,
                        "add the post-processor's special tokens (for `text` and `lines`)"),
                  field("json", options.json, "print one array of ids per line")});
+  arguments.add(options.chat.template_fields(), "Conversations");
   if (!arguments.parse()) return 0;
   require({{"--model", &options.model}, {"--text or --data", either(options.text, options.data)}});
-  check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either --text or --data");
+  check_usage(options.text.empty() != options.data.empty(), "give either --text or --data");
   const Tokenizer tokenizer = load_tokenizer(options.model);
   if (options.data.empty()) {
     print(tokenizer, tokenizer.encode(options.text, options.special), options);
   } else if (options.lines) {
     print_lines(tokenizer, options);
   } else {
-    RowNotes notes;
-    read_rows(options.data, {options.format, options.columns, true},
-              [&](const Row& row, const nlohmann::ordered_json&) {
-                check_is_text(row);
-                const bool tokenised = row.format == RowFormat::tokenised;
-                print(tokenizer, tokenised ? row.input_ids : encode_row(tokenizer, row, 0, notes).tokens,
-                      options);
-              });
-    for (const std::string& warning : notes.warnings()) warn("{}", warning);
+    print_rows(tokenizer, options);
   }
   return 0;
 }

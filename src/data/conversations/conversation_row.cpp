@@ -85,7 +85,8 @@ class ConversationReader {
           "{}: \"{}\" is a string where \"prompt\" or \"completion\" is a list of messages; write it as "
           "[{{\"role\": \"{}\", \"content\": \"...\"}}], or both as strings",
           where_, key, std::string_view(key) == "prompt" ? "user" : "assistant");
-    const Json list = found ? opened(*found, fmt::format("{}: \"{}\"", where_, key)) : Json();
+    const Json list =
+        found ? opened(*found, fmt::format("{}: \"{}\"", where_, key), "a list of messages") : Json();
     check(list.is_array(), ErrorKind::invalid, "{}: \"{}\" must be a list of messages, not {}", where_, key,
           type_of(list));
     check(!list.empty(), ErrorKind::invalid, "{}: \"{}\" has no messages", where_, key);
@@ -98,7 +99,7 @@ class ConversationReader {
 
   void add_history() {
     const Json* found = field("history");
-    const Json history = found ? opened(*found, where_ + ": \"history\"") : Json();
+    const Json history = found ? opened(*found, where_ + ": \"history\"", "a list of pairs") : Json();
     if (history.is_null()) return;
     check(history.is_array(), ErrorKind::invalid, "{}: \"history\" must be a list, not {}", where_,
           type_of(history));
@@ -144,7 +145,7 @@ class ConversationReader {
   void read_documents() {
     const Json* found = field("documents");
     if (!found) return;
-    Json documents = opened(*found, where_ + ": \"documents\"");
+    Json documents = opened(*found, where_ + ": \"documents\"", "a list");
     if (documents.empty()) return;
     check(documents.is_array(), ErrorKind::invalid, "{}: \"documents\" must be a list, not {}", where_,
           type_of(documents));
@@ -154,7 +155,7 @@ class ConversationReader {
   void read_extra() {
     const Json* found = field("chat_template_kwargs");
     if (!found) return;
-    Json extra = opened(*found, where_ + ": \"chat_template_kwargs\"");
+    Json extra = opened(*found, where_ + ": \"chat_template_kwargs\"", "an object");
     if (extra.is_null()) return;
     check(extra.is_object(), ErrorKind::invalid, "{}: \"chat_template_kwargs\" must be an object, not {}",
           where_, type_of(extra));

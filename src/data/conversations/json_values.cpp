@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/one_line.h"
 
 namespace lowrank {
 namespace {
@@ -25,11 +26,19 @@ Json with_numbers(Json value) {
   return value;
 }
 
-Json opened(const Json& value, const std::string& what) {
+Json opened(const Json& value, const std::string& what, std::string_view wanted) {
   if (!value.is_string()) return with_numbers(value);
   const auto& text = value.get_ref<const std::string&>();
   if (text.empty()) return nullptr;
-  return with_numbers(parse_ordered_json(text, what, limits));
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  const bool structured = first != std::string::npos && (text[first] == '[' || text[first] == '{');
+  try {
+    return with_numbers(parse_ordered_json(text, what, limits));
+  } catch (const Error&) {
+    if (structured) throw;
+    fail(ErrorKind::invalid, "{} must be {}, or one as a string of JSON, not the text {}", what, wanted,
+         in_quotes(text, 40));
+  }
 }
 
 Json object_in(std::string_view text) {

@@ -12,8 +12,10 @@ namespace lowrank {
 nlohmann::ordered_json with_numbers(nlohmann::ordered_json value);
 
 /// What is written in a string, where tables and columnar files hold JSON as text; other values as they are.
-/// `what` names the value in errors. Errors: corrupt for a string that is no JSON.
-nlohmann::ordered_json opened(const nlohmann::ordered_json& value, const std::string& what);
+/// `what` names the value in errors, `wanted` says what it must be ("a list of tools"). Errors: invalid for a
+/// string that begins neither a list nor an object and is no JSON; corrupt for one that begins one.
+nlohmann::ordered_json opened(const nlohmann::ordered_json& value, const std::string& what,
+                              std::string_view wanted);
 
 /// The value if its text is one of a JSON object (of any size in a row), else null.
 nlohmann::ordered_json object_in(std::string_view text);

@@ -70,7 +70,7 @@ Json read_call(const Json& given, const std::string& where) {
 }  // namespace
 
 Json read_tools(const Json& tools, const std::string& what) {
-  const Json list = opened(tools, what);
+  const Json list = opened(tools, what, "a list of tools");
   if (list.is_null()) return nullptr;
   check(list.is_array(), ErrorKind::invalid, "{} must be a list of tools, or one as a string of JSON, not {}",
         what, type_of(list));
@@ -87,7 +87,7 @@ Json read_tools(const Json& tools, const std::string& what) {
 }
 
 Json read_tool_calls(const Json& calls, const std::string& where) {
-  Json list = opened(calls, where);
+  Json list = opened(calls, where, "a list of calls");
   if (list.is_object()) list = Json::array({std::move(list)});
   check(list.is_array(), ErrorKind::invalid, "{} must be a list of calls, not {}", where, type_of(list));
   Json read = Json::array();
