@@ -5,7 +5,10 @@
 #include <map>
 
 #include "base/json.h"
+#include "data/dataset.h"
+#include "data/row_cache.h"
 #include "data/shown_example.h"
+#include "support/temporary_folder.h"
 #include "support/text_fixtures.h"
 #include "tokenizer/chat/template_files.h"
 
@@ -166,6 +169,41 @@ TEST(TurnFinder, LeavesOutToolResultsWithinATurn) {
   const auto turns = TurnFinder(chat, {"<end>", "<assistant>"}).turns(conversation, rendering);
   ASSERT_EQ(turns.size(), 1U);
   EXPECT_EQ(turns[0].targets, (std::vector<jinja::Span>{{23, 27}, {31, 36}}));
+}
+
+/// Everything that a data set of conversations is, as one text.
+std::string whole_of(const Dataset& dataset) {
+  std::string whole = facts_of(dataset);
+  for (const Example& example : dataset.examples) whole += shown_example(example, nullptr);
+  return whole;
+}
+
+TEST_F(Chatml, ThreadsAndCacheChangeNothingOfConversations) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < 700; ++i) {
+    nlohmann::ordered_json messages = two_answers;
+    messages[0]["content"] = fmt::format("question {}{}", i, i % 100 == 42 ? " <|im_end|>" : "");
+    rows += json_text(nlohmann::ordered_json{{"messages", messages}}) + "\n";
+  }
+  const std::string path = folder.write("rows.jsonl", rows).string();
+  DatasetOptions options;
+  options.chat = [&](bool) -> const ChatFormat& { return format_; };
+  options.threads = 0;
+  const std::string expected = whole_of(load_dataset(path, &words_, 100'000, options));
+  options.threads = 4;
+  EXPECT_EQ(whole_of(load_dataset(path, &words_, 100'000, options)), expected);
+  options.cache = folder.path() / "cache";
+  options.cache_from_bytes = 0;
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(whole_of(load_dataset(path, &words_, 100'000, options)), expected);
+  const std::string key = RowCache::of(path, &words_, 100'000, options)->key();
+  const ChatFormat other(fixture_template("chatml", words_, "smollm_small"), words_, {{"name", "value"}});
+  options.chat = [&](bool) -> const ChatFormat& { return other; };
+  EXPECT_NE(RowCache::of(path, &words_, 100'000, options)->key(), key) << "another variable";
+  const Tokenizer gpt2 = load_tokenizer(text_fixture("gpt2_small"));
+  options.chat = [&](bool) -> const ChatFormat& { return format_; };
+  EXPECT_EQ(RowCache::of(path, &words_, 100'000, options)->key(), key);
+  EXPECT_NE(RowCache::of(path, &gpt2, 100'000, options)->key(), key) << "another tokenizer";
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view magic = "lowrank rows 1\n";
 constexpr size_t alignment = 16;
+/// So many are checked at once, about 24 MB.
+constexpr int64_t records_in_memory = 500'000;
 
 /// The end of a file.
 struct Footer {
@@ -175,7 +177,10 @@ void MappedExamples::read(std::string_view key) {
   facts_ = {reinterpret_cast<const char*>(found[3].data()), footer.facts};
   contents_ = text_of(footer.contents);
   Fingerprint checksum;
-  for (const StoredExample& record : arrays_.records) checksum.add(bytes_of(record));
+  for (int64_t i = 0; i < std::ssize(arrays_.records); ++i) {
+    if (i % records_in_memory == 0) file_.forget_pages();
+    checksum.add(bytes_of(arrays_.records[i]));
+  }
   checksum.add(facts_);
   add_counts(checksum, footer);
   check(footer.checksum == sixteen(checksum.text()), ErrorKind::corrupt, "{}: its checksum is another", path);
@@ -188,6 +193,7 @@ void MappedExamples::check_records() const {
   const std::span<const StoredExample> records = arrays_.records;
   if (records.front().tokens != 0 || records.front().marks != 0) fails(0);
   for (int64_t i = 0; i < arrays_.count(); ++i) {
+    if (i % records_in_memory == 0) file_.forget_pages();
     const int64_t tokens = records[i + 1].tokens - records[i].tokens;
     const int64_t marks = records[i + 1].marks - records[i].marks;
     const StoredLabels labels = records[i].labels;
@@ -198,6 +204,7 @@ void MappedExamples::check_records() const {
          (labels == StoredLabels::own && marks == tokens) || (labels == StoredLabels::none && marks == 0));
     if (!fits) fails(i);
   }
+  file_.forget_pages();
 }
 
 void MappedExamples::check_example(int64_t index) const {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "tokenizer/core/hash_index.h"
 
 namespace lowrank {
 
@@ -13,21 +15,20 @@ class Vocabulary {
  public:
   /// `tokens` by id; empty ones do not exist. If two tokens are equal, the first one counts.
   explicit Vocabulary(std::vector<std::string> tokens);
-  Vocabulary(Vocabulary&&) = default;
-  Vocabulary& operator=(Vocabulary&&) = default;
 
   /// The token's id; -1: there is none.
   int32_t find(std::string_view token) const {
-    const auto found = ids_.find(token);
-    return found == ids_.end() ? -1 : found->second;
+    return ids_.find(hash_of(token), [&](int32_t id) { return tokens_[id] == token; });
   }
   const std::string& token(int32_t id) const { return tokens_[id]; }
   int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
   size_t longest() const { return longest_; }  ///< bytes of the longest token
 
  private:
+  static uint64_t hash_of(std::string_view token) { return std::hash<std::string_view>()(token); }
+
   std::vector<std::string> tokens_;
-  std::unordered_map<std::string_view, int32_t> ids_;  ///< views into tokens_, so the class cannot be copied
+  HashIndex ids_;
   size_t longest_ = 0;
 };
 

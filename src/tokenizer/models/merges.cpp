@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string_view>
 #include <tuple>
+#include <unordered_map>
 
 #include "base/error.h"
 
@@ -53,6 +55,7 @@ Merges::Merges(const TokenizerSpec& spec, const Vocabulary& vocabulary, const st
     if (!spec.vocabulary[id].empty()) by_name.emplace(spec.vocabulary[id], static_cast<int32_t>(id));
   }
   listed_.reserve(spec.merges.size());
+  places_ = HashIndex(spec.merges.size());
   for (size_t rank = 0; rank < spec.merges.size(); ++rank) {
     const auto& [left, right] = spec.merges[rank];
     const auto first = by_name.find(left);
@@ -60,7 +63,14 @@ Merges::Merges(const TokenizerSpec& spec, const Vocabulary& vocabulary, const st
     const auto result = by_name.find(left + right);
     check(first != by_name.end() && second != by_name.end() && result != by_name.end(), ErrorKind::invalid,
           "{}: merge {} (\"{}\" \"{}\") has a part or a result that is no token", where, rank, left, right);
-    listed_.insert_or_assign(key(first->second, second->second), Merge{rank, result->second});
+    const Listed listed{key(first->second, second->second), {rank, result->second}};
+    const int32_t place = place_of(listed.pair);
+    if (place >= 0) {
+      listed_[place] = listed;
+    } else {
+      places_.add(hash_of(listed.pair), static_cast<int32_t>(listed_.size()));
+      listed_.push_back(listed);
+    }
   }
 }
 
