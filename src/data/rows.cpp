@@ -162,14 +162,6 @@ bool is_conversation(RowFormat format) {
          format == RowFormat::alpaca_chat;
 }
 
-void check_is_text(const Row& row) {
-  check(
-      !row.conversation, ErrorKind::unsupported,
-      "{}: the row is a conversation, which needs the model's chat template; rows of texts or of strings as "
-      "prompt and completion are read without one",
-      row.where);
-}
-
 int64_t adapter_of(const std::string& adapter, const std::string& where,
                    const std::function<int64_t(const std::string& name)>& number) try {
   check(!adapter.empty(), ErrorKind::invalid,

@@ -56,9 +56,6 @@ struct RowOptions {
   bool need_completion = true;       ///< false for rows that are only prompts, or texts without a label
 };
 
-/// Refuses a row that is a conversation, for what only takes texts. Errors: unsupported.
-void check_is_text(const Row& row);
-
 /// The number of the adapter that a row names. Errors: as `number`, with the row's location; invalid for a
 /// row that names none.
 int64_t adapter_of(const std::string& adapter, const std::string& where,

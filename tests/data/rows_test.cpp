@@ -268,8 +268,6 @@ TEST(Rows, TextsAreAskedForByTheirFormat) {
   const char* const row = R"({"messages":[{"role":"user","content":"q"}]})";
   expect_line_error(row, ErrorKind::invalid, 1, "a row of format messages among rows of format label",
                     "label");
-  expect_failure(ErrorKind::unsupported, "needs the model's chat template",
-                 [&] { check_is_text(rows_of_text(row).front()); });
 }
 
 TEST(Rows, MasksOfTokenisedRowsAreHonoured) {
