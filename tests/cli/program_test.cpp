@@ -119,7 +119,7 @@ TEST_F(Program, WrongNamesAreReportedAtOnceWithTheNearest) {
   refused(train(data, "--method lore"), "did you mean lora?");
   refused(train(data, "--target-modules q_prj,v_proj"), "q_proj");
   refused(train(data, "--rank 0"), "rank");
-  refused(train(data, "--grad-accum 0"), "grad_accum");
+  refused(train(data, "--grad-accum 0"), "--grad-accum must be");
   refused(train(data, "--lr -1"), "lr");
   refused("evaluate", "--model, --data");
   refused(train(data, "--config " + write("c.yaml", "rank: 4\nalhpa: 3\n").string()), "alpha");
