@@ -237,7 +237,7 @@ TEST(Conversations, WhatCannotBeReadIsRefused) {
            {R"({"role":"assistant","tool_calls":[{"name":"f","parameters":{}}]})", "called \"arguments\""},
            {R"({"role":"assistant","tool_calls":[{"name":"f"}],"function_call":{"name":"f"}})",
             "calls stand in two places"},
-           {R"({"from":"function_call","value":"call f"})", "the function call: parse error"},
+           {R"({"from":"function_call","value":"call f"})", "the function call must be a list of calls"},
            {R"({"from":"function_call","value":5})", "a function call must be JSON"},
            {R"({"role":"assistant","content":"t","weight":0.5})", "\"weight\" must be 0 or 1"},
            {R"({"role":"user","content":"t","weight":1})", "a \"weight\" of 1 is for assistant messages"},
@@ -255,7 +255,8 @@ TEST(Conversations, RowsThatCannotBeReadAreRefused) {
   expect_refused(R"({"text":"t"})", "the row has no \"messages\" (or \"conversations\")");
   expect_refused(R"({"messages":[]})", "\"messages\" has no messages");
   expect_refused(R"({"conversations":{}})", "\"conversations\" must be a list of messages, not object");
-  expect_refused(R"({"messages":"hello"})", "\"messages\": parse error");
+  expect_refused(R"({"messages":"hello"})",
+                 "\"messages\" must be a list of messages, or one as a string of JSON");
   expect_refused(beside(R"("conversations":[{}])"), "\"messages\" and \"conversations\" stand side by side");
   expect_refused(R"({"messages":[{"role":"user","content":"q"},{"role":"x","content":"a"}]})", "message 2: ");
   expect_refused(beside(R"("system":5)"), "\"system\" must be a string, not number");
