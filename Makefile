@@ -23,7 +23,7 @@ configure: deps
 	@cmake -S . -B $(BUILD) -DLOWRANK_LIBTORCH=$(LIBTORCH) $(CMAKE_FLAGS) > $(BUILD).configure.log 2>&1 \
 	  && rm -f $(BUILD).configure.log || { cat $(BUILD).configure.log; exit 1; }
 
-demo: all  ## fine-tune SmolLM2 on this machine's package lists (about 6 minutes)
+demo: all  ## fine-tune SmolLM2 on this machine's package lists (3 to 5 minutes after the build)
 	@tools/setup model
 	examples/demo/run $(BUILD)/lowrank "$$(tools/setup path model)"
 

@@ -93,12 +93,14 @@ jinja::CalendarTime time_of(const std::string& date) {
 }  // namespace
 
 std::vector<Field> ChatOptions::template_fields() {
-  return {field("chat_template", chat_template,
-                "a file with a chat template, or the name of one of the model's; empty: the model's default"),
-          field("chat_template_kwargs", chat_template_kwargs,
-                "variables of the chat template: enable_thinking=false,reasoning_effort=high"),
-          field("chat_date", chat_date,
-                "date for chat templates that show it, YYYY-MM-DD; empty: today's, or the resumed run's")};
+  return {
+      field("chat_template", chat_template,
+            "a file with a chat template, or the name of one of the model's; empty: the model's default"),
+      field("chat_template_kwargs", chat_template_kwargs,
+            "variables of the chat template: enable_thinking=false,reasoning_effort=high"),
+      field(
+          "chat_date", chat_date,
+          "date for chat templates that show it, YYYY-MM-DD; empty: today's (a resumed run keeps its own)")};
 }
 
 std::vector<Field> ChatOptions::fields() {

@@ -103,7 +103,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
   report_rows(options.eval_split > 0 ? "rows" : "training", data.train, dataset.max_length, limit);
   if (options.chat.any_given() && !data.train.conversations)
-    warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are no conversations");
+    warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are not conversations");
   if (!options.eval_data.empty()) {
     data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
     report_rows("evaluation", data.evaluation, dataset.max_length, limit);
