@@ -5,12 +5,15 @@
 //   snippet  {"source": text, "context": {...}, "spans", "now"}
 //   mask     a render with "mask": true: the answer also has "turns", what the assistant says, in bytes
 // Answers: {"text", "byte_spans"} or {"error"}.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -67,6 +70,27 @@ const ChatTemplate& template_of(const Json& request) {
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   return known.emplace(key, ChatTemplate(contents(path), path, std::move(tokens))).first->second;
+}
+
+/// Texts in a template that are probably special tokens (`<|im_end|>`, `</s>`, `[INST]`): there is no
+/// tokenizer here.
+std::vector<std::string> likely_special_tokens(std::string_view source) {
+  constexpr size_t longest = 40;
+  std::vector<std::string> found;
+  for (const auto& [open, shut] : {std::pair{'<', '>'}, std::pair{'[', ']'}}) {
+    for (size_t begin = source.find(open); begin != std::string_view::npos;
+         begin = source.find(open, begin + 1)) {
+      const size_t end = source.find(shut, begin);
+      if (end == std::string_view::npos) break;
+      const std::string_view inner = source.substr(begin + 1, end - begin - 1);
+      const bool name = !inner.empty() && inner.size() <= longest &&
+                        inner.find_first_of(" \t\n'\"<>[](){}:,.%") == std::string_view::npos;
+      const bool capitals =
+          std::ranges::all_of(inner, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_' || c == '/'; });
+      if (name && (open == '<' || capitals)) found.emplace_back(source.substr(begin, end - begin + 1));
+    }
+  }
+  return found;
 }
 
 Json render(const Json& request) {

@@ -148,7 +148,7 @@ ChatFormat::ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer, Json varia
       variables_(std::move(variables)),
       options_(dated(now)),
       shape_(content_shape(template_, options_)),
-      finder_(template_, special_texts(tokenizer), options_) {
+      finder_(template_, special_texts(tokenizer), options_, variables_) {
   const auto end = end_of_turn(template_, tokenizer, options_);
   if (end && !tokenizer.ends_generation(*end)) end_tokens_.push_back(*end);
 }

@@ -12,10 +12,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using jinja::Span;
 
-std::string_view piece(const Rendering& rendering, Span span) {
-  return std::string_view(rendering.text).substr(span.begin, span.end - span.begin);
-}
-
 /// Fails if an answer that is to be learned is not, or not wholly, in the text.
 void check_rendered(const Json& message, const AssistantTurn& turn, const Rendering& rendering,
                     const std::string& chat) {
@@ -28,7 +24,7 @@ void check_rendered(const Json& message, const AssistantTurn& turn, const Render
   check(!has_text(message) || std::ranges::any_of(rendering.origins, overlaps), ErrorKind::invalid,
         "message {}: the chat template {} leaves out the answer's text", number, chat);
   std::string text;
-  for (const Span& target : turn.targets) text += piece(rendering, target);
+  for (const Span& target : turn.targets) text += piece(rendering.text, target);
   const std::string lost = lost_call(message, text);
   check(
       lost.empty(), ErrorKind::invalid,
@@ -78,7 +74,7 @@ std::vector<Span> chosen_parts(const ChatFormat& format, const Conversation& con
     check(turn != turns.end(), ErrorKind::invalid, "message {}: the chat template {} leaves it out",
           message + 1, chat);
     check_rendered(fields, *turn, rendering, chat);
-    open = open || !format.is_ended(piece(rendering, turn->targets.back()));
+    open = open || !format.is_ended(piece(rendering.text, turn->targets.back()));
     targets.insert(targets.end(), turn->targets.begin(), turn->targets.end());
   }
   if (open) ++notes.open_answers;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/error.h"
 #include "base/half.h"
 
 namespace lowrank {
@@ -13,6 +14,15 @@ namespace lowrank {
 inline float half_at(const std::byte* bytes) {
   uint16_t bits = 0;
   std::memcpy(&bits, bytes, sizeof bits);
+  return float_from_f16(bits);
+}
+
+/// Writes a block's scale as f16 and returns it as it is then read. Errors: invalid when it becomes infinite.
+inline float put_half(float value, std::byte* out) {
+  const uint16_t bits = f16_from_float(value);
+  check((bits & 0x7C00U) != 0x7C00U, ErrorKind::invalid,
+        "values so large that the scale {} of their block does not fit in f16", value);
+  std::memcpy(out, &bits, sizeof bits);
   return float_from_f16(bits);
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/half.h"
+#include "formats/block_bytes.h"
 
 namespace lowrank {
 namespace {
@@ -99,15 +100,6 @@ float fit_signed(std::span<const float> x) {
     best = fit.scale;
   }
   return best;
-}
-
-/// Writes a number as f16 and returns it as it is then read. Errors: invalid when it becomes infinite.
-float put_half(float value, std::byte* out) {
-  const uint16_t bits = f16_from_float(value);
-  check((bits & 0x7C00U) != 0x7C00U, ErrorKind::invalid,
-        "values so large that the scale {} of their block does not fit in f16", value);
-  std::memcpy(out, &bits, sizeof bits);
-  return float_from_f16(bits);
 }
 
 int quotient(float value, float unit, int least, int most) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/half.h"
+#include "formats/block_bytes.h"
 
 namespace lowrank {
 namespace {
@@ -68,14 +69,6 @@ Quants rounded(const float* x, float from, float scale, float offset, int top) {
     q[j] = static_cast<uint8_t>(value > top ? top : value);
   }
   return q;
-}
-
-/// Writes a number as f16. Errors: invalid when it becomes infinite.
-void put_half(float value, std::byte* out) {
-  const uint16_t bits = f16_from_float(value);
-  check((bits & 0x7C00U) != 0x7C00U, ErrorKind::invalid,
-        "values so large that the scale {} of their block does not fit in f16", value);
-  std::memcpy(out, &bits, sizeof bits);
 }
 
 /// The low 4 bits: value j in the low half of byte j, value j + 16 in the high half.

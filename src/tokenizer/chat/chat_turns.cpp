@@ -17,10 +17,6 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(blanks) == std::string_view::npos;
 }
 
-std::string_view piece(std::string_view text, Span span) {
-  return text.substr(span.begin, span.end - span.begin);
-}
-
 /// The message that most bytes of a range come from, or whose region holds it; -1 if there is none.
 int64_t message_of(const Rendering& rendering, Span range) {
   std::map<int64_t, int64_t> bytes;
@@ -51,27 +47,30 @@ std::vector<AssistantTurn> tagged_turns(const Conversation& conversation, const 
   return found;
 }
 
-/// A conversation that every template renders, with the settings of another one.
-Conversation one_question(const Conversation& like) {
+/// A conversation that every template renders, with these variables.
+Conversation one_question(const nlohmann::ordered_json& variables) {
   Conversation question;
   question.messages.push_back({{"role", "user"}, {"content", "Hello"}});
-  question.extra = like.extra;
+  question.extra = variables;
   return question;
 }
 
 }  // namespace
 
-TurnFinder::TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options)
+TurnFinder::TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options,
+                       nlohmann::ordered_json variables)
     : chat_(std::move(chat)),
       options_(std::move(options)),
       special_tokens_(std::move(special_tokens)),
       beginning_(chat_.special_token("bos_token")),
-      end_(chat_.special_token("eos_token")) {
+      end_(chat_.special_token("eos_token")),
+      variables_(std::move(variables)) {
   options_.add_generation_prompt = true;
   options_.continue_final_message = false;
   for (const std::string& token : {beginning_, end_}) {
     if (!token.empty()) special_tokens_.push_back(token);
   }
+  usual_prompt_ = generation_prompt(one_question(variables_));
 }
 
 std::vector<AssistantTurn> TurnFinder::turns(const Conversation& conversation,
@@ -129,7 +128,8 @@ AssistantTurn TurnFinder::turn_of(const Conversation& conversation, const Render
 /// always the header; where it is not, the prompt after the very messages that precede the turn is.
 int64_t TurnFinder::header_length(const Conversation& conversation, int64_t message, std::string_view region,
                                   bool first) const {
-  const std::string usual = generation_prompt(one_question(conversation));
+  const std::string usual =
+      conversation.extra == variables_ ? usual_prompt_ : generation_prompt(one_question(conversation.extra));
   // The first region may hold more in front of the header: a default system text, the beginning token.
   const size_t found = usual.empty() ? std::string_view::npos : region.find(usual);
   if (found == 0 || (first && found != std::string_view::npos))
@@ -198,25 +198,6 @@ void TurnFinder::close(std::vector<Span>& targets, std::string_view text) const 
   } else if (!end_.empty() && text.substr(last.end).starts_with(end_)) {
     last.end += std::ssize(end_);
   }
-}
-
-std::vector<std::string> likely_special_tokens(std::string_view source) {
-  constexpr size_t longest = 40;
-  std::vector<std::string> found;
-  for (const auto& [open, shut] : {std::pair{'<', '>'}, std::pair{'[', ']'}}) {
-    for (size_t begin = source.find(open); begin != std::string_view::npos;
-         begin = source.find(open, begin + 1)) {
-      const size_t end = source.find(shut, begin);
-      if (end == std::string_view::npos) break;
-      const std::string_view inner = source.substr(begin + 1, end - begin - 1);
-      const bool name = !inner.empty() && inner.size() <= longest &&
-                        inner.find_first_of(" \t\n'\"<>[](){}:,.%") == std::string_view::npos;
-      const bool capitals =
-          std::ranges::all_of(inner, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_' || c == '/'; });
-      if (name && (open == '<' || capitals)) found.emplace_back(source.substr(begin, end - begin + 1));
-    }
-  }
-  return found;
 }
 
 }  // namespace lowrank

@@ -28,7 +28,9 @@ struct AssistantTurn {
 class TurnFinder {
  public:
   /// `special_tokens`: the texts of the tokenizer's special tokens. `options`: those of the renderings.
-  TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options = {});
+  /// `variables`: what most conversations have as `extra`; the usual header with them is rendered only once.
+  TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options = {},
+             nlohmann::ordered_json variables = nlohmann::ordered_json::object());
 
   /// The turns of the assistant's messages, in their order. Messages that the template leaves out have none.
   /// Errors: invalid, with the message's number, if its part of the text cannot be told from others.
@@ -55,10 +57,8 @@ class TurnFinder {
   RenderOptions options_;
   std::vector<std::string> special_tokens_;
   std::string beginning_, end_;  ///< texts of bos_token and eos_token; possibly empty
+  nlohmann::ordered_json variables_;
+  std::string usual_prompt_;  ///< the generation prompt after a single question, with these variables
 };
-
-/// Texts in a template that are probably special tokens (`<|im_end|>`, `</s>`, `[INST]`), for when there is
-/// no tokenizer.
-std::vector<std::string> likely_special_tokens(std::string_view source);
 
 }  // namespace lowrank

@@ -11,6 +11,11 @@
 
 namespace lowrank {
 
+/// The bytes of a span.
+inline std::string_view piece(std::string_view text, jinja::Span span) {
+  return text.substr(span.begin, span.end - span.begin);
+}
+
 /// What the outermost iteration over a message wrote.
 struct MessageRegion {
   int64_t message = 0;  ///< index among the messages

@@ -13,13 +13,6 @@
 namespace lowrank::jinja {
 namespace {
 
-Value pair_of(Heap& heap, const Value& first, const Value& second) {
-  const Ref<Sequence> pair = heap.make<Sequence>(Row::tuple);
-  pair->push(first);
-  pair->push(second);
-  return pair;
-}
-
 Value join_filter(const Call& call) {
   const auto [separator, attribute, a, b, c, d] = call.bind({"d", "attribute"});
   const Value between = separator ? as_text(call.heap, *separator) : text_value(call.heap, "");

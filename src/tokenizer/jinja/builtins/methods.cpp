@@ -9,13 +9,6 @@
 namespace lowrank::jinja {
 namespace {
 
-Value pair_of(Heap& heap, const Value& key, const Value& value) {
-  const Ref<Sequence> pair = heap.make<Sequence>(Row::tuple);
-  pair->push(key);
-  pair->push(value);
-  return pair;
-}
-
 template <Row row>
 Value view_of_dict(const Call& call) {
   (void)call.bind({});

@@ -181,6 +181,13 @@ void Dict::index_entries() {
   }
 }
 
+Value pair_of(Heap& heap, const Value& first, const Value& second) {
+  const Ref<Sequence> pair = heap.make<Sequence>(Row::tuple);
+  pair->push(first);
+  pair->push(second);
+  return pair;
+}
+
 Value text_value(Text text) {
   Heap& heap = text.heap();
   return heap.make<TextObject>(std::move(text));

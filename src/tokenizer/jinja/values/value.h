@@ -152,6 +152,8 @@ struct Namespace : Object {
   bool printing = false;  ///< its repr is under way, so it holds itself
 };
 
+/// A tuple of two values.
+Value pair_of(Heap& heap, const Value& first, const Value& second);
 Value text_value(Text text);
 inline Value text_value(Heap& heap, std::string_view bytes, Mark mark = {}) {
   return text_value(Text(heap, bytes, mark));
