@@ -82,7 +82,8 @@ TEST_P(Corpora, DataSetsHaveTheirIds) {
   const auto shared = shared_folder();
   if (!shared) GTEST_SKIP() << "needs LOWRANK_SHARED";
   const Tokenizer tokenizer = load_tokenizer(*path);
-  for (const auto& [file, expected] : json_of(text_fixture("corpora.json"))[GetParam().name].items()) {
+  const nlohmann::json files = json_of(text_fixture("corpora.json"))[GetParam().name];
+  for (const auto& [file, expected] : files.items()) {
     SCOPED_TRACE(file);
     if (file != "torture") expect_checksum(tokenizer, texts_of(*shared / "data", file), expected);
   }
