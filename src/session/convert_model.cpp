@@ -145,8 +145,9 @@ GgufDescription described(const Checkpoint& checkpoint, const FileType& type) {
     return description;
   }
   const TokenizerSpec tokenizer = tokenizer_spec_from_folder(checkpoint.path());
-  for (std::string& note : write_tokenizer_keys(tokenizer, spec.vocabulary_size, spec.gguf_architecture,
-                                                checkpoint.path().string(), keys))
+  for (std::string& note :
+       write_tokenizer_keys(tokenizer, spec.vocabulary_size, description.merges_from_vocabulary,
+                            checkpoint.path().string(), keys))
     description.notes.push_back(std::move(note));
   return description;
 }

@@ -19,7 +19,8 @@ Written written(const test::Scratch& scratch, const TokenizerSpec& spec, int64_t
                 const std::string& architecture) {
   GgufMetadata keys;
   keys.set_string("general.architecture", architecture);
-  Written result{write_tokenizer_keys(spec, rows, architecture, "here", keys), scratch.path() / "t.gguf"};
+  const bool from_vocabulary = architecture == "gemma3";
+  Written result{write_tokenizer_keys(spec, rows, from_vocabulary, "here", keys), scratch.path() / "t.gguf"};
   write_gguf(result.path, {}, keys);
   return result;
 }
@@ -83,7 +84,7 @@ TEST(TokenizerToGgufFiles, SayWhatTheyCannotHold) {
   const auto refused = [&](const TokenizerSpec& spec, const char* part) {
     GgufMetadata keys;
     test::expect_failure(ErrorKind::unsupported, part,
-                         [&] { write_tokenizer_keys(spec, token_count(spec), "llama", "here", keys); });
+                         [&] { write_tokenizer_keys(spec, token_count(spec), false, "here", keys); });
   };
   refused(tokenizer_spec_from_folder(test::text_fixture("bert_small")), "WordPiece");
   TokenizerSpec spec = tokenizer_spec_from_folder(test::text_fixture("gpt2_small"));

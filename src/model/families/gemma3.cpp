@@ -123,6 +123,7 @@ GgufDescription describe_gguf(const nlohmann::json& config) {
   if (both != config.end() && both->is_object() && both->contains("full_attention"))
     full["rope_parameters"] = (*both)["full_attention"];
   GgufDescription description = describe_decoder(full, c);
+  description.merges_from_vocabulary = true;
   const GgufKeyWriter keys(description.keys, "gemma3");
   keys.number(gguf_key::window_theta, local.theta);
   if (window > 0) keys.count(gguf_key::window, window);

@@ -22,6 +22,8 @@ struct GgufDescription {
 
   GgufMetadata keys;
   std::vector<Table> tables;
+  /// The merges of the family's tokenizers follow from the order of the vocabulary, so the file needs none.
+  bool merges_from_vocabulary = false;
   std::vector<std::string> notes;  ///< what the file says differently from the folder, as sentences
 };
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "formats/gguf.h"
@@ -22,12 +21,12 @@ TokenizerSpec tokenizer_spec_from_gguf(const GgufFile& file);
 
 /// Adds the same keys for a tokenizer, as llama.cpp's converter writes them: one token for each of the
 /// embedding's `rows` (unused ones are [PAD<id>]; tokens beyond them are left out), and for SentencePiece's
-/// BPE scores that order its merges. `architecture`: the file's general.architecture, which decides how
-/// Gemma's tokens are read. Returns what GGUF cannot express and is left out, as sentences. Errors:
-/// unsupported, beginning with `where`, for a tokenizer that such a file cannot describe: WordPiece, other
-/// splits, other normalisers, other tokens around texts than BOS and EOS.
+/// BPE scores that order its merges. `merges_from_vocabulary`: the order of the vocabulary gives the merges
+/// (Gemma's), which are then left out. Returns what GGUF cannot express and is left out, as sentences.
+/// Errors: unsupported, beginning with `where`, for a tokenizer that such a file cannot describe: WordPiece,
+/// other splits, other normalisers, other tokens around texts than BOS and EOS.
 std::vector<std::string> write_tokenizer_keys(const TokenizerSpec& spec, int64_t rows,
-                                              std::string_view architecture, const std::string& where,
+                                              bool merges_from_vocabulary, const std::string& where,
                                               GgufMetadata& keys);
 
 }  // namespace lowrank

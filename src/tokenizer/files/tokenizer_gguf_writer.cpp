@@ -162,7 +162,7 @@ void write_special(const TokenizerSpec& spec, int64_t rows, const std::string& w
 }  // namespace
 
 std::vector<std::string> write_tokenizer_keys(const TokenizerSpec& spec, int64_t rows,
-                                              std::string_view architecture, const std::string& where,
+                                              bool merges_from_vocabulary, const std::string& where,
                                               GgufMetadata& keys) {
   if (spec.model != TokenModel::bpe) refuse(where, "the WordPiece tokenizer of a decoder");
   const bool sentence_piece = !spec.byte_level();
@@ -188,9 +188,8 @@ std::vector<std::string> write_tokenizer_keys(const TokenizerSpec& spec, int64_t
   }
   keys.set_strings("tokenizer.ggml.tokens", tokens.texts);
   keys.set_numbers<int32_t>("tokenizer.ggml.token_type", tokens.types);
-  // llama.cpp needs no merges where there are scores; with them, ours are the tokenizer's own. Gemma's are
-  // read from the order of the vocabulary.
-  if (!architecture.starts_with("gemma") && !spec.merges.empty())
+  // llama.cpp needs no merges where there are scores; with them, ours are the tokenizer's own.
+  if (!merges_from_vocabulary && !spec.merges.empty())
     keys.set_strings("tokenizer.ggml.merges", merge_lines(spec, tokens));
   write_special(spec, rows, where, notes, keys);
   return notes;
