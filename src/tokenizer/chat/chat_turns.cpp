@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/error.h"
 #include "tokenizer/chat/message_regions.h"
@@ -47,6 +48,16 @@ std::vector<AssistantTurn> tagged_turns(const Conversation& conversation, const 
   return found;
 }
 
+/// The texts as tokens, those of the template's own beginning and end tokens among them.
+AddedTokens tokens_of(const std::vector<std::string>& texts, const ChatTemplate& chat) {
+  std::set<std::string> all(texts.begin(), texts.end());
+  for (const char* name : {"bos_token", "eos_token"}) all.insert(chat.special_token(name));
+  all.erase("");
+  std::vector<AddedToken> tokens;
+  for (const std::string& text : all) tokens.push_back({.content = text});
+  return AddedTokens(std::move(tokens));
+}
+
 /// A conversation that every template renders, with these variables.
 Conversation one_question(const nlohmann::ordered_json& variables) {
   Conversation question;
@@ -57,19 +68,16 @@ Conversation one_question(const nlohmann::ordered_json& variables) {
 
 }  // namespace
 
-TurnFinder::TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options,
-                       nlohmann::ordered_json variables)
+TurnFinder::TurnFinder(ChatTemplate chat, const std::vector<std::string>& special_tokens,
+                       RenderOptions options, nlohmann::ordered_json variables)
     : chat_(std::move(chat)),
       options_(std::move(options)),
-      special_tokens_(std::move(special_tokens)),
+      special_tokens_(tokens_of(special_tokens, chat_)),
       beginning_(chat_.special_token("bos_token")),
       end_(chat_.special_token("eos_token")),
       variables_(std::move(variables)) {
   options_.add_generation_prompt = true;
   options_.continue_final_message = false;
-  for (const std::string& token : {beginning_, end_}) {
-    if (!token.empty()) special_tokens_.push_back(token);
-  }
   usual_prompt_ = generation_prompt(one_question(variables_));
 }
 
@@ -174,11 +182,13 @@ int64_t TurnFinder::common_header(std::string_view region, std::string_view prom
 
 /// Where the last special token of a text ends; 0 if it has none.
 int64_t TurnFinder::end_of_special_token(std::string_view text) const {
-  int64_t end = 0;
-  for (const std::string& token : special_tokens_) {
-    const size_t found = text.rfind(token);
-    if (found != std::string_view::npos) end = std::max(end, static_cast<int64_t>(found + token.size()));
-  }
+  int64_t at = 0, end = 0;
+  special_tokens_.split(
+      text, [&](std::string_view stretch) { at += std::ssize(stretch); },
+      [&](const AddedToken& token) {
+        at += std::ssize(token.content);
+        end = at;
+      });
   return end;
 }
 

@@ -7,6 +7,7 @@
 
 #include "tokenizer/chat/chat_template.h"
 #include "tokenizer/chat/conversation.h"
+#include "tokenizer/steps/added_tokens.h"
 
 namespace lowrank {
 
@@ -29,7 +30,7 @@ class TurnFinder {
  public:
   /// `special_tokens`: the texts of the tokenizer's special tokens. `options`: those of the renderings.
   /// `variables`: what most conversations have as `extra`; the usual header with them is rendered only once.
-  TurnFinder(ChatTemplate chat, std::vector<std::string> special_tokens, RenderOptions options = {},
+  TurnFinder(ChatTemplate chat, const std::vector<std::string>& special_tokens, RenderOptions options = {},
              nlohmann::ordered_json variables = nlohmann::ordered_json::object());
 
   /// The turns of the assistant's messages, in their order. Messages that the template leaves out have none.
@@ -55,7 +56,7 @@ class TurnFinder {
 
   ChatTemplate chat_;
   RenderOptions options_;
-  std::vector<std::string> special_tokens_;
+  AddedTokens special_tokens_;
   std::string beginning_, end_;  ///< texts of bos_token and eos_token; possibly empty
   nlohmann::ordered_json variables_;
   std::string usual_prompt_;  ///< the generation prompt after a single question, with these variables
