@@ -28,6 +28,11 @@ bool is_evaluation(const Record& record) {
   return record.contains("eval_loss");
 }
 
+/// The Trainer's count of operations, forward and backward: 6 per token and parameter outside embeddings.
+double operations(int64_t tokens, const TrainerFacts& facts) {
+  return 6.0 * static_cast<double>(tokens) * static_cast<double>(facts.parameters);
+}
+
 int64_t number_of(const Record& record, const char* key) {
   return record.value(key, int64_t{0});
 }
@@ -66,19 +71,20 @@ std::vector<EventScalar> event_scalars(const Json& entry) {
 
 Json final_log_entry(const std::vector<Record>& records, const TrainerFacts& facts) {
   double loss = 0, seconds = 0, epoch = 0;
-  int64_t steps = 0, last = 0;
+  int64_t steps = 0, last = 0, tokens = 0;
   for (const Record& record : records) {
     if (is_evaluation(record)) continue;
     loss += record.value("loss", 0.0);
     seconds += record.value("seconds", 0.0);
     epoch = record.value("epoch", 0.0);
     last = number_of(record, "step");
+    tokens += number_of(record, "tokens");
     ++steps;
   }
   const auto done = static_cast<double>(steps);
   Json entry = {{"epoch", epoch},
                 {"step", last},
-                {"total_flos", 0.0},
+                {"total_flos", operations(tokens, facts)},
                 {"train_loss", steps > 0 ? loss / done : 0.0},
                 {"train_runtime", seconds}};
   if (seconds > 0) {
@@ -116,7 +122,7 @@ Json trainer_state(const std::vector<Record>& records, const TrainerFacts& facts
                 {"num_train_epochs", static_cast<int64_t>(std::ceil(facts.epochs))},
                 {"save_steps", facts.save_every},
                 {"stateful_callbacks", Json::object()},
-                {"total_flos", 0.0},
+                {"total_flos", operations(tokens, facts)},
                 {"train_batch_size", facts.batch_size},
                 {"trial_name", nullptr},
                 {"trial_params", nullptr}};

@@ -38,6 +38,7 @@ struct TrainerFacts {
   int64_t batch_size = 0;         ///< examples per micro-batch
   int64_t examples_per_step = 0;  ///< of all its micro-batches
   double epochs = 0;              ///< asked for
+  int64_t parameters = 0;         ///< outside embeddings, for `total_flos`: 6 of each per token
   std::optional<double> best_loss = {};
   int64_t best_step = 0;
   std::string best_place = {};  ///< folder of the best adapter

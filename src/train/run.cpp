@@ -35,6 +35,21 @@ nlohmann::ordered_json entry_of(const StepResult& step) {
   return entry;
 }
 
+/// The parameters that the Trainer of transformers counts for its number of operations: those of the base
+/// outside embeddings and those that the method adds to its modules; virtual tokens are none of them.
+int64_t counted_parameters(const ModelSpec& spec, const TrainPlan& plan) {
+  int64_t count = 0;
+  for (const TensorRef& tensor : spec.tensors) {
+    const bool embedded = tensor.role == Role::embedding || tensor.role == Role::position;
+    if (!embedded && !(spec.tied_head && tensor.role == Role::head)) count += *element_count(tensor.shape);
+  }
+  if (plan.context_rows > 0) return count;
+  for (const ParameterSpec& parameter : plan.parameters) {
+    if (!plan.uses.contains(parameter.name)) count += *element_count(parameter.shape);
+  }
+  return count;
+}
+
 class Run {
  public:
   Run(const Model& model, Adapter& adapter, const ExampleStore& train, const ExampleStore& evaluation,
@@ -199,6 +214,7 @@ class Run {
     facts.batch_size = options_.batch_size;
     facts.examples_per_step = options_.batch_size * options_.grad_accum;
     facts.epochs = trainer_.trainer().plan().epoch(trainer_.total_steps());
+    facts.parameters = counted_parameters(model_.spec(), adapter_.plan);
     facts.best_loss = result_.best_eval_loss;
     facts.best_step = result_.best_step;
     if (result_.best_eval_loss) facts.best_place = best.string();

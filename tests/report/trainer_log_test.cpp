@@ -52,6 +52,7 @@ TEST(TrainerLog, StateHasTheTrainersKeys) {
   TrainerFacts facts;
   facts.total_steps = 4;
   facts.epochs = 1.5;
+  facts.parameters = 1000;
   facts.batch_size = 8;
   facts.examples_per_step = 16;
   facts.best_loss = 5.5;
@@ -61,6 +62,8 @@ TEST(TrainerLog, StateHasTheTrainersKeys) {
   EXPECT_EQ(state["global_step"], 4);
   EXPECT_EQ(state["num_train_epochs"], 2);
   EXPECT_EQ(state["num_input_tokens_seen"], 400);
+  EXPECT_EQ(state["total_flos"], 6.0 * 400 * 1000);
+  EXPECT_EQ(state["log_history"].back()["total_flos"], 6.0 * 400 * 1000);
   EXPECT_EQ(state["best_metric"], 5.5);
   EXPECT_EQ(state["best_global_step"], 2);
   EXPECT_EQ(state["best_model_checkpoint"], "out");
