@@ -15,6 +15,9 @@ namespace lowrank {
 namespace {
 
 constexpr const char* base_key = "the base model";
+constexpr const char* train_key = "the training rows";
+constexpr const char* evaluation_key = "the evaluation rows";
+constexpr const char* template_key = "the chat template";
 constexpr size_t most_bytes_at_once = 32 << 20;
 
 std::string fingerprint_of(const ExampleStore& examples) {
@@ -65,15 +68,15 @@ std::string fingerprint_of(const Adapter& adapter) {
 }
 
 /// Keys of fingerprints, whose values are not shown in messages.
-const std::set<std::string> fingerprints = {base_key, "the adapter at the start", "the training rows",
-                                            "the evaluation rows", "the chat template"};
+const std::set<std::string> fingerprints = {base_key, "the adapter at the start", train_key, evaluation_key,
+                                            template_key};
 
 }  // namespace
 
 RunIdentity::RunIdentity(const RunInputs& inputs) : base_(inputs.base), identity_(inputs.options) {
   identity_["the adapter at the start"] = fingerprint_of(inputs.adapter);
-  identity_["the training rows"] = fingerprint_of(inputs.train);
-  identity_["the evaluation rows"] = fingerprint_of(inputs.evaluation);
+  identity_[train_key] = fingerprint_of(inputs.train);
+  identity_[evaluation_key] = fingerprint_of(inputs.evaluation);
   identity_["steps in all"] = inputs.plan.total_steps;
   identity_["method"] = inputs.adapter.info->name;
   identity_["threads"] = thread_count();
@@ -94,8 +97,11 @@ std::vector<std::string> identity_differences(const nlohmann::json& saved, const
   const auto text = [](const nlohmann::json& of, const std::string& name) {
     return of.contains(name) ? json_text(of[name]) : std::string("not there");
   };
+  // What a template renders is part of the rows.
+  const bool rendered_anew = text(saved, template_key) != text(now, template_key);
   std::vector<std::string> differences;
   for (const std::string& name : names) {
+    if (rendered_anew && (name == train_key || name == evaluation_key)) continue;
     const std::string was = text(saved, name), is = text(now, name);
     if (was == is) continue;
     differences.push_back(fingerprints.contains(name) ? fmt::format("{} {} other than before", name,
