@@ -1,10 +1,10 @@
 // A method in a file of one's own: one trained number per layer, y = (1 + s) W x. It links lowrank::detail,
 // whose headers are those of the program's own methods:  own_method MODEL ROWS.jsonl FOLDER
 #include <iostream>
+#include <lowrank/lowrank.h>
 
-#include "base/error.h"
 #include "peft/core/module_method.h"
-#include "session/fine_tune.h"
+#include "peft/core/registry.h"
 
 using namespace lowrank;
 
@@ -31,13 +31,14 @@ constexpr MethodInfo scale{
 }  // namespace
 
 int main(int, char** arguments) try {
-  FineTuneOptions options;
-  options.session.model = arguments[1];
-  options.rows.data = arguments[2];
-  options.output = arguments[3];
-  options.train.steps = 20;
-  const RunResult result = fine_tune(options, {&scale, scale.make()}, {});
-  std::cout << "loss " << result.first_loss << " -> " << result.last_loss << '\n';
+  add_method(scale);
+  Session session(arguments[1]);
+  const TrainingSummary run =
+      session.train("scaled", {{"data", arguments[2]}, {"method", "scale"}, {"steps", 20}});
+  session.save("scaled", arguments[3]);
+  session.attach("read back", arguments[3]);
+  std::cout << "loss " << run.first_loss << " -> " << run.last_loss << ", read back "
+            << session.evaluate({{"adapter", "read back"}, {"data", arguments[2]}}).loss << '\n';
 } catch (const Error& error) {
   std::cerr << error.what() << '\n';
   return 1;

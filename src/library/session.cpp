@@ -112,7 +112,7 @@ void check_chat_options(const nlohmann::json& given, bool is_chat) {
 
 std::vector<MethodDescription> list_methods() {
   std::vector<MethodDescription> list;
-  for (const MethodInfo* info : methods())
+  for (const MethodInfo* info : known_methods())
     list.push_back({std::string(info->name), std::string(info->summary), std::string(info->paper),
                     info->default_learning_rate});
   return list;

@@ -43,7 +43,7 @@ std::string shown(const Json& value) {
 
 std::set<std::string> all_method_options() {
   std::set<std::string> names;
-  for (const MethodInfo* info : methods()) {
+  for (const MethodInfo* info : known_methods()) {
     const std::unique_ptr<Method> method = info->make();
     for (const Field& option : method->fields()) names.insert(option.name);
   }
