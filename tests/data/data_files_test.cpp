@@ -74,15 +74,16 @@ TEST(DataFiles, AnArrayIsReadWhateverTheFileIsCalled) {
 }
 
 TEST(DataFiles, OtherKindsOfFilesAreNamed) {
-  for (const auto& [start, part] : std::vector<std::pair<std::string, const char*>>{
+  for (const auto& kind : std::vector<std::pair<std::string, const char*>>{
            {{"\xFD\x37zXZ\0", 6}, "xz; unpack it first"},
            {"PK\x03\x04", "ZIP"},
            {"ARROW1", "Arrow table; convert it"},
            {std::string("\xFF\xFE{\0", 4), "UTF-16; convert it first: iconv"},
            {"\xFE\xFF", "UTF-16"},
            {std::string("{\0\"\0", 4), "zero bytes, as UTF-16"}}) {
-    expect_failure(ErrorKind::unsupported, part, [&] { plain_rows_of("a.jsonl", start + "rest"); });
-    expect_failure(ErrorKind::unsupported, part, [&] { plain_rows_of("a.csv", start + "rest"); });
+    expect_failure(ErrorKind::unsupported, kind.second,
+                   [&] { plain_rows_of("a.jsonl", kind.first + "rest"); });
+    expect_failure(ErrorKind::unsupported, kind.second, [&] { plain_rows_of("a.csv", kind.first + "rest"); });
   }
 }
 
