@@ -126,7 +126,7 @@ TEST_F(Parquet, AWideRowTakesBoundedMemory) {
 
 TEST(ParquetModule, WithoutItASentenceSaysWhatToDo) {
   if (parquet_module()) GTEST_SKIP() << "the module lies beside the test program";
-  expect_failure(ErrorKind::unsupported, "run `tools/setup arrow` and `make`",
+  expect_failure(ErrorKind::unsupported, "run \"tools/setup arrow\" and \"make\"",
                  [] { table_rows(table("zstd")); });
 }
 

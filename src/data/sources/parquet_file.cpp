@@ -30,7 +30,8 @@ std::array<fs::path, 2> our_folders() {
 const LowrankParquetModule& loaded_module(const std::string& file) {
   const std::optional<fs::path> path = parquet_module();
   check(path.has_value(), ErrorKind::unsupported,
-        "{}: the file is a Parquet table, for which {} is missing: run `tools/setup arrow` and `make` in the "
+        "{}: the file is a Parquet table, for which {} is missing: run \"tools/setup arrow\" and \"make\" in "
+        "the "
         "program's source folder, or convert the file (Python: "
         "pandas.read_parquet(FILE).to_json(\"rows.jsonl\", "
         "orient=\"records\", lines=True))",
