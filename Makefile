@@ -3,9 +3,10 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 LIBTORCH = $(shell tools/setup path libtorch)
+ARROW = $(wildcard $(shell tools/setup path arrow))
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps configure demo test check interop asan fuzz bench wheel package format clean
+.PHONY: all help deps arrow configure demo test check interop asan fuzz bench wheel package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -17,17 +18,20 @@ deps:  ## Debian packages and libtorch
 	@tools/setup packages
 	@tools/setup libtorch
 
+arrow:  ## Apache Arrow, with which the next build also reads Parquet tables
+	@tools/setup arrow
+
 configure: deps
 	@if grep -qs '^CMAKE_HOME_DIRECTORY' $(BUILD)/CMakeCache.txt && ! grep -qsFx 'CMAKE_HOME_DIRECTORY:INTERNAL=$(CURDIR)' $(BUILD)/CMakeCache.txt; \
 	  then echo "$(BUILD) belongs to another source folder (was this one copied?): rm -r $(BUILD)" >&2; exit 1; fi
-	@cmake -S . -B $(BUILD) -DLOWRANK_LIBTORCH=$(LIBTORCH) $(CMAKE_FLAGS) > $(BUILD).configure.log 2>&1 \
+	@cmake -S . -B $(BUILD) -DLOWRANK_LIBTORCH=$(LIBTORCH) -DLOWRANK_ARROW=$(ARROW) $(CMAKE_FLAGS) > $(BUILD).configure.log 2>&1 \
 	  && rm -f $(BUILD).configure.log || { cat $(BUILD).configure.log; exit 1; }
 
 demo: all  ## fine-tune SmolLM2 on this machine's package lists (3 to 5 minutes after the build)
 	@tools/setup model
 	examples/demo/run $(BUILD)/lowrank "$$(tools/setup path model)"
 
-test: deps configure  ## all tests
+test: arrow deps configure  ## all tests
 	@tools/setup model
 	@tools/setup minilm
 	cmake --build $(BUILD) -j $(JOBS)

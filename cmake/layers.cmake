@@ -1,5 +1,5 @@
 # lowrank_layer(NAME [USES layer...] [LINKS target...] [PLUGINS folder] [PRECOMPILED kind])
-# One static library from all sources below src/NAME. With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
+# One static library from all sources below src/NAME, except those of modules that are loaded at run time (*_module/). With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
 add_library(lowrank_options INTERFACE)
 target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/src>
   $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/include>
@@ -69,6 +69,7 @@ function(lowrank_layer name)
   cmake_parse_arguments(layer "" "PLUGINS;PRECOMPILED" "USES;LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/*.cpp)
   list(REMOVE_ITEM sources ${lowrank_SOURCE_DIR}/src/cli/main.cpp)
+  list(FILTER sources EXCLUDE REGEX "_module/")
   if(layer_PLUGINS)
     file(GLOB plugins CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/${layer_PLUGINS}/*.cpp)
     lowrank_table(${name} ${layer_PLUGINS} table ${plugins})

@@ -1,7 +1,6 @@
 #include "data/data_files.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <exception>
 #include <glob.h>
@@ -13,6 +12,11 @@
 #include "base/json.h"
 #include "base/mmap_file.h"
 #include "data/bad_rows.h"
+#include "data/sources/array_elements.h"
+#include "data/sources/compression.h"
+#include "data/sources/file_kind.h"
+#include "data/sources/parquet_file.h"
+#include "data/sources/text_window.h"
 #include "data/table_reader.h"
 #include "tokenizer/core/byte_level.h"
 #include "tokenizer/jinja/values/render_limit.h"
@@ -22,11 +26,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t max_row_bytes = 64 << 20;
 constexpr JsonLimits row_limits{.depth = 32, .keys = 1000};
-/// The elements of an array are one level deeper.
-constexpr JsonLimits array_limits{.depth = 33, .keys = 1000};
-constexpr std::array<std::string_view, 4> endings{".jsonl", ".json", ".csv", ".tsv"};
 
 void check_row(std::string_view text, const std::string& where) {
   check(text.size() <= max_row_bytes, ErrorKind::corrupt, "{}: a line of {} bytes, more than {}", where,
@@ -108,36 +108,34 @@ class RowGiver {
   OrderedWork ordered_;  // last: its threads use the others
 };
 
-void read_lines(std::string_view rest, const std::string& file, RowGiver& rows) {
-  for (int64_t number = 1; !rest.empty(); ++number) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    std::string where = fmt::format("{}:{}", file, number);
-    const auto make = [line, where, number] {
-      check_row(line, where);
-      DataRow row{where, number, false, parse_ordered_json(line, where, row_limits)};
-      check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-      return row;
-    };
-    rows.give(std::move(where), number, make, line.size());
+/// Gives a row that is an object in JSON. `owner` keeps its text alive.
+void give_json(std::string_view text, std::shared_ptr<const char[]> owner, std::string where, int64_t number,
+               bool has_line, RowGiver& rows) {
+  const auto make = [text, owner = std::move(owner), where, number, has_line] {
+    check_row(text, where);
+    DataRow row{where, number, !has_line, parse_ordered_json(text, where, row_limits)};
+    check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
+    return row;
+  };
+  rows.give(std::move(where), number, make, text.size());
+}
+
+/// JSON lines. `before_number` stands between the file's name and the line's number.
+void read_lines(TextWindow& window, const std::string& file, std::string_view before_number, RowGiver& rows) {
+  for (int64_t number = 1;; ++number) {
+    std::string where = fmt::format("{}{}{}", file, before_number, number);
+    const std::optional<std::string_view> line = next_line(window, where);
+    if (!line) break;
+    if (line->find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
+    const std::string_view text = line->substr(0, line->size() - (line->ends_with('\n') ? 1 : 0));
+    give_json(text, window.owner(), std::move(where), number, before_number == ":", rows);
   }
 }
 
-void read_array(std::string_view text, const std::string& file, RowGiver& rows) {
-  const std::optional<size_t> malformed = first_malformed(text);
-  check(!malformed, ErrorKind::corrupt, "{}: not UTF-8 at byte {}", file, malformed.value_or(0));
-  int64_t number = 0;
-  parse_json_elements(text, file, array_limits, [&](Json element) {
-    const std::string where = fmt::format("{}: row {}", file, ++number);
-    auto make = [where, number, element = std::move(element)]() mutable {
-      check(element.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-      return DataRow{where, number, true, std::move(element)};
-    };
-    constexpr size_t roughly = 1024;
-    rows.give(where, number, std::move(make), roughly);
-  });
+void read_array(TextWindow& window, const std::string& file, RowGiver& rows) {
+  ArrayElements elements(window, file, row_limits.depth);
+  for (int64_t number = 1; const std::optional<std::string_view> element = elements.next(); ++number)
+    give_json(*element, window.owner(), fmt::format("{}: row {}", file, number), number, false, rows);
 }
 
 /// Whether the text is an array of rows; JSON lines never begin like one.
@@ -149,8 +147,8 @@ bool is_array(std::string_view text, std::string_view ending) {
   return ending == ".json" || (row != std::string_view::npos && text[row] == '{');
 }
 
-void read_columns(std::string_view text, const std::string& file, const TableFormat& format, RowGiver& rows) {
-  read_table(text, file, format, [&](std::string where, int64_t line, MakeRow make, size_t bytes) {
+void read_columns(TextWindow& window, const std::string& file, const TableFormat& format, RowGiver& rows) {
+  read_table(window, file, format, [&](std::string where, int64_t line, MakeRow make, size_t bytes) {
     const auto make_checked = [make = std::move(make)] {
       DataRow row = make();
       for (const auto& [name, value] : row.fields.items())
@@ -161,45 +159,13 @@ void read_columns(std::string_view text, const std::string& file, const TableFor
   });
 }
 
-/// Kinds of files, recognised by their first bytes.
-struct Kind {
-  std::string_view start, name, remedy;
-};
-constexpr std::string_view unpack = "unpack it first";
-constexpr std::string_view convert_table = "convert it to JSON lines or CSV first";
-constexpr std::string_view as_utf8 = "convert it first: iconv -f UTF-16 -t UTF-8 FILE";
-constexpr std::array<Kind, 16> kinds{{
-    {"\x1F\x8B", "compressed with gzip", unpack},
-    {"\x28\xB5\x2F\xFD", "compressed with zstd", unpack},
-    {{"\xFD\x37zXZ\0", 6}, "compressed with xz", unpack},
-    {"BZh", "compressed with bzip2", unpack},
-    {"\x04\x22\x4D\x18", "compressed with lz4", unpack},
-    {"PK\x03\x04", "a ZIP archive (or an Excel table)", unpack},
-    {"7z\xBC\xAF\x27\x1C", "a 7z archive", unpack},
-    {"PAR1", "a Parquet table", convert_table},
-    {"ARROW1", "an Arrow table", convert_table},
-    {"SQLite format 3", "an SQLite database", convert_table},
-    {"\x89HDF", "an HDF5 file", convert_table},
-    {"\x93NUMPY", "a NumPy array", convert_table},
-    {{"\xFF\xFE\0\0", 4}, "UTF-32", "convert it first: iconv -f UTF-32 -t UTF-8 FILE"},
-    {"\xFF\xFE", "UTF-16", as_utf8},
-    {"\xFE\xFF", "UTF-16", as_utf8},
-    {"GGUF", "a GGUF model", "`data` takes rows of text"},
-}};
-
-void refuse_other_kinds(std::string_view text, const std::string& file) {
-  for (const Kind& kind : kinds) {
-    check(!text.starts_with(kind.start), ErrorKind::unsupported, "{}: the file is {}; {}", file, kind.name,
-          kind.remedy);
-  }
-  check(text.substr(0, 4).find('\0') == std::string_view::npos, ErrorKind::unsupported,
-        "{}: the file begins with zero bytes, as UTF-16 and binary files do; it must be text in UTF-8", file);
-}
-
-std::string ending_of(const std::filesystem::path& path) {
-  std::string ending = path.extension().string();
-  std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return ending;
+/// The rows of a file as text, for Parquet tables as JSON lines.
+TextWindow window_of(std::string_view bytes, const std::string& file) {
+  if (is_parquet(bytes)) return TextWindow(parquet_lines(std::as_bytes(std::span(bytes)), file));
+  TextWindow window = text_of(bytes, file);
+  if (window.rest().starts_with("\xEF\xBB\xBF")) window.skip(3);
+  refuse_other_kinds(window.rest(), file);
+  return window;
 }
 
 std::vector<std::filesystem::path> matches_of(const std::string& pattern) {
@@ -218,11 +184,9 @@ std::vector<std::filesystem::path> data_files(const std::string& pattern) {
   std::vector<std::filesystem::path> files;
   if (std::filesystem::is_directory(pattern)) {
     for (const auto& entry : std::filesystem::directory_iterator(pattern)) {
-      const bool known = std::ranges::find(endings, ending_of(entry.path())) != endings.end();
-      if (known && entry.is_regular_file()) files.push_back(entry.path());
+      if (has_data_ending(entry.path()) && entry.is_regular_file()) files.push_back(entry.path());
     }
-    check(!files.empty(), ErrorKind::invalid, "{}: no .jsonl, .json, .csv or .tsv file in this folder",
-          pattern);
+    check(!files.empty(), ErrorKind::invalid, "{}: no data file in this folder ({})", pattern, data_endings);
   } else if (!std::filesystem::exists(pattern) && pattern.find_first_of("*?[") != std::string::npos) {
     files = matches_of(pattern);
     check(!files.empty(), ErrorKind::not_found, "{}: no file matches", pattern);
@@ -247,23 +211,22 @@ std::string row_text(const Json& value) {
 
 void read_data_file(const std::filesystem::path& path, const DataFileOptions& options, const RowWork& work) {
   const MmapFile mapped = MmapFile::open(path);
-  const std::string file = path.string();
-  std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  const std::string ending = ending_of(path);
-  const bool is_table = ending == ".csv" || ending == ".tsv";
+  const std::string_view bytes(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+  const std::string file = path.string(), ending = content_ending(path);
+  const bool parquet = is_parquet(bytes);
+  TextWindow window = window_of(bytes, file);
+  const bool is_table = !parquet && (ending == ".csv" || ending == ".tsv");
   check(is_table || options.headerless_columns.empty(), ErrorKind::invalid,
         "{}: columns by number are for .csv and .tsv files", file);
-  refuse_other_kinds(text, file);
   RowGiver rows(work, mapped);
   rows.read(file, [&] {
     if (is_table) {
       const char separator = ending == ".csv" ? ',' : '\t';
-      read_columns(text, file, {separator, separator == ',', options.headerless_columns}, rows);
-    } else if (is_array(text, ending)) {
-      read_array(text, file, rows);
+      read_columns(window, file, {separator, separator == ',', options.headerless_columns}, rows);
+    } else if (!parquet && is_array(window.rest(), ending)) {
+      read_array(window, file, rows);
     } else {
-      read_lines(text, file, rows);
+      read_lines(window, file, parquet ? ": row " : ":", rows);
     }
   });
 }

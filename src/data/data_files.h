@@ -16,7 +16,7 @@ namespace lowrank {
 struct DataRow {
   std::string where;  ///< file and line (or row number in an array), for errors
   int64_t line = 0;   ///< counted from 1; for a row of an array, its number
-  bool in_array = false;
+  bool in_array = false;  ///< it has a number, but no line of its own
   nlohmann::ordered_json fields;
 };
 
@@ -26,9 +26,8 @@ struct DataFileOptions {
   std::vector<std::string> headerless_columns;
 };
 
-/// The files that `pattern` names, sorted by name: one file; the .jsonl, .json, .csv and .tsv files of a
-/// folder; or those that a pattern with *, ? or [] matches. Errors: not_found or invalid if there is none;
-/// io.
+/// The files that `pattern` names, sorted by name: one file; the data files of a folder (`has_data_ending`);
+/// or those that a pattern with *, ? or [] matches. Errors: not_found or invalid if there is none; io.
 std::vector<std::filesystem::path> data_files(const std::string& pattern);
 
 /// A row, or part of one, as JSON on one line. Numbers are written as in the file, malformed UTF-8 as U+FFFD.
@@ -45,11 +44,13 @@ struct RowWork {
   unsigned threads = reading_threads();
 };
 
-/// Calls `work` with every row of a file. The file is a .csv or .tsv table, a JSON array, or else
-/// JSON lines. Blank lines are skipped; CRLF and a byte order mark are accepted. Errors, with file and line:
-/// not_found; invalid for pipes and empty files; unsupported for compressed files and other kinds; corrupt
-/// for a row that is malformed, not UTF-8, or longer than 64 MB; interrupted. Errors of single rows (also
-/// those of `work`) are collected and reported at the end of the file (BadRows).
+/// Calls `work` with every row of a file: a Parquet table, a .csv or .tsv table, a JSON array, or else JSON
+/// lines, all but the first also compressed (`unpacked`). What is compressed is unpacked while it is read, so
+/// that memory does not grow with the file. Blank lines are skipped; CRLF and a byte order mark are accepted.
+/// Errors, with file and line: not_found; invalid for pipes and empty files; unsupported for other kinds;
+/// corrupt for a row that is malformed, not UTF-8, or longer than 64 MB; as `unpacked` and `parquet_lines`;
+/// interrupted. Errors of single rows (also those of `work`) are collected and reported at the end of the
+/// file (BadRows).
 void read_data_file(const std::filesystem::path& path, const DataFileOptions& options, const RowWork& work);
 
 /// The same on the calling thread alone: calls `take` with every row, in order.

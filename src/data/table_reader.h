@@ -2,10 +2,10 @@
 
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/data_files.h"
+#include "data/sources/text_window.h"
 
 namespace lowrank {
 
@@ -25,7 +25,6 @@ using GiveRow = std::function<void(std::string where, int64_t line, MakeRow make
 /// Calls `give` with every row of a table, the fields as strings in the order of the columns. Columns with an
 /// empty name are left out. Errors: corrupt, with the line, for quotation marks that do not close or occur
 /// within a field; invalid for duplicate columns.
-void read_table(std::string_view text, const std::string& file, const TableFormat& format,
-                const GiveRow& give);
+void read_table(TextWindow& window, const std::string& file, const TableFormat& format, const GiveRow& give);
 
 }  // namespace lowrank

@@ -16,7 +16,8 @@ namespace lowrank {
 
 std::vector<Field> EvaluateOptions::fields() {
   std::vector<Field> all{
-      field("data", data, "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+      field("data", data,
+            "JSON lines, JSON array, CSV, TSV or Parquet; a file, a folder, or a pattern with *"),
       field("format", dataset.format, row_format_help), field("columns", dataset.columns, columns_help),
       limited(field("max_length", dataset.max_length, "tokens per example; 0: no limit"), 0, 1 << 24),
       limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};

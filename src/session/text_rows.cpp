@@ -13,7 +13,8 @@ namespace lowrank {
 std::vector<Field> TextRowOptions::fields() {
   return {any_text(field("text", text, "one text")),
           field("data", data,
-                "rows with texts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+                "rows with texts: JSON lines, JSON array, CSV, TSV or Parquet; a file, a folder, or a "
+                "pattern with *"),
           field("columns", columns, columns_help),
           field("output", output, "file for the rows with their results; empty: standard output"),
           limited(field("batch_size", batch_size, "texts computed together"), 1, 1 << 16)};

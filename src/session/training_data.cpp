@@ -56,7 +56,8 @@ void report_rows(const std::string& what, const Dataset& dataset, int64_t max_le
 std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
   std::vector<Field> all{
       field("data", data,
-            "training rows: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+            "training rows: JSON lines, JSON array, CSV, TSV or Parquet; a file, a folder, or a pattern with "
+            "*"),
       field("eval_data", eval_data, evaluation_help),
       limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
       field("format", dataset.format, row_format_help),

@@ -147,7 +147,7 @@ TEST_F(Program, ConfigurationFileOverridesAndFlagsWinInTurn) {
 TEST_F(Program, BadDataIsRefusedWithFileAndLine) {
   refused(train(folder.path() / "missing.jsonl"), "missing.jsonl");
   std::filesystem::create_directory(folder.path() / "no_data");
-  refused(train(folder.path() / "no_data"), "no .jsonl, .json, .csv or .tsv file");
+  refused(train(folder.path() / "no_data"), "no data file in this folder");
   refused(train(write("empty.jsonl", "")), "empty.jsonl");
   refused(train(write("blank.jsonl", "\n \n")), "no rows");
   refused(train(write("cut.jsonl", "{\"input_ids\":[1,2]}\n{\"input_ids\":[1,")), "cut.jsonl:2");

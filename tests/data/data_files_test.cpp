@@ -74,16 +74,16 @@ TEST(DataFiles, AnArrayIsReadWhateverTheFileIsCalled) {
 }
 
 TEST(DataFiles, OtherKindsOfFilesAreNamed) {
-  for (const auto& [start, part] : std::vector<std::pair<std::string, const char*>>{
-           {"\x1F\x8B\x08", "gzip; unpack it first"},
-           {"\x28\xB5\x2F\xFD", "zstd"},
+  for (const auto& kind : std::vector<std::pair<std::string, const char*>>{
+           {{"\xFD\x37zXZ\0", 6}, "xz; unpack it first"},
            {"PK\x03\x04", "ZIP"},
-           {"PAR1", "Parquet table; convert it"},
+           {"ARROW1", "Arrow table; convert it"},
            {std::string("\xFF\xFE{\0", 4), "UTF-16; convert it first: iconv"},
            {"\xFE\xFF", "UTF-16"},
            {std::string("{\0\"\0", 4), "zero bytes, as UTF-16"}}) {
-    expect_failure(ErrorKind::unsupported, part, [&] { plain_rows_of("a.jsonl", start + "rest"); });
-    expect_failure(ErrorKind::unsupported, part, [&] { plain_rows_of("a.csv", start + "rest"); });
+    expect_failure(ErrorKind::unsupported, kind.second,
+                   [&] { plain_rows_of("a.jsonl", kind.first + "rest"); });
+    expect_failure(ErrorKind::unsupported, kind.second, [&] { plain_rows_of("a.csv", kind.first + "rest"); });
   }
 }
 
@@ -108,7 +108,7 @@ TEST(DataFiles, FoldersAndPatterns) {
   expect_failure(ErrorKind::not_found, "no file matches", [&] { rows_of(folder / "*.tsv"); });
   expect_failure(ErrorKind::not_found, "nothing.csv", [&] { rows_of(folder / "nothing.csv"); });
   std::filesystem::create_directory(folder / "empty");
-  expect_failure(ErrorKind::invalid, "no .jsonl, .json, .csv or .tsv file",
+  expect_failure(ErrorKind::invalid, "no data file in this folder (.jsonl",
                  [&] { rows_of(folder / "empty"); });
 }
 
@@ -137,7 +137,13 @@ TEST(DataFiles, BadTablesAreNamedWithTheirLine) {
 TEST(DataFiles, BadArraysAreNamedWithTheirRow) {
   expect_failure(ErrorKind::corrupt, "a.json: row 2: not a JSON object",
                  [] { plain_rows_of("a.json", R"([{"text":"a"},3])"); });
-  expect_failure(ErrorKind::corrupt, "parse error", [] { plain_rows_of("a.json", R"([{"text":"a"},)"); });
+  expect_failure(ErrorKind::corrupt, "parse error", [] { plain_rows_of("a.json", R"([{"text":"a"},])"); });
+  expect_failure(ErrorKind::corrupt, "a.json: row 2: the array of rows ends here",
+                 [] { plain_rows_of("a.json", R"([{"text":"a"},)"); });
+  expect_failure(ErrorKind::corrupt, "text after the array",
+                 [] { plain_rows_of("a.json", R"([{"text":"a"}] x)"); });
+  expect_failure(ErrorKind::corrupt, "row 1: parse error",
+                 [] { plain_rows_of("a.json", R"([{"text":"a"} {}])"); });
   expect_failure(ErrorKind::corrupt, "nested deeper",
                  [] { plain_rows_of("a.json", std::string(100'000, '[')); });
 }

@@ -2,6 +2,7 @@
 """Inputs that the fuzzers start from, made from tests/fixtures and by the program: make_seeds.py OUT LOWRANK.
 
 Each target's seeds stand in OUT/TARGET/. Standard library only."""
+import gzip
 import json
 import struct
 import subprocess
@@ -172,7 +173,11 @@ def file_seeds():
     for i, text in enumerate(ROWS):
         for kind in range(4):
             write("rows", f"{i}-{kind}", bytes([kind, 0 if kind < 2 else 128]) + text.encode())
-
+            for made in (4, 8, 12):
+                write("sources", f"{i}-{kind}-{made}", bytes([kind + made]) + text.encode())
+        write("sources", f"{i}-gzip", b"\0" + gzip.compress(text.encode()))
+    for path in sorted((FIXTURES / "parquet").glob("[!w]*.parquet")):  # not wide.parquet, which takes a second
+        write("sources", path.name, b"\0" + path.read_bytes())
 
     for i, row in enumerate(CONVERSATIONS):
         for shape in (64, 65, 66):

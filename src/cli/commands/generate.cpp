@@ -217,7 +217,8 @@ int run(Arguments& arguments) {
   arguments.add(options.chat.fields());
   arguments.add(
       {field("data", options.data,
-             "rows with prompts: JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+             "rows with prompts: JSON lines, JSON array, CSV, TSV or Parquet; a file, a folder, or a pattern "
+             "with *"),
        field("format", options.format, row_format_help), field("columns", options.columns, columns_help),
        field("output", options.output, "file for the rows with what is generated; empty: standard output"),
        field("json", options.json, "the result of --prompt or --messages as JSON")});

@@ -12,6 +12,7 @@
 #include "cli/reported.h"
 #include "data/dataset.h"
 #include "data/encode_conversation.h"
+#include "data/sources/compression.h"
 #include "session/chat_options.h"
 #include "session/places.h"
 #include "tokenizer/jinja/values/render_limit.h"
@@ -44,12 +45,12 @@ void print(const Tokenizer& tokenizer, const std::vector<int64_t>& ids, const Op
 
 void print_lines(const Tokenizer& tokenizer, const Options& options) {
   const MmapFile file = MmapFile::open(options.data);
-  std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  while (!rest.empty()) {
+  TextWindow window =
+      text_of({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, options.data);
+  while (std::optional<std::string_view> line = next_line(window, options.data)) {
     throw_if_interrupted();
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    print(tokenizer, tokenizer.encode(rest.substr(0, end), options.special), options);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line->ends_with('\n')) line->remove_suffix(1);
+    print(tokenizer, tokenizer.encode(*line, options.special), options);
   }
 }
 
@@ -97,7 +98,7 @@ int run(Arguments& arguments) {
   arguments.set_example("lowrank tokenize --model model.gguf --text \"some words\"");
   arguments.add({model_field(options.model), any_text(field("text", options.text, "a text")),
                  field("data", options.data,
-                       "JSON lines, JSON array, CSV or TSV; a file, a folder, or a pattern with *"),
+                       "JSON lines, JSON array, CSV, TSV or Parquet; a file, a folder, or a pattern with *"),
                  field("format", options.format, row_format_help),
                  field("columns", options.columns, columns_help),
                  field("lines", options.lines, "`data` is plain text, one text per line"),
