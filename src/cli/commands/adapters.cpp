@@ -15,7 +15,9 @@ struct Action {
 };
 
 constexpr Action actions[] = {
-    {"list", "what is in folders of adapters: method, rank, base, size, norm", list_adapters_action}};
+    {"list", "what is in folders of adapters: method, rank, base, size, norm", list_adapters_action},
+    {"combine", "several adapters with weights as one", combine_adapters_action},
+    {"diff", "how two adapters relate: norms, cosines, overlap of their spaces", compare_adapters_action}};
 
 int run(Arguments& arguments) {
   std::vector<std::pair<std::string, std::string>> names;

@@ -182,12 +182,12 @@ std::string table_of(const std::vector<ListedAdapter>& adapters) {
           fmt::format("\n{}: cannot be used: {}", one_line(adapter.name), one_line(adapter.problem, 600));
       continue;
     }
-    rows.push_back({one_line(adapter.name), adapter.method, rank_words(adapter),
-                    one_line(fmt::format("{}", fmt::join(adapter.targets, ",")), 60),
-                    adapter.base.empty() ? "-" : one_line(adapter.base, 60),
-                    fmt::format("{:.1f}", static_cast<double>(adapter.bytes) / 1e6),
-                    std::to_string(adapter.parameters),
-                    adapter.norm ? fmt::format("{:.4g}", *adapter.norm) : "-"});
+    rows.push_back(
+        {one_line(adapter.name), adapter.method, rank_words(adapter),
+         adapter.targets.empty() ? "-" : one_line(fmt::format("{}", fmt::join(adapter.targets, ",")), 60),
+         adapter.base.empty() ? "-" : one_line(adapter.base, 60),
+         fmt::format("{:.3g}", static_cast<double>(adapter.bytes) / 1e6), std::to_string(adapter.parameters),
+         adapter.norm ? fmt::format("{:.4g}", *adapter.norm) : "-"});
   }
   std::string table =
       rows.empty()
