@@ -53,15 +53,18 @@ TEST_F(AdaptersCommand, ListsWhatAFolderHolds) {
 }
 
 TEST_F(AdaptersCommand, ListsOtherMethodsAndTheirNormsWithTheBase) {
-  const std::string adapter = test::fixture("golden/ia3").string();
-  EXPECT_TRUE(json_from("adapters list " + adapter)[0]["norm"].is_null());
-  const std::string base = test::fixture("golden/base_smol").string();
-  const nlohmann::json with_base = json_from("adapters list " + adapter + " --model " + base)[0];
+  const std::string ia3 = test::fixture("golden/gpt2_ia3").string();
+  const std::string base = " --model " + test::fixture("golden/base_gpt2").string();
+  EXPECT_TRUE(json_from("adapters list " + ia3)[0]["norm"].is_null());
+  const nlohmann::json with_base = json_from("adapters list " + ia3 + base)[0];
   EXPECT_EQ(with_base["method"], "ia3");
   EXPECT_GT(with_base["norm"].get<double>(), 0);
-  // The same update, from its factors and from the merged weights.
-  const std::string lora = test::fixture("golden/dora").string();
-  EXPECT_GT(json_from("adapters list " + lora + " --model " + base)[0]["norm"].get<double>(), 0);
+  const std::string prompt = test::fixture("golden/gpt2_prompt").string();
+  EXPECT_TRUE(json_from("adapters list " + prompt + base)[0]["norm"].is_null());
+  const nlohmann::json of_another =
+      json_from("adapters list " + test::fixture("golden/vera").string() + base)[0];
+  EXPECT_EQ(of_another["method"], "vera");
+  EXPECT_TRUE(of_another.contains("note") && !of_another.contains("problem")) << of_another.dump();
 }
 
 TEST_F(AdaptersCommand, BrokenOnesAreListedWithTheReason) {

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "formats/block_formats.h"
 #include "peft/algebra/comparison.h"
+#include "session/adapters/update_norm.h"
 #include "support/expect_error.h"
 #include "support/places.h"
 
@@ -259,10 +260,18 @@ TEST(Comparison, AnUpdateOfZeroHasNoDirection) {
   EXPECT_NEAR(*compare(stored("first"), stored("first")).cosine, 1, 1e-12);
 }
 
+TEST(UpdateNorm, OfMergedWeightsIsThatOfTheFactors) {
+  const auto base = Checkpoint::open(test::fixture("tiny_llama/linear"));
+  const Adapter adapter = load_adapter(test::fixture("combined") / "patterns", *base);
+  const FactoredAdapter factors = stored("patterns");
+  EXPECT_NEAR(*norm_of_update(adapter, *base), compare(factors, factors).norm, 1e-5);
+}
+
 TEST(FactoredUpdates, NaturalOrder) {
   EXPECT_TRUE(natural_less("layers.2.q", "layers.10.q"));
   EXPECT_FALSE(natural_less("layers.10.q", "layers.2.q"));
   EXPECT_FALSE(natural_less("layers.2.q", "layers.2.q"));
+  EXPECT_TRUE(natural_less("layers.02.q", "layers.2.q") != natural_less("layers.2.q", "layers.02.q"));
   EXPECT_TRUE(natural_less("a", "a1"));
   EXPECT_TRUE(natural_less("x.1.a", "x.1.b"));
 }

@@ -1,17 +1,10 @@
 #include "peft/algebra/combination.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/linalg_svd.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/quantile.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
@@ -19,95 +12,14 @@
 #include "base/one_line.h"
 #include "base/rng.h"
 #include "peft/algebra/combined_config.h"
-#include "peft/algebra/factored_svd.h"
-#include "peft/algebra/task_vectors.h"
+#include "peft/algebra/combined_factors.h"
 #include "peft/core/target_modules.h"
 
 namespace lowrank {
 namespace {
 
-struct Factors {
-  at::Tensor a, b;
-};
-
-/// The updates of one module and their weights w_i.
-struct Weighted {
-  std::vector<const FactoredUpdate*> updates;
-  std::vector<double> weights;
-};
-
-bool prunes(const std::string& type) {
-  return type != "cat" && type != "svd" && type != "linear";
-}
-
-MergeRule rule_of(const CombinationOptions& options) {
-  const bool random = options.type.starts_with("dare");
-  const bool signs = options.type.find("ties") != std::string::npos;
-  MergeRule rule;
-  if (prunes(options.type)) rule.prune = random ? MergeRule::Prune::random : MergeRule::Prune::magnitude;
-  if (signs)
-    rule.signs =
-        options.majority_sign_method == "total" ? MergeRule::Signs::of_sum : MergeRule::Signs::of_number;
-  rule.density = options.density.value_or(1);
-  return rule;
-}
-
-Factors side_by_side(const Weighted& module) {
-  std::vector<at::Tensor> a, b;
-  for (size_t i = 0; i < module.updates.size(); ++i) {
-    a.push_back(module.updates[i]->a * (module.weights[i] * module.updates[i]->scale));
-    b.push_back(module.updates[i]->b);
-  }
-  return {at::cat(a, 0), at::cat(b, 1)};
-}
-
-/// Merges the factors themselves; the weight goes to both, its sign to A alone.
-Factors merged_factors(const Weighted& module, const MergeRule& rule, at::Generator& generator) {
-  std::vector<at::Tensor> a, b;
-  std::vector<double> weights_a, weights_b;
-  for (size_t i = 0; i < module.updates.size(); ++i) {
-    const double weight = module.weights[i] * module.updates[i]->scale;
-    weights_b.push_back(std::sqrt(std::abs(weight)));
-    weights_a.push_back(weight >= 0 ? weights_b.back() : -weights_b.back());
-    a.push_back(module.updates[i]->a);
-    b.push_back(module.updates[i]->b);
-  }
-  at::Tensor merged_a = merge_tensors(std::move(a), weights_a, rule, generator);
-  return {std::move(merged_a), merge_tensors(std::move(b), weights_b, rule, generator)};
-}
-
-/// B' = U diag(S) and A' = V^T of the sum, without forming it.
-Factors truncated_sum(const Weighted& module, int64_t rank) {
-  const Factors sum = side_by_side(module);
-  const FactoredSvd svd = svd_of_product(sum.b, sum.a);
-  const int64_t kept = std::min(rank, svd.strengths.numel());
-  return {svd.inputs.narrow(1, 0, kept).t().to(at::kFloat),
-          (svd.outputs.narrow(1, 0, kept) * svd.strengths.narrow(0, 0, kept)).to(at::kFloat)};
-}
-
-/// The same of the merged updates D_i, which are formed in full, with bounds on the values. In f32 and with
-/// the same call as PEFT: where bounds are wanted, the signs of singular vectors matter.
-Factors truncated_merge(const Weighted& module, const MergeRule& rule, int64_t rank,
-                        const std::optional<double>& clamp, at::Generator& generator) {
-  std::vector<at::Tensor> updates;
-  for (const FactoredUpdate* update : module.updates)
-    updates.push_back(at::mm(update->b, update->a) * update->scale);
-  const at::Tensor merged = merge_tensors(std::move(updates), module.weights, rule, generator);
-  const auto [u, s, vh] = at::linalg_svd(merged, /*full_matrices=*/false);
-  const int64_t kept = std::min(rank, s.numel());
-  Factors factors{vh.narrow(0, 0, kept), u.narrow(1, 0, kept) * s.narrow(0, 0, kept)};
-  if (!clamp) return factors;
-  constexpr int64_t most_values = 16'000'000;
-  const at::Tensor all = at::cat({factors.b.flatten(), factors.a.flatten()});
-  check(all.numel() < most_values, ErrorKind::unsupported,
-        "`svd_clamp`: {} has {} values in its factors, and a quantile is taken of fewer than {}",
-        module.updates.front()->module, all.numel(), most_values);
-  const auto bound = at::quantile(all, *clamp).item<double>();
-  return {factors.a.clamp(-bound, bound), factors.b.clamp(-bound, bound)};
-}
-
 /// Rejects updates that cannot be added: of another shape, or for sums of factors of another rank.
-void check_shapes(const Weighted& module, bool same_rank, std::vector<std::string>& problems) {
+void check_shapes(const WeightedUpdates& module, bool same_rank, std::vector<std::string>& problems) {
   const FactoredUpdate& first = *module.updates.front();
   const std::string name = one_line(first.module);
   for (const FactoredUpdate* update : module.updates) {
@@ -161,16 +73,16 @@ int64_t rank_of_result(const std::vector<FactoredAdapter>& adapters, const std::
   return highest;
 }
 
-std::vector<Weighted> modules_of(const std::vector<FactoredAdapter>& adapters,
-                                 const std::vector<double>& weights) {
+std::vector<WeightedUpdates> modules_of(const std::vector<FactoredAdapter>& adapters,
+                                        const std::vector<double>& weights) {
   const auto less = [](const std::string& x, const std::string& y) { return natural_less(x, y); };
   std::set<std::string, decltype(less)> names;
   for (const FactoredAdapter& adapter : adapters) {
     for (const FactoredUpdate& update : adapter.updates) names.insert(update.module);
   }
-  std::vector<Weighted> modules;
+  std::vector<WeightedUpdates> modules;
   for (const std::string& name : names) {
-    Weighted& module = modules.emplace_back();
+    WeightedUpdates& module = modules.emplace_back();
     for (size_t i = 0; i < adapters.size(); ++i) {
       const FactoredUpdate* update = adapters[i].find(name);
       if (!update) continue;
@@ -179,23 +91,6 @@ std::vector<Weighted> modules_of(const std::vector<FactoredAdapter>& adapters,
     }
   }
   return modules;
-}
-
-Factors combined(const Weighted& module, const CombinationOptions& options, int64_t rank,
-                 at::Generator& generator) {
-  const MergeRule rule = rule_of(options);
-  Factors factors;
-  if (options.type == "cat")
-    factors = side_by_side(module);
-  else if (options.type == "svd" && !options.svd_clamp)
-    factors = truncated_sum(module, rank);
-  else if (options.type.ends_with("svd"))
-    factors = truncated_merge(module, rule, rank, options.svd_clamp, generator);
-  else
-    factors = merged_factors(module, rule, generator);
-  const int64_t missing = rank - factors.a.size(0);
-  if (missing == 0) return factors;
-  return {at::constant_pad_nd(factors.a, {0, 0, 0, missing}), at::constant_pad_nd(factors.b, {0, missing})};
 }
 
 }  // namespace
@@ -231,22 +126,27 @@ FactoredAdapter combine(const std::vector<FactoredAdapter>& adapters, const std:
   CombinationOptions options = given;
   if (adapters.size() == 1) options.type = "linear";
   const int64_t rank = rank_of_result(adapters, names, options);
-  const std::vector<Weighted> modules = modules_of(adapters, options.weights);
+  const std::vector<WeightedUpdates> modules = modules_of(adapters, options.weights);
   std::vector<std::string> problems, module_names;
+  int64_t most_useful = 1;
   const bool adds_factors = options.type != "cat" && !options.type.ends_with("svd");
-  for (const Weighted& module : modules) {
+  for (const WeightedUpdates& module : modules) {
+    const FactoredUpdate& first = *module.updates.front();
+    most_useful = std::max(most_useful, std::min(first.a.size(1), first.b.size(0)));
     check_shapes(module, adds_factors, problems);
-    module_names.push_back(module.updates.front()->module);
+    module_names.push_back(first.module);
   }
   check_fits(problems, fmt::format("{}", fmt::join(names, ", ")), "each other",
              adds_factors ? "" : "the adapters must be of the same base model");
+  check(!options.rank || rank <= most_useful, ErrorKind::invalid,
+        "`rank` {}: no update of these modules has a rank above {}", rank, most_useful);
   FactoredAdapter result{
       "the combined adapter", combined_config(adapters, names, rank, module_names), rank, {}, {}, {}};
   for (size_t i = 0; i < modules.size(); ++i) {
     throw_if_interrupted();
     at::Generator generator =
         at::detail::createCPUGenerator(derive_seed(static_cast<uint64_t>(options.seed), i));
-    Factors factors = combined(modules[i], options, rank, generator);
+    Factors factors = combined_factors(modules[i], options, rank, generator);
     const FactoredUpdate& first = *modules[i].updates.front();
     result.updates.push_back({first.module, first.embedding, 1, std::move(factors.a), std::move(factors.b)});
   }

@@ -39,8 +39,8 @@ bool take_factor(const std::string& name, const StoredTensor& tensor, StoredPair
 }  // namespace
 
 const FactoredUpdate* FactoredAdapter::find(std::string_view module) const {
-  const auto found = std::ranges::find(updates, module, &FactoredUpdate::module);
-  return found == updates.end() ? nullptr : &*found;
+  const auto found = std::ranges::lower_bound(updates, module, natural_less, &FactoredUpdate::module);
+  return found == updates.end() || found->module != module ? nullptr : &*found;
 }
 
 bool has_plain_factors(const nlohmann::json& config) {
