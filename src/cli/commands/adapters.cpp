@@ -1,0 +1,34 @@
+// lowrank adapters: what can be done with adapters alone, without running a model.
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include "cli/adapter_actions/adapter_actions.h"
+#include "cli/registry.h"
+
+namespace lowrank {
+namespace {
+
+struct Action {
+  std::string_view name, summary;
+  int (*run)(Arguments& arguments);
+};
+
+constexpr Action actions[] = {
+    {"convert", "writes an adapter of another method as a LoRA", convert_adapter_action},
+    {"extract", "writes the difference of two models as a LoRA", extract_adapter_action}};
+
+int run(Arguments& arguments) {
+  std::vector<std::pair<std::string, std::string>> names;
+  for (const Action& action : actions) names.emplace_back(action.name, action.summary);
+  const std::optional<std::string> name = arguments.enter(names);
+  if (!name) return 0;
+  return std::ranges::find(actions, *name, &Action::name)->run(arguments);
+}
+
+}  // namespace
+
+extern const CommandInfo adapters_command;
+const CommandInfo adapters_command{"adapters", "lists, combines and compares adapters", run};
+
+}  // namespace lowrank
