@@ -54,7 +54,7 @@ class Arguments {
   /// Adds fields, under a heading of the help; they must outlive the parse.
   void add(std::vector<Field> fields, const std::string& group = "Options");
 
-  /// Names the field, one of those added, that a word without a flag sets.
+  /// Names the field, one of those added, that a word without a flag sets; a repeatable one takes all words.
   void add_positional(std::string name) { positional_ = std::move(name); }
 
   /// Adds fields once the value of the field `name` is known (the options of the chosen method). `known` gets

@@ -15,6 +15,7 @@ struct Action {
 };
 
 constexpr Action actions[] = {
+    {"list", "what is in folders of adapters: method, rank, base, size, norm", list_adapters_action},
     {"convert", "writes an adapter of another method as a LoRA", convert_adapter_action},
     {"extract", "writes the difference of two models as a LoRA", extract_adapter_action}};
 

@@ -27,18 +27,6 @@ void check_patches_add(const std::vector<Patch>& first, const std::vector<Patch>
         module.name);
 }
 
-std::vector<std::string> names_in(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / order_name;
-  const nlohmann::json order = read_json_file(path, most_order_bytes);
-  const bool holds = order.is_object() && order.contains("methods") && order["methods"].is_array() &&
-                     !order["methods"].empty() &&
-                     std::ranges::all_of(order["methods"], [](const nlohmann::json& name) {
-                       return name.is_string() && method_named(name.get<std::string>()).name == name;
-                     });
-  check(holds, ErrorKind::corrupt, "{}: no list of methods", path.string());
-  return order["methods"].get<std::vector<std::string>>();
-}
-
 class SideBySide final : public Method, public AdapterForm {
  public:
   explicit SideBySide(std::vector<Adapter> parts) : parts_(std::move(parts)) {
@@ -332,7 +320,7 @@ ChosenMethod method_of_adapter(const std::filesystem::path& path, const ModelSpe
     return {stored.info, std::move(stored.method)};
   }
   std::vector<Adapter> parts;
-  for (const std::string& name : names_in(path)) {
+  for (const std::string& name : names_side_by_side(path)) {
     StoredAdapter stored = open_adapter(path / name, spec);
     parts.push_back({stored.info, std::move(stored.method), {}, nullptr, {}});
   }
@@ -341,12 +329,24 @@ ChosenMethod method_of_adapter(const std::filesystem::path& path, const ModelSpe
   return {info, std::move(method)};
 }
 
+std::vector<std::string> names_side_by_side(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / order_name;
+  const nlohmann::json order = read_json_file(path, most_order_bytes);
+  const bool holds = order.is_object() && order.contains("methods") && order["methods"].is_array() &&
+                     !order["methods"].empty() &&
+                     std::ranges::all_of(order["methods"], [](const nlohmann::json& name) {
+                       return name.is_string() && method_named(name.get<std::string>()).name == name;
+                     });
+  check(holds, ErrorKind::corrupt, "{}: no list of methods", path.string());
+  return order["methods"].get<std::vector<std::string>>();
+}
+
 bool is_side_by_side(const std::filesystem::path& folder) {
   return std::filesystem::exists(folder / order_name);
 }
 
 std::filesystem::path first_adapter(const std::filesystem::path& folder) {
-  return is_side_by_side(folder) ? folder / names_in(folder).front() : folder;
+  return is_side_by_side(folder) ? folder / names_side_by_side(folder).front() : folder;
 }
 
 void write_side_by_side(const std::filesystem::path& folder, const Adapter& adapter,
@@ -359,7 +359,7 @@ void write_side_by_side(const std::filesystem::path& folder, const Adapter& adap
 Adapter load_side_by_side(const std::filesystem::path& folder, const Checkpoint& base, at::ScalarType type) {
   std::vector<StoredAdapter> stored;
   std::vector<Adapter> parts;
-  for (const std::string& name : names_in(folder)) {
+  for (const std::string& name : names_side_by_side(folder)) {
     StoredAdapter& next = stored.emplace_back(open_adapter(folder / name, base.spec()));
     parts.push_back({next.info, std::move(next.method), {}, nullptr, {}});
   }

@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "peft/core/method.h"
 #include "peft/files/adapter_file.h"
@@ -29,6 +31,9 @@ ChosenMethod method_of_adapter(const std::filesystem::path& path, const ModelSpe
 
 /// True for a folder with one subfolder per method and adapters.json with their order.
 bool is_side_by_side(const std::filesystem::path& folder);
+
+/// The methods of such a folder, in their order; each is the name of its subfolder. Errors: corrupt.
+std::vector<std::string> names_side_by_side(const std::filesystem::path& folder);
 
 /// Writes and reads such a folder. Errors: as write_adapter and load_adapter.
 void write_side_by_side(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base);
