@@ -204,6 +204,8 @@ LowRankConversion convert_to_low_rank(const Checkpoint& base, const Adapter& ada
   const std::vector<ChangedWeight> weights = changed_weights(base, adapter, whole);
   LowRankConversion conversion;
   LowRankParts parts{.modules_to_save = whole.modules_to_save, .bias = whole.bias};
+  const TensorRef* tied = tied_pair(base.spec()).first;
+  parts.tied = tied && method.keeps_tied_head() && (method.merges(*tied) || whole.tensors.contains(tied->name));
   for (const ChangedWeight& weight : weights) {
     throw_if_interrupted();
     Fitted next = convert_module(base, method, weight, choice);
@@ -211,7 +213,6 @@ LowRankConversion convert_to_low_rank(const Checkpoint& base, const Adapter& ada
     if (next.report.energy > 0 || whole.bias == "lora_only") {
       parts.updates.push_back(std::move(next.update));
       conversion.modules.push_back(std::move(next.report));
-      parts.tied = parts.tied || (!weight.module->is_linear() && method.keeps_tied_head());
     }
     if (progress) progress(&weight - weights.data() + 1, std::ssize(weights));
   }

@@ -23,6 +23,11 @@ bool is_stored(const Checkpoint& model, const TensorRef& tensor) {
   return &model.source(tensor) == &tensor && (model.find(tensor) || model.nf4(tensor));
 }
 
+/// True for a head that is the embedding's matrix.
+bool is_tied(const Checkpoint& model, const TensorRef& head) {
+  return &model.source(head) != &head;
+}
+
 /// Errors: invalid, listing every tensor that differs in more than its values.
 void check_same_shapes(const Checkpoint& base, const Checkpoint& tuned) {
   std::vector<std::string> problems;
@@ -94,11 +99,13 @@ class Extractor {
     }
     for (const TensorRef* tensor : biases_to_train(base.spec(), choice.bias, linear))
       whole_.insert(tensor->name);
+    const auto [embedding, head] = tied_pair(base.spec());
+    parts_.tied = head && is_tied(base, *head) && is_tied(tuned, other(*head)) &&
+                  (choice.embeddings || whole_.contains(embedding->name));
   }
 
   void add(const TensorRef& tensor) {
-    const bool both_tied = &base_.source(tensor) != &tensor && !is_stored(tuned_, other(tensor));
-    if (both_tied || (!is_stored(base_, tensor) && !is_stored(tuned_, other(tensor)))) return;
+    if (!is_stored(base_, tensor) && !is_stored(tuned_, other(tensor))) return;
     if (whole_.contains(tensor.name)) return;
     const Module* module = tensor.is_weight() ? base_.spec().find_module(tensor.module_name()) : nullptr;
     const bool adapts = module && (module->is_linear() || (choice_.embeddings && module->role == Role::embedding));
