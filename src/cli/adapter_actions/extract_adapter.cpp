@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/one_line.h"
 #include "cli/adapter_actions/adapter_actions.h"
 #include "cli/adapter_actions/fit_report.h"
 #include "session/adapters/extract_adapter.h"
