@@ -155,5 +155,6 @@ Json Conversion<NamedNumbers>::parse(std::string_view text) {
 
 template struct Conversion<std::vector<std::string>>;
 template struct Conversion<std::vector<int64_t>>;
+template struct Conversion<std::vector<double>>;
 
 }  // namespace lowrank

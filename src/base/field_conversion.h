@@ -46,11 +46,13 @@ struct Conversion<std::string> {
   static nlohmann::json parse(std::string_view text);
 };
 
-/// Lists of text or integers. As text: a,b or a JSON array (for entries with commas).
+/// Lists of text, integers or numbers. As text: a,b or a JSON array (for entries with commas).
 template <class Element>
 struct Conversion<std::vector<Element>> {
   static constexpr std::string_view name =
-      std::is_same_v<Element, std::string> ? "list of text" : "list of integers";
+      std::is_same_v<Element, std::string> ? "list of text"
+      : std::is_same_v<Element, double>    ? "list of numbers"
+                                           : "list of integers";
   static std::optional<std::vector<Element>> read(const nlohmann::json& value);
   static nlohmann::json parse(std::string_view text);
 };
@@ -81,5 +83,6 @@ struct Conversion<std::optional<T>> {
 
 extern template struct Conversion<std::vector<std::string>>;
 extern template struct Conversion<std::vector<int64_t>>;
+extern template struct Conversion<std::vector<double>>;
 
 }  // namespace lowrank

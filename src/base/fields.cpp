@@ -98,6 +98,7 @@ template Field field(std::string, double&, std::string);
 template Field field(std::string, std::string&, std::string);
 template Field field(std::string, std::vector<std::string>&, std::string);
 template Field field(std::string, std::vector<int64_t>&, std::string);
+template Field field(std::string, std::vector<double>&, std::string);
 template Field field(std::string, std::vector<std::pair<std::string, double>>&, std::string);
 template Field field(std::string, std::optional<bool>&, std::string);
 template Field field(std::string, std::optional<int64_t>&, std::string);

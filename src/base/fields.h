@@ -28,7 +28,7 @@ struct Field {
 };
 
 /// A field that reads and writes `value`, which must outlive it. T is bool, int64_t, double, std::string,
-/// std::vector<std::string>, std::vector<int64_t>, std::vector<std::pair<std::string, double>> (numbers by
+/// std::vector of std::string, int64_t or double, std::vector<std::pair<std::string, double>> (numbers by
 /// name, in order), or std::optional of one of the others.
 ///
 /// `set` is strict: 3.0 is an integer and 3 a number, but "3" is neither; numbers must fit and be finite;

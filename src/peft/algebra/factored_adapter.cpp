@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "base/one_line.h"
 #include "formats/block_formats.h"
@@ -37,8 +39,8 @@ bool take_factor(const std::string& name, const StoredTensor& tensor, StoredPair
 }  // namespace
 
 const FactoredUpdate* FactoredAdapter::find(std::string_view module) const {
-  const auto found = std::ranges::find(updates, module, &FactoredUpdate::module);
-  return found == updates.end() ? nullptr : &*found;
+  const auto found = std::ranges::lower_bound(updates, module, natural_less, &FactoredUpdate::module);
+  return found == updates.end() || found->module != module ? nullptr : &*found;
 }
 
 bool has_plain_factors(const nlohmann::json& config) {
@@ -48,9 +50,12 @@ bool has_plain_factors(const nlohmann::json& config) {
 }
 
 FactoredAdapter factors_of(const AdapterContents& contents) {
-  FactoredAdapter adapter{contents.tensors_name, contents.config, {}, {}, {}};
+  FactoredAdapter adapter{contents.tensors_name, contents.config, 0, {}, {}, {}};
   LowRankOptions options;
   read_low_rank_config(options, contents.config, contents.config_name);
+  adapter.rank = options.rank;
+  for (const auto& [pattern, rank] : options.rank_pattern)
+    adapter.rank = std::max(adapter.rank, static_cast<int64_t>(rank));
   StoredPairs pairs;
   for (const auto& [name, tensor] : contents.tensors) {
     if (take_factor(name, tensor, pairs)) continue;
@@ -76,14 +81,16 @@ FactoredAdapter factors_of(const AdapterContents& contents) {
 
 FactoredAdapter factors_of(const Adapter& adapter, const std::string& where) {
   const LowRankForm form = adapter.method->low_rank_form();
-  FactoredAdapter factored{where, adapter.method->form().config(), {}, {}, form.beside};
+  check(form.beside.empty() && !form.updates.empty(), ErrorKind::unsupported,
+        "{}: {} is more than low-rank updates of weights: {}", where, adapter.info->name,
+        fmt::join(form.beside, ", "));
+  FactoredAdapter factored{where, adapter.method->form().config(), 0, {}, {}, {}};
   for (const LowRankUpdate& update : form.updates) {
+    factored.rank = std::max(factored.rank, update.rank);
     factored.updates.push_back({update.module->name, !update.module->is_linear(),
                                 update.alpha / static_cast<double>(update.rank),
                                 update.a.detach().to(at::kFloat), update.b.detach().to(at::kFloat)});
   }
-  check(!factored.updates.empty(), ErrorKind::unsupported, "{}: {} has no low-rank updates of weights", where,
-        adapter.info->name);
   std::ranges::sort(factored.updates, natural_less, &FactoredUpdate::module);
   return factored;
 }

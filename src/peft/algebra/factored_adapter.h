@@ -16,6 +16,7 @@ namespace lowrank {
 struct FactoredAdapter {
   std::string where;                    ///< the file or folder, for errors
   nlohmann::json config;                ///< as PEFT's LoraConfig; empty where the file has none
+  int64_t rank = 0;                     ///< r of the configuration, or a higher one of its rank_pattern
   std::vector<FactoredUpdate> updates;  ///< in `natural_less` order of their modules
   std::vector<FileTensor> saved;  ///< modules that were trained in full (modules_to_save), under PEFT's names
   std::vector<std::string> beside = {};  ///< what else it trains, for messages; empty: nothing
@@ -34,7 +35,8 @@ bool has_plain_factors(const nlohmann::json& config);
 /// configuration's; corrupt for values that are not finite.
 FactoredAdapter factors_of(const AdapterContents& contents);
 
-/// The updates of an adapter of any method that has a low-rank form. Errors: as Method::low_rank_form.
+/// The updates of an adapter of any method that is no more than low-rank updates. Errors: unsupported for
+/// others, as Method::low_rank_form tells.
 FactoredAdapter factors_of(const Adapter& adapter, const std::string& where);
 
 /// The updates of a GGUF LoRA or an mlx-lm folder by the names in the file, without a base: enough for norms.

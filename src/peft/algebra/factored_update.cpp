@@ -36,19 +36,21 @@ double norm_of(const FactoredUpdate& update) {
 }
 
 bool natural_less(std::string_view one, std::string_view other) {
-  while (!one.empty() && !other.empty()) {
-    if (is_digit(one.front()) && is_digit(other.front())) {
-      const std::string_view first = take_number(one);
-      const std::string_view second = take_number(other);
+  std::string_view rest = one, other_rest = other;
+  while (!rest.empty() && !other_rest.empty()) {
+    if (is_digit(rest.front()) && is_digit(other_rest.front())) {
+      const std::string_view first = take_number(rest);
+      const std::string_view second = take_number(other_rest);
       if (first.size() != second.size()) return first.size() < second.size();
       if (first != second) return first < second;
     } else {
-      if (one.front() != other.front()) return one.front() < other.front();
-      one.remove_prefix(1);
-      other.remove_prefix(1);
+      if (rest.front() != other_rest.front()) return rest.front() < other_rest.front();
+      rest.remove_prefix(1);
+      other_rest.remove_prefix(1);
     }
   }
-  return one.size() < other.size();
+  if (rest.size() != other_rest.size()) return rest.size() < other_rest.size();
+  return one < other;  // they differ in leading zeros at most
 }
 
 }  // namespace lowrank

@@ -12,6 +12,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 
+#include "peft/algebra/factored_svd.h"
 #include "peft/core/low_rank_init.h"
 
 namespace lowrank {
@@ -118,13 +119,11 @@ LowRankFit fit_product(const at::Tensor& b, const at::Tensor& a, const RankChoic
   const at::NoGradGuard no_grad;
   const int64_t rank = a.size(0);
   if (2 * rank > std::min(b.size(0), a.size(1))) return fit_low_rank(at::mm(b, a), choice);
-  const auto [qb, rb] = at::linalg_qr(b.to(at::kDouble));
-  const auto [qa, ra] = at::linalg_qr(a.to(at::kDouble).t());
-  const SingularVectors inner = all_singular_vectors(at::mm(rb, ra.t()));
-  const at::Tensor squares = inner.s.square();
+  const FactoredSvd whole = svd_of_product(b, a);
+  const at::Tensor squares = whole.strengths.square();
   const double energy = squares.sum().item<double>();
-  const int64_t kept = std::max<int64_t>(1, *chosen_rank(inner.s, energy, choice, true));
-  LowRankFit fit = cut({at::mm(qb, inner.u), inner.s, at::mm(inner.vt, qa.t())}, kept, energy);
+  const int64_t kept = std::max<int64_t>(1, *chosen_rank(whole.strengths, energy, choice, true));
+  LowRankFit fit = cut({whole.outputs, whole.strengths, whole.inputs.t()}, kept, energy);
   fit.lost = squares.narrow(0, kept, squares.numel() - kept).sum().item<double>();
   return fit;
 }

@@ -31,7 +31,7 @@ FactoredAdapter read_gguf_factors(const std::filesystem::path& path) {
             file.find<std::string>("adapter.type").value_or("") == "lora",
         ErrorKind::unsupported, "{}: not a GGUF LoRA", path.string());
   const double alpha = file.find<double>("adapter.lora.alpha").value_or(0);
-  FactoredAdapter adapter{path.string(), nlohmann::json::object(), {}, {}, {}};
+  FactoredAdapter adapter{path.string(), nlohmann::json::object(), 0, {}, {}, {}};
   add_updates(adapter, own_pairs(file.tensors(), adapter), [&](FactoredUpdate& update) {
     update.embedding = update.module.starts_with("token_embd");
     if (update.embedding) update.a = update.a.t();
@@ -52,7 +52,7 @@ FactoredAdapter read_mlx_factors(const std::filesystem::path& folder) {
   check(config.value("fine_tune_type", nlohmann::json("lora")) == "lora", ErrorKind::unsupported,
         "{}: fine_tune_type is not lora", where);
   const SafetensorsFile file = SafetensorsFile::open(folder / mlx_tensors_name);
-  FactoredAdapter adapter{file.path().string(), nlohmann::json::object(), {}, {}, {}};
+  FactoredAdapter adapter{file.path().string(), nlohmann::json::object(), 0, {}, {}, {}};
   add_updates(adapter, own_pairs(file.tensors(), adapter), [&](FactoredUpdate& update) {
     update.a = update.a.t();
     update.b = update.b.t();

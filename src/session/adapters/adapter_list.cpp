@@ -114,7 +114,14 @@ void describe_place(ListedAdapter& listed, const Checkpoint* base) {
   } else {
     describe_folder(listed, path, base);
   }
-  if (!listed.norm && base) listed.norm = norm_of_update(load_adapter(path, *base), *base);
+}
+
+/// Takes the norm from the base's values where the files alone do not tell it.
+void take_norm(ListedAdapter& listed, const Checkpoint& base) try {
+  if (!listed.norm) listed.norm = norm_of_update(load_adapter(listed.path, base), base);
+} catch (const Error& error) {
+  if (error.kind() == ErrorKind::interrupted) throw;
+  listed.note = error.what();
 }
 
 ListedAdapter listed_at(const fs::path& path, const Checkpoint* base) {
@@ -123,6 +130,7 @@ ListedAdapter listed_at(const fs::path& path, const Checkpoint* base) {
   listed.name = (path.has_filename() ? path : path.parent_path()).filename().string();
   try {
     describe_place(listed, base);
+    if (base) take_norm(listed, *base);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::interrupted) throw;
     listed.problem = error.what();
@@ -165,6 +173,7 @@ nlohmann::ordered_json json_of(const std::vector<ListedAdapter>& adapters) {
       entry["bytes"] = adapter.bytes;
       entry["parameters"] = adapter.parameters;
       entry["norm"] = adapter.norm ? nlohmann::ordered_json(*adapter.norm) : nullptr;
+      if (!adapter.note.empty()) entry["note"] = adapter.note;
     } else {
       entry["problem"] = adapter.problem;
     }
@@ -175,25 +184,27 @@ nlohmann::ordered_json json_of(const std::vector<ListedAdapter>& adapters) {
 
 std::string table_of(const std::vector<ListedAdapter>& adapters) {
   std::vector<std::vector<std::string>> rows;
-  std::string broken;
+  std::string below;
   for (const ListedAdapter& adapter : adapters) {
     if (!adapter.problem.empty()) {
-      broken +=
+      below +=
           fmt::format("\n{}: cannot be used: {}", one_line(adapter.name), one_line(adapter.problem, 600));
       continue;
     }
-    rows.push_back({one_line(adapter.name), adapter.method, rank_words(adapter),
-                    one_line(fmt::format("{}", fmt::join(adapter.targets, ",")), 60),
-                    adapter.base.empty() ? "-" : one_line(adapter.base, 60),
-                    fmt::format("{:.1f}", static_cast<double>(adapter.bytes) / 1e6),
-                    std::to_string(adapter.parameters),
-                    adapter.norm ? fmt::format("{:.4g}", *adapter.norm) : "-"});
+    if (!adapter.note.empty())
+      below += fmt::format("\n{}: no norm: {}", one_line(adapter.name), one_line(adapter.note, 600));
+    rows.push_back(
+        {one_line(adapter.name), adapter.method, rank_words(adapter),
+         adapter.targets.empty() ? "-" : one_line(fmt::format("{}", fmt::join(adapter.targets, ",")), 60),
+         adapter.base.empty() ? "-" : one_line(adapter.base, 60),
+         fmt::format("{:.3g}", static_cast<double>(adapter.bytes) / 1e6), std::to_string(adapter.parameters),
+         adapter.norm ? fmt::format("{:.4g}", *adapter.norm) : "-"});
   }
   std::string table =
       rows.empty()
           ? ""
           : markdown_table({"name", "method", "rank", "targets", "base", "MB", "parameters", "norm"}, rows);
-  return table + (broken.empty() ? "" : broken.substr(rows.empty() ? 1 : 0) + "\n");
+  return table + (below.empty() ? "" : below.substr(rows.empty() ? 1 : 0) + "\n");
 }
 
 }  // namespace lowrank

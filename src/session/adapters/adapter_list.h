@@ -19,15 +19,16 @@ struct ListedAdapter {
   int64_t bytes = 0;                 ///< of its tensor files
   int64_t parameters = 0;            ///< values in them
   std::optional<double> norm;        ///< Frobenius norm of the update of all weights together
-  std::string problem;               ///< why it cannot be used; empty: nothing was found
+  std::string note;     ///< why the base does not tell the norm; empty: it does, or is not needed
+  std::string problem;  ///< why it cannot be used; empty: nothing was found
 };
 
 /// Finds the adapters in each of the places: the place itself (a folder of PEFT, AdapterHub or mlx-lm, a GGUF
 /// LoRA), or everything of these kinds in the folder one level below. Folders without an adapter's files and
 /// GGUF files of models are left out. The norm is that of s B A; for adapters that change weights otherwise
 /// it takes the base's values from `model` (empty: they get none). Adapters that cannot be read have a
-/// `problem`. Errors: not_found for a place that does not exist; io; as Checkpoint::open for the model;
-/// interrupted.
+/// `problem`, those of another base a `note`. Errors: not_found for a place that does not exist; io; as
+/// Checkpoint::open for the model; interrupted.
 std::vector<ListedAdapter> list_adapters(const std::vector<std::string>& places, const std::string& model);
 
 /// The list as an array of objects.
