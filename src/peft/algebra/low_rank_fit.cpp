@@ -128,4 +128,10 @@ LowRankFit fit_product(const at::Tensor& b, const at::Tensor& a, const RankChoic
   return fit;
 }
 
+double energy_of_product(const at::Tensor& b, const at::Tensor& a) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor left = b.to(at::kDouble), right = a.to(at::kDouble);
+  return (at::mm(left.t(), left) * at::mm(right, right.t())).sum().item<double>();
+}
+
 }  // namespace lowrank

@@ -39,4 +39,7 @@ LowRankFit fit_low_rank(const at::Tensor& matrix, const RankChoice& choice);
 /// The same for the matrix `b` [m, k] times `a` [k, n], from factors of size k if k is small.
 LowRankFit fit_product(const at::Tensor& b, const at::Tensor& a, const RankChoice& choice);
 
+/// The sum of the squared values of B A, in double precision and without forming it.
+double energy_of_product(const at::Tensor& b, const at::Tensor& a);
+
 }  // namespace lowrank

@@ -154,10 +154,8 @@ Fitted convert_module(const Checkpoint& base, const Method& method, const Change
   if (std::optional<LowRankUpdate> own = own_factors(method, module, embeddings)) {
     const at::Tensor b = own->b.detach() * scale_of(*own), a = own->a.detach();
     const bool fits = !choice.energy && own->rank <= choice.most.value_or(own->rank);
-    // Keeping every singular value measures the energy without approximating.
-    const LowRankFit fit = fit_product(b, a, fits ? RankChoice{own->rank, {}} : completed(choice));
-    if (!fits) return fitted(fit, module);
-    return {with_plain_alpha(*std::move(own)), {module.name, a.size(0), true, fit.energy, 0}};
+    if (!fits) return fitted(fit_product(b, a, completed(choice)), module);
+    return {with_plain_alpha(*std::move(own)), {module.name, a.size(0), true, energy_of_product(b, a), 0}};
   }
   const ChangedTensor values = merged_values(base, method, weight.output);
   return fitted(fit_low_rank(as_update_matrix(values.merged - values.base, module), completed(choice)),
