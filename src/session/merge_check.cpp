@@ -154,15 +154,20 @@ double ModelDifference::share() const {
   return distance / size;
 }
 
-ModelDifference compare_models(const std::string& first, const std::string& second) {
-  const int64_t length = std::min(random_tokens, read_spec(second).max_positions);
-  const at::Tensor expected = logits_of(open_in_f32(first, ""), length);
-  const at::Tensor found = logits_of(open_in_f32(second, ""), length);
+ModelDifference compare_adapted(const AdaptedModel& first, const AdaptedModel& second) {
+  const int64_t length = std::min(random_tokens, read_spec(second.model).max_positions);
+  const at::Tensor expected = logits_of(open_in_f32(first.model, first.adapter), length);
+  const at::Tensor found = logits_of(open_in_f32(second.model, second.adapter), length);
   check(expected.sizes() == found.sizes(), ErrorKind::invalid,
-        "{} and {} have different vocabularies, so their logits cannot be compared", first, second);
+        "{} and {} have different vocabularies, so their logits cannot be compared", first.model,
+        second.model);
   const at::Tensor difference = found - expected;
   return {at::max(at::abs(difference)).item<double>(), root_mean_square(difference),
           root_mean_square(expected)};
+}
+
+ModelDifference compare_models(const std::string& first, const std::string& second) {
+  return compare_adapted({first, ""}, {second, ""});
 }
 
 MergeComparison compare_merged(const MergeCheckOptions& options) {

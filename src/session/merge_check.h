@@ -50,7 +50,15 @@ struct ModelDifference {
   double share() const;
 };
 
-/// Loads the two models in turn. The sequence is as long as both contexts allow, up to 64. Errors: as
+/// A model on disk, and an adapter of it or none (an empty path).
+struct AdaptedModel {
+  std::string model, adapter;
+};
+
+/// Loads the two in turn. Errors: as compare_models.
+ModelDifference compare_adapted(const AdaptedModel& first, const AdaptedModel& second);
+
+/// The same without adapters. The sequence is as long as both contexts allow, up to 64. Errors: as
 /// open_session; invalid for models of different vocabularies.
 ModelDifference compare_models(const std::string& first, const std::string& second);
 

@@ -29,13 +29,6 @@ std::optional<DType> type_of(const std::string& name) {
   fail(ErrorKind::invalid, "`merged_type`: '{}' is not known", name);
 }
 
-MergeResult merge(const Checkpoint& checkpoint, const Adapter& adapter, const MergeOptions& options) {
-  const std::optional<DType> type = type_of(options.merged_type);
-  const std::string& output = options.files.merged;
-  if (!output.ends_with(".gguf")) return merge_to_folder(checkpoint, adapter, type, output);
-  return merge_to_gguf(checkpoint, adapter, type, output, options.merged_type == "own" ? 0 : enough_kept);
-}
-
 /// Compares the written model with base and adapter. On any error, what was written is removed. Errors:
 /// invalid when its logits differ too much from those of base and adapter.
 MergeComparison checked(const MergeOptions& options, bool empty_folder) {
@@ -78,6 +71,13 @@ std::vector<Field> MergeOptions::fields() {
       field("format", files.format, row_format_help), field("columns", files.columns, columns_help)};
 }
 
+MergeResult write_merged(const Checkpoint& base, const Adapter& adapter, const MergeOptions& options) {
+  const std::optional<DType> type = type_of(options.merged_type);
+  const std::string& output = options.files.merged;
+  if (!output.ends_with(".gguf")) return merge_to_folder(base, adapter, type, output);
+  return merge_to_gguf(base, adapter, type, output, options.merged_type == "own" ? 0 : enough_kept);
+}
+
 MergedFiles merge_files(MergeOptions options) {
   MergeCheckOptions& files = options.files;
   check_model_place(files.model);
@@ -88,7 +88,7 @@ MergedFiles merge_files(MergeOptions options) {
   const bool empty_folder = std::filesystem::exists(files.merged);
   const auto checkpoint = open_told(files.model, read_adapter_labels(files.adapter));
   const Adapter adapter = load_told_adapter(files.adapter, *checkpoint);
-  MergedFiles merged{merge(*checkpoint, adapter, options), std::nullopt};
+  MergedFiles merged{write_merged(*checkpoint, adapter, options), std::nullopt};
   if (options.check) merged.comparison = checked(options, empty_folder);
   return merged;
 }

@@ -25,6 +25,10 @@ struct MergedFiles {
   std::optional<MergeComparison> comparison;  ///< with `check`
 };
 
+/// Writes base and adapter as one model to `options.files.merged`, without comparing. Errors: as
+/// merge_to_folder and merge_to_gguf.
+MergeResult write_merged(const Checkpoint& base, const Adapter& adapter, const MergeOptions& options);
+
 /// Writes the merged model. When the comparison fails, what was written is removed. Errors: as
 /// merge_to_folder, merge_to_gguf and compare_merged; invalid when the merged model's logits differ too much
 /// from those of base and adapter, unless `merged_type` forces block formats (then a warning).

@@ -17,7 +17,9 @@ struct Action {
 constexpr Action actions[] = {
     {"list", "what is in folders of adapters: method, rank, base, size, norm", list_adapters_action},
     {"combine", "several adapters with weights as one", combine_adapters_action},
-    {"diff", "how two adapters relate: norms, cosines, overlap of their spaces", compare_adapters_action}};
+    {"diff", "how two adapters relate: norms, cosines, overlap of their spaces", compare_adapters_action},
+    {"convert", "writes an adapter of another method as a LoRA", convert_adapter_action},
+    {"extract", "writes the difference of two models as a LoRA", extract_adapter_action}};
 
 int run(Arguments& arguments) {
   std::vector<std::pair<std::string, std::string>> names;
@@ -30,6 +32,6 @@ int run(Arguments& arguments) {
 }  // namespace
 
 extern const CommandInfo adapters_command;
-const CommandInfo adapters_command{"adapters", "lists, combines and compares adapters", run};
+const CommandInfo adapters_command{"adapters", "lists, combines, compares and converts adapters", run};
 
 }  // namespace lowrank

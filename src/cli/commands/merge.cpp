@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
+#include "session/adapters/undo_merge.h"
 #include "session/merge_files.h"
 #include "session/places.h"
 #include "session/session.h"
@@ -12,6 +14,9 @@
 
 namespace lowrank {
 namespace {
+
+/// Blocks whose rounding adds more than the adapter's own update are worth a warning.
+constexpr double most_noise = 1;
 
 std::string percent(double share) {
   return fmt::format("{:.{}f} %", 100 * share, share < 0.1 || share > 0.99 ? 1 : 0);
@@ -29,16 +34,52 @@ void report(const MergeResult& result, const std::string& output) {
   info("{}: {} of {} tensors changed, {} bytes{}", output, result.changed, result.tensors, result.bytes,
        result.untied ? "; the head is no longer tied to the embedding" : "");
   const double kept = result.kept.share();
-  info("changed tensors: {}, which keep {} of the update{}", counted(result.types), percent(kept),
+  info("changed tensors: {}, which keep {} of the update; rounding adds {:.2g} times its size{}",
+       counted(result.types), percent(kept), result.kept.noise(),
        result.raised > 0
            ? fmt::format(
                  " ({} of them would lose too much in their own blocks; --merged-type own keeps those)",
                  result.raised)
            : "");
-  if (kept >= enough_kept) return;
   const bool blocks = result.requantised > 0;
-  warn("rounding loses {} of what the adapter learned; --merged-type {} keeps more",
-       percent(std::clamp(1 - kept, 0.0, 1.0)), blocks ? "q8_0" : "f32");
+  if (kept >= enough_kept && (!blocks || result.kept.noise() <= most_noise)) return;
+  const std::string what = kept < enough_kept
+                               ? fmt::format("loses {} of what the adapter learned",
+                                             percent(std::clamp(1 - kept, 0.0, 1.0)))
+                               : fmt::format("adds {:.2g} times the adapter's update", result.kept.noise());
+  if (blocks)
+    warn("rounding {}: merge to f16 or bf16 (--merged-type f16), or keep the adapter separate from the model",
+         what);
+  else
+    warn("rounding {}; --merged-type f32 keeps more", what);
+}
+
+void report(const UndoneMerge& undone, const std::string& output, const std::string& original) {
+  const UndoneRounding& rounding = undone.rounding;
+  info("{}: the adapter was taken out of {} of {} tensors, {} bytes", output, undone.result.changed,
+       undone.result.tensors, undone.result.bytes);
+  if (rounding.values > 0)
+    info("rounding left: at most {:.2g}; {} of {} values ({}) were merged onto a coarser grid and may differ from "
+         "the base's in their last bit",
+         rounding.largest, rounding.coarser, rounding.values,
+         percent(static_cast<double>(rounding.coarser) / static_cast<double>(rounding.values)));
+  if (rounding.others > 0)
+    warn("{} values were merged into quantised blocks, whose rounding stays: writing them adds {:.2g} times the "
+         "adapter's update, and merging did about the same",
+         rounding.others, undone.result.kept.noise());
+  if (undone.difference)
+    info("logits with the adapter against the merged model's (f32): largest difference {:.2e}, root mean square "
+         "{:.2e}",
+         undone.difference->largest, undone.difference->distance);
+  if (!undone.original) return;
+  const ValueComparison& compared = *undone.original;
+  if (compared.different == 0)
+    info("exact: all {} values are those of {}", compared.values, original);
+  else
+    info("against {}: {} of {} values differ ({}), by at most {:.2g}", original, compared.different,
+         compared.values,
+         percent(static_cast<double>(compared.different) / static_cast<double>(compared.values)),
+         compared.largest);
 }
 
 void report(const MergeComparison& comparison) {
@@ -51,7 +92,30 @@ void report(const MergeComparison& comparison) {
 
 nlohmann::ordered_json figures(const MergeResult& result) {
   return {{"changed", result.changed}, {"tensors", result.tensors}, {"bytes", result.bytes},
-          {"types", result.types},     {"raised", result.raised},   {"update_kept", result.kept.share()}};
+          {"types", result.types},     {"raised", result.raised},   {"update_kept", result.kept.share()},
+          {"rounding_added", result.kept.noise()}};
+}
+
+nlohmann::ordered_json figures(const UndoneMerge& undone) {
+  nlohmann::ordered_json out = figures(undone.result);
+  out["values"] = undone.rounding.values;
+  out["coarser_values"] = undone.rounding.coarser;
+  out["largest_rounding"] = undone.rounding.largest;
+  out["quantised_values"] = undone.rounding.others;
+  if (undone.difference) out["largest_logit_difference"] = undone.difference->largest;
+  if (!undone.original) return out;
+  out["exact"] = undone.original->different == 0;
+  out["different_values"] = undone.original->different;
+  out["largest_difference"] = undone.original->largest;
+  return out;
+}
+
+int run_undo(const MergeOptions& options, const std::string& original, bool json) {
+  const UndoneMerge undone = undo_merge(options, original);
+  report(undone, options.files.merged, original);
+  report_left_out(undone.result, options.files.model);
+  if (json) std::cout << figures(undone).dump() << '\n';
+  return 0;
 }
 
 void add_figures(nlohmann::ordered_json& out, const MergeComparison& comparison) {
@@ -66,16 +130,23 @@ void add_figures(nlohmann::ordered_json& out, const MergeComparison& comparison)
 
 int run(Arguments& arguments) {
   MergeOptions options;
-  bool json = false;
+  std::string original;
+  bool undo = false, json = false;
   arguments.set_example("lowrank merge --model model.gguf --adapter adapter --output merged.gguf");
   arguments.add(
       {model_field(options.files.model), field("adapter", options.files.adapter, adapter_help),
        field("output", options.files.merged, "folder, or FILE.gguf from a GGUF base; it must not exist")});
   arguments.add(options.fields());
-  arguments.add({field("json", json, "the result as JSON on standard output")});
+  Field compared = model_field(original);
+  compared.name = "original";
+  compared.help = "with --undo: the base that was merged, with which what is written is compared";
+  arguments.add({field("undo", undo, "take the adapter out of --model, into which it was merged"),
+                 std::move(compared), field("json", json, "the result as JSON on standard output")});
   if (!arguments.parse()) return 0;
   const MergeCheckOptions& files = options.files;
   require({{"--model", &files.model}, {"--adapter", &files.adapter}, {"--output", &files.merged}});
+  check(original.empty() || undo, ErrorKind::invalid, "`original` is for `undo`");
+  if (undo) return run_undo(options, original, json);
   const MergedFiles merged = merge_files(options);
   report(merged.result, files.merged);
   report_left_out(merged.result, files.model);

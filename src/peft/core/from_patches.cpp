@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "kernels/products/patched_product.h"
+#include "peft/core/inverse_patches.h"
 #include "peft/core/trained_tensors.h"
 
 namespace lowrank {
@@ -95,6 +96,26 @@ at::Tensor with_patches(const Method& method, const TensorRef& tensor, const at:
   const Module& module = *adapted_module(method, tensor.module_name());
   const std::vector<Patch> patches = plain_patches(method, module);
   return tensor.is_weight() ? patched_weight(value, patches) : patched_bias(value, patches);
+}
+
+at::Tensor without_patches(const Method& method, const TensorRef& tensor, const at::Tensor& merged) {
+  const Module& module = *adapted_module(method, tensor.module_name());
+  const std::vector<Patch> patches = plain_patches(method, module);
+  return tensor.is_weight() ? unpatched_weight(tensor.name, merged, patches)
+                            : unpatched_bias(tensor.name, merged, patches);
+}
+
+std::optional<LowRankUpdate> patch_factors(const Method& method, const Module& module) {
+  const std::vector<Patch> patches = plain_patches(method, module);
+  const auto adds_factors = [](const Patch& patch) {
+    return patch.A.defined() && !patch.in_scale.defined() && !patch.out_scale.defined() && !patch.in_map &&
+           !patch.out_map && !patch.update && !patch.branch;
+  };
+  const auto adds_bias = [](const Patch& patch) { return !changes_weight(patch); };
+  const bool fits = std::ranges::all_of(
+      patches, [&](const Patch& patch) { return adds_factors(patch) || adds_bias(patch); });
+  if (!fits || !std::ranges::any_of(patches, adds_factors)) return std::nullopt;
+  return update_of(module, patches);
 }
 
 LowRankForm low_rank_form_of(const Method& method) {

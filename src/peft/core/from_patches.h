@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -22,6 +23,13 @@ bool patches_change(const Method& method, const TensorRef& tensor);
 
 /// The weight [out, in] or bias [out] with the patches merged in.
 at::Tensor with_patches(const Method& method, const TensorRef& tensor, const at::Tensor& value);
+
+/// The inverse of `with_patches`: the weight or bias before merging. Errors: as unpatched_weight.
+at::Tensor without_patches(const Method& method, const TensorRef& tensor, const at::Tensor& merged);
+
+/// What the patches do to the module's weight as one update, if they only add factors to it; biases are left
+/// aside. Nothing for other patches, and if there are none.
+std::optional<LowRankUpdate> patch_factors(const Method& method, const Module& module);
 
 /// The patches' factors as updates; what else the patches do, and what is trained beside them, in words.
 LowRankForm low_rank_form_of(const Method& method);

@@ -1,5 +1,7 @@
 #include "peft/core/method.h"
 
+#include <fmt/format.h>
+
 #include "peft/core/from_patches.h"
 #include "peft/core/trained_tensors.h"
 
@@ -29,6 +31,20 @@ std::optional<at::Tensor> Method::merged(const TensorRef& tensor, const at::Tens
   }
   if (!patches_change(*this, tensor)) return std::nullopt;
   return with_patches(*this, tensor, value);
+}
+
+std::optional<at::Tensor> Method::unmerged(const TensorRef& tensor, const at::Tensor& merged) const {
+  const TrainedTensors* beside = trained_beside();
+  if (acts_between_layers() || (beside && beside->holds(tensor)) || !patches_change(*this, tensor))
+    return std::nullopt;
+  return without_patches(*this, tensor, merged);
+}
+
+std::string Method::why_not_unmerged() const {
+  const TrainedTensors* beside = trained_beside();
+  const std::vector<std::string> names = beside ? beside->names() : std::vector<std::string>();
+  if (names.empty()) return "it replaces weights of the base, whose own values are not in the adapter";
+  return fmt::format("it replaces {} whole, whose own values are not in the adapter", names.front());
 }
 
 LowRankForm Method::low_rank_form() const {

@@ -113,6 +113,11 @@ struct Method : Hooks {
   virtual std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
   /// Reason (for messages) that `merges` is true for no tensor.
   virtual std::string why_not_merged() const { return "it changes no weight that the model has"; }
+  /// The inverse of `merged`: the tensor before merging, f32, from its merged value; nothing if it cannot be
+  /// computed. Errors: invalid when these values cannot be inverted.
+  virtual std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const;
+  /// Reason (for messages) that `unmerged` gives nothing.
+  virtual std::string why_not_unmerged() const;
   /// True when a tied head and the embedding are still equal after merging.
   virtual bool keeps_tied_head() const { return false; }
 

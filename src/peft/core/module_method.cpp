@@ -7,6 +7,7 @@
 #include "model/embedding.h"
 #include "peft/core/adapted_modules.h"
 #include "peft/core/from_patches.h"
+#include "peft/core/inverse_patches.h"
 #include "peft/core/low_rank_init.h"
 #include "peft/core/resolved_values.h"
 
@@ -106,6 +107,15 @@ class ModuleMethod final : public Method, public AdapterForm {
     if (!index) return Method::merged(tensor, value);
     return formula_->embedded(*modules_.modules()[*index], value, at::arange(value.size(0), at::kLong),
                               values_of(*index));
+  }
+  std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const override {
+    const auto index = adapted_embedding(tensor);
+    if (!index) return Method::unmerged(tensor, merged);
+    const auto embedded = [&](const at::Tensor& rows) {
+      return formula_->embedded(*modules_.modules()[*index], rows, at::arange(rows.size(0), at::kLong),
+                                values_of(*index));
+    };
+    return inverse_by_iteration(tensor.name, merged, embedded);
   }
   LowRankForm low_rank_form() const override {
     LowRankForm form = low_rank_form_of(*this);

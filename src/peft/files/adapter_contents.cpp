@@ -63,27 +63,6 @@ void add(AdapterContents& contents, const std::string& name, const at::Tensor& v
   contents.tensors[name] = {name, DType::f32, kept.sizes().vec(), std::as_bytes(data)};
 }
 
-/// The options with which a low-rank method has these updates.
-LowRankOptions options_of(const std::vector<LowRankUpdate>& updates) {
-  std::vector<double> ranks, alphas;
-  std::vector<std::string> names;
-  for (const LowRankUpdate& update : updates) {
-    ranks.push_back(static_cast<double>(update.rank));
-    alphas.push_back(update.alpha);
-    names.push_back(update.module->name);
-  }
-  LowRankOptions options;
-  options.rank = static_cast<int64_t>(most_common(ranks));
-  options.alpha = most_common(alphas);
-  for (const LowRankUpdate& update : updates) {
-    if (update.rank != options.rank)
-      options.rank_pattern.emplace_back(update.module->name, static_cast<double>(update.rank));
-    if (update.alpha != options.alpha) options.alpha_pattern.emplace_back(update.module->name, update.alpha);
-  }
-  options.targets.target_modules = fmt::format("{}", fmt::join(names, ","));
-  return options;
-}
-
 }  // namespace
 
 const StoredTensor* AdapterContents::find(std::string_view name) const {
@@ -115,7 +94,7 @@ AdapterContents read_adapter(const std::filesystem::path& path, const ModelSpec&
 AdapterContents contents_of(const std::vector<LowRankUpdate>& updates, const ModelSpec& spec, bool tied,
                             double dropout) {
   AdapterContents contents;
-  LowRankOptions options = options_of(updates);
+  LowRankOptions options = low_rank_options(updates);
   options.dropout = dropout;
   options.ensure_weight_tying = tied && spec.tied_head;
   std::vector<const Module*> modules;

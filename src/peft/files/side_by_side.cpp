@@ -222,6 +222,19 @@ class SideBySide final : public Method, public AdapterForm {
     }
     return result;
   }
+  std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const override {
+    std::optional<at::Tensor> result = merged;
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+      if (result && part->method->merges(tensor)) result = part->method->unmerged(tensor, *result);
+    }
+    return result;
+  }
+  std::string why_not_unmerged() const override {
+    std::vector<std::string> reasons;
+    for (const Adapter& part : parts_)
+      reasons.push_back(fmt::format("of {}, {}", part.info->name, part.method->why_not_unmerged()));
+    return fmt::format("{}", fmt::join(reasons, "; "));
+  }
   bool keeps_tied_head() const override {
     return std::ranges::any_of(parts_, [](const Adapter& part) { return part.method->keeps_tied_head(); });
   }

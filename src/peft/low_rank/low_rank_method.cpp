@@ -66,6 +66,13 @@ class LowRankMethod final : public Method, public AdapterForm {
     std::optional<at::Tensor> own = updates_.merged(tensor, value);
     return own ? own : Method::merged(tensor, value);
   }
+  std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const override {
+    if (!variant_.why_not_unmerged.empty()) return std::nullopt;
+    return updates_.merges(tensor) ? updates_.unmerged(tensor, merged) : Method::unmerged(tensor, merged);
+  }
+  std::string why_not_unmerged() const override {
+    return variant_.why_not_unmerged.empty() ? Method::why_not_unmerged() : variant_.why_not_unmerged;
+  }
   bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
 
   LowRankForm low_rank_form() const override {

@@ -27,6 +27,8 @@ struct LowRankVariant {
   /// Changes the patch of an adapted module.
   std::function<void(Patch&, const LowRankFactors&)> patch;
   std::function<LowRankForm(LowRankForm)> form;
+  /// As Method::why_not_unmerged, if its patches need the base's own weights; empty: they do not.
+  std::string why_not_unmerged;
   std::function<std::vector<FileTensor>(std::vector<FileTensor>)> file_tensors;
   /// Changes the written configuration.
   std::function<void(nlohmann::json&)> config;

@@ -230,6 +230,26 @@ void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config,
   options.targets.read(config, where);
 }
 
+LowRankOptions low_rank_options(const std::vector<LowRankUpdate>& updates) {
+  std::vector<double> ranks, alphas;
+  std::vector<std::string> names;
+  for (const LowRankUpdate& update : updates) {
+    ranks.push_back(static_cast<double>(update.rank));
+    alphas.push_back(update.alpha);
+    names.push_back(update.module->name);
+  }
+  LowRankOptions options;
+  options.rank = static_cast<int64_t>(most_common(ranks));
+  options.alpha = most_common(alphas);
+  for (const LowRankUpdate& update : updates) {
+    if (update.rank != options.rank)
+      options.rank_pattern.emplace_back(update.module->name, static_cast<double>(update.rank));
+    if (update.alpha != options.alpha) options.alpha_pattern.emplace_back(update.module->name, update.alpha);
+  }
+  options.targets.target_modules = fmt::format("{}", fmt::join(names, ","));
+  return options;
+}
+
 std::vector<std::string> low_rank_notes(const nlohmann::json& config) {
   std::vector<std::string> notes;
   const auto init = config.find("init_lora_weights");

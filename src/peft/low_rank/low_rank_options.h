@@ -7,6 +7,7 @@
 
 #include "base/fields.h"
 #include "model/spec.h"
+#include "peft/core/low_rank_form.h"
 #include "peft/core/target_options.h"
 
 namespace lowrank {
@@ -40,6 +41,9 @@ struct LowRankOptions {
 /// patterns each module gets its own.
 nlohmann::json write_low_rank_config(const LowRankOptions& options,
                                      const std::vector<const Module*>& modules);
+
+/// The options with which a low-rank method has these updates, of which there must be at least one.
+LowRankOptions low_rank_options(const std::vector<LowRankUpdate>& updates);
 
 /// What in such a file is ignored or limits its use, for messages.
 std::vector<std::string> low_rank_notes(const nlohmann::json& config);

@@ -160,6 +160,12 @@ std::optional<at::Tensor> LowRankUpdates::merged(const TensorRef& tensor, const 
   return at::addmm(value, f.a.t(), f.b.t(), 1, f.scale);
 }
 
+std::optional<at::Tensor> LowRankUpdates::unmerged(const TensorRef& tensor, const at::Tensor& merged) const {
+  if (rows_.changes(tensor) || !merges(tensor)) return std::nullopt;
+  const LowRankFactors& f = factors_[*embedding_];
+  return at::addmm(merged, f.a.t(), f.b.t(), 1, -f.scale);
+}
+
 std::vector<const Module*> LowRankUpdates::modules() const {
   std::vector<const Module*> modules;
   for (const LowRankFactors& f : factors_) modules.push_back(f.module);

@@ -45,6 +45,8 @@ class LowRankUpdates {
   /// updates that are patches.
   bool merges(const TensorRef& tensor) const;
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const;
+  /// The inverse of `merged`; nothing where rows are replaced.
+  std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const;
   bool keeps_tied_head() const { return tied_ || !rows_.empty(); }
 
   std::vector<const Module*> modules() const;

@@ -33,13 +33,17 @@ void KeptUpdate::add(std::span<const float> base, std::span<const float> merged,
                      std::span<const float> written) {
   double kept = 0;
   double whole = 0;
+  double rounding = 0;
   for (size_t i = 0; i < base.size(); ++i) {
     const double update = double{merged[i]} - base[i];
     kept += (double{written[i]} - base[i]) * update;
     whole += update * update;
+    const double rest = double{written[i]} - merged[i];
+    rounding += rest * rest;
   }
   kept_ += kept;
   whole_ += whole;
+  rounding_ += rounding;
 }
 
 std::vector<std::byte> rounded(const std::string& name, DType type, const at::Tensor& values) {

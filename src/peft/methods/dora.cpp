@@ -87,6 +87,8 @@ std::unique_ptr<Method> make() {
     patch.out_scale = state->m.at(f.module->name) / norms;
     patch.B = patch.B * patch.out_scale.unsqueeze(1);
   };
+  variant.why_not_unmerged =
+      "its rows are scaled by m / ||W + s B A||, and the merged model no longer holds the norms";
   variant.form = [](LowRankForm form) {
     form.beside.emplace_back("magnitudes of rows");
     return form;

@@ -3,43 +3,23 @@
 // PEFT's files (`init_lora_weights: pissa`), which hold only A and B, are read; a plain LORA adapter of rank
 // 2r is written.
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linalg_svd.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/randn.h>
 
 #include "base/error.h"
-#include "peft/core/low_rank_init.h"
+#include "peft/algebra/low_rank_fit.h"
 #include "peft/core/registry.h"
 #include "peft/low_rank/residual_factors.h"
 
 namespace lowrank {
 namespace {
 
-struct Decomposition {
-  at::Tensor u, s, vt;
-};
-
-/// The leading `rank` singular vectors by subspace iteration (Halko et al. 2011, arXiv 0909.4061).
-Decomposition randomised(const at::Tensor& weight, int64_t rank, int64_t iterations) {
-  constexpr int64_t oversampling = 8;
-  at::Generator generator = seeded_generator(0);
-  const int64_t columns = std::min({rank + oversampling, weight.size(0), weight.size(1)});
-  at::Tensor q = std::get<0>(at::linalg_qr(at::mm(weight, at::randn({weight.size(1), columns}, generator))));
-  for (int64_t i = 0; i < iterations; ++i) {
-    q = std::get<0>(at::linalg_qr(at::mm(weight.t(), q)));
-    q = std::get<0>(at::linalg_qr(at::mm(weight, q)));
-  }
-  const auto [u, s, vt] = at::linalg_svd(at::mm(q.t(), weight), false);
-  return {at::mm(q, u), s, vt};
-}
-
 StartFactors principal(const at::Tensor& weight, int64_t rank, double scale, int64_t iterations) {
   check(rank <= std::min(weight.size(0), weight.size(1)), ErrorKind::invalid,
         "rank {} is more than a weight of {} x {} has", rank, weight.size(0), weight.size(1));
-  Decomposition d;
+  constexpr int64_t oversampling = 8;
+  SingularVectors d;
   if (iterations > 0) {
-    d = randomised(weight, rank, iterations);
+    d = leading_singular_vectors(weight, rank + oversampling, iterations);
   } else {
     std::tie(d.u, d.s, d.vt) = at::linalg_svd(weight, false);
   }

@@ -153,6 +153,12 @@ std::optional<at::Tensor> IntrinsicDimension::merged(const TensorRef& tensor, co
   return value + update(index_.at(tensor.name)).to(value.scalar_type());
 }
 
+std::optional<at::Tensor> IntrinsicDimension::unmerged(const TensorRef& tensor,
+                                                       const at::Tensor& merged) const {
+  if (saved_.holds(tensor) || !index_.contains(tensor.name)) return std::nullopt;
+  return merged - update(index_.at(tensor.name)).to(merged.scalar_type());
+}
+
 nlohmann::json IntrinsicDimension::config() const {
   std::vector<std::string> names;
   for (const TensorRef* tensor : tensors_) names.push_back(tensor->name);

@@ -39,6 +39,7 @@ class IntrinsicDimension : public Method, public AdapterForm {
     return saved_.holds(tensor) || index_.contains(tensor.name);
   }
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override;
+  std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const override;
   bool keeps_tied_head() const override { return head_ != nullptr; }
 
   AdapterForm& form() override { return *this; }
