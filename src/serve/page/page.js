@@ -107,7 +107,7 @@ function show(node, text) {
     if (place % 2 === 0) return part ? [document.createTextNode(place ? part.replace(/^\n/, "") : part)] : [];
     const code = make("pre");
     code.tabIndex = 0;
-    code.setAttribute("role", "region");
+    code.setAttribute("role", "group");
     code.setAttribute("aria-label", "Code");
     code.append(make("code", "", part.replace(/\n$/, "")));
     return [code];
@@ -226,7 +226,7 @@ async function run(turn, places) {
   element("send").disabled = false;
   element("stop").disabled = true;
   // Read aloud once each is complete: a live region that grows token by token cannot be followed.
-  element("spoken").textContent = places.map((place) => turn.answers[place]).filter((answer) => answer.text)
+  if (turns.includes(turn)) element("spoken").textContent = places.map((place) => turn.answers[place]).filter((answer) => answer.text)
     .map((answer) => answer.model + (answer.state === "done" ? ": " : ", incomplete: ") + answer.text).join("\n");
 }
 
@@ -237,7 +237,7 @@ function addTurn(question, models) {
   const columns = make("div", "answers");
   const turn = { question, answers: [] };
   for (const model of models) {
-    const node = make("section", "answer");
+    const node = make("article", "answer");
     node.setAttribute("aria-label", "Answer of " + model);
     node.append(make("h3", "", model), make("div", "text"), make("p", "facts"));
     columns.append(node);
@@ -258,6 +258,10 @@ function send() {
   if (!element("options").checkValidity()) {
     element("settings").open = true;
     element("options").reportValidity();
+    return;
+  }
+  if (element("adapter-0").disabled) {  // no list yet: the reason stands above
+    loadModels();
     return;
   }
   const models = [element("adapter-0").value];
