@@ -36,8 +36,9 @@ bool is_inside(const fs::path& place, const fs::path& folder) {
 void check_name(const std::string& name) {
   const bool control =
       std::ranges::any_of(name, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
-  check(!name.empty() && name.size() <= longest_name && !control, ErrorKind::invalid,
-        "an adapter cannot be called {}: a name has 1 to {} bytes, without control characters",
+  const bool path = name.find_first_of("/\\") != std::string::npos || name == "." || name == "..";
+  check(!name.empty() && name.size() <= longest_name && !control && !path, ErrorKind::invalid,
+        "an adapter cannot be called {}: a name has 1 to {} bytes, no slashes and no control characters",
         in_quotes(name), longest_name);
 }
 

@@ -28,7 +28,8 @@ class AdapterList {
   /// `base`: the base's name, which no adapter may have.
   explicit AdapterList(std::string base) : base_(std::move(base)) {}
 
-  /// Errors: invalid for a name that is taken, empty, longer than 256 bytes or has control characters.
+  /// Errors: invalid for a name that is taken, empty or longer than 256 bytes, or has
+  /// slashes or control characters.
   ServedAdapter add(const std::string& name, const std::filesystem::path& path, double scale = 1);
   /// Whether it was there.
   bool remove(const std::string& name);

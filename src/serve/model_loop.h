@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/error.h"
 #include "infer/engine/engine.h"
 
 namespace lowrank::serve {

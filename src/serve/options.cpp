@@ -27,8 +27,10 @@ std::vector<Field> access_fields(ServeOptions& options) {
   return {
       field("host", options.host, "the address to listen at; 127.0.0.1: this machine alone"),
       limited(field("port", options.port, "the port to listen at; 0: one that is free"), 0, 65535),
+      field("api_key", options.api_key,
+            "the key that clients must give; others on this machine may see it in the list of processes"),
       field("api_key_file", options.api_key_file,
-            "a file with the key that clients must give; else the variable LOWRANK_API_KEY"),
+            "a file with the key; without either, the variable LOWRANK_API_KEY"),
       field("no_api_key", options.no_api_key, "others than this machine may use the server without a key"),
       repeatable(field("allow_origin", options.allow_origin,
                        "a site whose pages may use the server, https://example.org; may be repeated")),
@@ -81,7 +83,9 @@ std::string served_name(const std::string& path) {
 }
 
 std::string api_key_of(const ServeOptions& options) {
-  std::string key;
+  std::string key = options.api_key;
+  check(key.empty() || options.api_key_file.empty(), ErrorKind::invalid,
+        "give either `api_key` or `api_key_file`");
   if (!options.api_key_file.empty()) {
     constexpr size_t longest = 4096;
     const MmapFile file = MmapFile::open(options.api_key_file);
@@ -90,7 +94,7 @@ std::string api_key_of(const ServeOptions& options) {
     key.resize(std::min(key.size(), key.find_first_of("\r\n")));
     check(!key.empty(), ErrorKind::invalid, "{}: the first line is empty; it must be the API key",
           options.api_key_file);
-  } else if (const char* variable = std::getenv("LOWRANK_API_KEY")) {
+  } else if (const char* variable = key.empty() ? std::getenv("LOWRANK_API_KEY") : nullptr) {
     key = variable;
   }
   check(key.find_first_of(" \t") == std::string::npos, ErrorKind::invalid, "an API key has no white space");

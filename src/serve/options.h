@@ -27,7 +27,7 @@ struct ServeOptions {
 
   std::string host = "127.0.0.1";
   int64_t port = 8080;
-  std::string api_key_file;
+  std::string api_key, api_key_file;
   bool no_api_key = false;
   std::vector<std::string> allow_origin, allow_host;
 
@@ -45,9 +45,9 @@ struct ServeOptions {
 /// folder's name, or the file's without .gguf.
 std::string served_name(const std::string& path);
 
-/// The key that clients must give: the first line of `api_key_file`, or else the environment variable
-/// LOWRANK_API_KEY; empty if there is neither. Errors: as reading the file; invalid for an empty key or one
-/// with white space.
+/// The key that clients must give: `api_key`, else the first line of `api_key_file`, else the environment
+/// variable LOWRANK_API_KEY; empty if there is none. Errors: as reading the file; invalid for an empty key or
+/// one with white space.
 std::string api_key_of(const ServeOptions& options);
 
 /// Errors: invalid for a server that others than this machine reach and that needs no key, unless

@@ -1,5 +1,7 @@
 #include "serve/run_server.h"
 
+#include <algorithm>
+
 #include <ATen/ops/softmax.h>
 
 #include "base/error.h"
@@ -28,14 +30,24 @@ FoundAdapter named_adapter(const std::string& given) {
 /// All adapters that the options name. One that cannot be used is told, and does not stop the server.
 void add_adapters(const ServeOptions& options, AdapterList& list, AdapterStore& store) {
   std::vector<FoundAdapter> found;
-  if (!options.adapters.empty()) found = adapters_in(options.adapters);
   for (const std::string& given : options.adapter) found.push_back(named_adapter(given));
+  if (!options.adapters.empty()) {
+    for (FoundAdapter& one : adapters_in(options.adapters)) {
+      // Named before, it stands for itself.
+      if (std::ranges::find(found, one.name, &FoundAdapter::name) == found.end())
+        found.push_back(std::move(one));
+    }
+  }
   for (const FoundAdapter& one : found) {
     try {
       list.add(one.name, one.path);
-      store.add(one.name, one.path);
+      try {
+        store.add(one.name, one.path);
+      } catch (const Error& error) {
+        list.set_problem(one.name, error.what());
+        throw;
+      }
     } catch (const Error& error) {
-      list.set_problem(one.name, error.what());
       warn("the adapter {} is not served: {}", in_quotes(one.name), error.what());
     }
   }
@@ -75,9 +87,10 @@ void tell_start(const ServeOptions& options, const Served& served, const Service
   const std::string key =
       service.access.api_key.empty() ? "" : " -H \"Authorization: Bearer $LOWRANK_API_KEY\"";
   info("{}: serving {} with {} at {}", options.session.model, served.name,
-       counted(std::ssize(served.adapters.all()), "adapter"), address);
+       counted(std::ranges::count(served.adapters.all(), "", &ServedAdapter::problem), "adapter"), address);
   if (served.encoder) {
-    info("curl {}/v1/embeddings{} -d '{{\"input\": \"A text\"}}'", address, key);
+    info("curl {}/v1/embeddings{} -d '{{\"model\": \"{}\", \"input\": \"A text\"}}'", address, key,
+         served.name);
   } else {
     info(
         "curl {}/v1/chat/completions{} -d '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", "

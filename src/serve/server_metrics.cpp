@@ -19,11 +19,9 @@ std::string escaped(std::string_view text) {
 
 class Page {
  public:
-  explicit Page(const std::string& model) : model_(escaped(model)) {}
-
   void add(std::string_view name, std::string_view kind, std::string_view help, double value) {
     head(name, kind, help);
-    text_ += fmt::format("lowrank_{}{{model=\"{}\"}} {}\n", name, model_, value);
+    text_ += fmt::format("lowrank_{} {}\n", name, value);
   }
 
   void head(std::string_view name, std::string_view kind, std::string_view help) {
@@ -36,18 +34,17 @@ class Page {
     for (size_t i = 0; i < histogram.counts.size(); ++i) {
       count += histogram.counts[i];
       const bool last = i == Histogram::bounds.size();
-      text_ += fmt::format("lowrank_{}_bucket{{model=\"{}\",le=\"{}\"}} {}\n", name, model_,
+      text_ += fmt::format("lowrank_{}_bucket{{le=\"{}\"}} {}\n", name,
                            last ? "+Inf" : fmt::format("{}", Histogram::bounds[i]), count);
     }
-    text_ += fmt::format("lowrank_{0}_sum{{model=\"{1}\"}} {2}\nlowrank_{0}_count{{model=\"{1}\"}} {3}\n",
-                         name, model_, histogram.sum, count);
+    text_ += fmt::format("lowrank_{0}_sum {1}\nlowrank_{0}_count {2}\n", name, histogram.sum, count);
   }
 
   void line(std::string_view text) { text_ += text; }
   std::string take() { return std::move(text_); }
 
  private:
-  std::string model_, text_;
+  std::string text_;
 };
 
 void add_engine(Page& page, const EngineStatistics& engine) {
@@ -98,7 +95,9 @@ void ServerMetrics::finished(double seconds) {
 
 std::string ServerMetrics::text(const EngineStatistics& engine, const std::string& model, int64_t adapters,
                                 int64_t connections) const {
-  Page page(model);
+  Page page;
+  page.head("info", "gauge", "The model that is served.");
+  page.line(fmt::format("lowrank_info{{model=\"{}\"}} 1\n", escaped(model)));
   add_engine(page, engine);
   page.add("adapters", "gauge", "Adapters that requests may name.", static_cast<double>(adapters));
   page.add("connections", "gauge", "Open connections.", static_cast<double>(connections));

@@ -30,7 +30,7 @@ class ServerMetrics {
   void first_token(double seconds);
   void finished(double seconds);
 
-  /// All as Prometheus' text format (version 0.0.4). `model` is a label.
+  /// All as Prometheus' text format (version 0.0.4). `model`: its name.
   std::string text(const EngineStatistics& engine, const std::string& model, int64_t adapters,
                    int64_t connections) const;
 

@@ -1,4 +1,7 @@
 // The endpoints that change which adapters are served.
+#include <algorithm>
+#include <map>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/one_line.h"
@@ -65,6 +68,7 @@ void Service::unload_adapter(const HttpRequest& http, const Reply& exchange) {
 }
 
 void Service::list_scales(const HttpRequest&, const Reply& exchange) {
+  need_changes();
   Json list = Json::array();
   std::vector<ServedAdapter> all = served_.adapters.all();
   std::ranges::sort(all, {}, &ServedAdapter::id);
@@ -75,11 +79,13 @@ void Service::list_scales(const HttpRequest&, const Reply& exchange) {
 
 void Service::set_scales(const HttpRequest& http, const Reply& exchange) {
   need_changes();
-  std::vector<std::pair<std::string, double>> scales;
+  // As in llama.cpp, those that are not named get 0.
+  std::map<std::string, double> scales;
+  for (const ServedAdapter& one : served_.adapters.all()) scales[one.name] = 0;
   for (const ChosenAdapter& one : adapter_scales(http.body)) {
     const auto adapter = served_.adapters.with_id(one.id);
     if (!adapter) refuse("id", "no adapter has the id {}", one.id);
-    scales.emplace_back(adapter->name, one.scale);
+    scales[adapter->name] = one.scale;
   }
   for (const auto& [name, scale] : scales) served_.adapters.set_scale(name, scale);
   list_scales(http, exchange);

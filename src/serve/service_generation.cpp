@@ -143,7 +143,7 @@ void Service::encode_texts(const HttpRequest& http, const Reply& exchange, bool 
   const EncoderWork& encoder = *served_.encoder;
   if (labels && !encoder.classify) throw Refusal(400, "the model has no label head");
   constexpr size_t most_texts = 2048;
-  EncoderRequest request = encoder_request(http.body, options_.limits.vocabulary, most_texts);
+  EncoderRequest request = encoder_request(http.body, options_.limits.vocabulary, encoder.width, most_texts);
   (void)adapter_of(request.model);
   for (const std::string& text : request.texts) request.ids.push_back(encoder.encode(text));
   int64_t tokens = 0;

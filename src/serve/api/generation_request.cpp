@@ -10,29 +10,28 @@
 namespace lowrank::serve {
 namespace {
 
-constexpr int64_t most_stops = 64;
+constexpr int64_t most_stops = 16;
 constexpr size_t longest_stop = 1024;
-constexpr int64_t most_top_logprobs = 20, most_completion_logprobs = 5;
+constexpr int64_t most_top_logprobs = 20;
 constexpr int64_t int32_max = std::numeric_limits<int32_t>::max();
-constexpr int64_t int64_max = std::numeric_limits<int64_t>::max();
-constexpr int64_t int64_min = std::numeric_limits<int64_t>::min();
+constexpr int64_t largest_seed = (int64_t{1} << 53) - 1;  // what JavaScript counts exactly
 
 void read_sampling(const Parameters& given, const RequestLimits& limits, GenerationRequest& request) {
   SamplingOptions& sampling = request.sampling = limits.sampling;
   const auto number = [&](const char* name, double low, double high, double& value) {
     value = given.number(name, low, high).value_or(value);
   };
-  number("temperature", 0, 100, sampling.temperature);
-  number("top_p", 0, 1, sampling.top_p);
+  constexpr double hottest = 2, smallest = 1e-6;
+  number("temperature", 0, hottest, sampling.temperature);
+  number("top_p", smallest, 1, sampling.top_p);
   number("min_p", 0, 1, sampling.min_p);
-  constexpr double smallest_penalty = 0.01, largest_penalty = 100;
+  constexpr double largest_penalty = 100;
   // llama.cpp's name.
-  number("repeat_penalty", smallest_penalty, largest_penalty, sampling.repetition_penalty);
-  number("repetition_penalty", smallest_penalty, largest_penalty, sampling.repetition_penalty);
-  // -1 stands for all tokens in vLLM, 0 in transformers and llama.cpp.
-  if (const auto top_k = given.integer("top_k", -1, int32_max)) sampling.top_k = std::max<int64_t>(*top_k, 0);
-  const auto seed = given.integer("seed", int64_min, int64_max);
-  request.has_seed = seed && *seed != -1;
+  number("repeat_penalty", smallest, largest_penalty, sampling.repetition_penalty);
+  number("repetition_penalty", smallest, largest_penalty, sampling.repetition_penalty);
+  sampling.top_k = given.integer("top_k", 0, int32_max).value_or(sampling.top_k);
+  const auto seed = given.integer("seed", 0, largest_seed);
+  request.has_seed = seed.has_value();
   if (request.has_seed) sampling.seed = *seed;
 }
 
@@ -40,7 +39,8 @@ void read_stops(const Parameters& given, const RequestLimits& limits, Generation
   for (std::string& text : given.texts("stop", most_stops)) {
     if (text.size() > longest_stop)
       refuse("stop", "`stop` has a text of {} bytes; at most {} are taken", text.size(), longest_stop);
-    if (!text.empty()) request.stop.push_back(std::move(text));
+    if (text.empty()) refuse("stop", "`stop` has an empty text");
+    request.stop.push_back(std::move(text));
   }
   if (const Json* list = given.find("stop_token_ids"))
     request.stop_tokens = given.tokens("stop_token_ids", *list, most_stops, limits.vocabulary);
@@ -75,7 +75,9 @@ void read_lora(const Parameters& given, GenerationRequest& request) {
 GenerationRequest common(const Parameters& given, const RequestLimits& limits) {
   refuse_unsupported(given);
   GenerationRequest request;
-  request.model = given.text("model").value_or("");
+  given.require("model");
+  request.model = *given.text("model");
+  (void)given.text("user");
   request.n = given.integer("n", 1, limits.most_choices).value_or(1);
   if (const auto best_of = given.integer("best_of", 1, limits.most_choices); best_of && *best_of != request.n)
     refuse("best_of", "`best_of` is not supported but for the value of `n`");
@@ -118,6 +120,9 @@ void read_prompt(const Parameters& given, const RequestLimits& limits, Generatio
 
 Conversation conversation_of(const Parameters& given) {
   given.require("messages");
+  const Json& messages = *given.find("messages");
+  if (!messages.is_array() || messages.empty()) refuse("messages", "`messages` must be a list of messages");
+  for (const Json& message : messages) Parameters(message, "messages").require("role");
   Json row = Json::object();
   for (const char* key : {"messages", "tools", "documents", "chat_template_kwargs"}) {
     const Json* found = given.find(key);
@@ -165,7 +170,7 @@ GenerationRequest completion_request(std::string_view body, const RequestLimits&
   GenerationRequest request = common(given, limits);
   constexpr int64_t usual_tokens = 16;
   if (!request.max_tokens) request.max_tokens = usual_tokens;
-  request.top_logprobs = given.integer("logprobs", 0, most_completion_logprobs).value_or(-1);
+  request.top_logprobs = given.integer("logprobs", 0, most_top_logprobs).value_or(-1);
   request.echo = given.flag("echo").value_or(false);
   if (request.echo && request.top_logprobs >= 0)
     refuse("logprobs", "`logprobs` of a prompt that is echoed are not supported; leave `echo` out");

@@ -28,7 +28,7 @@ struct ChosenAdapter {
 /// What both kinds of generation take. One prompt per element of `ids` or `texts` (completions), or one
 /// conversation.
 struct GenerationRequest {
-  std::string model;                  ///< empty: the base
+  std::string model;                  ///< the base's name or an adapter's
   std::optional<ChosenAdapter> lora;  ///< instead of the model's name
   int64_t n = 1;
   std::optional<int64_t> max_tokens;

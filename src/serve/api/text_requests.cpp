@@ -11,11 +11,14 @@ constexpr size_t most_tokens = 1 << 20;
 
 }  // namespace
 
-EncoderRequest encoder_request(std::string_view body, int64_t vocabulary, size_t most) {
+EncoderRequest encoder_request(std::string_view body, int64_t vocabulary, int64_t width, size_t most) {
   const Parameters given(body);
   EncoderRequest request;
-  request.model = given.text("model").value_or("");
-  if (given.has("dimensions")) refuse("dimensions", "`dimensions` is not supported; leave it out");
+  given.require("model");
+  request.model = *given.text("model");
+  (void)given.text("user");
+  if (const auto dimensions = given.integer("dimensions", 1, width); dimensions && *dimensions != width)
+    refuse("dimensions", "`dimensions`: the model's vectors have {} values", width);
   const std::string format = given.text("encoding_format").value_or("float");
   if (format != "float" && format != "base64")
     refuse("encoding_format", "`encoding_format` must be float or base64");

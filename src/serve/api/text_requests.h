@@ -17,8 +17,8 @@ struct EncoderRequest {
   bool base64 = false;                    ///< vectors as the bytes of their floats
 };
 
-/// Errors: Refusal, also for more than `most` texts.
-EncoderRequest encoder_request(std::string_view body, int64_t vocabulary, size_t most);
+/// `width`: of the vectors. Errors: Refusal, also for more than `most` texts.
+EncoderRequest encoder_request(std::string_view body, int64_t vocabulary, int64_t width, size_t most);
 
 /// POST /tokenize: the text of a prompt, or of a conversation.
 struct TokenizeRequest {

@@ -149,6 +149,9 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     request_.authorization = field(http::field::authorization);
     request_.content_encoding = field(http::field::content_encoding);
     request_.requested_headers = field(http::field::access_control_request_headers);
+    if (const auto coding = message[http::field::transfer_encoding];
+        !coding.empty() && !boost::beast::iequals(coding, "chunked"))
+      return refuse(handler_.problem(501, "of transfer encodings only chunked is known"));
     if (!path) return refuse(handler_.problem(400, "the path of the request is malformed"));
     request_.path = *path;
     if (message.count(http::field::host) > 1)
