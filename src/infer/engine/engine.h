@@ -30,7 +30,9 @@ struct EngineStatistics {
   int64_t cached_pages = 0;          ///< in no use, kept for requests that begin with the same tokens
   int64_t free_pages = 0;
   int64_t page_bytes = 0;
-  int64_t prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0;
+  int64_t prompt_tokens = 0;  ///< of requests of which a token was generated
+  int64_t cached_tokens = 0;  ///< of those, whose keys were taken from the cache
+  int64_t generated_tokens = 0;
   int64_t finished = 0, preemptions = 0;
   int64_t resident_adapters = 0, adapter_loads = 0, adapter_evictions = 0;
   int64_t steps = 0;
@@ -63,8 +65,8 @@ class Engine {
   /// True if no request runs or waits and no event is due.
   bool idle() const;
 
-  /// One pass of the model for all running requests, after which `sink` gets its news. What is wrong with
-  /// one request ends that request alone. Errors: interrupted.
+  /// One pass of the model for all running requests, after which `sink` gets its news; it may call `submit`
+  /// and `cancel`. What is wrong with one request ends that request alone.
   void step(const std::function<void(EngineEvent)>& sink);
 
   EngineStatistics statistics() const;
