@@ -101,6 +101,10 @@ struct HttpServer::State {
 
   HttpLimits limits;
   HttpHandler handler;
+  // Before `io`, with which the last connections go.
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::list<std::weak_ptr<Connection>> open;
   asio::io_context io{threads};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> accepting{io.get_executor()};
@@ -109,9 +113,6 @@ struct HttpServer::State {
   asio::signal_set signals{accepting};
   std::vector<std::thread> running;
   bool finishing = false;  ///< read and written by `accepting` alone
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::list<std::weak_ptr<Connection>> open;
 };
 
 HttpServer::HttpServer(const std::string& host, int64_t port, HttpLimits limits, HttpHandler handler)
