@@ -108,10 +108,10 @@ class Server:
         return answer["choices"][0]["message"]["content"]
 
     def metrics(self):
-        """{name without `lowrank_`: value} of the samples whose only label is the model."""
+        """{name without `lowrank_`: value} of the samples without labels."""
         with urllib.request.urlopen(self.url + "/metrics", timeout=30) as answer:
             text = answer.read().decode()
-        return {name: float(value) for name, value in re.findall(r'^lowrank_(\w+)\{model="[^"]*"\} (\S+)$', text, re.MULTILINE)}
+        return {name: float(value) for name, value in re.findall(r"^lowrank_(\w+) (\S+)$", text, re.MULTILINE)}
 
     def wait_until_idle(self, seconds=60):
         """Until no request runs or waits."""
