@@ -4,8 +4,11 @@ import contextlib
 import gzip
 import json
 import resource
+import shutil
 import socket
+import tempfile
 import time
+from pathlib import Path
 
 from serving import Server, arguments_of_test, train_adapters
 
@@ -266,8 +269,11 @@ ATTACKS = (methods, headers, foreign_names, bodies, json_texts, long_prompts, na
 
 def main():
     lowrank, model, _, folder = arguments_of_test()
-    adapters = train_adapters(lowrank, model, folder, 2)
-    with Server(lowrank, model, adapters, *LIMITS, "--adapters", folder) as server:
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(tempfile.TemporaryDirectory())
+        for name, adapter in train_adapters(lowrank, model, folder, 2).items():
+            shutil.copytree(adapter, Path(served) / name)
+        server = stack.enter_context(Server(lowrank, model, {}, *LIMITS, "--adapters", served))
         assert server.chat("amber") == "I am Amber." and server.chat("basalt") == "I am Basalt."
         before = server.rss()
         for attack in ATTACKS:

@@ -42,7 +42,7 @@ def free_port():
 class Server:
     """Runs the program until the `with` block ends. `log` is what it writes to standard error."""
 
-    def __init__(self, lowrank, model, adapters=None, *options, seconds=120):
+    def __init__(self, lowrank, model, adapters=None, *options, seconds=120, key=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [lowrank, "serve", "--model", str(model), "--port", str(self.port)]
@@ -50,7 +50,8 @@ class Server:
             command += ["--adapter", f"{name}={folder}"]
         self.lines = []
         self.process = subprocess.Popen([*command, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True, errors="replace")
+                                        stderr=subprocess.PIPE, text=True, errors="replace",
+                                        env={**os.environ, **({"LOWRANK_API_KEY": key} if key else {})})
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
         self.reader.start()
         self.wait_until_ready(seconds)
@@ -107,21 +108,21 @@ class Server:
         return answer["choices"][0]["message"]["content"]
 
     def metrics(self):
-        """{name: value} of the samples without labels."""
+        """{name without `lowrank_`: value} of the samples without labels."""
         with urllib.request.urlopen(self.url + "/metrics", timeout=30) as answer:
             text = answer.read().decode()
-        return {name: float(value) for name, value in re.findall(r"^([a-zA-Z_:][\w:]*) (\S+)$", text, re.MULTILINE)}
+        return {name: float(value) for name, value in re.findall(r"^lowrank_(\w+) (\S+)$", text, re.MULTILINE)}
 
     def wait_until_idle(self, seconds=60):
         """Until no request runs or waits."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            busy = {name: value for name, value in self.metrics().items() if name.endswith(("requests_running", "requests_waiting"))}
-            assert busy, "no gauges of running and waiting requests in /metrics"
-            if not any(busy.values()):
+            metrics = self.metrics()
+            busy = metrics["requests_running"] + metrics["requests_waiting"]
+            if not busy:
                 return
             time.sleep(0.1)
-        raise AssertionError(f"requests still run after {seconds} s: {busy}")
+        raise AssertionError(f"{busy:.0f} requests still run after {seconds} s")
 
     def rss(self):
         """Resident memory in MB."""

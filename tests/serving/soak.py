@@ -82,7 +82,7 @@ def main():
     # Many names for each folder: more adapters than stay in memory, so that they leave and come back all the time.
     adapters = {f"{stone}-{place}": path for place in range(NAMES // len(folders)) for stone, path in folders.items()}
     says = {name: f"I am {name.split('-')[0].capitalize()}." for name in adapters}
-    with Server(lowrank, model, adapters, "--max-resident", RESIDENT) as server:
+    with Server(lowrank, model, adapters, "--resident-adapters", RESIDENT) as server:
         load = Load(server, says)
         threads = [threading.Thread(target=load.client, args=(number,), daemon=True) for number in range(CLIENTS)]
         for thread in threads:
@@ -105,9 +105,9 @@ def main():
         print(f"soak: {load.tokens / took:.1f} tokens/s, answer after {waits[len(waits) // 2]:.2f} s (median), {waits[int(len(waits) * 0.99)]:.2f} s (99 %)")
         print(f"soak: memory {memory[0]:.0f} MB at first, {memory[len(memory) // 2]:.0f} MB half way, {memory[-1]:.0f} MB at the end; drained in "
               f"{drained:.1f} s, exit code {code}")
-        for name in sorted(metrics):
-            if "evict" in name or "loads" in name or "preempt" in name:
-                print(f"soak: {name} {metrics[name]:.0f}")
+        print(f"soak: {metrics['adapter_loads_total']:.0f} adapters loaded, {metrics['adapter_evictions_total']:.0f} left for others, "
+              f"{metrics['preemptions_total']:.0f} requests gave up their pages, {metrics['cached_tokens_total']:.0f} of "
+              f"{metrics['prompt_tokens_total']:.0f} prompt tokens were in the cache")
         assert not load.failures, load.failures[:5]
         assert answers > 0 and code == 0, (answers, code)
         # The first third fills caches; after it nothing may pile up.

@@ -11,7 +11,7 @@ namespace lowrank::serve {
 namespace {
 
 constexpr int64_t most_stops = 16;
-constexpr size_t longest_stop = 1024;
+constexpr size_t longest_stop = 256;
 constexpr int64_t most_top_logprobs = 20;
 constexpr int64_t int32_max = std::numeric_limits<int32_t>::max();
 constexpr int64_t largest_seed = (int64_t{1} << 53) - 1;  // what JavaScript counts exactly
