@@ -66,7 +66,9 @@ struct Engine::State {
         tokenizer(tokenizer),
         adapters(adapters),
         page_bytes(bytes_per_page),
-        pages(options.max_sequences, options.cache_mb * megabyte / page_bytes, options.page_rows),
+        pages(options.max_sequences,
+              options.cache_pages > 0 ? options.cache_pages : options.cache_mb * megabyte / page_bytes,
+              options.page_rows),
         scheduler(model.spec(), adapters, pages, options.max_sequences, options.max_batch_tokens) {}
 
   void check_request(const EngineRequest& request, int64_t virtual_rows) const;
@@ -89,7 +91,7 @@ Engine::Engine(const Model& model, const Tokenizer& tokenizer, AdapterStore& ada
                const EngineOptions& options) {
   const at::NoGradGuard no_grad;
   const int64_t page_bytes = row_bytes(model) * options.page_rows;
-  check(options.cache_mb * megabyte >= page_bytes, ErrorKind::invalid,
+  check(options.cache_pages > 0 || options.cache_mb * megabyte >= page_bytes, ErrorKind::invalid,
         "`cache_mb` {}: a page of {} tokens takes {:.1f} MB", options.cache_mb, options.page_rows,
         static_cast<double>(page_bytes) / megabyte);
   state_ = std::make_unique<State>(model, tokenizer, adapters, options, page_bytes);

@@ -18,7 +18,9 @@ struct EngineOptions {
   int64_t max_batch_tokens = 256;  ///< most new prompt tokens in a step
   int64_t max_sequences = 64;      ///< most requests that run at a time
   int64_t page_rows = 32;          ///< tokens in a page of the cache
+  int64_t cache_pages = 0;         ///< how many there are; 0: as many as `cache_mb` holds
 
+  /// Those that users set: all but `cache_pages`.
   std::vector<Field> fields();
 };
 
