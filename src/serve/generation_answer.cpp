@@ -27,6 +27,8 @@ GenerationAnswer::GenerationAnswer(AnswerPlan plan, std::shared_ptr<Exchange> ex
 void GenerationAnswer::start() {
   for (size_t index = 0; index < plan_.requests.size(); ++index) {
     const auto sink = [self = shared_from_this(), index](ModelNews news) {
+      const bool failed = news.refusal || news.event.finish == FinishReason::failed;
+      if (failed && self->plan_.failed) self->plan_.failed();
       self->exchange_->post(
           [self, index, news = std::move(news)]() mutable { self->take(index, std::move(news)); });
     };

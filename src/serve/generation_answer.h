@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct AnswerPlan {
   int64_t choices_per_prompt = 1;
   std::vector<std::string> echoes = {};  ///< in front of each choice's text; empty: nothing
   bool stream = false, include_usage = false;
+  std::function<void()> failed = nullptr;  ///< called on the loop's thread when a choice fails
 };
 
 /// The choices of one request, from the engine's news to the client: as one answer, or as a stream of events.

@@ -85,16 +85,21 @@ void ModelLoop::obey(Command command) {
 }
 
 void ModelLoop::submit_now(Command command) {
-  try {
-    const uint64_t engine_number = engine_->submit(std::move(*command.request));
-    engine_number_[command.number] = engine_number;
-    running_[engine_number] = {command.number, std::move(command.sink)};
-  } catch (const Error& error) {
+  const auto refuse = [&](const Error& error) {
     {
       const std::scoped_lock lock(mutex_);
       --open_;
     }
     command.sink({{}, error});
+  };
+  try {
+    const uint64_t engine_number = engine_->submit(std::move(*command.request));
+    engine_number_[command.number] = engine_number;
+    running_[engine_number] = {command.number, std::move(command.sink)};
+  } catch (const Error& error) {
+    refuse(error);
+  } catch (const std::exception& error) {
+    refuse(Error(ErrorKind::io, error.what()));
   }
 }
 

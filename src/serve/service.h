@@ -104,6 +104,7 @@ class Service {
   void generate(const GenerationRequest& request, const std::vector<Prompt>& prompts, bool is_chat,
                 const Reply& exchange);
   EngineRequest engine_request(const GenerationRequest& request, const Prompt& prompt) const;
+  void note_problem(const std::string& name);
   void check_length(int64_t tokens) const;
   /// The adapter that a request names; nothing: the base. Errors: Refusal (404).
   std::optional<ServedAdapter> adapter_of(const std::string& model) const;

@@ -72,6 +72,7 @@ void Service::generate(const GenerationRequest& request, const std::vector<Promp
   plan.choices_per_prompt = request.n;
   plan.stream = request.stream;
   plan.include_usage = request.include_usage;
+  if (adapter) plan.failed = [this, name = adapter->name] { note_problem(name); };
   const auto seed = static_cast<uint64_t>(request.has_seed ? request.sampling.seed : random_seed());
   for (const Prompt& prompt : prompts) {
     for (int64_t i = 0; i < request.n; ++i) {
@@ -86,6 +87,13 @@ void Service::generate(const GenerationRequest& request, const std::vector<Promp
   }
   std::make_shared<GenerationAnswer>(std::move(plan), exchange, served_.loop, served_.tokenizer, metrics_)
       ->start();
+}
+
+/// An adapter that cannot be loaded is not listed from then on.
+void Service::note_problem(const std::string& name) {
+  for (const AdapterStore::Entry& one : served_.store->entries()) {
+    if (one.name == name && !one.problem.empty()) served_.adapters.set_problem(name, one.problem);
+  }
 }
 
 void Service::chat(const HttpRequest& http, const Reply& exchange) {
