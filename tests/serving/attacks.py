@@ -14,7 +14,7 @@ from serving import Server, arguments_of_test, train_adapters
 
 TIMEOUT = 2  # seconds, of headers, bodies, pauses and writes in this test
 LIMITS = ("--header-timeout", TIMEOUT, "--body-timeout", TIMEOUT, "--idle-timeout", TIMEOUT, "--write-timeout", TIMEOUT, "--max-connections", 64,
-          "--max-body-mb", 1, "--allow-adapter-changes")
+          "--max-body-mb", 1, "--cache-mb", 200, "--allow-adapter-changes")
 CHAT = "/v1/chat/completions"
 
 
@@ -208,14 +208,19 @@ def vanishing(server):
 
 
 def not_reading(server):
-    """Clients that stop reading are dropped; the others do not wait for them."""
-    stuck = [Raw(server, receive_buffer=4096) for _ in range(3)]
-    for raw in stuck:
-        raw.request(CHAT, chat_body(question="Tell me a long story.", stream=True, max_tokens=1000, ignore_eos=True))
+    """Clients that ask and never read are dropped; the others do not wait for them."""
+    stuck = [Raw(server, receive_buffer=4096) for _ in range(6)]
+    for raw in stuck[:3]:
+        raw.request(CHAT, chat_body(question="Tell me a long story.", stream=True, max_tokens=100, ignore_eos=True))
+    for raw in stuck[3:]:  # 50 MB of answers, more than any buffer on the way holds
+        raw.send(f"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n" * 2000)
     started = time.monotonic()
     assert server.chat("basalt") == "I am Basalt."
     assert time.monotonic() - started < 30
-    server.wait_until_idle(300)
+    server.wait_until_idle(120)
+    time.sleep(2 * TIMEOUT + 1)
+    left = server.metrics()["connections"]
+    assert left <= 1, f"{left:.0f} connections are open"
     for raw in stuck:
         raw.socket.close()
 

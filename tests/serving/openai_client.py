@@ -53,7 +53,8 @@ def check_stream(client, base):
 
 
 def check_sampling(client, base):
-    asked = {"model": base, "messages": ask("Tell me a story."), "temperature": 1.5, "max_tokens": 12}
+    # Keys from the cache are computed in other batches, whose rounding can change which token a random number falls on.
+    asked = {"model": base, "messages": ask("Tell me a story."), "temperature": 1.5, "max_tokens": 12, "extra_body": {"cache_prompt": False}}
     first, again, other = (client.chat.completions.create(**asked, seed=seed).choices[0].message.content for seed in (1, 1, 2))
     assert first == again != other, (first, again, other)
     several = client.chat.completions.create(**asked, seed=1, n=3)
@@ -123,7 +124,7 @@ def check_key(lowrank, model):
 
 
 def check_embeddings(lowrank, minilm):
-    with Server(lowrank, minilm) as server:
+    with Server(lowrank, minilm, {}, "--dtype", "f32") as server:
         client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
         base = client.models.list().data[0].id
         texts = ["A cat sleeps on the mat.", "A kitten naps on a rug.", "Interest rates rose again."]
@@ -134,7 +135,7 @@ def check_embeddings(lowrank, minilm):
         plain = client.embeddings.create(model=base, input=texts[0], encoding_format="float").data[0].embedding
         assert max(abs(a - b) for a, b in zip(plain, vectors[0])) < 1e-5, "base64 and numbers, alone and in a batch"
         raw = client.embeddings.with_raw_response.create(model=base, input=texts[0], encoding_format="base64").http_response.json()
-        assert struct.unpack("<384f", base64.b64decode(raw["data"][0]["embedding"]))[0] - plain[0] < 1e-5
+        assert struct.unpack("<384f", base64.b64decode(raw["data"][0]["embedding"]))[0] == plain[0]
         near, far = (sum(a * b for a, b in zip(vectors[0], other)) for other in vectors[1:])
         assert near > 0.5 > far, (near, far)
         raises(openai.BadRequestError, lambda: client.chat.completions.create(model=base, messages=ask("Hello")))

@@ -24,6 +24,10 @@ class Load:
     def body(self, name, question, **more):
         return json.dumps({"model": name, "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 10, **more}).encode()
 
+    def count(self, tokens):
+        with self.lock:
+            self.tokens += tokens
+
     def open(self, body):
         request = urllib.request.Request(self.server.url + "/v1/chat/completions", body, {"Content-Type": "application/json"})
         return urllib.request.urlopen(request, timeout=300)
@@ -31,7 +35,7 @@ class Load:
     def whole(self, name, question):
         with self.open(self.body(name, question)) as answer:
             answer = json.load(answer)
-        self.tokens += answer["usage"]["completion_tokens"]
+        self.count(answer["usage"]["completion_tokens"])
         return answer["choices"][0]["message"]["content"]
 
     def streamed(self, name, question):
@@ -43,7 +47,7 @@ class Load:
                 done = line.strip() == b"data: [DONE]"
                 event = {} if done else json.loads(line[6:])
                 text += "".join(choice["delta"].get("content") or "" for choice in event.get("choices", []))
-                self.tokens += (event.get("usage") or {}).get("completion_tokens", 0)
+                self.count((event.get("usage") or {}).get("completion_tokens", 0))
         assert done, "the stream ended without [DONE]"
         return text
 
@@ -82,7 +86,7 @@ def main():
     # Many names for each folder: more adapters than stay in memory, so that they leave and come back all the time.
     adapters = {f"{stone}-{place}": path for place in range(NAMES // len(folders)) for stone, path in folders.items()}
     says = {name: f"I am {name.split('-')[0].capitalize()}." for name in adapters}
-    with Server(lowrank, model, adapters, "--resident-adapters", RESIDENT) as server:
+    with Server(lowrank, model, adapters, "--resident-adapters", RESIDENT, "--cache-mb", 64) as server:
         load = Load(server, says)
         threads = [threading.Thread(target=load.client, args=(number,), daemon=True) for number in range(CLIENTS)]
         for thread in threads:
