@@ -47,6 +47,21 @@ at::Tensor rows_of(const at::Tensor& all, const SequenceLayout& layout, int64_t 
   return all.narrow(0, layout.offsets[begin], layout.offsets[end] - layout.offsets[begin]);
 }
 
+/// s B^T [r, n] of B [n, r], written to `out`.
+void write_scaled_transpose(const at::Tensor& b, double scale, at::Tensor& out) {
+  if (b.scalar_type() != at::kFloat || !b.is_contiguous()) {
+    out.copy_((b * scale).t());
+    return;
+  }
+  const auto factor = static_cast<float>(scale);
+  const int64_t rows = b.size(0), rank = b.size(1);
+  const float* from = b.const_data_ptr<float>();
+  float* to = out.mutable_data_ptr<float>();
+  for (int64_t r = 0; r < rank; ++r) {
+    for (int64_t row = 0; row < rows; ++row) to[r * rows + row] = from[row * rank + r] * factor;
+  }
+}
+
 /// Stores A and s B^T of all patches contiguously, in the order in which passes read them.
 void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
                      const std::vector<const Module*>& order) {
@@ -56,17 +71,18 @@ void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
   }
   at::Tensor all;
   int64_t next = 0;
-  const auto place = [&](const at::Tensor& values) {
-    if (!all.defined()) all = at::empty({count}, values.options().requires_grad(false));
-    const at::Tensor view = all.narrow(0, next, values.numel()).view(values.sizes());
-    next += values.numel();
-    return view.copy_(values);
+  const auto place = [&](const at::Tensor& like, int64_t rows, int64_t columns) {
+    if (!all.defined()) all = at::empty({count}, like.options().requires_grad(false));
+    const at::Tensor view = all.narrow(0, next, rows * columns).view({rows, columns});
+    next += rows * columns;
+    return view;
   };
   for (const Module* module : order) {
     for (Patch& patch : patches.at(module)) {
       if (!patch.A.defined()) continue;
-      patch.A = place(patch.A);
-      patch.scaled_b = place((patch.B * patch.scale).t());
+      patch.A = place(patch.A, patch.A.size(0), patch.A.size(1)).copy_(patch.A);
+      patch.scaled_b = place(patch.A, patch.B.size(1), patch.B.size(0));
+      write_scaled_transpose(patch.B, patch.scale, patch.scaled_b);
     }
   }
 }
