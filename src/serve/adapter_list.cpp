@@ -94,6 +94,11 @@ std::vector<ServedAdapter> AdapterList::all() const {
   return all;
 }
 
+int64_t AdapterList::size() const {
+  const std::scoped_lock lock(mutex_);
+  return std::ssize(adapters_);
+}
+
 std::optional<std::string> AdapterList::nearest(std::string_view wrong) const {
   if (wrong.size() > longest_name) return std::nullopt;
   std::vector<std::string> names{base_};

@@ -40,6 +40,7 @@ class AdapterList {
   std::optional<ServedAdapter> with_id(int64_t id) const;
   /// By name.
   std::vector<ServedAdapter> all() const;
+  int64_t size() const;
   /// The name of an adapter, or the base's, that `wrong` may have meant.
   std::optional<std::string> nearest(std::string_view wrong) const;
 

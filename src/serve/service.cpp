@@ -22,6 +22,14 @@ constexpr const char* content_policy =
     "'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types "
     "'none'";
 
+/// Bytes of the longest token.
+size_t longest_token(const Tokenizer& tokenizer) {
+  size_t longest = 1;
+  for (int64_t id = 0; id < tokenizer.vocabulary_size(); ++id)
+    longest = std::max(longest, tokenizer.bytes_of(id, false).size());
+  return longest;
+}
+
 HttpResponse method_refusal(const std::string& allowed) {
   HttpResponse response =
       refusal_response(Refusal(405, fmt::format("this path takes {}", allowed), "", "method_not_allowed"));
@@ -32,7 +40,9 @@ HttpResponse method_refusal(const std::string& allowed) {
 }  // namespace
 
 Service::Service(Served served, ServiceOptions options)
-    : served_(std::move(served)), options_(std::move(options)) {}
+    : served_(std::move(served)),
+      options_(std::move(options)),
+      most_bytes_(static_cast<size_t>(served_.context) * longest_token(served_.tokenizer)) {}
 
 const std::vector<Service::Route>& Service::routes() {
   static const std::vector<Route> all{{"GET", "/", true, &Service::asset},
@@ -177,9 +187,8 @@ void Service::health(const HttpRequest&, const Reply& exchange) {
 }
 
 void Service::metrics(const HttpRequest&, const Reply& exchange) {
-  HttpResponse response{
-      200, metrics_.text(served_.loop.statistics(), served_.name, std::ssize(served_.adapters.all()),
-                         connections_ ? connections_() : 0)};
+  HttpResponse response{200, metrics_.text(served_.loop.statistics(), served_.name, served_.adapters.size(),
+                                           connections_ ? connections_() : 0)};
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   exchange->answer(std::move(response));
 }

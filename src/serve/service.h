@@ -106,6 +106,7 @@ class Service {
   EngineRequest engine_request(const GenerationRequest& request, const Prompt& prompt) const;
   void note_problem(const std::string& name);
   void check_length(int64_t tokens) const;
+  void check_bytes(size_t bytes) const;
   /// The adapter that a request names; nothing: the base. Errors: Refusal (404).
   std::optional<ServedAdapter> adapter_of(const std::string& model) const;
   std::optional<ServedAdapter> adapter_of(const GenerationRequest& request) const;
@@ -115,6 +116,7 @@ class Service {
 
   Served served_;
   ServiceOptions options_;
+  size_t most_bytes_;  ///< of a text that can fit the context
   ServerMetrics metrics_;
   std::function<int64_t()> connections_;
 };

@@ -73,7 +73,8 @@ void Service::list_scales(const HttpRequest&, const Reply& exchange) {
   std::vector<ServedAdapter> all = served_.adapters.all();
   std::ranges::sort(all, {}, &ServedAdapter::id);
   for (const ServedAdapter& one : all)
-    list.push_back({{"id", one.id}, {"name", one.name}, {"path", one.path.filename().string()}, {"scale", one.scale}});
+    list.push_back(
+        {{"id", one.id}, {"name", one.name}, {"path", one.path.filename().string()}, {"scale", one.scale}});
   exchange->answer({200, json_text(list)});
 }
 

@@ -25,6 +25,16 @@ int64_t random_seed() {
   return static_cast<int64_t>(random_number() & std::numeric_limits<int32_t>::max());
 }
 
+/// Bytes of all strings in a value.
+size_t text_bytes(const Json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>().size();
+  size_t bytes = 0;
+  if (value.is_structured()) {
+    for (const Json& member : value) bytes += text_bytes(member);
+  }
+  return bytes;
+}
+
 std::string identifier(std::string_view prefix) {
   return fmt::format("{}-{:016x}{:016x}", prefix, random_number(), random_number());
 }
@@ -35,6 +45,15 @@ void Service::check_length(int64_t tokens) const {
   if (tokens < served_.context) return;
   throw Refusal(400,
                 fmt::format("the prompt has {} tokens, and the model's context {} with the answer", tokens,
+                            served_.context),
+                "messages", "context_length_exceeded");
+}
+
+/// A text that cannot fit is refused before it is encoded, which takes seconds for megabytes.
+void Service::check_bytes(size_t bytes) const {
+  if (bytes <= most_bytes_) return;
+  throw Refusal(400,
+                fmt::format("the prompt has {} bytes: more than fit the model's context of {} tokens", bytes,
                             served_.context),
                 "messages", "context_length_exceeded");
 }
@@ -100,6 +119,7 @@ void Service::chat(const HttpRequest& http, const Reply& exchange) {
   need_generation();
   const GenerationRequest request = chat_request(http.body, options_.limits);
   const auto adapter = adapter_of(request);
+  check_bytes(text_bytes(request.conversation.messages));
   ChatPrompt prompt = served_.formats->prompt(adapter ? &*adapter : nullptr, request.conversation);
   generate(request, {{std::move(prompt.ids), std::move(prompt.end_tokens)}}, true, exchange);
 }
@@ -109,6 +129,7 @@ void Service::complete(const HttpRequest& http, const Reply& exchange) {
   const GenerationRequest request = completion_request(http.body, options_.limits);
   std::vector<Prompt> prompts;
   for (const std::string& text : request.texts) {
+    check_bytes(text.size());
     prompts.push_back({encode_prompt(served_.tokenizer, text), {}, text});
     if (prompts.back().ids.empty()) refuse("prompt", "`prompt` has a text without tokens");
   }
@@ -153,6 +174,7 @@ void Service::encode_texts(const HttpRequest& http, const Reply& exchange, bool 
   constexpr size_t most_texts = 2048;
   EncoderRequest request = encoder_request(http.body, options_.limits.vocabulary, encoder.width, most_texts);
   (void)adapter_of(request.model);
+  for (const std::string& text : request.texts) check_bytes(text.size());
   for (const std::string& text : request.texts) request.ids.push_back(encoder.encode(text));
   int64_t tokens = 0;
   for (const std::vector<int64_t>& ids : request.ids) {

@@ -26,14 +26,15 @@ void answered(F&& read) {
 /// What the service may rely on.
 void check_whole(const serve::GenerationRequest& request, bool chat) {
   bool whole = request.n >= 1 && request.n <= choices && request.max_tokens.value_or(1) >= 1 &&
-               request.sampling.temperature >= 0 && request.sampling.top_p > 0 && request.sampling.top_k >= 0 &&
-               request.top_logprobs >= -1;
+               request.sampling.temperature >= 0 && request.sampling.top_p > 0 &&
+               request.sampling.top_k >= 0 && request.top_logprobs >= -1;
   for (const std::string& stop : request.stop) whole = whole && !stop.empty();
   for (const std::vector<int64_t>& ids : request.ids) {
     whole = whole && !ids.empty();
     for (const int64_t id : ids) whole = whole && id >= 0 && id < vocabulary;
   }
-  whole = whole && (chat ? !request.conversation.messages.empty() : !request.texts.empty() || !request.ids.empty());
+  whole = whole &&
+          (chat ? !request.conversation.messages.empty() : !request.texts.empty() || !request.ids.empty());
   if (!whole) throw std::logic_error("a request without what its readers need");
 }
 
