@@ -146,6 +146,7 @@ void Service::tokenize(const HttpRequest& http, const Reply& exchange) {
     const auto adapter = adapter_of(request.model);
     ids = served_.formats->prompt(adapter ? &*adapter : nullptr, request.conversation).ids;
   } else {
+    check_bytes(request.text.size());
     ids = served_.tokenizer.encode(request.text, request.special_tokens);
   }
   exchange->answer(
