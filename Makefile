@@ -6,7 +6,7 @@ LIBTORCH = $(shell tools/setup path libtorch)
 ARROW = $(wildcard $(shell tools/setup path arrow))
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps arrow configure demo test check interop asan fuzz bench wheel package format clean
+.PHONY: all help deps arrow configure demo test check interop serving asan fuzz bench wheel package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -45,6 +45,9 @@ check:  ## format, tidy on changed files, layers, sizes, docs; warnings are erro
 interop: all  ## what we write, read by PEFT, AdapterHub, llama.cpp and mlx-lm, and the other way round (installs them: 5 GB)
 	cmake --build $(BUILD) --target test_formats -j $(JOBS)
 	tests/interop/run $(BUILD) $(CHECKS)
+
+serving: all  ## the server with real clients and hostile ones (CHECKS="openai curl attacks schemathesis page soak"; installs them: 300 MB)
+	tests/serving/run $(BUILD) $(CHECKS)
 
 # Without the long ones: what every method promises (contract), the same tests for older processors (levels), the package (scripts).
 asan:  ## unit tests under the address and undefined-behaviour sanitizers

@@ -23,7 +23,7 @@ if(TARGET lowrank)
 endif()
 
 get_property(layers GLOBAL PROPERTY lowrank_layers)
-list(REMOVE_ITEM layers cli)
+list(REMOVE_ITEM layers cli serve)
 set(targets lowrank_options lowrank_static)
 foreach(layer IN LISTS layers)
   list(APPEND targets lowrank_${layer})
@@ -43,7 +43,7 @@ install(TARGETS ${targets} EXPORT lowrankTargets ARCHIVE DESTINATION ${private_l
 install(EXPORT lowrankTargets NAMESPACE lowrank:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lowrank COMPONENT development)
 install(DIRECTORY include/ DESTINATION include COMPONENT development)
 install(DIRECTORY src/ DESTINATION include/lowrank/detail COMPONENT development
-  FILES_MATCHING PATTERN "*.h" PATTERN cli EXCLUDE PATTERN library EXCLUDE)
+  FILES_MATCHING PATTERN "*.h" PATTERN cli EXCLUDE PATTERN serve EXCLUDE PATTERN library EXCLUDE)
 
 include(CMakePackageConfigHelpers)
 configure_package_config_file(cmake/lowrankConfig.cmake.in ${lowrank_BINARY_DIR}/generated/lowrankConfig.cmake

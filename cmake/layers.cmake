@@ -1,5 +1,5 @@
-# lowrank_layer(NAME [USES layer...] [LINKS target...] [PLUGINS folder] [PRECOMPILED kind])
-# One static library from all sources below src/NAME, except those of modules that are loaded at run time (*_module/). With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
+# lowrank_layer(NAME [USES layer...] [LINKS target...] [SOURCES file...] [PLUGINS folder] [PRECOMPILED kind])
+# One static library from all sources below src/NAME, except those of modules that are loaded at run time (*_module/), and from generated SOURCES. With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
 add_library(lowrank_options INTERFACE)
 target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/src>
   $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/include>
@@ -66,10 +66,11 @@ function(lowrank_precompiled_header kind)
 endfunction()
 
 function(lowrank_layer name)
-  cmake_parse_arguments(layer "" "PLUGINS;PRECOMPILED" "USES;LINKS" ${ARGN})
+  cmake_parse_arguments(layer "" "PLUGINS;PRECOMPILED" "USES;LINKS;SOURCES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/*.cpp)
   list(REMOVE_ITEM sources ${lowrank_SOURCE_DIR}/src/cli/main.cpp)
   list(FILTER sources EXCLUDE REGEX "_module/")
+  list(APPEND sources ${layer_SOURCES})
   if(layer_PLUGINS)
     file(GLOB plugins CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/${layer_PLUGINS}/*.cpp)
     lowrank_table(${name} ${layer_PLUGINS} table ${plugins})

@@ -21,8 +21,8 @@ struct Placed {
 };
 
 uint64_t offset_of(const nlohmann::json& value, const std::string& where, const std::string& name) {
-  check(value.is_number_unsigned(), ErrorKind::corrupt, "{}: tensor {}: data_offsets must be whole numbers",
-        where, in_quotes(name));
+  if (!value.is_number_unsigned())
+    fail(ErrorKind::corrupt, "{}: tensor {}: data_offsets must be whole numbers", where, in_quotes(name));
   return value.get<uint64_t>();
 }
 
@@ -40,8 +40,8 @@ Placed parse_tensor(const std::string& name, const nlohmann::json& entry, const 
   if (!entry["dtype"].is_string()) bad("dtype must be a string");
   const auto& type = entry["dtype"].get_ref<const std::string&>();
   const auto dtype = dtype_of_safetensors(type);
-  check(dtype.has_value(), ErrorKind::unsupported, "{}: tensor {}: unknown dtype {}", where, in_quotes(name),
-        in_quotes(type));
+  if (!dtype)
+    fail(ErrorKind::unsupported, "{}: tensor {}: unknown dtype {}", where, in_quotes(name), in_quotes(type));
   placed.tensor.dtype = *dtype;
   if (!entry["shape"].is_array()) bad("shape must be an array");
   for (const nlohmann::json& extent : entry["shape"]) {
@@ -112,12 +112,12 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   const std::span<const std::byte> data = bytes.subspan(8 + header.size());
   uint64_t next = 0;
   for (Placed& entry : placed) {
-    check(entry.begin == next, ErrorKind::corrupt,
-          "{}: tensor {} begins at data offset {} where {} is expected", where, in_quotes(entry.tensor.name),
-          entry.begin, next);
-    check(entry.end <= data.size(), ErrorKind::corrupt,
-          "{}: tensor {} ends at data offset {}, the file holds {}; it may be cut short", where,
-          in_quotes(entry.tensor.name), entry.end, data.size());
+    if (entry.begin != next)
+      fail(ErrorKind::corrupt, "{}: tensor {} begins at data offset {} where {} is expected", where,
+           in_quotes(entry.tensor.name), entry.begin, next);
+    if (entry.end > data.size())
+      fail(ErrorKind::corrupt, "{}: tensor {} ends at data offset {}, the file holds {}; it may be cut short",
+           where, in_quotes(entry.tensor.name), entry.end, data.size());
     entry.tensor.bytes = data.subspan(entry.begin, entry.end - entry.begin);
     next = entry.end;
     file.tensors_.push_back(std::move(entry.tensor));

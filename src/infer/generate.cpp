@@ -7,81 +7,17 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/interrupt.h"
+#include "infer/continuation.h"
 
 namespace lowrank {
 namespace {
 
-/// Text that grows one token at a time and is checked for stop texts.
-class StoppableText {
- public:
-  StoppableText(const Tokenizer& tokenizer, const std::vector<std::string>& stop)
-      : decoder_(tokenizer), stop_(stop) {}
-
-  /// Adds a token; returns what may be shown now.
-  std::string add(int64_t id) {
-    text_ += decoder_.next(id);
-    return release(false);
-  }
-  /// Ends the generation; returns what was held back.
-  std::string finish() {
-    if (!stopped_) text_ += decoder_.finish();
-    return release(true);
-  }
-
-  bool stopped() const { return stopped_; }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string release(bool last) {
-    for (const std::string& stop : stop_) {
-      // No stop text begins within what was shown.
-      const size_t found =
-          stop.empty() ? std::string::npos : text_.find(stop, std::min(shown_, text_.size()));
-      if (found == std::string::npos) continue;
-      text_.resize(found);
-      stopped_ = true;
-    }
-    size_t end = text_.size();
-    if (!last && !stopped_) end -= held_back();
-    if (end <= shown_) return {};
-    std::string piece = text_.substr(shown_, end - shown_);
-    shown_ = end;
-    return piece;
-  }
-
-  /// Number of bytes at the end that may be the beginning of a stop text.
-  size_t held_back() const {
-    size_t most = 0;
-    for (const std::string& stop : stop_) {
-      for (size_t length = std::min(stop.size(), text_.size()); length > most; --length) {
-        if (std::string_view(text_).ends_with(std::string_view(stop).substr(0, length))) most = length;
-      }
-    }
-    return most;
-  }
-
-  StreamDecoder decoder_;
-  const std::vector<std::string>& stop_;
-  std::string text_;
-  size_t shown_ = 0;
-  bool stopped_ = false;
-};
-
 struct Sequence {
-  int64_t index = 0;            ///< of the prompt
-  std::vector<int64_t> tokens;  ///< prompt and generated
-  size_t prompt = 0;
+  int64_t index = 0;  ///< of the prompt
   int64_t adapter = no_adapter;
-  int64_t virtual_positions = 0, virtual_rows = 0;  ///< of its method
-  size_t cached = 0;                                ///< tokens that the model has seen
-  Philox random{0};
-  StoppableText text;
-  bool ended = false, done = false;
-};
-
-/// What a method puts in front of a sequence.
-struct Front {
-  int64_t virtual_positions = 0, virtual_rows = 0;
+  Front front;
+  Continuation text;
+  int64_t cached = 0;  ///< tokens that the model has seen
 };
 
 /// The adapter of a prompt.
@@ -90,19 +26,17 @@ int64_t adapter_of(const GenerationOptions& options, int64_t index) {
 }
 
 /// Errors: invalid when the prompt has no tokens or leaves no room in the context.
-Front front_of(const Model& model, const Hooks& hooks, int64_t index, const std::vector<int64_t>& prompt,
-               int64_t adapter) {
+Front checked_front(const Model& model, const Hooks& hooks, int64_t index, const std::vector<int64_t>& prompt,
+                    int64_t adapter) {
   check(!prompt.empty(), ErrorKind::invalid, "prompt {} has no tokens", index + 1);
   const int64_t context = model.spec().max_positions;
   const int64_t length = std::ssize(prompt);
-  Batch alone{prompt, {}, {0, length}, {}, {0}, {}, {}, {}, {adapter}};
-  for (int64_t i = 0; i < length; ++i) alone.positions.push_back(i);
-  hooks.layout(alone);
-  const int64_t positions = alone.positions.back() + 1 - length;
-  const std::string behind = positions > 0 ? fmt::format(" behind {} virtual ones", positions) : "";
-  check(positions + length < context, ErrorKind::invalid, "prompt {} has {} tokens{}, the model's context {}",
-        index + 1, length, behind, context);
-  return {positions, alone.token_count() - length};
+  const Front front = front_of(hooks, length, adapter);
+  const std::string behind =
+      front.positions > 0 ? fmt::format(" behind {} virtual ones", front.positions) : "";
+  check(front.positions + length < context, ErrorKind::invalid,
+        "prompt {} has {} tokens{}, the model's context {}", index + 1, length, behind, context);
+  return front;
 }
 
 class Group {
@@ -113,11 +47,12 @@ class Group {
 
   void add(int64_t index, const std::vector<int64_t>& prompt) {
     const int64_t adapter = adapter_of(options_, index);
-    const Front front = front_of(model_, hooks_, index, prompt, adapter);
-    sequences_.push_back({index, prompt, prompt.size(), adapter, front.virtual_positions, front.virtual_rows,
-                          0,
-                          Philox(static_cast<uint64_t>(options_.sampling.seed), static_cast<uint64_t>(index)),
-                          StoppableText(tokenizer_, options_.stop)});
+    const Front front = checked_front(model_, hooks_, index, prompt, adapter);
+    const int64_t room = model_.spec().max_positions - front.positions;
+    sequences_.push_back({index, adapter, front,
+                          Continuation(tokenizer_, prompt, options_.sampling, static_cast<uint64_t>(index),
+                                       {options_.max_new_tokens, room, options_.stop, options_.end_tokens,
+                                        options_.ignore_eos})});
   }
 
   void run(std::vector<Generation>& results) {
@@ -125,10 +60,8 @@ class Group {
     for (Sequence& sequence : sequences_) {
       const std::string rest = sequence.text.finish();
       if (sink_ && !rest.empty()) sink_(sequence.index, rest);
-      results[sequence.index] = {
-          {sequence.tokens.begin() + static_cast<int64_t>(sequence.prompt), sequence.tokens.end()},
-          sequence.text.text(),
-          sequence.ended};
+      const std::span<const int64_t> made = sequence.text.generated_tokens();
+      results[sequence.index] = {{made.begin(), made.end()}, sequence.text.text(), sequence.text.ended()};
     }
   }
 
@@ -139,35 +72,25 @@ class Group {
     batch.offsets.push_back(0);
     for (size_t slot = 0; slot < sequences_.size(); ++slot) {
       const Sequence& sequence = sequences_[slot];
-      if (sequence.done) continue;
-      for (size_t i = sequence.cached; i < sequence.tokens.size(); ++i) {
-        batch.tokens.push_back(sequence.tokens[i]);
-        batch.positions.push_back(static_cast<int64_t>(i));
+      if (sequence.text.done()) continue;
+      for (int64_t i = sequence.cached; i < sequence.text.size(); ++i) {
+        batch.tokens.push_back(sequence.text.tokens()[i]);
+        batch.positions.push_back(i);
       }
       batch.offsets.push_back(batch.token_count());
       batch.examples.push_back(static_cast<int64_t>(slot));
-      batch.prompt_rows.push_back(static_cast<int64_t>(sequence.prompt));
+      batch.prompt_rows.push_back(sequence.text.prompt());
       batch.adapters.push_back(sequence.adapter);
     }
     return batch;
-  }
-
-  /// Most tokens that a sequence may have; virtual ones take positions of the context.
-  int64_t room(const Sequence& sequence) const {
-    return model_.spec().max_positions - sequence.virtual_positions;
-  }
-
-  bool is_end(int64_t id) const {
-    return tokenizer_.ends_generation(id) ||
-           std::ranges::find(options_.end_tokens, id) != options_.end_tokens.end();
   }
 
   /// Cache rows per sequence.
   int64_t capacity() const {
     int64_t most = 0;
     for (const Sequence& sequence : sequences_) {
-      const int64_t tokens = static_cast<int64_t>(sequence.prompt) + options_.max_new_tokens;
-      most = std::max(most, std::min(room(sequence), tokens) + sequence.virtual_rows);
+      const int64_t tokens = sequence.text.prompt() + options_.max_new_tokens;
+      most = std::max(most, std::min(sequence.text.end().room, tokens) + sequence.front.rows);
     }
     return most;
   }
@@ -177,8 +100,8 @@ class Group {
     if (!model_.spec().restarts_cache) return;
     for (size_t slot = 0; slot < sequences_.size(); ++slot) {
       Sequence& sequence = sequences_[slot];
-      const int64_t most = model_.spec().fixed_positions - sequence.virtual_positions;
-      if (std::ssize(sequence.tokens) <= most || static_cast<int64_t>(sequence.cached) > most) continue;
+      const int64_t most = model_.spec().fixed_positions - sequence.front.positions;
+      if (sequence.text.size() <= most || sequence.cached > most) continue;
       cache.clear(static_cast<int64_t>(slot));
       sequence.cached = 0;
     }
@@ -204,23 +127,13 @@ class Group {
   }
 
   void take(Sequence& sequence, std::span<float> logits) {
-    if (hooks_.can_cache()) sequence.cached = sequence.tokens.size();
+    if (hooks_.can_cache()) sequence.cached = sequence.text.size();
     if (const auto bad = first_not_finite(logits)) {
       fail(ErrorKind::invalid, "prompt {}: after {} tokens the model's logit of token {} is {}",
-           sequence.index + 1, sequence.tokens.size(), *bad, logits[*bad]);
+           sequence.index + 1, sequence.text.size(), *bad, logits[*bad]);
     }
-    const int64_t id = sample(logits, sequence.tokens, options_.sampling, sequence.random);
-    if (!options_.ignore_eos && is_end(id)) {
-      sequence.ended = sequence.done = true;
-      return;
-    }
-    sequence.tokens.push_back(id);
-    const std::string piece = sequence.text.add(id);
+    const std::string piece = sequence.text.take(logits);
     if (sink_ && !piece.empty()) sink_(sequence.index, piece);
-    sequence.ended = sequence.text.stopped();
-    const auto generated = static_cast<int64_t>(sequence.tokens.size() - sequence.prompt);
-    sequence.done = sequence.ended || generated == options_.max_new_tokens ||
-                    static_cast<int64_t>(sequence.tokens.size()) >= room(sequence);
   }
 
   const Model& model_;
@@ -253,7 +166,7 @@ std::vector<Generation> generate(const Model& model, const InferenceHooks& ready
   std::vector<Generation> results(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
     const auto index = static_cast<int64_t>(i);
-    front_of(model, hooks, index, prompts[i], adapter_of(options, index));
+    checked_front(model, hooks, index, prompts[i], adapter_of(options, index));
   }
   for (size_t begin = 0; begin < prompts.size(); begin += options.batch_size) {
     Group group(model, hooks, tokenizer, options, sink);

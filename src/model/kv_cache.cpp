@@ -1,23 +1,61 @@
 #include "model/kv_cache.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
 
 namespace lowrank {
+namespace {
+
+/// Copies `count` rows of `bytes` bytes each.
+void copy_rows(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count,
+               int64_t bytes) {
+  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_stride, from + i * from_stride, bytes);
+}
+
+}  // namespace
+
+KvCache::KvCache(int64_t slots, int64_t capacity) : KvCache(slots, slots, capacity) {
+  for (int64_t slot = 0; slot < slots; ++slot) slots_[slot].pages = {slot};
+}
+
+KvCache::KvCache(int64_t slots, int64_t pages, int64_t page_rows)
+    : pages_(pages), page_rows_(page_rows), slots_(slots) {}
+
+void KvCache::assign(int64_t slot, std::span<const int64_t> pages, int64_t length) {
+  slots_[slot] = {{pages.begin(), pages.end()}, length};
+}
+
+template <class Use>
+void KvCache::for_each_stretch(const Slot& slot, int64_t begin, int64_t end, const Use& use) const {
+  while (begin < end) {
+    const auto first = static_cast<size_t>(begin / page_rows_);
+    size_t last = first;
+    const auto until = [&] { return std::min(end, static_cast<int64_t>(last + 1) * page_rows_); };
+    while (until() < end && slot.pages[last + 1] == slot.pages[last] + 1) ++last;
+    use(slot.pages[first] * page_rows_ + begin % page_rows_, begin, until() - begin);
+    begin = until();
+  }
+}
 
 std::shared_ptr<const AttentionPlan> KvCache::plan(const Batch& batch) const {
   auto plan = std::make_shared<AttentionPlan>();
   for (int64_t s = 0; s < batch.sequences(); ++s) {
-    const int64_t slot = batch.examples[s];
+    const Slot& slot = slots_[batch.examples[s]];
     const int64_t begin = batch.offsets[s];
     const int64_t count = batch.offsets[s + 1] - begin;
-    const int64_t total = lengths_[slot] + count;
-    check(total <= capacity_, ErrorKind::invalid, "sequence {} has {} tokens, the cache holds {}", slot,
-          total, capacity_);
+    const int64_t total = slot.length + count, capacity = std::ssize(slot.pages) * page_rows_;
+    check(total <= capacity, ErrorKind::invalid, "sequence {} has {} tokens, the cache holds {}",
+          batch.examples[s], total, capacity);
     const int64_t position = batch.positions[begin];
-    plan->queries.push_back({begin, count, position, static_cast<int64_t>(plan->keys.size()), 1});
-    plan->keys.push_back({1, slot * capacity_, total, position - lengths_[slot]});
+    const auto first_run = std::ssize(plan->keys);
+    for_each_stretch(slot, 0, total, [&](int64_t row, int64_t first, int64_t rows) {
+      plan->keys.push_back({1, row, rows, position - slot.length + first});
+    });
+    plan->queries.push_back({begin, count, position, first_run, std::ssize(plan->keys) - first_run});
   }
   return plan;
 }
@@ -27,26 +65,37 @@ KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, c
   if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
   KeyValue& table = layers_[layer];
   if (!table.k.defined()) {
-    const int64_t rows = static_cast<int64_t>(lengths_.size()) * capacity_;
+    const int64_t rows = pages_ * page_rows_;
     table = {at::empty({rows, width}, qkv.options()), at::empty({rows, width}, qkv.options())};
   }
-  const at::Tensor keys = qkv.narrow(1, shape.heads * shape.head_dim, width);
-  const at::Tensor values = qkv.narrow(1, shape.heads * shape.head_dim + width, width);
+  const at::Tensor rows = qkv.stride(1) == 1 ? qkv : qkv.contiguous();
+  const int64_t size = qkv.element_size(), bytes = width * size, stride = rows.stride(0) * size;
+  const auto* keys =
+      static_cast<const std::byte*>(rows.const_data_ptr()) + shape.heads * shape.head_dim * size;
+  auto* k = static_cast<std::byte*>(table.k.mutable_data_ptr());
+  auto* v = static_cast<std::byte*>(table.v.mutable_data_ptr());
   for (int64_t s = 0; s < batch.sequences(); ++s) {
-    const int64_t slot = batch.examples[s];
+    const Slot& slot = slots_[batch.examples[s]];
     const int64_t begin = batch.offsets[s];
-    const int64_t count = batch.offsets[s + 1] - begin;
-    const int64_t row = slot * capacity_ + lengths_[slot];
-    table.k.narrow(0, row, count).copy_(keys.narrow(0, begin, count));
-    table.v.narrow(0, row, count).copy_(values.narrow(0, begin, count));
+    const int64_t end = slot.length + batch.offsets[s + 1] - begin;
+    for_each_stretch(slot, slot.length, end, [&](int64_t row, int64_t first, int64_t count) {
+      const std::byte* from = keys + (begin + first - slot.length) * stride;
+      copy_rows(k + row * bytes, bytes, from, stride, count, bytes);
+      copy_rows(v + row * bytes, bytes, from + bytes, stride, count, bytes);
+    });
   }
   return table;
 }
 
 void KvCache::advance(const Batch& batch) {
-  for (int64_t s = 0; s < batch.sequences(); ++s) {
-    lengths_[batch.examples[s]] += batch.offsets[s + 1] - batch.offsets[s];
-  }
+  for (int64_t s = 0; s < batch.sequences(); ++s)
+    slots_[batch.examples[s]].length += batch.offsets[s + 1] - batch.offsets[s];
+}
+
+int64_t KvCache::row_bytes() const {
+  int64_t bytes = 0;
+  for (const KeyValue& table : layers_) bytes += table.k.element_size() * (table.k.size(1) + table.v.size(1));
+  return bytes;
 }
 
 }  // namespace lowrank

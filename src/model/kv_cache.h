@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -11,32 +12,50 @@
 
 namespace lowrank {
 
-/// Keys and values of sequences that are being continued: one slot per sequence and `capacity` rows per slot,
-/// for every layer. In a cached pass, a batch's `examples` are slot numbers.
+/// Keys and values of sequences that are being continued, for every layer. Their rows lie in pages of a fixed
+/// number of rows; each slot holds one sequence, whose rows fill its pages in order. Slots may share pages
+/// that are full. In a cached pass, a batch's `examples` are slot numbers.
 class KvCache {
  public:
-  /// Nothing is allocated before the first `append`, which knows layers and width.
-  KvCache(int64_t slots, int64_t capacity) : capacity_(capacity), lengths_(slots, 0) {}
+  /// One page of `capacity` rows for each slot.
+  KvCache(int64_t slots, int64_t capacity);
+  /// `pages` pages, none of which belongs to a slot yet. Nothing is allocated before the first `append`,
+  /// which knows layers and width; the system gives memory as pages are written.
+  KvCache(int64_t slots, int64_t pages, int64_t page_rows);
 
-  int64_t capacity() const { return capacity_; }
-  int64_t length(int64_t slot) const { return lengths_[slot]; }
-  /// Forgets a slot's rows.
-  void clear(int64_t slot) { lengths_[slot] = 0; }
+  int64_t page_rows() const { return page_rows_; }
+  int64_t length(int64_t slot) const { return slots_[slot].length; }
+  /// Forgets a slot's rows; its pages remain its own.
+  void clear(int64_t slot) { slots_[slot].length = 0; }
+  /// Gives a slot these pages, whose first `length` rows hold its sequence already.
+  void assign(int64_t slot, std::span<const int64_t> pages, int64_t length);
 
   /// The attention plan of a pass that appends `batch`: each sequence sees its slot, old rows and new, as key
-  /// source 1. Errors: invalid when a slot would overflow its capacity.
+  /// source 1; adjacent pages are one run of keys. Errors: invalid when a slot's pages would overflow.
   std::shared_ptr<const AttentionPlan> plan(const Batch& batch) const;
 
   /// Copies the keys and values of the new rows (columns of `qkv`, [T, (heads + 2 kv_heads) * head_dim])
-  /// after each slot's rows and returns the layer's table, [slots * capacity, kv_heads * head_dim] each.
+  /// after each slot's rows and returns the layer's table, [pages * page_rows, kv_heads * head_dim] each.
   KeyValue append(int layer, const Batch& batch, const at::Tensor& qkv, const AttentionShape& shape);
 
   /// Adds the batch's rows to the slots' lengths, once all layers have appended them.
   void advance(const Batch& batch);
 
+  /// Bytes of a row of all layers, known after the first pass.
+  int64_t row_bytes() const;
+
  private:
-  int64_t capacity_;
-  std::vector<int64_t> lengths_;
+  struct Slot {
+    std::vector<int64_t> pages;
+    int64_t length = 0;  ///< rows
+  };
+  /// Calls `use(row in the tables, first row of the sequence, rows)` for the stretches of a slot's rows
+  /// [begin, end) that lie in adjacent pages.
+  template <class Use>
+  void for_each_stretch(const Slot& slot, int64_t begin, int64_t end, const Use& use) const;
+
+  int64_t pages_, page_rows_;
+  std::vector<Slot> slots_;
   std::vector<KeyValue> layers_;
 };
 

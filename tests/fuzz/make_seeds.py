@@ -49,6 +49,17 @@ CONVERSATIONS = [
     {"prompt": [USER], "completion": [ANSWER, USER, {**ANSWER, "training": True}], "documents": [{"title": "d"}]},
     {"system": "s", "instruction": "i", "input": "x", "output": "o", "history": [["q", "a"]]}]
 
+SERVED = [  # numbers of endpoints as in serve_request.cpp
+    (0, {"model": "m", "messages": [USER, {"role": "assistant", "content": "a"}, USER], "n": 2, "max_tokens": 7, "temperature": 0.5, "top_p": 0.9,
+         "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1, "seed": 3, "stop": ["a", "b"], "logprobs": True, "top_logprobs": 2, "stream": True,
+         "stream_options": {"include_usage": True}, "lora": [{"id": 0, "scale": 0.5}], "tools": [TOOL], "tool_choice": "auto"}),
+    (0, {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "q"}]}], "chat_template_kwargs": {"enable_thinking": False},
+         "logit_bias": {}, "response_format": {"type": "text"}, "modalities": ["text"], "stop_token_ids": [1], "documents": [{"title": "d"}]}),
+    (1, {"model": "m", "prompt": ["a", "b"], "echo": True, "max_tokens": 3}), (1, {"model": "m", "prompt": [[1, 2], [3]], "logprobs": 2}),
+    (1, {"model": "m", "prompt": [1, 2, 3], "suffix": "", "best_of": 1}), (2, {"model": "m", "input": ["a"], "encoding_format": "base64"}),
+    (2, {"model": "m", "input": [1, 2], "dimensions": 8}), (3, {"model": "m", "prompt": "a", "add_special_tokens": False}),
+    (3, {"messages": [USER]}), (4, {"lora_name": "a", "lora_path": "b"}), (5, [{"id": 0, "scale": 0.5}]), (6, "/v1/models/a%20b?x=1"), (6, "[::1]:80")]
+
 
 def write(target, name, content):
     if not any(content) or len(content) > LARGEST:
@@ -182,6 +193,8 @@ def file_seeds():
     for i, row in enumerate(CONVERSATIONS):
         for shape in (64, 65, 66):
             write("conversations", f"{i}-{shape}", bytes([shape]) + json.dumps(row).encode())
+    for i, (endpoint, body) in enumerate(SERVED):
+        write("serve_request", str(i), bytes([endpoint]) + (body if isinstance(body, str) else json.dumps(body)).encode())
 
 
 def adapter_seed(base, name, folder):

@@ -12,7 +12,7 @@ namespace lowrank::fuzz {
 
 extern const Target adapter_target, chat_template_target, conversations_target, folder_model_target,
     gguf_target, gguf_model_target, gguf_split_target, rows_target, safetensors_target,
-    safetensors_index_target, sources_target, tokenizer_target, yaml_target;
+    safetensors_index_target, serve_request_target, sources_target, tokenizer_target, yaml_target;
 
 namespace {
 
@@ -26,6 +26,7 @@ const std::map<std::string, const Target*> targets = {{"adapter", &adapter_targe
                                                       {"rows", &rows_target},
                                                       {"safetensors", &safetensors_target},
                                                       {"safetensors_index", &safetensors_index_target},
+                                                      {"serve_request", &serve_request_target},
                                                       {"sources", &sources_target},
                                                       {"tokenizer", &tokenizer_target},
                                                       {"yaml", &yaml_target}};

@@ -14,6 +14,10 @@ int bench_decode(Arguments& arguments);
 /// time to switch adapters.
 int bench_adapters(Arguments& arguments);
 
+/// `lowrank bench serving`: tokens per second of requests that the engine runs together: with the base, with
+/// one adapter, and with different ones of many.
+int bench_serving(Arguments& arguments);
+
 /// `lowrank bench limit`: the share of a training step that its matrix products alone would take.
 int bench_limit(Arguments& arguments);
 

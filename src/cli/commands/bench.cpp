@@ -17,7 +17,8 @@ struct Benchmark {
 constexpr Benchmark benchmarks[] = {
     {"adapters", "tokens per second of sequences with different adapters", bench_adapters},
     {"decode", "milliseconds per generated token: base, adapters, merged models", bench_decode},
-    {"limit", "share of a training step that its matrix products alone take", bench_limit}};
+    {"limit", "share of a training step that its matrix products alone take", bench_limit},
+    {"serving", "tokens per second of requests that run together, with many adapters", bench_serving}};
 
 int run(Arguments& arguments) {
   std::vector<std::pair<std::string, std::string>> names;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -12,6 +13,7 @@
 #include "base/nearest_name.h"
 #include "data/batch_parts.h"
 #include "peft/core/from_patches.h"
+#include "peft/core/trained_tensors.h"
 
 namespace lowrank {
 namespace {
@@ -45,6 +47,21 @@ at::Tensor rows_of(const at::Tensor& all, const SequenceLayout& layout, int64_t 
   return all.narrow(0, layout.offsets[begin], layout.offsets[end] - layout.offsets[begin]);
 }
 
+/// s B^T [r, n] of B [n, r], written to `out`.
+void write_scaled_transpose(const at::Tensor& b, double scale, at::Tensor& out) {
+  if (b.scalar_type() != at::kFloat || !b.is_contiguous()) {
+    out.copy_((b * scale).t());
+    return;
+  }
+  const auto factor = static_cast<float>(scale);
+  const int64_t rows = b.size(0), rank = b.size(1);
+  const float* from = b.const_data_ptr<float>();
+  float* to = out.mutable_data_ptr<float>();
+  for (int64_t r = 0; r < rank; ++r) {
+    for (int64_t row = 0; row < rows; ++row) to[r * rows + row] = from[row * rank + r] * factor;
+  }
+}
+
 /// Stores A and s B^T of all patches contiguously, in the order in which passes read them.
 void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
                      const std::vector<const Module*>& order) {
@@ -54,52 +71,95 @@ void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
   }
   at::Tensor all;
   int64_t next = 0;
-  const auto place = [&](const at::Tensor& values) {
-    if (!all.defined()) all = at::empty({count}, values.options().requires_grad(false));
-    const at::Tensor view = all.narrow(0, next, values.numel()).view(values.sizes());
-    next += values.numel();
-    return view.copy_(values);
+  const auto place = [&](const at::Tensor& like, int64_t rows, int64_t columns) {
+    if (!all.defined()) all = at::empty({count}, like.options().requires_grad(false));
+    const at::Tensor view = all.narrow(0, next, rows * columns).view({rows, columns});
+    next += rows * columns;
+    return view;
   };
   for (const Module* module : order) {
     for (Patch& patch : patches.at(module)) {
       if (!patch.A.defined()) continue;
-      patch.A = place(patch.A);
-      patch.scaled_b = place((patch.B * patch.scale).t());
+      patch.A = place(patch.A, patch.A.size(0), patch.A.size(1)).copy_(patch.A);
+      patch.scaled_b = place(patch.A, patch.B.size(1), patch.B.size(0));
+      write_scaled_transpose(patch.B, patch.scale, patch.scaled_b);
     }
+  }
+}
+
+/// Multiplies the scales of all patches. Errors: unsupported if the adapter does more than add products of
+/// factors.
+void multiply(std::map<const Module*, std::vector<Patch>>& patches, double factor, const Adapter& adapter,
+              const std::string& name) {
+  check(has_scale(*adapter.method), ErrorKind::unsupported,
+        "the adapter {} ({}) has no scale that a factor could change: it does more than add low-rank updates "
+        "to linear layers",
+        name, adapter.info->name);
+  for (auto& [module, own] : patches) {
+    for (Patch& patch : own) patch.scale *= factor;
   }
 }
 
 }  // namespace
 
-int64_t AdapterBank::add(std::string name, Adapter adapter) {
-  check(!name.empty() && name != base_name, ErrorKind::invalid,
-        "an adapter is called '{}', which stands for the base alone; give it another name", base_name);
-  check(std::ranges::find(entries_, name, &Entry::name) == entries_.end(), ErrorKind::invalid,
-        "two adapters are called {}", name);
-  const auto replaced = std::ranges::find_if(adapter.plan.uses,
-                                             [](const auto& use) { return use.second != TensorUse::frozen; });
+bool has_scale(const Method& method) {
+  if (method.acts_between_layers() || (method.trained_beside() && !method.trained_beside()->names().empty()))
+    return false;
+  const LowRankForm form = method.low_rank_form();
+  const auto modules = method.adapted();
+  return form.beside.empty() &&
+         std::ranges::all_of(form.updates,
+                             [](const LowRankUpdate& update) { return update.module->is_linear(); }) &&
+         std::ranges::all_of(modules, [&](const Module* module) {
+           return std::ranges::all_of(plain_patches(method, *module), only_factors);
+         });
+}
+
+void check_shares_base(std::string_view name, const MethodInfo& info, const TrainPlan& plan) {
+  const auto replaced =
+      std::ranges::find_if(plan.uses, [](const auto& use) { return use.second != TensorUse::frozen; });
   check(
-      replaced == adapter.plan.uses.end(), ErrorKind::unsupported,
+      replaced == plan.uses.end(), ErrorKind::unsupported,
       "the adapter {} ({}) replaces tensors of the base ({}), which all sequences of a batch share; merge it "
       "into a model of its own, or use it alone",
-      name, adapter.info->name, replaced == adapter.plan.uses.end() ? "" : replaced->first);
+      name, info.name, replaced == plan.uses.end() ? "" : replaced->first);
+}
+
+int64_t AdapterBank::add(std::string name, Adapter adapter, double factor) {
+  check(!name.empty() && name != base_name, ErrorKind::invalid,
+        "an adapter is called '{}', which stands for the base alone; give it another name", base_name);
+  check(!numbers_.contains(name), ErrorKind::invalid, "two adapters are called {}", name);
+  check_shares_base(name, *adapter.info, adapter.plan);
   const at::NoGradGuard no_grad;
   adapter.method->begin_step({});
-  acts_between_layers_ |= adapter.method->acts_between_layers();
-  entries_.push_back({std::move(name), std::make_shared<Adapter>(std::move(adapter)), {}});
-  Entry& entry = entries_.back();
-  for (const Module* module : entry.adapter->method->adapted())
-    entry.patches.emplace(module, plain_patches(*entry.adapter->method, *module));
-  lay_out_factors(entry.patches, entry.adapter->method->adapted());
-  return size() - 1;
+  Entry entry{name, std::make_shared<Adapter>(std::move(adapter)), {}};
+  const Method& method = *entry.adapter->method;
+  for (const Module* module : method.adapted()) entry.patches.emplace(module, plain_patches(method, *module));
+  if (factor != 1) multiply(entry.patches, factor, *entry.adapter, name);
+  lay_out_factors(entry.patches, method.adapted());
+  if (method.acts_between_layers()) ++between_layers_;
+  const auto free = std::ranges::find(entries_, nullptr, &Entry::adapter);
+  const int64_t number = free - entries_.begin();
+  free == entries_.end() ? entries_.push_back(std::move(entry)) : void(*free = std::move(entry));
+  numbers_.emplace(std::move(name), number);
+  return number;
+}
+
+void AdapterBank::remove(int64_t number) {
+  Entry& entry = entries_.at(number);
+  if (entry.adapter->method->acts_between_layers()) --between_layers_;
+  numbers_.erase(entry.name);
+  entry = {};
 }
 
 int64_t AdapterBank::number_of(std::string_view name) const {
   if (name == base_name) return no_adapter;
-  const auto found = std::ranges::find(entries_, name, &Entry::name);
-  if (found != entries_.end()) return found - entries_.begin();
+  const auto found = numbers_.find(name);
+  if (found != numbers_.end()) return found->second;
   std::vector<std::string> names{std::string(base_name)};
-  for (const Entry& entry : entries_) names.push_back(entry.name);
+  for (const Entry& entry : entries_) {
+    if (entry.adapter) names.push_back(entry.name);
+  }
   const auto near = nearest_name(name, names);
   fail(ErrorKind::invalid, "there is no adapter '{}'{}; there are {}", name,
        near ? fmt::format(" (did you mean {}?)", *near) : "", fmt::join(names, ", "));
@@ -107,7 +167,7 @@ int64_t AdapterBank::number_of(std::string_view name) const {
 
 int64_t AdapterBank::context_rows() const {
   int64_t most = 0;
-  for (const Entry& entry : entries_) most = std::max(most, entry.adapter->plan.context_rows);
+  for (const auto& [name, number] : numbers_) most = std::max(most, adapter(number).plan.context_rows);
   return most;
 }
 
@@ -137,7 +197,8 @@ void AdapterBank::layout(Batch& batch) const {
 }
 
 bool AdapterBank::can_cache() const {
-  return std::ranges::all_of(entries_, [](const Entry& entry) { return entry.adapter->method->can_cache(); });
+  return std::ranges::all_of(numbers_,
+                             [&](const auto& one) { return adapter(one.second).method->can_cache(); });
 }
 
 at::Tensor AdapterBank::embed(const Place& place, const Embedding& embedding, at::Tensor rows) const {
@@ -178,7 +239,7 @@ std::vector<Patch> AdapterBank::patches(const Place& place, const Module& module
 }
 
 std::optional<Prefix> AdapterBank::prefix(const Place& place) const {
-  if (!acts_between_layers_) return std::nullopt;
+  if (between_layers_ == 0) return std::nullopt;
   const std::vector<Part> parts = parts_of(*place.context.batch);
   Prefix all;
   std::vector<at::Tensor> keys, values;
@@ -205,7 +266,7 @@ std::optional<Prefix> AdapterBank::prefix(const Place& place) const {
 
 at::Tensor AdapterBank::branch_end(const Place& place, const Site& site, const at::Tensor& in,
                                    const at::Tensor& out) const {
-  if (!acts_between_layers_) return out;
+  if (between_layers_ == 0) return out;
   const std::vector<Part> parts = parts_of(*place.context.batch);
   std::vector<at::Tensor> pieces;
   for (const Part& part : parts) {
@@ -221,7 +282,7 @@ at::Tensor AdapterBank::branch_end(const Place& place, const Site& site, const a
 }
 
 HiddenState AdapterBank::layer_end(const Place& place, HiddenState hidden) const {
-  if (!acts_between_layers_) return hidden;
+  if (between_layers_ == 0) return hidden;
   const std::vector<Part> parts = parts_of(*place.context.batch);
   std::vector<at::Tensor> streams, branches;
   std::vector<SequenceLayout> layouts;

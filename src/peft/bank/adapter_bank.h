@@ -11,19 +11,30 @@
 
 namespace lowrank {
 
+/// True if all that the planned method does is to add products of low-rank factors to linear layers, so that
+/// a factor on their scales scales its whole effect.
+bool has_scale(const Method& method);
+
+/// Errors: unsupported for an adapter that replaces tensors of the base, with advice.
+void check_shares_base(std::string_view name, const MethodInfo& info, const TrainPlan& plan);
+
 /// Any number of adapters of one base, each applied to its own sequences of a batch (`Batch::adapters`):
 /// hooks for inference. `layout` sorts a batch's sequences by adapter, so that each adapter has one range of
 /// tokens; the factors of all adapters are then applied in one pass beside the base's product
 /// (kernels/products/low_rank_terms.h).
 class AdapterBank final : public Hooks {
  public:
-  /// Takes a loaded adapter and prepares it; returns its number. Errors: invalid for a duplicate name;
-  /// unsupported for an adapter that replaces tensors of the base, with advice.
-  int64_t add(std::string name, Adapter adapter);
+  /// Takes a loaded adapter and prepares it; returns its number, the lowest free one. `factor`: on all that
+  /// it adds. Errors: invalid for a duplicate name; unsupported for an adapter that replaces tensors of the
+  /// base, with advice, and for a factor other than 1 on one that does more than add products of factors.
+  int64_t add(std::string name, Adapter adapter, double factor = 1);
+  /// Forgets an adapter; its number becomes free. No batch may name it any more.
+  void remove(int64_t number);
 
   /// The number of an adapter, `no_adapter` for "base". Errors: invalid, with the nearest name.
   int64_t number_of(std::string_view name) const;
-  int64_t size() const { return static_cast<int64_t>(entries_.size()); }
+  /// How many adapters there are; without removals they have the numbers 0, 1, …
+  int64_t size() const { return static_cast<int64_t>(numbers_.size()); }
   const std::string& name(int64_t number) const { return entries_[number].name; }
   const Adapter& adapter(int64_t number) const { return *entries_[number].adapter; }
   /// Context positions that virtual tokens take in a sequence; the maximum over the adapters.
@@ -53,8 +64,9 @@ class AdapterBank final : public Hooks {
 
   std::vector<Part> parts_of(const Batch& batch) const;
 
-  std::vector<Entry> entries_;
-  bool acts_between_layers_ = false;  ///< true if any adapter does
+  std::vector<Entry> entries_;                           ///< by number; free ones have no adapter
+  std::map<std::string, int64_t, std::less<>> numbers_;  ///< by name
+  int64_t between_layers_ = 0;                           ///< adapters that act between layers
 };
 
 }  // namespace lowrank

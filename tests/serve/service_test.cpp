@@ -1,0 +1,302 @@
+// The whole server on a tiny model with adapters, over real sockets.
+#include "serve/service.h"
+
+#include <atomic>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "data/encode_row.h"
+#include "infer/generate.h"
+#include "serve/http/server.h"
+#include "serve/raw_client.h"
+#include "support/adapters.h"
+#include "support/places.h"
+
+namespace lowrank::serve {
+namespace {
+
+using test::body_of;
+using test::RawClient;
+using test::status_of;
+
+constexpr const char* chat_template =
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}";
+
+/// A tiny Llama with a tokenizer, a chat template and three adapters of two ranks.
+struct TinyPlace {
+  TinyPlace() {
+    const std::filesystem::path text = test::fixture("text/gpt2_small");
+    nlohmann::json config = test::tiny_llama_config();
+    config["vocab_size"] = load_tokenizer(text).vocabulary_size();
+    config["max_position_embeddings"] = 256;
+    test::write_tiny_model(model(), config);
+    std::filesystem::copy_file(text / "tokenizer.json", model() / "tokenizer.json");
+    write_file_atomically(model() / "chat_template.jinja", chat_template);
+    const auto checkpoint = Checkpoint::open(model());
+    std::filesystem::create_directory(adapters());
+    for (const auto& [name, rank] : {std::pair{"red", 2}, std::pair{"green", 4}, std::pair{"blue", 4}}) {
+      Adapter adapter = test::random_adapter(*checkpoint, {{"rank", rank}});
+      const at::NoGradGuard no_grad;
+      // Different in each adapter, and large enough to change the text.
+      adapter.parameters->values().mul_(name == std::string("blue") ? 5 : 8);
+      save_adapter(adapters() / name, adapter, "tiny");
+    }
+    std::filesystem::create_directory(adapters() / "broken");
+    folder.write("adapters/broken/adapter_config.json", "{");
+  }
+
+  std::filesystem::path model() const { return folder.path() / "model"; }
+  std::filesystem::path adapters() const { return folder.path() / "adapters"; }
+
+  test::TemporaryFolder folder;
+};
+
+class ServiceTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { place = std::make_unique<TinyPlace>(); }
+  static void TearDownTestSuite() { place.reset(); }
+
+  void SetUp() override {
+    tokenizer.emplace(load_tokenizer(place->model()));
+    checkpoint = Checkpoint::open(place->model());
+    model = checkpoint->family().load(checkpoint, test::in_f32());
+    store.emplace(checkpoint, 2);
+    list.emplace("tiny");
+    for (const char* name : {"red", "green", "blue"}) {
+      list->add(name, place->adapters() / name);
+      store->add(name, place->adapters() / name);
+    }
+    engine.emplace(*model, *tokenizer, *store, EngineOptions{});
+    loop.emplace(&*engine, 64);
+    formats.emplace(place->model().string(), *tokenizer, ChatOptions{});
+    ServiceOptions options;
+    options.limits.vocabulary = tokenizer->vocabulary_size();
+    options.adapter_folder = place->adapters();
+    options.allow_adapter_changes = true;
+    options.quiet = true;
+    service.emplace(Served{"tiny", 256, *tokenizer, *loop, *list, &*store, &*formats}, options);
+    server.emplace("127.0.0.1", 0, HttpLimits{}, service->handler());
+    server->start(nullptr);
+    running = std::thread([this] { loop->run(); });
+  }
+
+  void TearDown() override {
+    server->finish();
+    loop->finish(0);
+    running.join();
+    server->wait_until_closed(10);
+    server.reset();
+  }
+
+  std::string post(const std::string& path, const std::string& body) const {
+    return RawClient(server->port()).request("POST", path, body, "Connection: close\r\n").everything();
+  }
+  std::string get(const std::string& path) const {
+    return RawClient(server->port()).request("GET", path, "", "Connection: close\r\n").everything();
+  }
+
+  static std::string completion(const std::string& name, const std::string& more = "") {
+    return R"({"model": ")" + name +
+           R"(", "prompt": "a b c", "temperature": 0, "max_tokens": 12, "ignore_eos": true)" + more + "}";
+  }
+
+  std::string text_of(const std::string& answer) const {
+    EXPECT_EQ(status_of(answer), 200) << answer;
+    return Json::parse(body_of(answer)).at("choices").at(0).at("text");
+  }
+
+  /// What `lowrank generate` gives with this adapter alone; empty: the base.
+  std::string alone(const std::string& name) const {
+    std::optional<Adapter> adapter;
+    if (!name.empty()) adapter.emplace(load_adapter(place->adapters() / name, *checkpoint));
+    const InferenceHooks hooks = adapter ? InferenceHooks(*adapter) : InferenceHooks();
+    GenerationOptions options;
+    options.max_new_tokens = 12;
+    options.ignore_eos = true;
+    const std::vector<std::vector<int64_t>> prompts{encode_prompt(*tokenizer, "a b c")};
+    return generate(*model, hooks, *tokenizer, prompts, options).front().text;
+  }
+
+  static std::unique_ptr<TinyPlace> place;
+  std::optional<Tokenizer> tokenizer;
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::unique_ptr<Model> model;
+  std::optional<AdapterStore> store;
+  std::optional<AdapterList> list;
+  std::optional<Engine> engine;
+  std::optional<ModelLoop> loop;
+  std::optional<ChatFormats> formats;
+  std::optional<Service> service;
+  std::optional<HttpServer> server;
+  std::thread running;
+};
+
+std::unique_ptr<TinyPlace> ServiceTest::place;
+
+TEST_F(ServiceTest, EachAdapterAnswersItsOwnAmongConcurrentClients) {
+  std::map<std::string, std::string> expected{{"tiny", alone("")}};
+  for (const char* name : {"red", "green", "blue"}) expected[name] = alone(name);
+  std::set<std::string> different;
+  for (const auto& [name, text] : expected) different.insert(text);
+  ASSERT_EQ(different.size(), 4U);
+  std::vector<std::thread> clients;
+  std::atomic<int> right = 0;
+  for (int client = 0; client < 4; ++client) {
+    clients.emplace_back([&, client] {
+      for (int i = 0; i < 6; ++i) {
+        const auto entry = std::next(expected.begin(), (client + i) % 4);
+        if (text_of(post("/v1/completions", completion(entry->first))) == entry->second) ++right;
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(right, 24);
+}
+
+TEST_F(ServiceTest, AStreamSaysTheSame) {
+  const std::string whole = text_of(post("/v1/completions", completion("red")));
+  const std::string stream = post("/v1/completions", completion("red", R"(, "stream": true)"));
+  EXPECT_NE(stream.find("text/event-stream"), std::string::npos);
+  EXPECT_NE(stream.find("data: [DONE]"), std::string::npos);
+  std::string text;
+  size_t at = 0;
+  while ((at = stream.find("data: {", at)) != std::string::npos) {
+    const std::string data = stream.substr(at + 6, stream.find("\n\n", at) - at - 6);
+    const Json event = Json::parse(data);
+    for (const Json& choice : event.at("choices")) text += choice.at("text");
+    at += 6;
+  }
+  EXPECT_EQ(text, whole);
+}
+
+TEST_F(ServiceTest, ChatsGoThroughTheTemplate) {
+  const std::string body = R"({"model": "green", "messages": [{"role": "user", "content": "a b"}], "seed": 1,
+                              "max_completion_tokens": 4, "logprobs": true, "top_logprobs": 2, "n": 2})";
+  const Json answer = Json::parse(body_of(post("/v1/chat/completions", body)));
+  ASSERT_EQ(answer.at("choices").size(), 2U) << answer;
+  EXPECT_EQ(answer.at("model"), "green");
+  EXPECT_EQ(answer.at("usage").at("prompt_tokens"),
+            tokenizer->encode("<user>a b\n<assistant>", false).size());
+  for (const Json& choice : answer.at("choices")) {
+    EXPECT_EQ(choice.at("message").at("role"), "assistant");
+    for (const Json& token : choice.at("logprobs").at("content")) {
+      EXPECT_LE(token.at("logprob").get<double>(), 0);
+      EXPECT_EQ(token.at("top_logprobs").size(), 2U);
+    }
+  }
+  EXPECT_EQ(Json::parse(body_of(post("/v1/chat/completions", body))).at("choices"), answer.at("choices"))
+      << "the same seed";
+}
+
+TEST_F(ServiceTest, UnknownModelsAndLongPrompts) {
+  const std::string unknown = post("/v1/completions", completion("gren"));
+  EXPECT_EQ(status_of(unknown), 404);
+  EXPECT_NE(unknown.find("green"), std::string::npos) << unknown;
+  EXPECT_EQ(Json::parse(body_of(unknown)).at("error").at("code"), "model_not_found");
+  for (const char* name : {"../../etc/passwd", "/etc/passwd", "red/../green", "%2e%2e", "broken"})
+    EXPECT_EQ(status_of(post("/v1/completions", completion(name))), 404) << name;
+  std::string tokens = "1";
+  for (int i = 0; i < 300; ++i) tokens += ",1";
+  const std::string length =
+      post("/v1/completions", R"({"model": "red", "prompt": [)" + tokens + R"(], "max_tokens": 1})");
+  EXPECT_EQ(status_of(length), 400);
+  EXPECT_EQ(Json::parse(body_of(length)).at("error").at("code"), "context_length_exceeded");
+}
+
+TEST_F(ServiceTest, ModelsListAdaptersWithTheirParent) {
+  const Json models = Json::parse(body_of(get("/v1/models"))).at("data");
+  ASSERT_EQ(models.size(), 4U);
+  EXPECT_TRUE(models[0].at("parent").is_null());
+  for (size_t i = 1; i < 4; ++i) EXPECT_EQ(models[i].at("parent"), "tiny");
+  EXPECT_EQ(Json::parse(body_of(get("/v1/models/red"))).at("id"), "red");
+  EXPECT_EQ(status_of(get("/v1/models/none")), 404);
+}
+
+TEST_F(ServiceTest, ClientsThatLeaveEndTheirRequests) {
+  for (const bool stream : {false, true}) {
+    RawClient client(server->port());
+    client.request("POST", "/v1/completions",
+                   R"({"model": "red", "prompt": "a", "max_tokens": 200, "ignore_eos": true, "n": 4)" +
+                       std::string(stream ? R"(, "stream": true})" : "}"));
+    if (stream) client.until("data: ");
+  }
+  bool idle = false;
+  for (int i = 0; i < 1000 && !idle; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const EngineStatistics now = loop->statistics();
+    idle = server->connections() == 0 && now.running + now.waiting == 0;
+  }
+  EXPECT_TRUE(idle);
+}
+
+TEST_F(ServiceTest, AdaptersComeAndGo) {
+  EXPECT_EQ(status_of(post("/v1/unload_lora_adapter", R"({"lora_name": "red"})")), 200);
+  EXPECT_EQ(status_of(post("/v1/completions", completion("red"))), 404);
+  EXPECT_EQ(status_of(post("/v1/unload_lora_adapter", R"({"lora_name": "red"})")), 404);
+  for (const char* path : {"../model", "/etc", "broken", "none", "."})
+    EXPECT_EQ(status_of(post("/v1/load_lora_adapter",
+                             R"({"lora_name": "new", "lora_path": ")" + std::string(path) + "\"}")),
+              400)
+        << path;
+  EXPECT_EQ(status_of(post("/v1/load_lora_adapter", R"({"lora_name": "green", "lora_path": "red"})")), 400);
+  EXPECT_EQ(status_of(post("/v1/load_lora_adapter", R"({"lora_name": "new", "lora_path": "red"})")), 200);
+  EXPECT_EQ(text_of(post("/v1/completions", completion("new"))), alone("red"));
+}
+
+TEST_F(ServiceTest, ScalesOfAdapters) {
+  const Json all = Json::parse(body_of(get("/lora-adapters")));
+  ASSERT_EQ(all.size(), 3U);
+  const std::string id = all[1].at("id").dump();
+  const std::string chosen = text_of(
+      post("/v1/completions", completion("tiny", R"(, "lora": [{"id": )" + id + R"(, "scale": 1}])")));
+  EXPECT_EQ(chosen, alone(all[1].at("name")));
+  EXPECT_EQ(status_of(post("/lora-adapters", R"([{"id": )" + id + R"(, "scale": 1}])")), 200);
+  EXPECT_EQ(text_of(post("/v1/completions", completion(all[0].at("name")))), alone("")) << "scale 0";
+}
+
+TEST_F(ServiceTest, MethodsPathsAndEncoders) {
+  const std::string wrong = get("/v1/completions");
+  EXPECT_EQ(status_of(wrong), 405);
+  EXPECT_NE(wrong.find("Allow: POST, OPTIONS"), std::string::npos) << wrong;
+  EXPECT_EQ(status_of(get("/none")), 404);
+  EXPECT_EQ(status_of(get("/../../etc/passwd")), 404);
+  EXPECT_EQ(status_of(get("/health")), 200);
+  EXPECT_EQ(status_of(post("/v1/embeddings", R"({"model": "tiny", "input": "a"})")), 400);
+  EXPECT_NE(get("/metrics").find("lowrank_requests_running 0"), std::string::npos);
+  EXPECT_EQ(status_of(RawClient(server->port())
+                          .request("OPTIONS", "/v1/models", "", "Connection: close\r\n")
+                          .everything()),
+            204);
+  const std::string gzip = RawClient(server->port())
+                               .request("POST", "/v1/completions", "x", "Content-Encoding: gzip\r\n")
+                               .everything();
+  EXPECT_EQ(status_of(gzip), 415);
+  const Json tokens = Json::parse(body_of(post("/tokenize", R"({"model": "tiny", "prompt": "a b"})")));
+  EXPECT_EQ(body_of(post("/detokenize", Json{{"tokens", tokens.at("tokens")}}.dump())).find("a b") !=
+                std::string::npos,
+            true);
+}
+
+TEST_F(ServiceTest, TheQueueIsBounded) {
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server->port()));
+    clients.back()->request(
+        "POST", "/v1/completions",
+        R"({"model": "red", "prompt": "a", "max_tokens": 200, "ignore_eos": true, "n": 16})",
+        "Connection: close\r\n");
+  }
+  int refused = 0;
+  for (auto& client : clients) {
+    const std::string answer = client->everything();
+    refused += status_of(answer) == 503 && answer.find("Retry-After") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_GE(refused, 1);
+  EXPECT_LT(refused, 6);
+}
+
+}  // namespace
+}  // namespace lowrank::serve
