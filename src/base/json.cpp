@@ -35,9 +35,6 @@ class Builder {
 
   Json take() { return std::move(root_); }
 
-  /// Elements of an array at the root are passed to `element` instead of kept.
-  void hand_over(const std::function<void(Json)>& element) { element_ = element; }
-
   bool null() { return place(nullptr); }
   bool boolean(bool value) { return place(value); }
   bool number_integer(int64_t value) { return place(value); }
@@ -74,15 +71,7 @@ class Builder {
  private:
   bool place(Json value) {
     add(std::move(value));
-    end_element();
     return true;
-  }
-
-  void end_element() {
-    if (!element_ || open_.size() != 1 || !root_.is_array()) return;
-    element_(std::move(root_.back()));
-    root_.clear();
-    values_ = 0;
   }
 
   Json* add(Json value) {
@@ -106,7 +95,6 @@ class Builder {
 
   bool close() {
     open_.pop_back();
-    end_element();
     return true;
   }
 
@@ -117,19 +105,16 @@ class Builder {
   Json root_;
   std::vector<Json*> open_;  ///< objects and arrays that are not closed yet, outermost first
   Json* member_ = nullptr;   ///< where the value of the last key goes
-  std::function<void(Json)> element_;
 };
 
 template <class Json>
-Json parsed(std::string_view text, std::string_view where, JsonLimits limits,
-            const std::function<void(Json)>& element = nullptr) {
+Json parsed(std::string_view text, std::string_view where, JsonLimits limits) {
   check(!text.starts_with("\xEF\xBB\xBF"), ErrorKind::corrupt,
         "{}: line 1 starts with a byte order mark, which JSON forbids", where);
   // The library takes a zero byte as the end of the text and would ignore what follows.
   const size_t zero = text.find('\0');
   check(zero == std::string_view::npos, ErrorKind::corrupt, "{}: a zero byte at offset {}", where, zero);
   Builder<Json> builder(where, limits, text.find('\n') == std::string_view::npos);
-  builder.hand_over(element);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
 }
@@ -142,12 +127,6 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLim
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where, JsonLimits limits) {
   return parsed<nlohmann::ordered_json>(text, where, limits);
-}
-
-void parse_json_elements(std::string_view text, std::string_view where, JsonLimits limits,
-                         const std::function<void(nlohmann::ordered_json)>& take) {
-  const auto rest = parsed<nlohmann::ordered_json>(text, where, limits, take);
-  check(rest.is_array(), ErrorKind::corrupt, "{}: not a JSON array", where);
 }
 
 int64_t json_integer(const nlohmann::json& value, std::string_view key, std::string_view where) {

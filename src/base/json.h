@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -27,11 +26,6 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLim
 /// key takes time linear in the object's size, so `limits.keys` should be small.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where,
                                           JsonLimits limits = {});
-
-/// Parses an array and passes its elements to `take` one by one, so that only one is in memory; `limits`
-/// holds for each. Errors: as parse_ordered_json; corrupt when the text is not an array.
-void parse_json_elements(std::string_view text, std::string_view where, JsonLimits limits,
-                         const std::function<void(nlohmann::ordered_json)>& take);
 
 /// JSON as UTF-8 text, on one line or indented by `indent` spaces. Bytes that are not UTF-8 become U+FFFD:
 /// model output need not be valid text.
