@@ -48,6 +48,7 @@ TEST_F(AdaptersCommand, ListsWhatAFolderHolds) {
   EXPECT_NEAR(patterns["norm"].get<double>(), compared["norms"][0].get<double>(), 1e-6);
   // An adapter itself, and several places.
   EXPECT_EQ(json_from("adapters list " + combined("first") + " " + combined("second")).size(), 2U);
+  EXPECT_EQ(json_from("adapters list " + combined("first") + " --folders " + combined("second")).size(), 2U);
   const std::string table = succeeds("adapters list " + combined("patterns")).out;
   EXPECT_NE(table.find("| 2-6 "), std::string::npos) << table;
 }
