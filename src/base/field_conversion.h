@@ -49,10 +49,9 @@ struct Conversion<std::string> {
 /// Lists of text, integers or numbers. As text: a,b or a JSON array (for entries with commas).
 template <class Element>
 struct Conversion<std::vector<Element>> {
-  static constexpr std::string_view name =
-      std::is_same_v<Element, std::string> ? "list of text"
-      : std::is_same_v<Element, double>    ? "list of numbers"
-                                           : "list of integers";
+  static constexpr std::string_view name = std::is_same_v<Element, std::string> ? "list of text"
+                                           : std::is_same_v<Element, double>    ? "list of numbers"
+                                                                                : "list of integers";
   static std::optional<std::vector<Element>> read(const nlohmann::json& value);
   static nlohmann::json parse(std::string_view text);
 };

@@ -164,10 +164,14 @@ void Arguments::take_values(const ScannedArguments& scanned) {
   }
   std::vector<std::string> words = scanned.words;
   const Field* positional = positional_.empty() ? nullptr : find_field(fields_, positional_);
-  if (positional && !words.empty() && !given_.contains(positional->name)) {
-    const bool all = is_repeatable(*positional);
-    set(*positional, all ? nlohmann::json(words) : nlohmann::json(words.front()), positional->name);
-    words.erase(words.begin(), all ? words.end() : words.begin() + 1);
+  if (positional && is_repeatable(*positional) && !words.empty()) {
+    nlohmann::json& list = lists[positional->name];
+    for (const std::string& word : words) list.push_back(word);
+    set(*positional, list, positional->name);
+    words.clear();
+  } else if (positional && !words.empty() && !given_.contains(positional->name)) {
+    set(*positional, words.front(), positional->name);
+    words.erase(words.begin());
   }
   for (const std::string& word : words)
     problems_.push_back(fmt::format("{} belongs to no option", in_quotes(word, shown_length)));

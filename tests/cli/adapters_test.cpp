@@ -48,8 +48,9 @@ TEST_F(AdaptersCommand, ListsWhatAFolderHolds) {
   EXPECT_NEAR(patterns["norm"].get<double>(), compared["norms"][0].get<double>(), 1e-6);
   // An adapter itself, and several places.
   EXPECT_EQ(json_from("adapters list " + combined("first") + " " + combined("second")).size(), 2U);
+  EXPECT_EQ(json_from("adapters list " + combined("first") + " --folders " + combined("second")).size(), 2U);
   const std::string table = succeeds("adapters list " + combined("patterns")).out;
-  EXPECT_NE(table.find("| 2-6 "), std::string::npos) << table;
+  EXPECT_NE(table.find("|  2-6 | q_proj,v_proj |"), std::string::npos) << table;
 }
 
 TEST_F(AdaptersCommand, ListsOtherMethodsAndTheirNormsWithTheBase) {

@@ -45,7 +45,21 @@ std::vector<std::string> option_sets(const MethodInfo& info) {
   return sets;
 }
 
-/// The names of methods of which none of the option sets can become a LoRA of this model.
+/// Logits with an adapter that may also train tensors of the base.
+at::Tensor logits_with(const std::shared_ptr<const Checkpoint>& base, const Adapter& adapter) {
+  const at::NoGradGuard no_grad;
+  LoadOptions options = test::in_f32();
+  options.training = true;
+  options.use = uses_of(adapter.plan);
+  const auto model = base->family().load(base, options);
+  adapter.method->begin_step({});
+  Batch batch = test::batch_of(test::random_examples({9, 5}, base->spec().vocabulary_size));
+  adapter.method->layout(batch);
+  std::vector<int64_t> rows(batch.token_count());
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+  return batch_logits(*model, {&batch}, *adapter.method, rows, nullptr);
+}
+
 class LoraConversion : public testing::Test {
  protected:
   std::shared_ptr<const Checkpoint> tiny(const std::string& family) const {
@@ -67,11 +81,10 @@ class LoraConversion : public testing::Test {
       EXPECT_NE(std::string(error.what()).find(adapter.info->name), std::string::npos) << error.what();
       return false;
     }
-    adapter.method->begin_step({});
-    const at::Tensor expected = test::logits_of(base, *adapter.method);
+    const at::Tensor expected = logits_with(base, adapter);
     const bool exact = std::ranges::all_of(conversion.modules, &FittedModule::exact);
-    EXPECT_LT(test::largest_difference(test::logits_of(base, *conversion.adapter.method), expected),
-              exact ? 1e-5 : 1e-4)
+    // Reached: 3e-4 for rotations of many degrees.
+    EXPECT_LT(test::largest_difference(logits_with(base, conversion.adapter), expected), exact ? 1e-5 : 5e-4)
         << what;
     return true;
   }
@@ -94,10 +107,13 @@ TEST_F(LoraConversion, EveryMethodThatIsAnUpdateOfWeightsComputesTheSame) {
       if (!converted) refused[family].insert(std::string(info->name));
     }
   }
+  // Besides prompts and layers of their own, those that always train norms or biases.
   const std::set<std::string> others{
-      "adapter_fusion", "beft",       "bitfit",      "compacter",     "compacter_pp",  "full",
-      "houlsby",        "layer_norm", "lin_adapter", "p_tuning",      "parallel_adapter", "pfeiffer",
-      "plain_adapter",  "pre_embed",  "pre_layer",   "prefix_tuning", "prompt_tuning"};
+      "adapter_fusion", "beft",      "bitfit",        "compacter",        "compacter_pp", "did",
+      "full",           "houlsby",   "layer_norm",    "lin_adapter",      "p_tuning",     "parallel_adapter",
+      "pfeiffer",       "pre_embed", "plain_adapter", "pre_layer",        "prefix_tuning", "prompt_tuning",
+      "said",           "subset",    "top_layers"};
+  EXPECT_FALSE(refused["llama"].contains("subset"));
   for (const auto& [family, names] : refused) {
     for (const std::string& name : names) EXPECT_TRUE(others.contains(name)) << family << ": " << name;
   }
@@ -152,7 +168,7 @@ TEST_F(LoraConversion, ALowerRankKeepsTheLargestSingularValues) {
 TEST_F(LoraConversion, WhatIsTrainedInFullIsCopied) {
   const auto base = tiny("llama");
   const auto adapter =
-      stirred_adapter(method_named("oft"), *base, R"({"oft_block_size": 8, "modules_to_save": ["norm"]})");
+      stirred_adapter(method_named("oft"), *base, R"({"oft_block_size": 8, "modules_to_save": ["model.norm"]})");
   const LowRankConversion conversion = convert_to_low_rank(*base, *adapter, {{}, 1});
   EXPECT_EQ(conversion.whole, std::vector<std::string>{"model.norm.weight"});
   EXPECT_TRUE(convert(base, *adapter, "oft"));

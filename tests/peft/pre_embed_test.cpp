@@ -5,13 +5,13 @@
 namespace lowrank {
 namespace {
 
-constexpr const char* key = "prompt_embeddings";
+constexpr const char* embeddings_key = "prompt_embeddings";
 
 TEST(PreEmbed, PrefixAndInfixActAsTokens) {
   for (const auto& config : {test::tiny_llama_config(), test::tiny_gpt2_config()}) {
     const test::PromptOnTinyModel tuned("pre_embed", {{"num_prefix_tokens", 2}, {"num_infix_tokens", 3}},
                                         config);
-    tuned.set(key, tuned.embedded({7, 8, 9, 10, 11}));
+    tuned.set(embeddings_key, tuned.embedded({7, 8, 9, 10, 11}));
     const at::Tensor given = tuned.losses({test::example_of({1, 2, 3, 4}, 2), test::example_of({5, 6}, 1)});
     const at::Tensor expected = tuned.base_losses(
         {test::example_of({7, 8, 1, 2, 9, 10, 11, 3, 4}, 7), test::example_of({7, 8, 5, 9, 10, 11, 6}, 6)});
@@ -28,7 +28,9 @@ TEST(PreEmbed, WithoutInfixItsFileIsPromptTunings) {
   const Adapter again = load_adapter(folder, *tuned.checkpoint);
   EXPECT_EQ(again.info->name, "prompt_tuning");
   EXPECT_EQ(again.method->form().config(), tuned.adapter.method->form().config());
-  EXPECT_TRUE(again.parameters->at(key).detach().equal(tuned.adapter.parameters->at(key).detach()));
+  EXPECT_TRUE(again.parameters->at(embeddings_key)
+                  .detach()
+                  .equal(tuned.adapter.parameters->at(embeddings_key).detach()));
   const at::Tensor before = tuned.losses({test::example_of({1, 2, 3}, 1)});
   const at::NoGradGuard no_grad;
   Batch batch = test::batch_of({test::example_of({1, 2, 3}, 1)});

@@ -16,9 +16,11 @@ void report(const ConvertedAdapter& converted, const std::string& output) {
   if (!converted.whole.empty())
     info("{} tensors are stored in full, as before", converted.whole.size());
   info("{} bytes, where the adapter had {}", converted.bytes, converted.bytes_before);
-  if (converted.difference)
-    info("largest logit difference against the adapter (f32): {:.2e}, root mean square {:.2e}",
-         converted.difference->largest, converted.difference->distance);
+  if (!converted.difference) return;
+  info("largest logit difference against the adapter (f32): {:.2e}, root mean square {:.2e}{}",
+       converted.difference->largest, converted.difference->distance,
+       converted.effect ? fmt::format("; the adapter changes the base's by {:.2e}", converted.effect->distance)
+                        : "");
 }
 
 }  // namespace
@@ -41,7 +43,11 @@ int convert_adapter_action(Arguments& arguments) {
   out["method"] = converted.method;
   out["stored_in_full"] = converted.whole;
   out["bytes"] = converted.bytes;
-  if (converted.difference) out["largest_logit_difference"] = converted.difference->largest;
+  if (converted.difference) {
+    out["largest_logit_difference"] = converted.difference->largest;
+    out["logit_distance"] = converted.difference->distance;
+  }
+  if (converted.effect) out["base_logit_distance"] = converted.effect->distance;
   std::cout << out.dump() << '\n';
   return 0;
 }

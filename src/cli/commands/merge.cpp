@@ -15,10 +15,8 @@
 namespace lowrank {
 namespace {
 
-/// Blocks whose rounding adds more than the adapter's own update are worth a warning.
-constexpr double most_noise = 1;
-
 std::string percent(double share) {
+  if (share > 0 && share < 5e-4) return fmt::format("{:.1e}", share);
   return fmt::format("{:.{}f} %", 100 * share, share < 0.1 || share > 0.99 ? 1 : 0);
 }
 
@@ -41,17 +39,14 @@ void report(const MergeResult& result, const std::string& output) {
                  " ({} of them would lose too much in their own blocks; --merged-type own keeps those)",
                  result.raised)
            : "");
-  const bool blocks = result.requantised > 0;
-  if (kept >= enough_kept && (!blocks || result.kept.noise() <= most_noise)) return;
-  const std::string what = kept < enough_kept
-                               ? fmt::format("loses {} of what the adapter learned",
-                                             percent(std::clamp(1 - kept, 0.0, 1.0)))
-                               : fmt::format("adds {:.2g} times the adapter's update", result.kept.noise());
-  if (blocks)
-    warn("rounding {}: merge to f16 or bf16 (--merged-type f16), or keep the adapter separate from the model",
-         what);
+  if (kept >= enough_kept) return;
+  const std::string lost = percent(std::clamp(1 - kept, 0.0, 1.0));
+  if (result.requantised > 0)
+    warn("rounding to blocks loses {} of what the adapter learned: merge to f16 or bf16 (--merged-type f16), or keep "
+         "the adapter separate from the model",
+         lost);
   else
-    warn("rounding {}; --merged-type f32 keeps more", what);
+    warn("rounding loses {} of what the adapter learned; --merged-type f32 keeps more", lost);
 }
 
 void report(const UndoneMerge& undone, const std::string& output, const std::string& original) {

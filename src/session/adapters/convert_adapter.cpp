@@ -87,8 +87,11 @@ ConvertedAdapter convert_adapter(const ConvertAdapterOptions& options) {
   result.bytes_before = tensor_bytes(options.adapter);
   result.modules = std::move(conversion.modules);
   result.whole = std::move(conversion.whole);
-  if (output.check)
-    result.difference = compare_adapted({options.model, options.adapter}, {options.model, output.path});
+  if (!output.check) return result;
+  result.difference = compare_adapted({options.model, options.adapter}, {options.model, output.path});
+  // A head of its own makes the base's outputs incomparable.
+  if (!checkpoint->spec().labels)
+    result.effect = compare_adapted({options.model, options.adapter}, {options.model, ""});
   return result;
 }
 

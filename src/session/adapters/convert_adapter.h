@@ -13,11 +13,11 @@ namespace lowrank {
 
 /// Where a LoRA made from something else goes.
 struct LowRankOutput {
-  std::string path;             ///< a folder, or FILE.gguf; nothing may be there
+  std::string path = {};        ///< a folder, or FILE.gguf; nothing may be there
   std::string format = "auto";  ///< peft, gguf; auto: by the path
   bool check = true;            ///< compare logits
-  std::optional<int64_t> rank;
-  std::optional<double> energy;
+  std::optional<int64_t> rank = {};
+  std::optional<double> energy = {};
 
   /// The options, without the path.
   std::vector<Field> fields();
@@ -45,6 +45,7 @@ struct ConvertedAdapter {
   int64_t bytes = 0;
   int64_t bytes_before = 0;           ///< of the other adapter's tensors
   std::optional<ModelDifference> difference = {};  ///< of the logits with each of the two; with `check`
+  std::optional<ModelDifference> effect = {};      ///< of the base's logits and those with the adapter
 };
 
 /// Writes an adapter of any method that changes weights as a LoRA. Errors: as load_adapter,

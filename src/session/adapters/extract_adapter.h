@@ -11,10 +11,10 @@
 namespace lowrank {
 
 struct ExtractOptions {
-  std::string model;  ///< the base
-  std::string tuned;
-  LowRankOutput output;
-  std::vector<std::string> modules_to_save;
+  std::string model = {};  ///< the base
+  std::string tuned = {};
+  LowRankOutput output = {};
+  std::vector<std::string> modules_to_save = {};
   std::string bias = "none";
   bool embeddings = false;
 
