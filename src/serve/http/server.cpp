@@ -43,6 +43,7 @@ struct HttpServer::State {
     if (!problem) acceptor.set_option(asio::socket_base::reuse_address(true), problem);
     if (!problem) acceptor.bind(endpoint, problem);
     if (!problem) acceptor.listen(asio::socket_base::max_listen_connections, problem);
+    if (!problem) bound_port = acceptor.local_endpoint(problem).port();
     if (problem)
       throw Error(ErrorKind::io, fmt::format("{} port {}: {}", host, port, problem.message()),
                   "`port` chooses another one; 0 takes any that is free");
@@ -109,6 +110,7 @@ struct HttpServer::State {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> accepting{io.get_executor()};
   tcp::acceptor acceptor{accepting};
+  int64_t bound_port = 0;
   asio::steady_timer pause{accepting};
   asio::signal_set signals{accepting};
   std::vector<std::thread> running;
@@ -152,8 +154,7 @@ bool HttpServer::wait_until_closed(double seconds) {
 }
 
 int64_t HttpServer::port() const {
-  error_code ignored;
-  return state_->acceptor.local_endpoint(ignored).port();
+  return state_->bound_port;
 }
 
 int64_t HttpServer::connections() const {
