@@ -1,6 +1,7 @@
 #include "infer/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -29,6 +30,28 @@ void check_comparable(std::span<const float> logits) {
   const auto bad = std::ranges::find_if(logits, [](float logit) { return !(logit < infinity); });
   if (bad != logits.end())
     fail(ErrorKind::invalid, "the model's logit of token {} is {}", bad - logits.begin(), *bad);
+}
+
+/// The id of the highest logit, the lowest of several; there are no NaN.
+int64_t likeliest(std::span<const float> logits) {
+  // Maxima of blocks, lane by lane: a search for one best value does not vectorise.
+  constexpr size_t lanes = 16, block = 16 * lanes;
+  float best = -infinity;
+  size_t begin = 0, i = 0;
+  for (; i + block <= logits.size(); i += block) {
+    std::array<float, lanes> most;
+    most.fill(-infinity);
+    for (size_t at = i; at < i + block; at += lanes) {
+      for (size_t lane = 0; lane < lanes; ++lane)
+        most[lane] = logits[at + lane] > most[lane] ? logits[at + lane] : most[lane];
+    }
+    const float highest = *std::ranges::max_element(most);
+    if (highest > best) begin = i;
+    best = std::max(best, highest);
+  }
+  const auto rest = std::ranges::max_element(logits.subspan(i));
+  if (rest != logits.end() && *rest > best) return rest - logits.begin();
+  return std::find(logits.begin() + static_cast<int64_t>(begin), logits.end(), best) - logits.begin();
 }
 
 struct Candidate {
@@ -90,9 +113,10 @@ int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const Sam
                Philox& random) {
   if (options.repetition_penalty != 1) penalise(logits, seen, options.repetition_penalty);
   if (first_not_finite(logits)) check_comparable(logits);
-  const auto best = std::ranges::max_element(logits);
-  check(best != logits.end() && *best > -infinity, ErrorKind::invalid, "no token has a finite logit");
-  if (options.temperature == 0 || options.top_k == 1) return best - logits.begin();
+  const int64_t best = likeliest(logits);
+  check(best < std::ssize(logits) && logits[best] > -infinity, ErrorKind::invalid,
+        "no token has a finite logit");
+  if (options.temperature == 0 || options.top_k == 1) return best;
   std::vector<Candidate> candidates;
   for (size_t id = 0; id < logits.size(); ++id) candidates.push_back({logits[id], static_cast<int64_t>(id)});
   const auto kept = static_cast<size_t>(options.top_k);

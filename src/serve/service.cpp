@@ -95,13 +95,13 @@ std::optional<HttpResponse> Service::refusal(const HttpRequest& head) const {
   const std::string_view path = route_of(head.path);
   const bool open =
       std::ranges::any_of(routes(), [&](const Route& one) { return path == one.path && one.open; });
-  if (const auto refused = options_.access.refusal(head, open))
-    return refusal_response(Refusal(refused->status, refused->message));
   const auto with_origin = [&](HttpResponse response) {
     for (HttpHeader& header : options_.access.cross_origin_headers(head))
       response.headers.push_back(std::move(header));
     return response;
   };
+  if (const auto refused = options_.access.refusal(head, open))
+    return with_origin(refusal_response(Refusal(refused->status, refused->message)));
   if (path.empty())
     return with_origin(refusal_response(Refusal(404, fmt::format("nothing is at {}", in_quotes(head.path)))));
   const std::string methods = methods_of(path);

@@ -190,6 +190,18 @@ TEST(Sampler, CutsFollowTheirDefinitions) {
   EXPECT_EQ(kept(options), 3);
 }
 
+TEST(Sampler, TheLikeliestTokenIsTheFirstOfEqualOnesWhereverItStands) {
+  Philox random(1);
+  for (const size_t size : {1, 15, 256, 257, 700, 1024}) {
+    for (int round = 0; round < 50; ++round) {
+      std::vector<float> logits(size);
+      for (float& logit : logits) logit = static_cast<float>(random.below(300)) - 400;
+      const auto expected = std::ranges::max_element(logits) - logits.begin();
+      EXPECT_EQ(sample(logits, {}, {}, random), expected);
+    }
+  }
+}
+
 TEST(Sampler, ALogitThatIsNoNumberIsRefusedWhereverItStands) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const float bad : {std::nanf(""), infinity}) {

@@ -1,6 +1,7 @@
 #include "infer/engine/adapter_store.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "base/error.h"
@@ -131,6 +132,8 @@ std::shared_ptr<KnownAdapter> AdapterStore::find(std::string_view name, double f
       throw;
     }
   }
+  check(std::isfinite(factor), ErrorKind::invalid, "the factor {} on an adapter's scale is no finite number",
+        factor);
   check(known.scale * factor == 1 || known.has_scale, ErrorKind::unsupported,
         "the adapter {} ({}) has no scale that a factor could change: it does more than add low-rank updates "
         "to linear layers",

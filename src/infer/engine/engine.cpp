@@ -90,6 +90,7 @@ struct Engine::State {
 Engine::Engine(const Model& model, const Tokenizer& tokenizer, AdapterStore& adapters,
                const EngineOptions& options) {
   const at::NoGradGuard no_grad;
+  model.head();  // an encoder has none
   const int64_t page_bytes = row_bytes(model) * options.page_rows;
   check(options.cache_pages > 0 || options.cache_mb * megabyte >= page_bytes, ErrorKind::invalid,
         "`cache_mb` {}: a page of {} tokens takes {:.1f} MB", options.cache_mb, options.page_rows,
@@ -97,7 +98,12 @@ Engine::Engine(const Model& model, const Tokenizer& tokenizer, AdapterStore& ada
   state_ = std::make_unique<State>(model, tokenizer, adapters, options, page_bytes);
 }
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+  // What still runs gives back its adapters.
+  if (!state_) return;
+  while (!state_->scheduler.running().empty())
+    state_->scheduler.end(state_->scheduler.running().begin()->first);
+}
 
 void Engine::State::check_request(const EngineRequest& request, int64_t virtual_rows) const {
   check(!request.prompt.empty(), ErrorKind::invalid, "the prompt has no tokens");

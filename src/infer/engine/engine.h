@@ -49,7 +49,8 @@ struct EngineStatistics {
 /// seed alone. One thread calls all functions.
 class Engine {
  public:
-  /// All but the options must outlive the engine. Errors: invalid when the cache cannot hold a single page.
+  /// All but the options must outlive the engine. Errors: invalid when the cache cannot hold a single page;
+  /// unsupported for an encoder.
   Engine(const Model& model, const Tokenizer& tokenizer, AdapterStore& adapters,
          const EngineOptions& options);
   ~Engine();

@@ -31,18 +31,19 @@ constexpr int threads = 2;
 }  // namespace
 
 struct HttpServer::State {
-  State(HttpLimits given_limits, HttpHandler given_handler)
-      : limits(given_limits), handler(std::move(given_handler)) {}
+  explicit State(HttpLimits given_limits) : limits(given_limits) {}
 
   void listen(const std::string& host, int64_t port) {
     error_code problem;
-    const asio::ip::address address = asio::ip::make_address(host, problem);
+    const asio::ip::address address =
+        asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, problem);
     check(!problem, ErrorKind::invalid, "`host` {}: not an IP address, such as 127.0.0.1 or 0.0.0.0", host);
     const tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
     acceptor.open(endpoint.protocol(), problem);
     if (!problem) acceptor.set_option(asio::socket_base::reuse_address(true), problem);
     if (!problem) acceptor.bind(endpoint, problem);
     if (!problem) acceptor.listen(asio::socket_base::max_listen_connections, problem);
+    if (!problem) bound_port = acceptor.local_endpoint(problem).port();
     if (problem)
       throw Error(ErrorKind::io, fmt::format("{} port {}: {}", host, port, problem.message()),
                   "`port` chooses another one; 0 takes any that is free");
@@ -109,24 +110,31 @@ struct HttpServer::State {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> accepting{io.get_executor()};
   tcp::acceptor acceptor{accepting};
+  int64_t bound_port = 0;
   asio::steady_timer pause{accepting};
   asio::signal_set signals{accepting};
   std::vector<std::thread> running;
   bool finishing = false;  ///< read and written by `accepting` alone
 };
 
-HttpServer::HttpServer(const std::string& host, int64_t port, HttpLimits limits, HttpHandler handler)
-    : state_(std::make_unique<State>(limits, std::move(handler))) {
+HttpServer::HttpServer(const std::string& host, int64_t port, HttpLimits limits)
+    : state_(std::make_unique<State>(limits)) {
   state_->listen(host, port);
 }
 
 HttpServer::~HttpServer() {
-  state_->io.stop();
-  for (std::thread& one : state_->running) one.join();
+  stop();
 }
 
-void HttpServer::start(std::function<void(int signal)> on_signal) {
+void HttpServer::stop() {
+  state_->io.stop();
+  for (std::thread& one : state_->running) one.join();
+  state_->running.clear();
+}
+
+void HttpServer::start(HttpHandler handler, std::function<void(int signal)> on_signal) {
   State* state = state_.get();
+  state->handler = std::move(handler);
   if (on_signal) {
     state->signals.add(SIGINT);
     state->signals.add(SIGTERM);
@@ -152,8 +160,7 @@ bool HttpServer::wait_until_closed(double seconds) {
 }
 
 int64_t HttpServer::port() const {
-  error_code ignored;
-  return state_->acceptor.local_endpoint(ignored).port();
+  return state_->bound_port;
 }
 
 int64_t HttpServer::connections() const {

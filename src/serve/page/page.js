@@ -306,5 +306,5 @@ element("compare").addEventListener("change", () => {
 element("reload").addEventListener("click", loadModels);
 element("key").addEventListener("change", loadModels);
 if (matchMedia("(max-width: 48rem)").matches) element("settings").open = false;
+else element("message").focus();  // on a telephone its keyboard would cover the page
 loadModels();
-element("message").focus();

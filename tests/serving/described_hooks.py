@@ -1,0 +1,16 @@
+"""Hooks of schemathesis: requests that are good otherwise name a model that is there, so that they reach it."""
+import itertools
+import os
+
+import schemathesis
+
+NAMES = itertools.cycle(os.environ["SERVING_NAMES"].split())
+
+
+@schemathesis.hook
+def map_body(context, body):
+    if isinstance(body, dict) and isinstance(body.get("model"), str):
+        body = {**body, "model": next(NAMES)}
+        if body.get("max_tokens") is None and body.get("max_completion_tokens") is None:
+            body["max_tokens"] = 4  # longer answers take time and show nothing else
+    return body
