@@ -101,13 +101,20 @@ void tell_start(const ServeOptions& options, const Served& served, const Service
     warn("everyone who reaches {} can use the server: no API key is set", address);
 }
 
+/// Lets a server call nothing any more when it goes.
+struct StoppedAtEnd {
+  HttpServer& server;
+  ~StoppedAtEnd() { server.stop(); }
+};
+
 /// Answers clients until a signal, then lets running requests finish.
-void serve_until_signal(const ServeOptions& options, const Served& served, ServiceOptions service_options) {
+void serve_until_signal(const ServeOptions& options, const Served& served, ServiceOptions service_options,
+                        HttpServer& server) {
   Service service(served, std::move(service_options));
-  HttpServer server(options.host, options.port, options.http, service.handler());
+  const StoppedAtEnd stopped{server};
   service.set_connections([&] { return server.connections(); });
   const auto drain = static_cast<double>(options.drain_timeout);
-  server.start([&](int) {
+  server.start(service.handler(), [&](int) {
     info("stopping: running requests have {} s to finish; another signal ends them at once",
          options.drain_timeout);
     server.finish();
@@ -127,13 +134,14 @@ void serve_generation(const ServeOptions& options, const Tokenizer& tokenizer,
   AdapterList list(options.name);
   AdapterStore store(checkpoint, options.resident_adapters);
   add_adapters(options, list, store);
+  HttpServer server(options.host, options.port, options.http);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, nullptr, false);
   Engine engine(*model, tokenizer, store, options.engine);
   ModelLoop loop(&engine, options.max_requests);
   ChatFormats formats(options.session.model, tokenizer, options.chat);
   const Served served{options.name, checkpoint->spec().max_positions, tokenizer, loop, list, &store,
                       &formats};
-  serve_until_signal(options, served, std::move(service));
+  serve_until_signal(options, served, std::move(service), server);
 }
 
 /// What an encoder computes of texts.
@@ -162,13 +170,14 @@ void serve_encoder(const ServeOptions& options, const Tokenizer& tokenizer) {
   check(options.adapters.empty() && options.adapter.size() <= 1, ErrorKind::unsupported,
         "{}: an encoder is served with one adapter at most, `adapter`", options.session.model);
   const std::string adapter = options.adapter.empty() ? "" : adapter_path(options.adapter.front());
+  HttpServer server(options.host, options.port, options.http);
   const OpenSession session = open_session(options.session, adapter);
   const EmbeddingForm form = embedding_form(options.session.model, session.checkpoint->spec().hidden_size);
   AdapterList list(options.name);
   ModelLoop loop(nullptr, options.max_requests);
   const Served served{options.name, session.room(), tokenizer, loop,
                       list,         nullptr,        nullptr,   encoder_work(session, tokenizer, form)};
-  serve_until_signal(options, served, std::move(service));
+  serve_until_signal(options, served, std::move(service), server);
 }
 
 }  // namespace

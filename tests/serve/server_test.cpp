@@ -85,7 +85,7 @@ HttpLimits quick_limits() {
 
 class HttpServerTest : public testing::Test {
  protected:
-  HttpServerTest() { server.start(nullptr); }
+  HttpServerTest() { server.start(echo.handler(), nullptr); }
 
   std::string asked(const std::string& text) const {
     return RawClient(server.port()).send(text).everything();
@@ -102,7 +102,7 @@ class HttpServerTest : public testing::Test {
   }
 
   Echo echo;
-  HttpServer server{"127.0.0.1", 0, quick_limits(), echo.handler()};
+  HttpServer server{"127.0.0.1", 0, quick_limits()};
 };
 
 TEST_F(HttpServerTest, KeepsConnections) {
@@ -250,8 +250,8 @@ TEST_F(HttpServerTest, FinishesWhatItAnswers) {
 }
 
 TEST_F(HttpServerTest, PortsInUseAreToldAtOnce) {
-  EXPECT_THROW(HttpServer("127.0.0.1", server.port(), {}, echo.handler()), Error);
-  EXPECT_THROW(HttpServer("no address", 0, {}, echo.handler()), Error);
+  EXPECT_THROW(HttpServer("127.0.0.1", server.port(), {}), Error);
+  EXPECT_THROW(HttpServer("no address", 0, {}), Error);
 }
 
 }  // namespace

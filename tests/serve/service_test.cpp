@@ -78,8 +78,8 @@ class ServiceTest : public testing::Test {
     options.allow_adapter_changes = true;
     options.quiet = true;
     service.emplace(Served{"tiny", 256, *tokenizer, *loop, *list, &*store, &*formats}, options);
-    server.emplace("127.0.0.1", 0, HttpLimits{}, service->handler());
-    server->start(nullptr);
+    server.emplace("127.0.0.1", 0, HttpLimits{});
+    server->start(service->handler(), nullptr);
     running = std::thread([this] { loop->run(); });
   }
 

@@ -31,12 +31,12 @@ constexpr int threads = 2;
 }  // namespace
 
 struct HttpServer::State {
-  State(HttpLimits given_limits, HttpHandler given_handler)
-      : limits(given_limits), handler(std::move(given_handler)) {}
+  explicit State(HttpLimits given_limits) : limits(given_limits) {}
 
   void listen(const std::string& host, int64_t port) {
     error_code problem;
-    const asio::ip::address address = asio::ip::make_address(host, problem);
+    const asio::ip::address address =
+        asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, problem);
     check(!problem, ErrorKind::invalid, "`host` {}: not an IP address, such as 127.0.0.1 or 0.0.0.0", host);
     const tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
     acceptor.open(endpoint.protocol(), problem);
@@ -117,18 +117,24 @@ struct HttpServer::State {
   bool finishing = false;  ///< read and written by `accepting` alone
 };
 
-HttpServer::HttpServer(const std::string& host, int64_t port, HttpLimits limits, HttpHandler handler)
-    : state_(std::make_unique<State>(limits, std::move(handler))) {
+HttpServer::HttpServer(const std::string& host, int64_t port, HttpLimits limits)
+    : state_(std::make_unique<State>(limits)) {
   state_->listen(host, port);
 }
 
 HttpServer::~HttpServer() {
-  state_->io.stop();
-  for (std::thread& one : state_->running) one.join();
+  stop();
 }
 
-void HttpServer::start(std::function<void(int signal)> on_signal) {
+void HttpServer::stop() {
+  state_->io.stop();
+  for (std::thread& one : state_->running) one.join();
+  state_->running.clear();
+}
+
+void HttpServer::start(HttpHandler handler, std::function<void(int signal)> on_signal) {
   State* state = state_.get();
+  state->handler = std::move(handler);
   if (on_signal) {
     state->signals.add(SIGINT);
     state->signals.add(SIGTERM);
