@@ -14,7 +14,7 @@ HOOKS = Path(__file__).parent / "described_hooks.py"
 
 
 def examine(server, names, *more):
-    command = [Path(sys.executable).parent / "schemathesis", "run", server.url + "/openapi.json", "--checks", CHECKS, "--max-examples", "40",
+    command = [Path(sys.executable).parent / "schemathesis", "run", server.url + "/openapi.json", "--checks", CHECKS, "--max-examples", "20",
                "--request-timeout", "120", "--seed", "1", "--suppress-health-check", "all", "--generation-database", "none", *more]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True,
                             env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "SERVING_NAMES": " ".join(names)})
@@ -26,7 +26,7 @@ def examine(server, names, *more):
 def main():
     lowrank, model, minilm, folder = arguments_of_test()
     report = ("--report", "junit", "--report-dir", sys.argv[1])
-    with Server(lowrank, model, train_adapters(lowrank, model, folder, 2), "--allow-adapter-changes") as server:
+    with Server(lowrank, model, train_adapters(lowrank, model, folder, 2), "--allow-adapter-changes", "--max-new-tokens", 16) as server:
         examine(server, ["amber", "basalt"], *report)
     with Server(lowrank, minilm) as server:
         examine(server, [Path(minilm).name], "--include-path", "/v1/embeddings", "--include-path", "/classify", *report)
