@@ -99,7 +99,7 @@ TEST_F(SeveralFiles, AreRefusedWithWeightsThatMeanNothing) {
           "the weight after the colon must be above 0 and at most 1000, not 0");
   refused(train("--data " + a + ":nan", out()), "must be above 0");
   refused(train("--data " + a + " --data " + b + ":0.1", out()), "the weight 0.1 leaves none of 2 examples");
-  refused(train("--data " + a + ":x", out()), "a.jsonl:x: no such file");
+  refused(train("--data " + a + ":x", out()), "a.jsonl:x");
   const std::string odd = write("odd.jsonl:2", long_rows).string();
   EXPECT_EQ(succeeds(train("--data " + odd, out())).err.find("an epoch takes"), std::string::npos);
 }
