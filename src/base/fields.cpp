@@ -145,6 +145,9 @@ Field optional_text(Field field, std::string value) {
 
 Field repeatable(Field field) {
   field.type_name = repeatable_type;
+  field.set = [inner = std::move(field.set)](const Json& value) {
+    inner(value.is_string() ? Json::array({value}) : value);
+  };
   field.parse = [](std::string_view text) { return nlohmann::json::array({text}); };
   return field;
 }

@@ -22,8 +22,7 @@
 namespace lowrank {
 namespace {
 
-/// Streams of the run's seed, so that the split and the order of epochs are independent.
-constexpr uint64_t order_stream = 1;
+/// Stream of the run's seed for the split.
 constexpr uint64_t split_stream = 2;
 
 void check_ids(const Example& example, int64_t vocabulary, const std::string& where) {
@@ -131,6 +130,33 @@ class DatasetReader {
   DatasetReader(const Tokenizer* tokenizer, int64_t vocabulary, const DatasetOptions& options)
       : tokenizer_(tokenizer), vocabulary_(vocabulary), options_(options) {}
 
+  /// Examples go into this file instead of memory.
+  void write_to(ExampleFileWriter& file) { file_ = &file; }
+
+  /// Reads all rows of the pattern.
+  void read(const std::string& pattern) {
+    const int64_t skipped = dataset_.skipped, dropped = dataset_.dropped, cut_off = dataset_.cut_off;
+    const int64_t taken = taken_;
+    first_skipped_.clear();
+    read_rows_apart(pattern, {options_.labels ? "label" : options_.format, options_.columns, true},
+                    options_.threads, [&](Row row) { return begin(std::move(row)); });
+    const int64_t without = dataset_.skipped - skipped, rows = without + dataset_.dropped - dropped;
+    check(taken_ > taken || without == 0, ErrorKind::invalid,
+          "{}: none of the {} rows has a target token{}{}", pattern, rows,
+          dataset_.cut_off > cut_off ? " (`max_length` cuts the completions off)" : "", first_skipped_);
+    check(taken_ > taken, ErrorKind::invalid,
+          "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
+          options_.max_length);
+    dataset_.sources.push_back(taken_ - taken);
+  }
+
+  /// The data set, without its examples if they went to a file.
+  Dataset finish() {
+    dataset_.examples = ExampleStore(std::move(examples_));
+    return std::move(dataset_);
+  }
+
+ private:
   /// What adds the row; called on any thread.
   OrderedWork::End begin(Row row) {
     ReadRow read = read_row(row, tokenizer_, options_);
@@ -140,24 +166,6 @@ class DatasetReader {
     return [this, read = std::move(read), place = std::move(place)]() mutable { add(read, place); };
   }
 
-  /// Examples go into this file instead of memory.
-  void write_to(ExampleFileWriter& file) { file_ = &file; }
-
-  /// The data set, without its examples if they went to a file.
-  Dataset finish(const std::string& pattern) {
-    dataset_.examples = ExampleStore(std::move(examples_));
-    const int64_t rows = dataset_.skipped + dataset_.dropped;
-    const bool cut = dataset_.cut_off > 0;
-    check(taken_ > 0 || dataset_.skipped == 0, ErrorKind::invalid,
-          "{}: none of the {} rows has a target token{}{}", pattern, rows,
-          cut ? " (`max_length` cuts the completions off)" : "", first_skipped_);
-    check(taken_ > 0, ErrorKind::invalid,
-          "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
-          options_.max_length);
-    return std::move(dataset_);
-  }
-
- private:
   void add(ReadRow& read, const RowPlace& row) {
     Example& example = read.example;
     dataset_.notes.add(read.notes);
@@ -168,9 +176,10 @@ class DatasetReader {
     }
     if (options_.adapter_number)
       example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
-    dataset_.format = row.format_name;
-    dataset_.conversations = row.conversation;
-    dataset_.in_array = row.in_array;
+    if (dataset_.format.empty() || (row.conversation && !dataset_.conversations))
+      dataset_.format = row.format_name;
+    dataset_.conversations |= row.conversation;
+    dataset_.in_array |= row.in_array;
     const bool cut = example.length > 0;
     if (cut && !takes_long(example, row)) return;
     if (example.targets() > 0) {
@@ -181,9 +190,9 @@ class DatasetReader {
     }
     remember(dataset_.skipped_rows, row.where);
     if (cut) ++dataset_.cut_off;
-    if (++dataset_.skipped == 1) {
+    ++dataset_.skipped;
+    if (first_skipped_.empty())
       first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
-    }
   }
 
   /// False for a row that is longer than the limit and is left out for that; counts those.
@@ -222,19 +231,14 @@ class DatasetReader {
   std::shared_ptr<ExamplesInMemory> examples_ = std::make_shared<ExamplesInMemory>();
   ExampleFileWriter* file_ = nullptr;
   int64_t taken_ = 0;
-  std::string first_skipped_;
+  std::string first_skipped_;  ///< of the pattern
 };
-
-void read_all(DatasetReader& reader, const std::string& pattern, const DatasetOptions& options) {
-  read_rows_apart(pattern, {options.labels ? "label" : options.format, options.columns, true},
-                  options.threads, [&](Row row) { return reader.begin(std::move(row)); });
-}
 
 /// Most bytes that the folder of a cache takes.
 constexpr uint64_t most_cached = uint64_t{20} << 30;
 
 /// Reads the rows into the file of the cache. Nothing if it cannot be written, which is said.
-std::optional<Dataset> load_into(const RowCache& cache, const std::string& pattern,
+std::optional<Dataset> load_into(const RowCache& cache, std::span<const std::string> patterns,
                                  const Tokenizer* tokenizer, int64_t vocabulary,
                                  const DatasetOptions& options) {
   std::optional<ExampleFileWriter> file;
@@ -243,10 +247,11 @@ std::optional<Dataset> load_into(const RowCache& cache, const std::string& patte
     file.emplace(cache.path());
     DatasetReader reader(tokenizer, vocabulary, options);
     reader.write_to(*file);
-    read_all(reader, pattern, options);
-    Dataset dataset = reader.finish(pattern);
-    const std::optional<RowCache> now = RowCache::of(pattern, tokenizer, vocabulary, options);
-    check(now && now->key() == cache.key(), ErrorKind::io, "{}: was written to while it was read", pattern);
+    for (const std::string& pattern : patterns) reader.read(pattern);
+    Dataset dataset = reader.finish();
+    const std::optional<RowCache> now = RowCache::of(patterns, tokenizer, vocabulary, options);
+    check(now && now->key() == cache.key(), ErrorKind::io, "{}: was written to while it was read",
+          fmt::join(patterns, ", "));
     file->commit(cache.key(), facts_of(dataset));
     tidy_cache_folder(options.cache, cache.path(), most_cached);
     dataset.examples = ExampleStore(MappedExamples::open(cache.path(), cache.key(), vocabulary));
@@ -256,6 +261,20 @@ std::optional<Dataset> load_into(const RowCache& cache, const std::string& patte
     warn("{}; the rows are kept in memory (`cache` names another folder, or none)", error.what());
     return std::nullopt;
   }
+}
+
+/// How many of the sorted indices are of each source.
+std::vector<int64_t> counts_within(std::span<const int64_t> indices, std::span<const int64_t> sources) {
+  std::vector<int64_t> counts;
+  auto begin = indices.begin();
+  int64_t end_of_source = 0;
+  for (const int64_t source : sources) {
+    end_of_source += source;
+    const auto end = std::lower_bound(begin, indices.end(), end_of_source);
+    counts.push_back(end - begin);
+    begin = end;
+  }
+  return counts;
 }
 
 }  // namespace
@@ -274,16 +293,21 @@ std::vector<std::string> Dataset::warnings() const {
   return sentences;
 }
 
-Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
+Dataset load_dataset(std::span<const std::string> patterns, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
-  if (const auto cache = RowCache::of(pattern, tokenizer, vocabulary, options)) {
+  if (const auto cache = RowCache::of(patterns, tokenizer, vocabulary, options)) {
     if (std::optional<Dataset> found = cache->find()) return std::move(*found);
-    std::optional<Dataset> loaded = load_into(*cache, pattern, tokenizer, vocabulary, options);
+    std::optional<Dataset> loaded = load_into(*cache, patterns, tokenizer, vocabulary, options);
     if (loaded) return std::move(*loaded);
   }
   DatasetReader reader(tokenizer, vocabulary, options);
-  read_all(reader, pattern, options);
-  return reader.finish(pattern);
+  for (const std::string& pattern : patterns) reader.read(pattern);
+  return reader.finish();
+}
+
+Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
+                     const DatasetOptions& options) {
+  return load_dataset(std::span(&pattern, 1), tokenizer, vocabulary, options);
 }
 
 Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices) {
@@ -316,15 +340,6 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
   return batch;
 }
 
-std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled) {
-  std::vector<int64_t> order(count);
-  std::iota(order.begin(), order.end(), 0);
-  if (!shuffled) return order;
-  Philox random(derive_seed(seed, order_stream), static_cast<uint64_t>(epoch));
-  shuffle(order, random);
-  return order;
-}
-
 std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_share, uint64_t seed) {
   const auto count = static_cast<int64_t>(dataset.examples.size());
   const bool is_share = evaluation_share > 0 && evaluation_share < 1;
@@ -348,6 +363,9 @@ std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_sha
   }
   order.resize(evaluated);
   std::pair<Dataset, Dataset> parts;
+  const std::vector<int64_t> of_all = dataset.sources;
+  dataset.sources = counts_within(training, of_all);
+  parts.second.sources = counts_within(order, of_all);
   parts.second.examples = dataset.examples.selected(std::move(order));
   dataset.examples = dataset.examples.selected(std::move(training));
   parts.first = std::move(dataset);

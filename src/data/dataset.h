@@ -16,6 +16,7 @@
 #include "data/encode_row.h"
 #include "data/examples/example_store.h"
 #include "data/labels.h"
+#include "data/order/epoch_order.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -55,19 +56,20 @@ struct DatasetOptions {
 
 struct Dataset {
   ExampleStore examples;
-  int64_t truncated = 0;    ///< rows cut to max_length, still with targets
-  int64_t dropped = 0;      ///< rows longer than max_length that are left out
-  int64_t skipped = 0;      ///< rows without any target, because of the cut or from the start
-  int64_t cut_off = 0;      ///< of the skipped ones, those longer than max_length
-  int64_t cut_tokens = 0;   ///< of the cut rows, before the cut
-  int64_t lost_tokens = 0;  ///< of these, how many were cut off
+  std::vector<int64_t> sources;  ///< how many of the examples are of each pattern, in order
+  int64_t truncated = 0;         ///< rows cut to max_length, still with targets
+  int64_t dropped = 0;           ///< rows longer than max_length that are left out
+  int64_t skipped = 0;           ///< rows without any target, because of the cut or from the start
+  int64_t cut_off = 0;           ///< of the skipped ones, those longer than max_length
+  int64_t cut_tokens = 0;        ///< of the cut rows, before the cut
+  int64_t lost_tokens = 0;       ///< of these, how many were cut off
   std::vector<std::string> truncated_rows, dropped_rows,
       skipped_rows;  ///< file and line of the first hundred of each
   RowNotes notes;
   ChatNotes chat_notes;        ///< of rows that are conversations
-  std::string format;          ///< of the rows, as the option `format` names it
-  bool conversations = false;  ///< the rows are conversations
-  bool in_array = false;       ///< the rows are elements of an array: `Example::line` is their number
+  std::string format;          ///< of the rows, as the option `format` names it; of the first conversations
+  bool conversations = false;  ///< there are rows that are conversations
+  bool in_array = false;       ///< there are elements of arrays: `Example::line` is their number
   /// Of the first conversation: the source of its chat template, and what ends an answer beside the
   /// tokenizer's end tokens.
   std::string chat_template;
@@ -78,18 +80,18 @@ struct Dataset {
   std::vector<std::string> warnings() const;
 };
 
-/// Reads and tokenises the files that `pattern` names, or takes what an earlier run made of them from the
-/// cache, which says the same. `tokenizer` may be null if the rows are already
-/// tokenised. Errors: as read_rows; invalid if no row has a target (one is shown), an id is outside
-/// `vocabulary`, a row is too long for `on_long` error, or `train_on` asks for what the rows do not have.
+/// Reads and tokenises the files that the patterns name, or takes what an earlier run made of them from the
+/// cache, which says the same. The rows of each pattern have one format. `tokenizer` may be null if the rows
+/// are already tokenised. Errors: as read_rows; invalid if no row of a pattern has a target (one is shown),
+/// an id is outside `vocabulary`, a row is too long for `on_long` error, or `train_on` asks for what the rows
+/// do not have.
+Dataset load_dataset(std::span<const std::string> patterns, const Tokenizer* tokenizer, int64_t vocabulary,
+                     const DatasetOptions& options);
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options);
 
 /// The examples laid end to end; positions restart with each. A completion starts at the first target.
 Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices);
-
-/// Order of `count` examples in an epoch: a function of (seed, epoch) alone, or 0, 1, 2, … without shuffling.
-std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled);
 
 /// Splits off a share of the examples for evaluation, chosen by the seed; both parts keep the file's order.
 /// Errors: invalid when one of the parts would be empty.

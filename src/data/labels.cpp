@@ -76,10 +76,11 @@ double LabelSet::value_of(std::string_view label, const std::string& where) cons
   return *value;
 }
 
-LabelSet read_labels(const std::string& pattern, const std::vector<std::string>& columns,
+LabelSet read_labels(std::span<const std::string> patterns, const std::vector<std::string>& columns,
                      Labelling labelling) {
   Seen seen;
-  read_rows(pattern, {"label", columns, true}, [&](const Row& row, const auto&) { seen.add(row); });
+  for (const std::string& pattern : patterns)
+    read_rows(pattern, {"label", columns, true}, [&](const Row& row, const auto&) { seen.add(row); });
   const bool values =
       labelling == Labelling::values || (labelling == Labelling::automatic && seen.numbers && seen.fractions);
   if (values) {
@@ -88,12 +89,17 @@ LabelSet read_labels(const std::string& pattern, const std::vector<std::string>&
     return {};
   }
   check(seen.texts.size() <= most_classes, ErrorKind::invalid,
-        "{}: more than {} different labels; `task` regression takes numbers as values", pattern,
-        most_classes);
+        "{}: more than {} different labels; `task` regression takes numbers as values",
+        fmt::join(patterns, ", "), most_classes);
   check(seen.texts.size() > 1, ErrorKind::invalid,
-        "{}: all rows have the label '{}', so nothing can be learned", pattern,
+        "{}: all rows have the label '{}', so nothing can be learned", fmt::join(patterns, ", "),
         seen.texts.begin()->substr(0, 40));
   return {ordered(seen)};
+}
+
+LabelSet read_labels(const std::string& pattern, const std::vector<std::string>& columns,
+                     Labelling labelling) {
+  return read_labels(std::span(&pattern, 1), columns, labelling);
 }
 
 }  // namespace lowrank

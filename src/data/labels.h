@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,11 @@ struct LabelSet {
 /// How labels are interpreted.
 enum class Labelling { automatic, classes, values };
 
-/// The labels of the rows that `pattern` names. `automatic`: values if all are numbers and one has a
+/// The labels of the rows that the patterns name. `automatic`: values if all are numbers and one has a
 /// fraction, else classes. Classes are in numerical or alphabetical order. Errors: as read_rows; invalid if
 /// there is only one class or more than 1,000, or if values are not numbers.
+LabelSet read_labels(std::span<const std::string> patterns, const std::vector<std::string>& columns,
+                     Labelling labelling);
 LabelSet read_labels(const std::string& pattern, const std::vector<std::string>& columns,
                      Labelling labelling);
 

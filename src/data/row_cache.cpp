@@ -73,6 +73,7 @@ uint64_t bytes_of(const std::vector<fs::path>& files) {
 /// The counters of a data set by name, of any type that they have.
 template <class Visit>
 void each_fact(Dataset& dataset, const Visit& visit) {
+  visit("sources", dataset.sources);
   visit("truncated", dataset.truncated);
   visit("dropped", dataset.dropped);
   visit("skipped", dataset.skipped);
@@ -120,18 +121,22 @@ Dataset dataset_of_facts(std::string_view facts, const std::string& where) {
   return dataset;
 }
 
-std::optional<RowCache> RowCache::of(const std::string& pattern, const Tokenizer* tokenizer,
+std::optional<RowCache> RowCache::of(std::span<const std::string> patterns, const Tokenizer* tokenizer,
                                      int64_t vocabulary, const DatasetOptions& options) {
   if (options.cache.empty() || options.adapter_number) return std::nullopt;
-  const std::vector<fs::path> files = data_files(pattern);
-  if (bytes_of(files) < options.cache_from_bytes) return std::nullopt;
+  std::vector<std::vector<fs::path>> sources;
+  uint64_t bytes = 0;
+  for (const std::string& pattern : patterns) bytes += bytes_of(sources.emplace_back(data_files(pattern)));
+  if (bytes < options.cache_from_bytes) return std::nullopt;
   Fingerprint all;
   all.add(format_version);
   all.add(program_version());
   all.add(vocabulary);
-  all.add(static_cast<int64_t>(files.size()));
   try {
-    for (const fs::path& file : files) add_file(all, file);
+    for (const std::vector<fs::path>& files : sources) {
+      all.add(static_cast<int64_t>(files.size()));
+      for (const fs::path& file : files) add_file(all, file);
+    }
   } catch (const fs::filesystem_error&) {
     return std::nullopt;  // reading it says what is wrong
   } catch (const Error&) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "data/dataset.h"
@@ -16,8 +17,12 @@ class RowCache {
  public:
   /// Nothing if the options name no folder, if rows name adapters, or if the files are smaller than
   /// `cache_from_bytes` together. Errors: as data_files.
-  static std::optional<RowCache> of(const std::string& pattern, const Tokenizer* tokenizer,
+  static std::optional<RowCache> of(std::span<const std::string> patterns, const Tokenizer* tokenizer,
                                     int64_t vocabulary, const DatasetOptions& options);
+  static std::optional<RowCache> of(const std::string& pattern, const Tokenizer* tokenizer,
+                                    int64_t vocabulary, const DatasetOptions& options) {
+    return of(std::span(&pattern, 1), tokenizer, vocabulary, options);
+  }
 
   /// The data set of an earlier run; nothing if there is none. A damaged one is as none, with a warning.
   std::optional<Dataset> find() const;

@@ -5,13 +5,8 @@
 #include <functional>
 #include <string_view>
 
-#include "base/rng.h"
-
 namespace lowrank {
 namespace {
-
-/// Stream of the run's seed for the order within groups.
-constexpr uint64_t within_stream = 6;
 
 /// Tokens before the first target.
 int64_t prompt_length(const Example& example) {
@@ -158,20 +153,6 @@ std::vector<int64_t> prompt_groups(const ExampleStore& examples) {
   int64_t count = 0;
   for (int64_t i = 0; i < std::ssize(groups); ++i) groups[i] = groups[i] == i ? count++ : groups[groups[i]];
   return groups;
-}
-
-std::vector<int64_t> grouped_epoch_order(std::span<const int64_t> groups, uint64_t seed, int64_t epoch,
-                                         bool shuffled) {
-  const int64_t count = std::ssize(groups);
-  const int64_t group_count = count == 0 ? 0 : *std::ranges::max_element(groups) + 1;
-  std::vector<std::vector<int64_t>> members(group_count);
-  for (const int64_t row : epoch_order(count, derive_seed(seed, within_stream), epoch, shuffled))
-    members[groups[row]].push_back(row);
-  std::vector<int64_t> order;
-  order.reserve(count);
-  for (const int64_t group : epoch_order(group_count, seed, epoch, shuffled))
-    order.insert(order.end(), members[group].begin(), members[group].end());
-  return order;
 }
 
 }  // namespace lowrank

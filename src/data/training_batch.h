@@ -23,9 +23,4 @@ Batch make_training_batch(std::span<const Example> examples, std::span<const int
 /// number. Numbers count up from 0 in order of first appearance.
 std::vector<int64_t> prompt_groups(const ExampleStore& examples);
 
-/// As `epoch_order`, with the examples of a group next to each other: the groups are shuffled, and so are the
-/// examples within each.
-std::vector<int64_t> grouped_epoch_order(std::span<const int64_t> groups, uint64_t seed, int64_t epoch,
-                                         bool shuffled);
-
 }  // namespace lowrank

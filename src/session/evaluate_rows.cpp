@@ -22,6 +22,9 @@ std::vector<Field> EvaluateOptions::fields() {
       limited(field("max_length", dataset.max_length, "tokens per example; 0: no limit"), 0, 1 << 24),
       limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};
   std::ranges::move(chat.template_fields(), std::back_inserter(all));
+  all.push_back(field("cache", cache,
+                      "folder that keeps tokenised rows of large files (from 16 MB) for later evaluations; "
+                      "empty or none: they are kept in memory"));
   return all;
 }
 
@@ -34,6 +37,7 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   DatasetOptions reading = options.dataset;
   reading.labels = spec.labels;
   reading.adapter_number = running.adapter_number;
+  if (options.cache != "none") reading.cache = options.cache;
   if (spec.labels && reading.max_length == 0) reading.max_length = spec.max_positions;
   const bool less_room = running.room < spec.max_positions;
   if (less_room && (reading.max_length == 0 || reading.max_length > running.room))

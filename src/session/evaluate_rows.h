@@ -17,6 +17,7 @@ struct EvaluateOptions {
   DatasetOptions dataset;  ///< format, columns and length; the rest follows from the model
   ChatOptions chat;        ///< for rows that are conversations
   int64_t batch_size = 8;
+  std::string cache;  ///< folder for tokenised rows; empty: they are kept in memory
 
   std::vector<Field> fields();
 };

@@ -47,14 +47,21 @@ nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
 void give_advice(const FineTuneOptions& options, const Adapter& adapter, const RunPlan& plan,
                  const TrainingData& data) {
   for (const std::string& sentence :
-       run_warnings({options.train, options.samples, plan, std::ssize(data.train.examples),
+       run_warnings({options.train, options.samples, plan, data.examples.epoch_size(),
                      std::ssize(data.evaluation.examples), adapter.info->name,
                      adapter.info->default_learning_rate, adapter.method->form().output() == Output::model}))
     warn("{}", sentence);
 }
 
+/// Refuses options that contradict each other, before anything is read.
+void check_options(const FineTuneOptions& options) {
+  options.train.check_batches();
+  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
+  check_model_place(options.session.model);
+}
+
 std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
-  return choose_labels(options.task, options.session.model, options.init_adapter, options.rows.data,
+  return choose_labels(options.task, options.session.model, options.init_adapter, options.rows.patterns(),
                        options.rows.dataset);
 }
 
@@ -103,7 +110,8 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
   if (has_other_card(output))
     warn("{}: README.md is not a run's model card and stays as it is", options.output);
   else
-    write_model_card(output, adapter, options.session.model, options.rows.data, options.train, result);
+    write_model_card(output, adapter, options.session.model, weighted_data(options.rows.data), options.train,
+                     result);
   if (result.stopped_early)
     info("stopped after step {} (`early_stop`): {} without a lower loss than step {}'s", result.steps,
          counted(result.evaluations_since_best, "evaluation"), result.best_step);
@@ -132,9 +140,9 @@ nlohmann::ordered_json cost_of(FineTuneOptions options, Adapter& adapter,
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty()) adapter.method->initialise(*checkpoint, seed);
   const RunPlan plan =
-      report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
+      report_run(*model, adapter, data.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);
-  const RunCost cost = try_steps(*model, adapter, data.train.examples, options.train, plan);
+  const RunCost cost = try_steps(*model, adapter, data.examples, options.train, plan);
   info("{} {} about {} at {:.0f} tokens/s, evaluations aside, and {:.0f} MB",
        counted(plan.total_steps, "step"), plan.total_steps == 1 ? "takes" : "take", clock_text(cost.seconds),
        cost.tokens_per_second, static_cast<double>(cost.memory_bytes) / 1e6);
@@ -171,17 +179,15 @@ std::vector<Field> FineTuneOptions::fields() {
 }
 
 RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks) {
-  need_options(
-      {{"model", &options.session.model}, {"data", &options.rows.data}, {"output", &options.output}});
-  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
-  check_model_place(options.session.model);
-  check_apart(options.rows.data, options.output);
-  OutputFolder output({options.output,
-                       options.session.model,
-                       options.init_adapter,
-                       {options.rows.data, options.rows.eval_data, options.samples.data},
-                       options.overwrite,
-                       options.resume.resume});
+  const std::string data_given = fmt::format("{}", fmt::join(options.rows.data, ""));
+  need_options({{"model", &options.session.model}, {"data", &data_given}, {"output", &options.output}});
+  check_options(options);
+  const std::vector<std::string> patterns = options.rows.patterns();
+  for (const std::string& pattern : patterns) check_apart(pattern, options.output);
+  std::vector<std::string> read = patterns;
+  read.insert(read.end(), {options.rows.eval_data, options.samples.data});
+  OutputFolder output({options.output, options.session.model, options.init_adapter, std::move(read),
+                       options.overwrite, options.resume.resume});
   const auto checkpoint = open_model(options.session, labels_of(options));
   const ModelSpec& spec = checkpoint->spec();
   report_labels(spec);
@@ -202,12 +208,12 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (fresh) adapter.method->initialise(*checkpoint, seed);
   const RunPlan plan =
-      report_run(*model, adapter, data.train.examples, options.train, load_options(options.session));
+      report_run(*model, adapter, data.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);
   nlohmann::json decisive = decisive_options(configuration(options, adapter));
   if (!data.train.chat_template.empty())
     decisive["the chat template"] = fingerprint_of(data.train.chat_template);
-  RunIdentity identity({*checkpoint, adapter, data.train.examples, data.evaluation.examples, plan, decisive,
+  RunIdentity identity({*checkpoint, adapter, data.examples, data.evaluation.examples, plan, decisive,
                         std::string(program_version())});
   RunOverview overview(output.path(),
                        page_of_run(fmt::format("{} on {}", adapter.info->name,
@@ -227,7 +233,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   }
   const RunResult result = shown_to_the_end(
       [&] {
-        return run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
+        return run_training(*model, adapter, data.examples, data.evaluation.examples, options.train,
                             {output.path(), options.session.model, output.resumed()}, followed);
       },
       overview);
@@ -240,9 +246,10 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
 nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen,
                                           const FineTuneCallbacks& callbacks) {
   need_options({{"model", &options.session.model}});
-  check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
-  check_model_place(options.session.model);
-  for (const std::string& data : {options.rows.data, options.rows.eval_data}) {
+  check_options(options);
+  std::vector<std::string> read = options.rows.patterns();
+  read.push_back(options.rows.eval_data);
+  for (const std::string& data : read) {
     if (data.empty()) continue;
     for (const std::filesystem::path& file : data_files(data))
       check(std::filesystem::exists(file), ErrorKind::not_found, "{}: no such file", file.string());

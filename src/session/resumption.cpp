@@ -33,6 +33,8 @@ nlohmann::json decisive_options(const nlohmann::json& values) {
                            "sample_every", "sample_data",  "report_to",     "profile",
                            "resume",       "resume_anyway"})
     decisive.erase(name);
+  // Runs that do not count tokens are as those of versions without the option.
+  if (decisive.value("tokens_per_batch", nlohmann::json()).is_null()) decisive.erase("tokens_per_batch");
   return decisive;
 }
 

@@ -80,14 +80,14 @@ void report_labels(const ModelSpec& spec) {
     info("labels are values");
 }
 
-RunPlan report_run(const Model& model, const Adapter& adapter, const ExampleStore& examples,
+RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExamples& examples,
                    const TrainOptions& options, const LoadOptions& load) {
   // Free what loading the weights used.
   return_freed_memory();
   ExampleSource source(examples, options, layout_of(options, model.spec(), adapter));
-  RunPlan plan = plan_run(options, source.steps_per_epoch());
+  RunPlan plan = plan_run(options, source);
   const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps);
-  report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples, options);
+  report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
   const int64_t more =
       mapped_bytes(*adapter.base, load) +
       training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "data/dataset.h"
+#include "data/order/weighted_examples.h"
 #include "model/model.h"
 #include "peft/files/adapter_file.h"
 #include "train/options.h"
@@ -25,7 +25,7 @@ void report_labels(const ModelSpec& spec);
 
 /// Logs what sharing prompts saves, or why they are not shared, and the estimated peak memory of a run over
 /// `examples`; returns its plan. Errors: as plan_run.
-RunPlan report_run(const Model& model, const Adapter& adapter, const ExampleStore& examples,
+RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExamples& examples,
                    const TrainOptions& options, const LoadOptions& load);
 
 }  // namespace lowrank

@@ -46,8 +46,11 @@ void warn_of_warmup(const RunFacts& facts, Warnings& found) {
 
 /// Few steps, or large batches; `steps` was chosen knowingly.
 void warn_of_batch(const RunFacts& facts, Warnings& found) {
-  const int64_t per_step = facts.train.batch_size * facts.train.grad_accum;
-  const char* sizes = facts.train.grad_accum > 1 ? "`batch_size` times `grad_accum`" : "`batch_size`";
+  const bool of_tokens = facts.train.tokens_per_batch.has_value();
+  const int64_t per_step = of_tokens ? facts.examples / facts.plan.steps_per_epoch.value_or(facts.examples)
+                                     : facts.train.rows_per_batch() * facts.train.grad_accum;
+  const std::string sizes = fmt::format("`{}`{}", of_tokens ? "tokens_per_batch" : "batch_size",
+                                        facts.train.grad_accum > 1 ? " times `grad_accum`" : "");
   const int64_t steps = facts.plan.total_steps;
   if (!facts.train.steps && steps < fewest_steps) {
     const double wanted = facts.train.epochs * static_cast<double>(facts.examples) / fewest_steps;
@@ -55,7 +58,9 @@ void warn_of_batch(const RunFacts& facts, Warnings& found) {
     const auto epochs = static_cast<int64_t>(
         std::ceil(facts.train.epochs * fewest_steps / static_cast<double>(std::max<int64_t>(1, steps))));
     found.push_back(
-        smaller >= 1 && smaller < per_step
+        of_tokens ? fmt::format("the run has only {}: give a smaller {}, or more `epochs` ({})",
+                                counted(steps, "step"), sizes, epochs)
+        : smaller >= 1 && smaller < per_step
             ? fmt::format(
                   "the run has only {} steps of {} examples: give a smaller {} ({} makes {} steps), or "
                   "more `epochs` ({})",
@@ -64,9 +69,9 @@ void warn_of_batch(const RunFacts& facts, Warnings& found) {
                           counted(steps, "step"), epochs, fewest_steps));
   } else if (per_step > most_examples_per_step && !facts.whole_weights) {
     found.push_back(fmt::format(
-        "{} is {}: adapters learn less from the same rows in batches of more than about {} examples: "
+        "{} {} {}: adapters learn less from the same rows in batches of more than about {} examples: "
         "give a smaller one",
-        sizes, per_step, most_examples_per_step));
+        sizes, of_tokens ? "makes steps of about" : "is", per_step, most_examples_per_step));
   }
 }
 
@@ -89,9 +94,9 @@ void warn_of_unused(const RunFacts& facts, Warnings& found) {
          "nothing is generated during the run; give `sample_every`");
   unused(train.log_every > steps, "log_every",
          fmt::format("the run has {}; give a smaller one", counted(steps, "step")));
-  const int64_t between =
-      train.eval_every > 0 ? train.eval_every : facts.plan.steps_per_epoch.value_or(steps);
-  const int64_t evaluations = (steps + between - 1) / std::max<int64_t>(1, between);
+  const auto passes = static_cast<int64_t>(std::ceil(facts.plan.epoch(steps)));
+  const int64_t evaluations =
+      train.eval_every > 0 ? (steps + train.eval_every - 1) / train.eval_every : std::max<int64_t>(1, passes);
   unused(train.early_stop > 0 && train.early_stop >= evaluations, "early_stop",
          fmt::format("the run has {}; give a smaller one, or a smaller `eval_every`",
                      counted(evaluations, "evaluation")));

@@ -13,7 +13,7 @@ Labelling labelling_of(const std::string& task) {
 }
 
 std::optional<LabelSet> choose_labels(const std::string& task, const std::string& model,
-                                      const std::string& init_adapter, const std::string& data,
+                                      const std::string& init_adapter, std::span<const std::string> data,
                                       const DatasetOptions& dataset) {
   const ModelSpec spec = read_spec(model);
   if (spec.task == Task::causal_lm) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "data/dataset.h"
@@ -20,7 +21,7 @@ Labelling labelling_of(const std::string& task);
 /// empty, two classes). With a `task` other than `auto`, those of the rows (if `data` is empty, two classes
 /// or values). Errors: as read_spec and read_labels; invalid for a task that does not fit the model.
 std::optional<LabelSet> choose_labels(const std::string& task, const std::string& model,
-                                      const std::string& init_adapter, const std::string& data,
+                                      const std::string& init_adapter, std::span<const std::string> data,
                                       const DatasetOptions& dataset);
 
 }  // namespace lowrank

@@ -53,11 +53,39 @@ void report_rows(const std::string& what, const Dataset& dataset, int64_t max_le
   for (const std::string& warning : dataset.warnings()) warn("{}: {}", what, warning);
 }
 
-std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
-  std::vector<Field> all{
+namespace {
+
+/// A value alone is shown as such.
+Field data_field(std::vector<std::string>& data) {
+  Field found = repeatable(
       field("data", data,
             "training rows: JSON lines, JSON array, CSV, TSV or Parquet; a file, a folder, or a pattern with "
-            "*"),
+            "*; several "
+            "times for several; FILE:2 takes the rows of a file twice per epoch, FILE:0.5 half of them"));
+  found.get = [&data] {
+    return data.size() > 1 ? nlohmann::json(data) : nlohmann::json(data.empty() ? "" : data.front());
+  };
+  return found;
+}
+
+/// Each weight beside the number of its examples; reports what an epoch takes, if that is not each once.
+WeightedExamples weighted(const Dataset& dataset, const std::vector<WeightedData>& data) {
+  WeightedExamples found(dataset.examples, {});
+  std::string parts;
+  for (size_t i = 0; i < data.size(); ++i) {
+    found.sources.push_back({dataset.sources[i], data[i].weight});
+    parts += fmt::format("{}{} of {}", i == 0 ? "" : ", ", found.sources[i].taken(), data[i].pattern);
+  }
+  if (is_weighted(found.sources))
+    info("an epoch takes {}: {}", counted(found.epoch_size(), "example"), parts);
+  return found;
+}
+
+}  // namespace
+
+std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
+  std::vector<Field> all{
+      data_field(data),
       field("eval_data", eval_data, evaluation_help),
       limited(field("eval_split", eval_split, "share of the training rows to evaluate on instead"), 0, 0.9),
       field("format", dataset.format, row_format_help),
@@ -85,6 +113,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
                                 uint64_t seed) {
   check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
         "give `eval_data` or `eval_split`, not both");
+  const std::vector<WeightedData> sources = weighted_data(options.data);
   const std::optional<Tokenizer> found = find_tokenizer(model);
   const Tokenizer* tokenizer = found ? &*found : nullptr;
   DatasetOptions dataset = options.dataset;
@@ -106,7 +135,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     limit = context_rows > 0 ? "the model's context less the method's virtual tokens" : "the model's context";
   }
   TrainingData data;
-  data.train = load_dataset(options.data, tokenizer, spec.vocabulary_size, dataset);
+  data.train = load_dataset(options.patterns(), tokenizer, spec.vocabulary_size, dataset);
   report_rows(options.eval_split > 0 ? "rows" : "training", data.train, dataset.max_length, limit);
   if (options.chat.any_given() && !data.train.conversations)
     warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are not conversations");
@@ -118,6 +147,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     info("of these, {} for training and {} for evaluation",
          counted(std::ssize(data.train.examples), "example"), data.evaluation.examples.size());
   }
+  data.examples = weighted(data.train, sources);
   return data;
 }
 

@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/fields.h"
 #include "data/dataset.h"
+#include "data/order/weighted_data.h"
+#include "data/order/weighted_examples.h"
 #include "model/spec.h"
 #include "session/chat_options.h"
 
@@ -12,7 +15,8 @@ namespace lowrank {
 
 /// Which rows a command trains on and which it evaluates on.
 struct TrainingDataOptions {
-  std::string data, eval_data;
+  std::vector<std::string> data;  ///< files, perhaps with weights: as weighted_data takes them
+  std::string eval_data;
   double eval_split = 0;
   DatasetOptions dataset;  ///< its `on_long` and `train_on` follow from the next two
   std::string on_long = "truncate",
@@ -23,10 +27,14 @@ struct TrainingDataOptions {
 
   /// Fields that point into this value; `evaluation_help` is the help text of `eval_data`.
   std::vector<Field> fields(const std::string& evaluation_help);
+
+  /// What `data` names, without weights. Errors: as weighted_data.
+  std::vector<std::string> patterns() const { return patterns_of(data); }
 };
 
 struct TrainingData {
   Dataset train, evaluation;  ///< the latter is empty if none is asked for
+  WeightedExamples examples;  ///< of `train`
 };
 
 /// Refuses an output folder whose files the next run would read as rows: `data` names it, or files in it by a

@@ -95,7 +95,11 @@ struct Experiment {
 
 Experiment experiment_of(const DimensionQuestion& question, const InputDimensionOptions& options) {
   const bool decoder = read_spec(question.session.model).task == Task::causal_lm;
-  const std::string& data = question.rows.data;
+  const std::vector<std::string> data = question.rows.patterns();
+  for (const WeightedData& one : weighted_data(question.rows.data)) {
+    check(one.weight == 1, ErrorKind::invalid,
+          "`data` {}: weights are for training in steps, and a head sees all rows at once", one.pattern);
+  }
   const LabelSet labels =
       decoder ? read_labels(data, question.rows.dataset.columns, labelling_of(question.task))
               : *choose_labels(question.task, question.session.model, "", data, question.rows.dataset);

@@ -7,10 +7,10 @@ namespace lowrank {
 
 Evaluation evaluate_at_start(const Model& model, Adapter& adapter, const ExampleStore& evaluation,
                              const TrainOptions& options) {
-  return evaluate(model, InferenceHooks(adapter), evaluation, options.batch_size);
+  return evaluate(model, InferenceHooks(adapter), evaluation, options.rows_per_batch());
 }
 
-MeasuredRun measured_run(const Model& model, Adapter& adapter, const ExampleStore& train,
+MeasuredRun measured_run(const Model& model, Adapter& adapter, const WeightedExamples& train,
                          const ExampleStore& evaluation, const TrainOptions& options,
                          const std::function<void(const StepResult&, int64_t total)>& after_step) {
   MeasuredRun run;
@@ -22,7 +22,7 @@ MeasuredRun measured_run(const Model& model, Adapter& adapter, const ExampleStor
     after_step(step, trainer.total_steps());
   }
   adapter.method->begin_step({trainer.total_steps(), trainer.total_steps()});
-  run.evaluation = evaluate(model, InferenceHooks(adapter), evaluation, options.batch_size);
+  run.evaluation = evaluate(model, InferenceHooks(adapter), evaluation, options.rows_per_batch());
   return run;
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <span>
 
+#include "data/order/weighted_examples.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
 
@@ -20,7 +21,7 @@ Evaluation evaluate_at_start(const Model& model, Adapter& adapter, const Example
 
 /// Trains an initialised adapter to the end and evaluates it once; nothing is written. Errors: as
 /// Trainer::step; interrupted.
-MeasuredRun measured_run(const Model& model, Adapter& adapter, const ExampleStore& train,
+MeasuredRun measured_run(const Model& model, Adapter& adapter, const WeightedExamples& train,
                          const ExampleStore& evaluation, const TrainOptions& options,
                          const std::function<void(const StepResult&, int64_t total)>& after_step);
 

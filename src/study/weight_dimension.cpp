@@ -84,10 +84,10 @@ class Runs {
   MeasuredRun run(Adapter& adapter, std::optional<double> learning_rate) const {
     TrainOptions train = train_;
     train.lr = learning_rate;
-    const ExampleSource source(data_.train.examples, train, layout_of(train, model_->spec(), adapter));
-    const int64_t total = plan_run(train, source.steps_per_epoch()).total_steps;
+    ExampleSource source(data_.examples, train, layout_of(train, model_->spec(), adapter));
+    const int64_t total = plan_run(train, source).total_steps;
     Progress progress("step", total);
-    return measured_run(*model_, adapter, data_.train.examples, data_.evaluation.examples, train,
+    return measured_run(*model_, adapter, data_.examples, data_.evaluation.examples, train,
                         [&](const StepResult& step, int64_t) {
                           progress.update(step.step,
                                           {step.loss, static_cast<double>(step.tokens) / step.seconds,
@@ -181,8 +181,8 @@ std::vector<Field> subspace_fields(const ChosenMethod& chosen) {
 
 DimensionReport weight_dimension(const DimensionQuestion& question, const WeightDimensionOptions& options,
                                  const ChosenMethod& chosen, nlohmann::ordered_json settings) {
-  const std::optional<LabelSet> labels =
-      choose_labels(question.task, question.session.model, "", question.rows.data, question.rows.dataset);
+  const std::optional<LabelSet> labels = choose_labels(question.task, question.session.model, "",
+                                                       question.rows.patterns(), question.rows.dataset);
   const auto checkpoint = open_model(question.session, labels);
   const ModelSpec& spec = checkpoint->spec();
   ChosenMethod reference = choose_method(options.reference);

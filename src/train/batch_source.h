@@ -19,8 +19,10 @@ struct StepBatches {
 struct BatchSource {
   virtual ~BatchSource() = default;
 
-  /// Steps per pass over the data; nullopt if the length of a pass is unknown.
+  /// Steps of each pass over the data; nullopt if they are unknown or not as many in each.
   virtual std::optional<int64_t> steps_per_epoch() const = 0;
+  /// Steps of one pass, counted from 0; nullopt if they are unknown.
+  virtual std::optional<int64_t> steps_in(int64_t epoch) = 0;
 
   /// What the step (counted from 0) trains on. A run asks for steps in ascending order.
   virtual StepBatches batches(int64_t step) = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/one_line.h"
 #include "data/batch_parts.h"
 #include "data/training_batch.h"
 
@@ -19,50 +20,107 @@ std::string prefix_sharing_blocker(const TrainOptions& options, const ModelSpec&
   return adapter.method->prefix_sharing_blocker();
 }
 
-ExampleSource::ExampleSource(ExampleStore examples, const TrainOptions& options, BatchLayout layout)
-    : examples_(std::move(examples)), options_(options), layout_(layout) {
-  const auto count = std::ssize(examples_);
-  check(count > 0, ErrorKind::invalid, "there are no rows to train on");
-  const int64_t rows_a_step = options_.batch_size * options_.grad_accum;
-  steps_per_epoch_ = (count + rows_a_step - 1) / rows_a_step;
-  if (options_.group_prompts) groups_ = prompt_groups(examples_);
+ExampleSource::ExampleSource(WeightedExamples examples, const TrainOptions& options, BatchLayout layout)
+    : examples_(std::move(examples)),
+      options_(options),
+      layout_(layout),
+      epoch_size_(examples_.epoch_size()) {
+  options_.check_batches();
+  check(!examples_.examples.empty(), ErrorKind::invalid, "there are no rows to train on");
+  for (const SourceShare& source : examples_.sources) {
+    check(source.count == 0 || source.taken() > 0, ErrorKind::invalid,
+          "`data`: the weight {:g} leaves none of {}; give a larger one", source.weight,
+          counted(source.count, "example"));
+  }
+  if (options_.group_prompts) groups_ = prompt_groups(examples_.examples);
+  if (options_.tokens_per_batch) lengths_ = examples_.examples.lengths();
 }
 
-const std::vector<int64_t>& ExampleSource::order_of(int64_t epoch) {
-  if (epoch == order_epoch_) return order_;
+void ExampleSource::draw_order(int64_t epoch) {
+  if (epoch == order_epoch_) return;
   const auto seed = static_cast<uint64_t>(options_.seed);
-  order_ = groups_.empty() ? epoch_order(std::ssize(examples_), seed, epoch, options_.shuffle)
-                           : grouped_epoch_order(groups_, seed, epoch, options_.shuffle);
+  std::vector<int64_t> drawn, groups;
+  if (is_weighted(examples_.sources)) {
+    drawn = epoch_draws(examples_.sources, seed, epoch, options_.shuffle);
+    if (!groups_.empty()) {
+      for (const int64_t example : drawn) groups.push_back(groups_[example]);
+    }
+  }
+  const std::vector<int64_t>& grouped = drawn.empty() ? groups_ : groups;
+  order_ = groups_.empty() ? epoch_order(epoch_size_, seed, epoch, options_.shuffle)
+                           : grouped_epoch_order(grouped, seed, epoch, options_.shuffle);
+  if (!drawn.empty()) {
+    for (int64_t& place : order_) place = drawn[place];
+  }
+  if (options_.tokens_per_batch) batch_ends_ = token_batches(order_, lengths_, *options_.tokens_per_batch);
   order_epoch_ = epoch;
-  return order_;
+}
+
+std::optional<int64_t> ExampleSource::steps_per_epoch() const {
+  if (options_.tokens_per_batch) return std::nullopt;
+  const int64_t rows_a_step = options_.rows_per_batch() * options_.grad_accum;
+  return (epoch_size_ + rows_a_step - 1) / rows_a_step;
+}
+
+std::optional<int64_t> ExampleSource::steps_in(int64_t epoch) {
+  if (!options_.tokens_per_batch) return steps_per_epoch();
+  while (std::ssize(epoch_ends_) <= epoch) {
+    draw_order(std::ssize(epoch_ends_));
+    const int64_t steps = (std::ssize(batch_ends_) + options_.grad_accum - 1) / options_.grad_accum;
+    epoch_ends_.push_back((epoch_ends_.empty() ? 0 : epoch_ends_.back()) + steps);
+  }
+  return epoch_ends_[epoch] - (epoch == 0 ? 0 : epoch_ends_[epoch - 1]);
+}
+
+ExampleSource::StepPlace ExampleSource::place_of(int64_t step) {
+  if (const std::optional<int64_t> steps = steps_per_epoch()) return {step / *steps, step % *steps};
+  while (epoch_ends_.empty() || epoch_ends_.back() <= step) steps_in(std::ssize(epoch_ends_));
+  const auto end = std::ranges::upper_bound(epoch_ends_, step);
+  return {end - epoch_ends_.begin(), end == epoch_ends_.begin() ? step : step - *(end - 1)};
+}
+
+int64_t ExampleSource::batch_count() const {
+  if (options_.tokens_per_batch) return std::ssize(batch_ends_);
+  return (epoch_size_ + options_.rows_per_batch() - 1) / options_.rows_per_batch();
+}
+
+std::span<const int64_t> ExampleSource::rows_of(int64_t batch) const {
+  const std::span<const int64_t> order = order_;
+  if (options_.tokens_per_batch) {
+    const int64_t begin = batch == 0 ? 0 : batch_ends_[batch - 1];
+    return order.subspan(begin, batch_ends_[batch] - begin);
+  }
+  const int64_t begin = batch * options_.rows_per_batch();
+  return order.subspan(begin, std::min(options_.rows_per_batch(), std::ssize(order) - begin));
+}
+
+Batch ExampleSource::batch_of(std::span<const int64_t> rows, int64_t& tokens) const {
+  const std::vector<Example> examples = examples_.examples.at(rows);
+  std::vector<int64_t> all(examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  Batch batch = layout_.task == Task::causal_lm
+                    ? make_training_batch(examples, all, layout_.share_prompts, layout_.most_shared)
+                    : make_batch(examples, all);
+  renumber(batch, rows);
+  for (const Example& example : examples) tokens += std::ssize(example.tokens);
+  return batch;
 }
 
 StepBatches ExampleSource::batches(int64_t step) {
-  const std::vector<int64_t>& order = order_of(step / steps_per_epoch_);
-  const int64_t rows_a_step = options_.batch_size * options_.grad_accum;
-  const int64_t first = step % steps_per_epoch_ * rows_a_step;
-  const int64_t last = std::min(std::ssize(order), first + rows_a_step);
+  const StepPlace place = place_of(step);
+  draw_order(place.epoch);
+  const int64_t first = place.step * options_.grad_accum;
+  const int64_t last = std::min(batch_count(), first + options_.grad_accum);
   StepBatches found;
-  for (int64_t begin = first; begin < last; begin += options_.batch_size) {
-    const std::span rows =
-        std::span(order).subspan(begin, std::min<size_t>(options_.batch_size, last - begin));
-    const std::vector<Example> examples = examples_.at(rows);
-    std::vector<int64_t> all(examples.size());
-    std::iota(all.begin(), all.end(), 0);
-    found.batches.push_back(
-        layout_.task == Task::causal_lm
-            ? make_training_batch(examples, all, layout_.share_prompts, layout_.most_shared)
-            : make_batch(examples, all));
-    renumber(found.batches.back(), rows);
-    for (const Example& example : examples) found.tokens += std::ssize(example.tokens);
-  }
+  for (int64_t batch = first; batch < last; ++batch)
+    found.batches.push_back(batch_of(rows_of(batch), found.tokens));
   return found;
 }
 
 BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps) {
   constexpr int64_t steps_looked_at = 1000;
   const int64_t steps =
-      std::min({total_steps, source.steps_per_epoch().value_or(steps_looked_at), steps_looked_at});
+      std::min({total_steps, source.steps_in(0).value_or(steps_looked_at), steps_looked_at});
   BatchSize largest;
   for (int64_t step = 0; step < steps; ++step) {
     StepBatches found = source.batches(step);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/order/weighted_examples.h"
 #include "peft/files/adapter_file.h"
 #include "train/batch_source.h"
 #include "train/memory_estimate.h"
@@ -24,25 +24,38 @@ struct BatchLayout {
   int64_t most_shared = std::numeric_limits<int64_t>::max();  ///< longest example that can share
 };
 
-/// The examples of a data set, in an order that is derived from (seed, epoch) and drawn once per epoch.
+/// The examples of a data set, in an order that is derived from (seed, epoch) and drawn once per epoch. Where
+/// micro-batches hold a number of tokens, passes differ in length, since each has another order.
 class ExampleSource final : public BatchSource {
  public:
-  /// Options used: batch_size, grad_accum, seed, shuffle and
-  /// group_prompts. Errors: invalid if there are no examples.
-  ExampleSource(ExampleStore examples, const TrainOptions& options, BatchLayout layout);
+  /// Options used: batch_size, tokens_per_batch, grad_accum, seed, shuffle and group_prompts. Errors: invalid
+  /// if there are no examples, or a weight leaves none of a source; as TrainOptions::check_batches.
+  ExampleSource(WeightedExamples examples, const TrainOptions& options, BatchLayout layout);
 
-  std::optional<int64_t> steps_per_epoch() const override { return steps_per_epoch_; }
+  std::optional<int64_t> steps_per_epoch() const override;
+  std::optional<int64_t> steps_in(int64_t epoch) override;
   StepBatches batches(int64_t step) override;
 
  private:
-  const std::vector<int64_t>& order_of(int64_t epoch);
+  /// Where a step lies: in which pass, and which of its steps it is.
+  struct StepPlace {
+    int64_t epoch = 0, step = 0;
+  };
+  StepPlace place_of(int64_t step);
+  void draw_order(int64_t epoch);
+  int64_t batch_count() const;
+  std::span<const int64_t> rows_of(int64_t batch) const;
+  Batch batch_of(std::span<const int64_t> rows, int64_t& tokens) const;
 
-  ExampleStore examples_;
+  WeightedExamples examples_;
   TrainOptions options_;
   BatchLayout layout_;
-  int64_t steps_per_epoch_;
-  std::vector<int64_t> groups_;  ///< prompt group of each example; empty: no grouping
-  std::vector<int64_t> order_;   ///< of `order_epoch_`
+  int64_t epoch_size_;
+  std::vector<int64_t> groups_;      ///< prompt group of each example; empty: no grouping
+  std::vector<int32_t> lengths_;     ///< tokens of each example, where they are counted
+  std::vector<int64_t> epoch_ends_;  ///< steps until the end of each pass so far, where they are counted
+  std::vector<int64_t> order_;       ///< of `order_epoch_`
+  std::vector<int64_t> batch_ends_;  ///< in `order_`, where tokens are counted
   int64_t order_epoch_ = -1;
 };
 

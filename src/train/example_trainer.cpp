@@ -9,10 +9,10 @@ BatchLayout layout_of(const TrainOptions& options, const ModelSpec& spec, const 
           spec.fixed_positions - adapter.plan.context_rows};
 }
 
-ExampleTrainer::ExampleTrainer(const Model& model, Adapter& adapter, const ExampleStore& examples,
+ExampleTrainer::ExampleTrainer(const Model& model, Adapter& adapter, const WeightedExamples& examples,
                                const TrainOptions& options)
     : source_(examples, options, layout_of(options, model.spec(), adapter)),
-      trainer_(model, adapter, options, plan_run(options, source_.steps_per_epoch())) {}
+      trainer_(model, adapter, options, plan_run(options, source_)) {}
 
 StepResult ExampleTrainer::step() {
   const double started = monotonic_seconds();

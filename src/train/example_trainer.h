@@ -11,7 +11,7 @@ namespace lowrank {
 class ExampleTrainer {
  public:
   /// The model and the adapter must outlive the object. Errors: invalid if there are no examples.
-  ExampleTrainer(const Model& model, Adapter& adapter, const ExampleStore& examples,
+  ExampleTrainer(const Model& model, Adapter& adapter, const WeightedExamples& examples,
                  const TrainOptions& options);
 
   /// The next step. Errors: as Trainer::step.

@@ -36,6 +36,12 @@ std::string name_of(const std::string& path) {
   return whole.filename().string();
 }
 
+std::string step_size(const TrainOptions& options) {
+  if (options.tokens_per_batch)
+    return fmt::format("tokens a step, at most | {}", *options.tokens_per_batch * options.grad_accum);
+  return fmt::format("rows a step | {}", options.rows_per_batch() * options.grad_accum);
+}
+
 /// A text as a double-quoted YAML string, for which JSON's escapes are valid.
 std::string in_yaml(const std::string& text) {
   return json_text(nlohmann::json(text));
@@ -61,9 +67,12 @@ std::string in_code(const std::string& text) {
 }  // namespace
 
 void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
-                      const std::string& data, const TrainOptions& options, const RunResult& result) {
+                      std::span<const WeightedData> data, const TrainOptions& options,
+                      const RunResult& result) {
   const std::string base_name = in_markdown(name_of(base));
-  const std::string data_name = in_markdown(name_of(data));
+  std::vector<WeightedData> named(data.begin(), data.end());
+  for (WeightedData& one : named) one.pattern = name_of(one.pattern);
+  const std::string data_name = in_markdown(words_for(named));
   const std::string_view library = adapter.method->form().names().library;
   const std::vector<std::string>& targets = adapter.plan.targets;
   std::string card = fmt::format(
@@ -77,12 +86,12 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
       targets.size() == 1 ? targets.front() : fmt::format("{} parts of the base model", targets.size()),
       in_yaml(name_of(base)));
   card += fmt::format(
-      "| | |\n|---|---|\n| data | {} |\n| steps | {} |\n| rows a step | {} |\n| peak learning rate | {} |\n"
+      "| | |\n|---|---|\n| data | {} |\n| steps | {} |\n| {} |\n| peak learning rate | {} |\n"
       "| schedule | {}, warm-up {} steps |\n| seed | {} |\n| targets seen | {} |\n"
       "| training loss, first and last step | {:.4f}, {:.4f} |\n",
-      data_name, result.steps, options.batch_size * options.grad_accum,
-      options.lr.value_or(adapter.info->default_learning_rate), options.schedule, options.warmup,
-      options.seed, result.target_tokens, result.first_loss, result.last_loss);
+      data_name, result.steps, step_size(options), options.lr.value_or(adapter.info->default_learning_rate),
+      options.schedule, options.warmup, options.seed, result.target_tokens, result.first_loss,
+      result.last_loss);
   if (result.best_eval_loss) {
     card += fmt::format("| evaluation loss | {:.4f} (step {}) |\n", *result.best_eval_loss, result.best_step);
   }

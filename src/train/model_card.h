@@ -1,8 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 
+#include "data/order/weighted_data.h"
 #include "peft/files/adapter_file.h"
 #include "train/run.h"
 
@@ -11,6 +13,7 @@ namespace lowrank {
 /// Writes README.md next to an adapter: front matter for the Hugging Face hub, what was trained on which
 /// data, and the losses.
 void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
-                      const std::string& data, const TrainOptions& options, const RunResult& result);
+                      std::span<const WeightedData> data, const TrainOptions& options,
+                      const RunResult& result);
 
 }  // namespace lowrank

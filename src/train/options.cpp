@@ -2,14 +2,30 @@
 
 #include <limits>
 
+#include "base/error.h"
+
 namespace lowrank {
+
+void TrainOptions::check_batches() const {
+  check(!batch_size || !tokens_per_batch, ErrorKind::invalid,
+        "`batch_size` {} and `tokens_per_batch` {} both set the size of a micro-batch; leave one of them out",
+        batch_size.value_or(0), tokens_per_batch.value_or(0));
+}
 
 std::vector<Field> TrainOptions::fields() {
   constexpr double most = std::numeric_limits<int32_t>::max();
+  Field rows = limited(field("batch_size", batch_size, "examples per micro-batch"), 1, most);
+  rows.get = [this] {
+    return tokens_per_batch && !batch_size ? nlohmann::json() : nlohmann::json(rows_per_batch());
+  };
   return {
       limited(field("epochs", epochs, "passes over the training rows"), 1e-6, most),
       limited(field("steps", steps, "optimizer steps; takes precedence over `epochs`"), 1, most),
-      limited(field("batch_size", batch_size, "examples per micro-batch"), 1, most),
+      rows,
+      limited(field("tokens_per_batch", tokens_per_batch,
+                    "tokens per micro-batch at most, in place of `batch_size`; a longer example is one of "
+                    "its own"),
+              1, most),
       limited(field("grad_accum", grad_accum, "micro-batches per step"), 1, most),
       limited(field("lr", lr, "peak learning rate; by default the method's own"), 1e-12, 1e3),
       one_of(field("schedule", schedule, "shape of the learning rate after the warm-up"),

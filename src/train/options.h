@@ -12,10 +12,11 @@ namespace lowrank {
 /// Options of a run that do not depend on the method.
 struct TrainOptions {
   double epochs = 3;
-  std::optional<int64_t> steps;  ///< overrides epochs
-  int64_t batch_size = 8;        ///< examples per micro-batch
-  int64_t grad_accum = 1;        ///< micro-batches per step
-  std::optional<double> lr;      ///< none: the method's default
+  std::optional<int64_t> steps;             ///< overrides epochs
+  std::optional<int64_t> batch_size;        ///< examples per micro-batch; none: as `rows_per_batch` says
+  std::optional<int64_t> tokens_per_batch;  ///< most tokens per micro-batch, in place of `batch_size`
+  int64_t grad_accum = 1;                   ///< micro-batches per step
+  std::optional<double> lr;                 ///< none: the method's default
   std::string schedule = "linear";
   int64_t warmup = 0;
   double weight_decay = 0.01;
@@ -32,6 +33,11 @@ struct TrainOptions {
   bool group_prompts = false;           ///< put examples with the same prompt next to each other
   bool gradient_checkpointing = false;  ///< recompute layers for the gradient instead of keeping them
   bool profile = false;                 ///< time each operation of the steps after the first
+
+  /// Examples per micro-batch, where not tokens are counted.
+  int64_t rows_per_batch() const { return batch_size.value_or(8); }
+  /// Errors: invalid if both `batch_size` and `tokens_per_batch` are given.
+  void check_batches() const;
 
   /// The options as fields that point into this value.
   std::vector<Field> fields();

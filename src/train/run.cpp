@@ -52,7 +52,7 @@ int64_t counted_parameters(const ModelSpec& spec, const TrainPlan& plan) {
 
 class Run {
  public:
-  Run(const Model& model, Adapter& adapter, const ExampleStore& train, const ExampleStore& evaluation,
+  Run(const Model& model, Adapter& adapter, const WeightedExamples& train, const ExampleStore& evaluation,
       const TrainOptions& options, const RunFolder& folder, const RunCallbacks& callbacks)
       : model_(model),
         adapter_(adapter),
@@ -61,6 +61,7 @@ class Run {
         folder_(folder),
         callbacks_(callbacks),
         trainer_(model, adapter, train, options),
+        epoch_size_(train.epoch_size()),
         // Braces: resume() is called before step().
         records_{folder.output, resume(), step(), options.log_every, options.report_to == "tensorboard"} {}
 
@@ -127,13 +128,13 @@ class Run {
     return found;
   }
 
-  int64_t steps_per_epoch() const {
-    return trainer_.trainer().plan().steps_per_epoch.value_or(trainer_.total_steps());
-  }
+  const RunPlan& plan() const { return trainer_.trainer().plan(); }
+  int64_t steps_per_epoch() const { return plan().steps_per_epoch.value_or(trainer_.total_steps()); }
 
   bool evaluates_after(int64_t step) const {
     if (evaluation_.empty() || step == 0) return false;
-    return step % (options_.eval_every > 0 ? options_.eval_every : steps_per_epoch()) == 0 || trainer_.done();
+    return (options_.eval_every > 0 ? step % options_.eval_every == 0 : plan().ends_epoch(step)) ||
+           trainer_.done();
   }
 
   bool samples_after(int64_t step) const {
@@ -149,13 +150,14 @@ class Run {
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
     const double seconds = std::max(monotonic_seconds() - started, 1e-6);
-    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", trainer_.trainer().plan().epoch(step())}};
+    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", plan().epoch(step())}};
     const nlohmann::ordered_json figures = found.figures();
     for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
     const auto examples = static_cast<double>(evaluation_.size());
     entry["eval_runtime"] = seconds;
     entry["eval_samples_per_second"] = examples / seconds;
-    entry["eval_steps_per_second"] = std::ceil(examples / static_cast<double>(options_.batch_size)) / seconds;
+    entry["eval_steps_per_second"] =
+        std::ceil(examples / static_cast<double>(options_.rows_per_batch())) / seconds;
     records_.write(entry);
     result_.evaluated_step = step();
     if (!result_.best_eval_loss || found.loss < *result_.best_eval_loss) {
@@ -172,7 +174,7 @@ class Run {
   Evaluation evaluation() {
     Evaluation found;
     unless_interrupted(
-        [&] { found = evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.batch_size); });
+        [&] { found = evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.rows_per_batch()); });
     return found;
   }
 
@@ -211,9 +213,12 @@ class Run {
     facts.log_every = options_.log_every;
     facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch();
     facts.save_every = options_.save_every;
-    facts.batch_size = options_.batch_size;
-    facts.examples_per_step = options_.batch_size * options_.grad_accum;
-    facts.epochs = trainer_.trainer().plan().epoch(trainer_.total_steps());
+    // Where tokens are counted, on average.
+    facts.examples_per_step = options_.tokens_per_batch
+                                  ? std::max<int64_t>(1, epoch_size_ / steps_per_epoch())
+                                  : options_.rows_per_batch() * options_.grad_accum;
+    facts.batch_size = std::max<int64_t>(1, facts.examples_per_step / options_.grad_accum);
+    facts.epochs = plan().epoch(trainer_.total_steps());
     facts.parameters = counted_parameters(model_.spec(), adapter_.plan);
     facts.best_loss = result_.best_eval_loss;
     facts.best_step = result_.best_step;
@@ -234,6 +239,7 @@ class Run {
   const RunFolder& folder_;
   const RunCallbacks& callbacks_;
   ExampleTrainer trainer_;
+  int64_t epoch_size_;  ///< examples
   RunResult result_;
   std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
   RunRecords records_;
@@ -245,7 +251,7 @@ class Run {
 
 }  // namespace
 
-RunResult run_training(const Model& model, Adapter& adapter, const ExampleStore& train,
+RunResult run_training(const Model& model, Adapter& adapter, const WeightedExamples& train,
                        const ExampleStore& evaluation, const TrainOptions& options, const RunFolder& folder,
                        const RunCallbacks& callbacks) {
   make_folders(folder.output);

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "data/order/weighted_examples.h"
 #include "train/evaluate.h"
 #include "train/state.h"
 #include "train/trainer.h"
@@ -37,7 +38,7 @@ struct RunCallbacks {
 /// bit-identical to one that was never stopped, and so do its records, whose first part is taken from the
 /// folder that holds the checkpoint. Errors: as Trainer::step and Trainer::set_state; interrupted, after the
 /// state was saved as a checkpoint; io; invalid if a folder with a checkpoint's name is not empty.
-RunResult run_training(const Model& model, Adapter& adapter, const ExampleStore& train,
+RunResult run_training(const Model& model, Adapter& adapter, const WeightedExamples& train,
                        const ExampleStore& evaluation, const TrainOptions& options, const RunFolder& folder,
                        const RunCallbacks& callbacks = {});
 

@@ -75,7 +75,12 @@ const std::set<std::string> fingerprints = {base_key, "the adapter at the start"
 
 RunIdentity::RunIdentity(const RunInputs& inputs) : base_(inputs.base), identity_(inputs.options) {
   identity_["the adapter at the start"] = fingerprint_of(inputs.adapter);
-  identity_[train_key] = fingerprint_of(inputs.train);
+  identity_[train_key] = fingerprint_of(inputs.train.examples);
+  if (is_weighted(inputs.train.sources)) {
+    nlohmann::json weights = nlohmann::json::array();
+    for (const SourceShare& source : inputs.train.sources) weights.push_back({source.count, source.weight});
+    identity_["the weighting of the training rows"] = weights;
+  }
   identity_[evaluation_key] = fingerprint_of(inputs.evaluation);
   identity_["steps in all"] = inputs.plan.total_steps;
   identity_["method"] = inputs.adapter.info->name;

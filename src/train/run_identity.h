@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/dataset.h"
+#include "data/order/weighted_examples.h"
 #include "model/checkpoint.h"
 #include "peft/files/adapter_file.h"
 #include "train/run_plan.h"
@@ -16,7 +16,8 @@ namespace lowrank {
 struct RunInputs {
   const Checkpoint& base;
   const Adapter& adapter;  ///< as the run starts: initialised, or read from `init_adapter`
-  const ExampleStore &train, &evaluation;
+  const WeightedExamples& train;
+  const ExampleStore& evaluation;
   RunPlan plan;
   nlohmann::json options;  ///< values, by name, of those that the numbers depend on
   std::string program;     ///< its version

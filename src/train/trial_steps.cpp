@@ -8,7 +8,7 @@
 
 namespace lowrank {
 
-RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& examples,
+RunCost try_steps(const Model& model, Adapter& adapter, const WeightedExamples& examples,
                   const TrainOptions& options, const RunPlan& plan) {
   constexpr int64_t most_steps = 8;
   constexpr double enough_seconds = 10;
@@ -25,13 +25,8 @@ RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& exam
     seconds = last.seconds;
     tokens = static_cast<double>(last.tokens);
   }
-  const auto all_tokens = static_cast<double>(examples.token_count());
-  const auto count = static_cast<double>(examples.size());
-  const double used =
-      plan.steps_per_epoch
-          ? static_cast<double>(plan.total_steps) / static_cast<double>(*plan.steps_per_epoch) * count
-          : static_cast<double>(plan.total_steps * options.batch_size * options.grad_accum);
-  return {peak_resident_bytes(), tokens / seconds, used * all_tokens / count * seconds / tokens};
+  const double used = plan.epoch(plan.total_steps) * examples.epoch_tokens();
+  return {peak_resident_bytes(), tokens / seconds, used * seconds / tokens};
 }
 
 }  // namespace lowrank

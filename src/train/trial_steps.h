@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "data/dataset.h"
+#include "data/order/weighted_examples.h"
 #include "model/model.h"
 #include "peft/files/adapter_file.h"
 #include "train/options.h"
@@ -19,7 +19,7 @@ struct RunCost {
 
 /// Takes a few steps of a run in memory, the first to warm up, and extrapolates. The adapter changes; nothing
 /// is written. Errors: as Trainer::step; interrupted.
-RunCost try_steps(const Model& model, Adapter& adapter, const ExampleStore& examples,
+RunCost try_steps(const Model& model, Adapter& adapter, const WeightedExamples& examples,
                   const TrainOptions& options, const RunPlan& plan);
 
 }  // namespace lowrank

@@ -58,7 +58,7 @@ TEST_F(CommandLine, NothingIsGivenTwice) {
     refused(plan(two), "--rank is given twice: \"4\" and \"16\"");
   refused(plan("--shuffle --no-shuffle"), "--shuffle is given twice");
   refused(plan("--target-modules q_proj --target_modules v_proj"), "--target-modules is given twice");
-  refused(plan("--data a.jsonl --data b.jsonl"), "give a folder or a pattern with *");
+  refused("evaluate --model m --data a.jsonl --data b.jsonl", "give a folder or a pattern with *");
   refused(plan("--columns a=b --columns c=d"), "a list is written with commas");
   refused(plan(config("rank: 4") + " " + config("rank: 4")), "--config is given twice");
   refused("classify --model m --adapter A --adapter B --data d", "--adapter is given twice");

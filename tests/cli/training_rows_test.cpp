@@ -1,4 +1,7 @@
 // What training reports about its rows, and where they may be located.
+#include <sstream>
+
+#include "base/json.h"
 #include "support/places.h"
 #include "support/program.h"
 
@@ -63,6 +66,91 @@ TEST_F(TrainingRows, WithoutPromptsAreNotSaidToHaveAny) {
   const std::string told = succeeds(train(data, out().string(), "--batch-size 3")).err;
   EXPECT_EQ(told.find("prompts"), std::string::npos) << told;
   EXPECT_NE(told.find("micro-batches of up to 9 tokens"), std::string::npos) << told;
+}
+
+class SeveralFiles : public TrainingRows {
+ protected:
+  std::string train(const std::string& data, const std::filesystem::path& output,
+                    const std::string& more = "") const {
+    return "train --model " + test::fixture("tiny_llama/linear").string() + " " + data + " --output " +
+           output.string() + " --steps 6 --save-every 1 --dtype f32 --threads 2 --lr 0.05 " + more;
+  }
+  std::string results(const std::filesystem::path& output) const {
+    return test::content_of(output / "adapter_model.safetensors");
+  }
+
+  std::string a = write("a.jsonl", long_rows).string();
+  std::string b = write("b.jsonl", "{\"input_ids\":[7,8]}\n{\"input_ids\":[6,5,4]}\n").string();
+  std::string weighted = "--data " + a + ":2.0 --data " + b + ":0.5";
+};
+
+TEST_F(SeveralFiles, ComeAsOftenAsTheirWeightsSay) {
+  const test::Outcome outcome = succeeds(train(weighted, out(), "--batch-size 2"));
+  EXPECT_NE(outcome.err.find("training: 5 examples, 17 tokens"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("an epoch takes 7 examples: 6 of " + a + ", 1 of " + b), std::string::npos)
+      << outcome.err;
+  const std::string card = test::content_of(out() / "README.md");
+  EXPECT_NE(card.find("a.jsonl (weight 2), b.jsonl (weight 0.5)"), std::string::npos) << card;
+  const auto config = write("c.yaml", "data: [\"" + a + ":2.0\", " + b + ":0.5]\nbatch_size: 2\n");
+  succeeds(train("--config " + config.string(), folder.path() / "yaml"));
+  EXPECT_EQ(results(folder.path() / "yaml"), results(out()));
+  succeeds(train("--data " + a + " --data " + b, folder.path() / "plain", "--batch-size 2"));
+  EXPECT_NE(results(folder.path() / "plain"), results(out()));
+}
+
+TEST_F(SeveralFiles, OfWeightOneAreOneDataSet) {
+  succeeds(train("--data " + a + " --data " + b + ":1", folder.path() / "several"));
+  succeeds(train("--data '" + folder.path().string() + "/*.jsonl'", folder.path() / "pattern"));
+  EXPECT_EQ(results(folder.path() / "several"), results(folder.path() / "pattern"));
+}
+
+TEST_F(SeveralFiles, ResumeToTheSameBits) {
+  for (const std::string size :
+       {"--batch-size 2", "--tokens-per-batch 7", "--tokens-per-batch 7 --grad-accum 2"}) {
+    const std::filesystem::path whole = folder.path() / "whole", resumed = folder.path() / "resumed";
+    succeeds(train(weighted, whole, size));
+    succeeds(train(weighted, resumed, size + " --resume " + (whole / "checkpoint-3").string()));
+    EXPECT_EQ(results(whole), results(resumed)) << size;
+    std::filesystem::remove_all(resumed);
+    refused(
+        train("--data " + a + " --data " + b, out(), size + " --resume " + (whole / "checkpoint-3").string()),
+        "the weighting of the training rows was [[3,2.0],[2,0.5]] and is not there");
+    std::filesystem::remove_all(whole);
+  }
+}
+
+TEST_F(SeveralFiles, AreRefusedWithWeightsThatMeanNothing) {
+  refused(train("--data " + a + ":0", out()),
+          "the weight after the colon must be above 0 and at most 1000, not 0");
+  refused(train("--data " + a + ":nan", out()), "must be above 0");
+  refused(train("--data " + a + " --data " + b + ":0.1", out()), "the weight 0.1 leaves none of 2 examples");
+  refused(train("--data " + a + ":x", out()), "a.jsonl:x");
+  const std::string odd = write("odd.jsonl:2", long_rows).string();
+  EXPECT_EQ(succeeds(train("--data " + odd, out())).err.find("an epoch takes"), std::string::npos);
+}
+
+TEST_F(SeveralFiles, TokensPerBatchCountEpochsAndExcludeABatchSize) {
+  refused(train("--data " + a, out(), "--tokens-per-batch 9 --batch-size 2"),
+          "--batch-size 2 and --tokens-per-batch 9 both set the size of a micro-batch");
+  // 5, 3 and 4 tokens: in any order two or three batches of at most 8.
+  const std::string command = "train --model " + test::fixture("tiny_llama/linear").string() + " --data " +
+                              a + " --tokens-per-batch 8 --epochs 4 --dtype f32 --output " + out().string();
+  const test::Outcome planned = succeeds(command + " --dry-run");
+  const nlohmann::json plan = nlohmann::json::parse(planned.out);
+  EXPECT_TRUE(plan["configuration"]["batch_size"].is_null());
+  EXPECT_EQ(plan["configuration"]["tokens_per_batch"], 8);
+  succeeds(command);
+  std::vector<nlohmann::json> steps;
+  std::istringstream lines(test::content_of(out() / "metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) steps.push_back(nlohmann::json::parse(line));
+  EXPECT_EQ(plan["run"]["steps"], steps.size());
+  EXPECT_EQ(steps.back()["epoch"], 4);
+  int64_t tokens = 0;
+  for (const nlohmann::json& step : steps) {
+    EXPECT_LE(step["tokens"], 8);
+    tokens += step["tokens"].get<int64_t>();
+  }
+  EXPECT_EQ(tokens, 4 * 12);
 }
 
 }  // namespace

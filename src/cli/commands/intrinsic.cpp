@@ -47,9 +47,8 @@ int run(Arguments& arguments) {
     return fields;
   });
   if (!arguments.parse()) return 0;
-  require({{"--model", &question.session.model},
-           {"--data", &question.rows.data},
-           {"--output", &question.output}});
+  const std::string data = question.rows.data.empty() ? "" : question.rows.data.front();
+  require({{"--model", &question.session.model}, {"--data", &data}, {"--output", &question.output}});
   check(!question.rows.eval_data.empty() || question.rows.eval_split > 0, ErrorKind::invalid,
         "quality is measured on rows that are not trained on: give --eval-data or --eval-split");
   const nlohmann::ordered_json settings = resolved(arguments.fields());

@@ -38,6 +38,14 @@ int64_t ExampleStore::token_count() const {
   return count;
 }
 
+std::vector<int32_t> ExampleStore::lengths() const {
+  std::vector<int32_t> lengths(size());
+  for (int64_t index = 0; index < std::ssize(*this); ++index)
+    lengths[index] = static_cast<int32_t>(arrays_.tokens_of(place(index)).size());
+  if (storage_) storage_->forget_pages();
+  return lengths;
+}
+
 Example ExampleStore::operator[](int64_t index) const {
   touch(place(index));
   return unpacked(arrays_, place(index));

@@ -53,6 +53,8 @@ class ExampleStore {
   std::span<const int32_t> tokens(int64_t index) const;
   int64_t line(int64_t index) const { return arrays_.records[place(index)].line; }
   int64_t adapter(int64_t index) const { return arrays_.records[place(index)].adapter; }
+  /// The number of tokens of every example.
+  std::vector<int32_t> lengths() const;
   /// Tokens before the first target; 0 if there is none and no labels.
   int64_t prompt_length(int64_t index) const;
 

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "data/examples/example_store.h"
+#include "data/order/epoch_order.h"
+
+namespace lowrank {
+
+/// The examples that a run trains on, and how often its epochs take them. A store, and whatever makes one, is
+/// taken once per epoch.
+struct WeightedExamples {
+  ExampleStore examples;
+  std::vector<SourceShare> sources;  ///< in the store's order; their counts sum to its size
+
+  WeightedExamples() = default;
+  WeightedExamples(ExampleStore store, std::vector<SourceShare> shares)
+      : examples(std::move(store)), sources(std::move(shares)) {}
+  template <class Store>
+  requires(!std::same_as<std::remove_cvref_t<Store>, WeightedExamples>) &&
+      std::convertible_to<Store, ExampleStore> WeightedExamples(Store&& store)
+      : examples(std::forward<Store>(store)) {}
+
+  /// Examples and their tokens in an epoch; the tokens are a mean if a weight takes a part of a source.
+  int64_t epoch_size() const;
+  double epoch_tokens() const;
+};
+
+}  // namespace lowrank
