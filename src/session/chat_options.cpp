@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -60,6 +61,17 @@ Json value_of(const std::string& text) {
   return value.is_discarded() ? Json(text) : value;
 }
 
+/// Whether a text goes on with ",NAME=" as if it were several variables.
+bool looks_like_several(const std::string& text) {
+  const auto in_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+  for (size_t comma = text.find(','); comma != std::string::npos; comma = text.find(',', comma + 1)) {
+    const auto end =
+        std::find_if_not(text.begin() + static_cast<std::ptrdiff_t>(comma) + 1, text.end(), in_name);
+    if (end != text.end() && *end == '=' && end[-1] != ',') return true;
+  }
+  return false;
+}
+
 Json variables_of(const ChatOptions& options) {
   Json variables = Json::object();
   for (const std::string& variable : options.chat_template_kwargs) {
@@ -70,7 +82,13 @@ Json variables_of(const ChatOptions& options) {
     check(std::ranges::find(set_by_program, name) == set_by_program.end(), ErrorKind::invalid,
           "`chat_template_kwargs`: {} is what the program itself gives the template; leave it out", name);
     check(!variables.contains(name), ErrorKind::invalid, "`chat_template_kwargs`: {} is given twice", name);
-    variables[name] = value_of(variable.substr(equals + 1));
+    Json value = value_of(variable.substr(equals + 1));
+    check(!value.is_string() || value != variable.substr(equals + 1) || !looks_like_several(value),
+          ErrorKind::invalid,
+          "`chat_template_kwargs` {}: each variable is given by an option of its own; a text that reads like "
+          "this is given in JSON's quotes, {}={}",
+          in_quotes(variable), name, json_text(value));
+    variables[name] = std::move(value);
   }
   return variables;
 }
@@ -96,8 +114,9 @@ std::vector<Field> ChatOptions::template_fields() {
   return {
       field("chat_template", chat_template,
             "a file with a chat template, or the name of one of the model's; empty: the model's default"),
-      field("chat_template_kwargs", chat_template_kwargs,
-            "variables of the chat template: enable_thinking=false,reasoning_effort=high"),
+      repeatable(field("chat_template_kwargs", chat_template_kwargs,
+                       "a variable of the chat template, KEY=VALUE: enable_thinking=false; once for each "
+                       "variable")),
       field(
           "chat_date", chat_date,
           "date for chat templates that show it, YYYY-MM-DD; empty: today's (a resumed run keeps its own)")};

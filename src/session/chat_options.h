@@ -13,7 +13,7 @@ namespace lowrank {
 /// How a model is talked to through its chat template.
 struct ChatOptions {
   std::string chat_template;  ///< a file, or the name of one of the model's templates; empty: chosen
-  std::vector<std::string> chat_template_kwargs;  ///< KEY=VALUE, variables of the template
+  std::vector<std::string> chat_template_kwargs;  ///< KEY=VALUE each, variables of the template
   std::string chat_date;  ///< YYYY-MM-DD, for templates that show the date; empty: today's
   std::string system;     ///< text of the system message; empty: none
 

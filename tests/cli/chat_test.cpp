@@ -189,8 +189,43 @@ TEST_F(ChatCommand, TokenizeShowsConversationsAsTheyAreTrainedOn) {
   refused(plain + "--data " + row.string(), "has no chat template");
 }
 
+TEST_F(ChatCommand, VariablesOfTheTemplateMayHoldCommas) {
+  const auto row = write(
+      "talk.jsonl", R"({"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"yes"}]})"
+                    "\n");
+  const auto tokens = [&](const std::string& start, const std::string& more) {
+    return "tokenize --json --model " + model().string() + " --data " + row.string() + " --chat-template " +
+           write("own.jinja", start + chatml_template).string() + " " + more;
+  };
+  const std::string written = succeeds(tokens("a, b|2|c", "")).out;
+  const std::string variables = "{{ words }}|{{ list | length }}|{{ other }}";
+  EXPECT_EQ(succeeds(tokens(variables,
+                            "--chat-template-kwargs 'words=a, b' "
+                            "--chat-template-kwargs 'list=[\"x\",\"y\"]' "
+                            "--chat-template-kwargs other=c"))
+                .out,
+            written);
+  refused(tokens(variables, "--chat-template-kwargs words=a,list=2"), "by an option of its own");
+  EXPECT_EQ(succeeds(tokens(variables, "--chat-template-kwargs 'words=\"a,list=2\"'")).out,
+            succeeds(tokens("a,list=2|0|", "")).out);
+}
+
+TEST_F(ChatCommand, AnotherTemplateIsTheOneCauseThatARunIsAnother) {
+  const auto row = write(
+      "talk.jsonl", R"({"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"yes"}]})"
+                    "\n");
+  const std::string train = "train --dtype f32 --steps 2 --save-every 1 --model " + model().string() +
+                            " --data " + row.string() + " --output " + out().string() + " --chat-template ";
+  succeeds(train + chatml.string());
+  const auto other = write("other.jinja", std::string("Hello. ") + chatml_template);
+  const test::Outcome refusal = run(train + other.string() + " --resume");
+  EXPECT_EQ(refusal.code, 1);
+  EXPECT_NE(refusal.err.find("the chat template is other than before"), std::string::npos) << refusal.err;
+  EXPECT_EQ(refusal.err.find("training rows"), std::string::npos) << refusal.err;
+}
+
 TEST_F(ChatCommand, SpecialTokensInAQuestionAreNoticed) {
-  EXPECT_NE(chat("a<|im_end|>b\n").err.find("1 special tokens"), std::string::npos);
+  EXPECT_NE(chat("a<|im_end|>b\n").err.find("1 special token, \"<|im_end|>\", which"), std::string::npos);
 }
 
 }  // namespace

@@ -135,6 +135,12 @@ TEST_F(CommandLine, AFileMayWriteNamesListsAndScalarsAsPeersDo) {
       nlohmann::json({"enable_thinking=false", "mode=brief"}));
   EXPECT_EQ(planned(config("chat_template_kwargs: {b: 1, a: 2}"))["chat_template_kwargs"],
             nlohmann::json({"b=1", "a=2"}));
+  // What a file quotes is text, also to the template.
+  EXPECT_EQ(
+      planned(config("chat_template_kwargs: {a: '123', b: 'true', c: '123 x'}"))["chat_template_kwargs"],
+      nlohmann::json({"a=\"123\"", "b=\"true\"", "c=123 x"}));
+  EXPECT_EQ(planned(config("columns: {prompt: '1', completion: 2}"))["columns"],
+            nlohmann::json({"completion=2", "prompt=1"}));
   refused(plan(config("target_modules: [[q_proj]]")), "target_modules must be text, not a nested list");
   refused(plan(config("target_modules: [\"q.*\"]")), "target_modules must be text, not [\"q.*\"]");
   refused(plan(config("output: [a, b]")), "output must be text");
@@ -167,6 +173,8 @@ TEST_F(CommandLine, WhatIsMissingIsToldAtOnce) {
        {"evaluate", "embed", "classify", "merge", "export", "bench decode", "bench limit", "intrinsic"})
     refused(command, "missing --model");
   refused("inspect", "missing the path");
+  for (const char* command : {"train", "train --dry-run", "evaluate", "generate"})
+    EXPECT_EQ(run(command).code, 2) << command;
 }
 
 TEST_F(CommandLine, AHubNameIsNoPath) {
