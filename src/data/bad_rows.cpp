@@ -4,6 +4,8 @@
 
 #include <fmt/ranges.h>
 
+#include "tokenizer/jinja/values/render_limit.h"
+
 namespace lowrank {
 namespace {
 
@@ -20,23 +22,28 @@ void BadRows::attempt(const std::string& where, int64_t line, const std::functio
         !stopped_ && (error.kind() == ErrorKind::invalid || error.kind() == ErrorKind::corrupt ||
                       error.kind() == ErrorKind::unsupported);
     if (!of_the_row) throw;
-    if (rows_++ == 0) kind_ = error.kind();
     std::string what = error.what();
     std::string_view place = where;
     if (what.starts_with(where + ": ")) what.erase(0, where.size() + 2);
     // An error about the whole file already names its own line.
     if (what.starts_with(where)) place = {};
-    auto reason = std::ranges::find(reasons_, what, &Reason::what);
-    if (reason == reasons_.end()) {
-      if (reasons_.size() == most_shown) return;
-      reason = reasons_.insert(reason, {std::string(place), std::move(what), {}, 0});
-    } else if (reason->lines.size() < most_shown) {
-      reason->lines.push_back(line);
-    }
-    ++reason->rows;
+    note(error, place, std::move(what), line);
   }
-  stopped_ = rows_ >= most_rows;
   if (stopped_) finish();
+}
+
+void BadRows::note(const Error& error, std::string_view place, std::string what, int64_t line) {
+  if (rows_++ == 0) kind_ = error.kind();
+  const bool last = dynamic_cast<const RenderLimit*>(&error) != nullptr;
+  stopped_ = last || rows_ >= most_rows;
+  auto reason = std::ranges::find(reasons_, what, &Reason::what);
+  if (reason == reasons_.end()) {
+    if (reasons_.size() == most_shown && !last) return;
+    reason = reasons_.insert(reason, {std::string(place), std::move(what), {}, 0});
+  } else if (reason->lines.size() < most_shown) {
+    reason->lines.push_back(line);
+  }
+  ++reason->rows;
 }
 
 void BadRows::finish() const {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <exception>
 #include <glob.h>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -13,6 +15,7 @@
 #include "data/bad_rows.h"
 #include "data/table_reader.h"
 #include "tokenizer/core/byte_level.h"
+#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank {
 namespace {
@@ -45,10 +48,15 @@ class RowGiver {
     forget_pages(bytes);
     const bool apart = !work_.apart || work_.apart();
     ordered_.give(
-        [this, where = std::move(where), line, make = std::move(make)]() mutable -> OrderedWork::End {
+        [this, where = std::move(where), line, make = std::move(make),
+         number = ++given_]() mutable -> OrderedWork::End {
           OrderedWork::End end;
+          if (number > last_) return [] {};
           try {
             end = work_.begin(make());
+          } catch (const RenderLimit&) {
+            end_with(number);
+            end = [error = std::current_exception()] { std::rethrow_exception(error); };
           } catch (...) {
             end = [error = std::current_exception()] { std::rethrow_exception(error); };
           }
@@ -75,6 +83,13 @@ class RowGiver {
   }
 
  private:
+  /// No row after this one is begun: its error ends the reading.
+  void end_with(int64_t number) {
+    int64_t last = last_;
+    while (number < last && !last_.compare_exchange_weak(last, number)) {
+    }
+  }
+
   /// Of a large file, only what is being read stays in memory.
   void forget_pages(size_t bytes) {
     constexpr size_t most = 32 << 20;
@@ -87,6 +102,8 @@ class RowGiver {
   const RowWork& work_;
   const MmapFile& file_;
   size_t read_since_ = 0;
+  int64_t given_ = 0;
+  std::atomic<int64_t> last_ = std::numeric_limits<int64_t>::max();
   BadRows bad_;
   OrderedWork ordered_;  // last: its threads use the others
 };
@@ -100,7 +117,7 @@ void read_lines(std::string_view rest, const std::string& file, RowGiver& rows) 
     std::string where = fmt::format("{}:{}", file, number);
     const auto make = [line, where, number] {
       check_row(line, where);
-      DataRow row{where, number, parse_ordered_json(line, where, row_limits)};
+      DataRow row{where, number, false, parse_ordered_json(line, where, row_limits)};
       check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
       return row;
     };
@@ -116,7 +133,7 @@ void read_array(std::string_view text, const std::string& file, RowGiver& rows) 
     const std::string where = fmt::format("{}: row {}", file, ++number);
     auto make = [where, number, element = std::move(element)]() mutable {
       check(element.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-      return DataRow{where, number, std::move(element)};
+      return DataRow{where, number, true, std::move(element)};
     };
     constexpr size_t roughly = 1024;
     rows.give(where, number, std::move(make), roughly);

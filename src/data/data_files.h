@@ -16,6 +16,7 @@ namespace lowrank {
 struct DataRow {
   std::string where;  ///< file and line (or row number in an array), for errors
   int64_t line = 0;   ///< counted from 1; for a row of an array, its number
+  bool in_array = false;
   nlohmann::ordered_json fields;
 };
 

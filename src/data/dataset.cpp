@@ -17,6 +17,7 @@
 #include "data/examples/cache_folder.h"
 #include "data/examples/example_file.h"
 #include "data/row_cache.h"
+#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank {
 namespace {
@@ -96,7 +97,7 @@ ReadRow conversation_example(const Row& row, const DatasetOptions& options) try 
   read.example.line = row.line;
   return read;
 } catch (const Error& error) {
-  throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+  throw_reworded(error, fmt::format("{}: {}", row.where, error.what()));
 }
 
 /// `tokenizer` may be null for rows that are already tokenised.
@@ -121,7 +122,7 @@ ReadRow read_row(const Row& row, const Tokenizer* tokenizer, const DatasetOption
 struct RowPlace {
   std::string where, adapter;
   std::string_view format_name;
-  bool conversation = false;
+  bool conversation = false, in_array = false;
 };
 
 /// Makes a data set of rows.
@@ -134,8 +135,8 @@ class DatasetReader {
   OrderedWork::End begin(Row row) {
     ReadRow read = read_row(row, tokenizer_, options_);
     check_ids(read.example, vocabulary_, row.where);
-    RowPlace place{std::move(row.where), std::move(row.adapter), row.format_name,
-                   is_conversation(row.format)};
+    RowPlace place{std::move(row.where), std::move(row.adapter), row.format_name, is_conversation(row.format),
+                   row.in_array};
     return [this, read = std::move(read), place = std::move(place)]() mutable { add(read, place); };
   }
 
@@ -146,7 +147,7 @@ class DatasetReader {
   Dataset finish(const std::string& pattern) {
     dataset_.examples = ExampleStore(std::move(examples_));
     const int64_t rows = dataset_.skipped + dataset_.dropped;
-    const bool cut = dataset_.truncated > 0;
+    const bool cut = dataset_.cut_off > 0;
     check(taken_ > 0 || dataset_.skipped == 0, ErrorKind::invalid,
           "{}: none of the {} rows has a target token{}{}", pattern, rows,
           cut ? " (`max_length` cuts the completions off)" : "", first_skipped_);
@@ -169,19 +170,23 @@ class DatasetReader {
       example.adapter = adapter_of(row.adapter, row.where, options_.adapter_number);
     dataset_.format = row.format_name;
     dataset_.conversations = row.conversation;
-    if (example.length > 0 && !takes_long(example, row)) return;
+    dataset_.in_array = row.in_array;
+    const bool cut = example.length > 0;
+    if (cut && !takes_long(example, row)) return;
     if (example.targets() > 0) {
       ++taken_;
+      if (cut) note_cut(example, row);
       file_ ? file_->append(example) : examples_->append(packed(example));
       return;
     }
     remember(dataset_.skipped_rows, row.where);
+    if (cut) ++dataset_.cut_off;
     if (++dataset_.skipped == 1) {
       first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
     }
   }
 
-  /// Counts a row that is longer than the limit; false if it is left out.
+  /// False for a row that is longer than the limit and is left out for that; counts those.
   bool takes_long(const Example& example, const RowPlace& row) {
     check(
         options_.on_long != OnLong::error, ErrorKind::invalid,
@@ -193,11 +198,14 @@ class DatasetReader {
       remember(dataset_.dropped_rows, row.where);
       return false;
     }
+    return true;
+  }
+
+  void note_cut(const Example& example, const RowPlace& row) {
     ++dataset_.truncated;
     remember(dataset_.truncated_rows, row.where);
     dataset_.cut_tokens += example.length;
     dataset_.lost_tokens += example.length - std::ssize(example.tokens);
-    return true;
   }
 
   std::string shown(const Example& example) const {

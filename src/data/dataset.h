@@ -55,9 +55,10 @@ struct DatasetOptions {
 
 struct Dataset {
   ExampleStore examples;
-  int64_t truncated = 0;    ///< rows cut to max_length
+  int64_t truncated = 0;    ///< rows cut to max_length, still with targets
   int64_t dropped = 0;      ///< rows longer than max_length that are left out
   int64_t skipped = 0;      ///< rows without any target, because of the cut or from the start
+  int64_t cut_off = 0;      ///< of the skipped ones, those longer than max_length
   int64_t cut_tokens = 0;   ///< of the cut rows, before the cut
   int64_t lost_tokens = 0;  ///< of these, how many were cut off
   std::vector<std::string> truncated_rows, dropped_rows,
@@ -66,6 +67,7 @@ struct Dataset {
   ChatNotes chat_notes;        ///< of rows that are conversations
   std::string format;          ///< of the rows, as the option `format` names it
   bool conversations = false;  ///< the rows are conversations
+  bool in_array = false;       ///< the rows are elements of an array: `Example::line` is their number
   /// Of the first conversation: the source of its chat template, and what ends an answer beside the
   /// tokenizer's end tokens.
   std::string chat_template;

@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Changes when the same rows and options give other examples.
-constexpr int64_t format_version = 1;
+constexpr int64_t format_version = 2;
 
 /// Adds the first and last megabyte of a file, and blocks between them.
 void add_sample(Fingerprint& all, const fs::path& path) {
@@ -76,6 +76,7 @@ void each_fact(Dataset& dataset, const Visit& visit) {
   visit("truncated", dataset.truncated);
   visit("dropped", dataset.dropped);
   visit("skipped", dataset.skipped);
+  visit("cut_off", dataset.cut_off);
   visit("cut_tokens", dataset.cut_tokens);
   visit("lost_tokens", dataset.lost_tokens);
   visit("truncated_rows", dataset.truncated_rows);
@@ -94,6 +95,7 @@ void each_fact(Dataset& dataset, const Visit& visit) {
   visit("open_answers", dataset.chat_notes.open_answers);
   visit("format", dataset.format);
   visit("conversations", dataset.conversations);
+  visit("in_array", dataset.in_array);
   visit("chat_template", dataset.chat_template);
   visit("end_tokens", dataset.end_tokens);
 }

@@ -83,12 +83,14 @@ ConversationShape shape_of(RowFormat format) {
   return format == RowFormat::alpaca_chat ? ConversationShape::alpaca : ConversationShape::messages;
 }
 
-Row make_row(const Json& json, const RowLayout& layout, bool need_completion, int64_t line,
-             const std::string& where) {
+/// `json`: the fields of `data` under the names that formats have.
+Row make_row(const Json& json, const RowLayout& layout, bool need_completion, const DataRow& data) {
+  const std::string& where = data.where;
   const RowReader read(json, where);
   const RowFormat format = layout.format;
   Row row;
-  row.line = line;
+  row.line = data.line;
+  row.in_array = data.in_array;
   row.where = where;
   row.format = format;
   row.format_name = layout.name;
@@ -142,7 +144,7 @@ void read_each(const std::string& pattern, const RowOptions& options, unsigned t
     check(layout->fits(fields) || !found, ErrorKind::invalid,
           "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
           layout->name);
-    Row row = make_row(fields, *layout, options.need_completion, data.line, data.where);
+    Row row = make_row(fields, *layout, options.need_completion, data);
     return [&rows, end = begin(std::move(row), data.fields)] {
       ++rows;
       if (end) end();

@@ -32,7 +32,8 @@ bool is_conversation(RowFormat format);
 /// A row as strings, as a conversation, or as ids if it is already tokenised.
 struct Row {
   std::string where;  ///< file and line, for errors
-  int64_t line = 0;   ///< counted from 1
+  int64_t line = 0;   ///< counted from 1; in an array, the row's number
+  bool in_array = false;
   RowFormat format = RowFormat::text;
   std::string_view format_name;  ///< as the option `format` has it
   std::string prompt;            ///< empty for `text`

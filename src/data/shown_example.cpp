@@ -30,10 +30,11 @@ std::string text_of(const Tokenizer* tokenizer, std::span<const int64_t> ids) {
 
 }  // namespace
 
-std::string shown_example(const Example& example, const Tokenizer* tokenizer, const TargetMarks& marks) {
+std::string shown_example(const Example& example, const Tokenizer* tokenizer, const TargetMarks& marks,
+                          bool in_array) {
   std::string shown =
-      fmt::format("line {}: {}, {}", example.line, counted(std::ssize(example.tokens), "token"),
-                  counted(example.targets(), "target"));
+      fmt::format("{} {}: {}, {}", in_array ? "row" : "line", example.line,
+                  counted(std::ssize(example.tokens), "token"), counted(example.targets(), "target"));
   if (example.label) shown += fmt::format(", label {}", *example.label);
   if (example.length > 0) shown += fmt::format(" (cut from {} tokens)", example.length);
   shown += '\n';

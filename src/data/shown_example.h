@@ -18,7 +18,9 @@ inline constexpr TargetMarks coloured_targets{"\033[32m", "\033[0m"};
 
 /// An example as it is learned: a line with its counts, then its text as the model reads it, special tokens
 /// among it, with marks around each run of targets. Without a tokenizer, its ids. Ends with a newline.
-/// Control characters of the text other than newlines and tabs are shown as \xNN.
-std::string shown_example(const Example& example, const Tokenizer* tokenizer, const TargetMarks& marks = {});
+/// Control characters of the text other than newlines and tabs are shown as \xNN. `in_array`: the example's
+/// line is the number of its row in a JSON array.
+std::string shown_example(const Example& example, const Tokenizer* tokenizer, const TargetMarks& marks = {},
+                          bool in_array = false);
 
 }  // namespace lowrank

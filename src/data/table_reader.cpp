@@ -96,7 +96,7 @@ class Reader {
     const std::vector<std::string>& names = columns.names;
     check(fields.size() == names.size() || (!columns.named_by_header && fields.size() > names.size()),
           ErrorKind::corrupt, "{}: {} fields where {} are expected", where, fields.size(), names.size());
-    DataRow row{where, line, nlohmann::ordered_json::object()};
+    DataRow row{where, line, false, nlohmann::ordered_json::object()};
     auto& members = row.fields.get_ref<nlohmann::ordered_json::object_t&>();
     for (size_t i = 0; i < names.size(); ++i) {
       // Searching for the name first would take time quadratic in the number of columns; names are unique.

@@ -71,7 +71,7 @@ void show_rows(const FineTuneOptions& options, const TrainingData& data, const F
   if (shown == 0 || !callbacks.show_row) return;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(options.session.model);
   for (int64_t row = 0; row < shown; ++row)
-    callbacks.show_row(data.train.examples[row], tokenizer ? &*tokenizer : nullptr);
+    callbacks.show_row(data.train.examples[row], tokenizer ? &*tokenizer : nullptr, data.train.in_array);
 }
 
 std::string fingerprint_of(const std::string& text) {

@@ -45,7 +45,8 @@ struct FineTuneOptions {
 /// What a caller may follow while a run goes on; any may be empty.
 struct FineTuneCallbacks {
   /// Each of the first `show_rows` training rows as it is learned; without tokenizer for tokenised rows.
-  std::function<void(const Example&, const Tokenizer*)> show_row;
+  /// `in_array`: as in shown_example.
+  std::function<void(const Example&, const Tokenizer*, bool in_array)> show_row;
   std::function<void(int64_t first_step, int64_t total_steps)> start;  ///< right before the first step
   std::function<void(const StepResult&)> after_step;
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;

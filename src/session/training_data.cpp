@@ -31,12 +31,17 @@ void check_apart(const std::string& data, const std::string& output) {
 void report_rows(const std::string& what, const Dataset& dataset, int64_t max_length,
                  const std::string& limit) {
   const auto are = [](int64_t count) { return count == 1 ? "is" : "are"; };
+  const int64_t without_target = dataset.skipped - dataset.cut_off;
   if (dataset.conversations) info("{}: the rows are conversations of format {}", what, dataset.format);
   info("{}: {}, {}{}", what, counted(std::ssize(dataset.examples), "example"),
        counted(dataset.tokens(), "token"),
-       dataset.skipped > 0 ? fmt::format("; {} without a target {} left out", counted(dataset.skipped, "row"),
-                                         are(dataset.skipped))
-                           : "");
+       without_target > 0 ? fmt::format("; {} without a target {} left out", counted(without_target, "row"),
+                                        are(without_target))
+                          : "");
+  if (dataset.cut_off > 0)
+    warn("{0}: {1} {2} longer than {3} ({4}), {5} no target within that length, and {2} left out", what,
+         counted(dataset.cut_off, "row"), are(dataset.cut_off), counted(max_length, "token"), limit,
+         dataset.cut_off == 1 ? "has" : "have");
   if (dataset.dropped > 0)
     warn("{0}: {1} {2} longer than {3} ({4}) and {2} left out", what, counted(dataset.dropped, "row"),
          are(dataset.dropped), counted(max_length, "token"), limit);

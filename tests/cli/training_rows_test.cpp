@@ -24,6 +24,31 @@ TEST_F(TrainingRows, SayHowManyTokensALimitLoses) {
             std::string::npos);
 }
 
+TEST_F(TrainingRows, ThatACutLeavesNothingOfAreCountedOnce) {
+  const std::string data = write("rows.jsonl",
+                                 "{\"input_ids\":[1,2,3,4],\"labels\":[-100,-100,3,4]}\n"
+                                 "{\"input_ids\":[1,2,3],\"labels\":[-100,2,3]}\n"
+                                 "{\"input_ids\":[8],\"labels\":[8]}\n")
+                               .string();
+  const std::string told = succeeds(train(data, out().string(), "--max-length 2")).err;
+  for (const char* sentence :
+       {"training: 1 example, 2 tokens; 1 row without a target is left out",
+        "1 row is longer than 2 tokens (--max-length), has no target within that length, and is left out",
+        "1 example is longer than 2 tokens (--max-length) and is cut: 1 of its 3 tokens are not used"})
+    EXPECT_NE(told.find(sentence), std::string::npos) << sentence << '\n' << told;
+}
+
+TEST_F(TrainingRows, AreShownByTheirLineOrTheirNumberInAnArray) {
+  const std::string rows = R"([{"input_ids":[1,2,3]},
+{"input_ids":[4,5]}])";
+  const std::string array = write("rows.json", rows).string();
+  const std::string told = succeeds(train(array, out().string(), "--show-rows 2")).err;
+  EXPECT_NE(told.find("row 2: 2 tokens, 1 target"), std::string::npos) << told;
+  const std::string lines = write("rows.jsonl", long_rows).string();
+  const std::string shown = succeeds(train(lines, out().string() + "2", "--show-rows 2")).err;
+  EXPECT_NE(shown.find("line 2: 3 tokens, 2 targets"), std::string::npos) << shown;
+}
+
 TEST_F(TrainingRows, DoNotLieBesideWhatTheRunWrites) {
   const std::string data = write("rows.jsonl", long_rows).string();
   const std::string place = folder.path().string();

@@ -118,7 +118,7 @@ TEST(EncodeRow, EmptyCompletionsAreCounted) {
   encode_row(tokenizer, prompt_row("a", "b"), 0, notes);
   EXPECT_EQ(notes.empty, 1);
   ASSERT_EQ(notes.warnings().size(), 1U);
-  EXPECT_NE(notes.warnings()[0].find("1 of 2 rows have an empty completion"), std::string::npos);
+  EXPECT_NE(notes.warnings()[0].find("1 of 2 rows has an empty completion"), std::string::npos);
 }
 
 TEST(EncodeRow, ALimitKeepsTheFirstTokens) {
@@ -157,13 +157,14 @@ TEST(LoadDataset, CutsLongRowsAndCountsWhatIsLost) {
   EXPECT_EQ(all.skipped, 3);
   EXPECT_EQ(all.tokens(), 10);
   const Dataset cut = dataset_of(text, nullptr, 2);
-  EXPECT_EQ(cut.truncated, 3);
+  EXPECT_EQ(cut.truncated, 1);
   EXPECT_EQ(cut.skipped, 5);
-  ASSERT_EQ(cut.truncated_rows.size(), 3U);
+  EXPECT_EQ(cut.cut_off, 2);
+  ASSERT_EQ(cut.truncated_rows.size(), 1U);
   ASSERT_EQ(cut.skipped_rows.size(), 5U);
-  EXPECT_TRUE(cut.truncated_rows[0].ends_with(":1")) << cut.truncated_rows[0];
-  EXPECT_EQ(cut.cut_tokens, 10);
-  EXPECT_EQ(cut.lost_tokens, 4);
+  EXPECT_TRUE(cut.truncated_rows[0].ends_with(":2")) << cut.truncated_rows[0];
+  EXPECT_EQ(cut.cut_tokens, 3);
+  EXPECT_EQ(cut.lost_tokens, 1);
   ASSERT_EQ(cut.examples.size(), 1U);
   EXPECT_EQ(cut.examples[0].tokens, (Ids{1, 2}));
   EXPECT_EQ(cut.examples[0].line, 2);

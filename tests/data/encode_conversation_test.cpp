@@ -2,6 +2,7 @@
 // (tests/fixtures/make_chat.py).
 #include "data/encode_conversation.h"
 
+#include <atomic>
 #include <map>
 
 #include "base/json.h"
@@ -204,6 +205,55 @@ TEST_F(Chatml, ThreadsAndCacheChangeNothingOfConversations) {
   options.chat = [&](bool) -> const ChatFormat& { return format_; };
   EXPECT_EQ(RowCache::of(path, &words_, 100'000, options)->key(), key);
   EXPECT_NE(RowCache::of(path, &gpt2, 100'000, options)->key(), key) << "another tokenizer";
+}
+
+/// The template of a file that works without end for a question of "much".
+constexpr const char* endless =
+    "{% for m in messages %}{% if m.content == 'much' %}{% for i in range(30000) %}{% for j in range(30000) "
+    "%}"
+    "{% endfor %}{% endfor %}{% endif %}{{ m.role + m.content + '<|im_end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant' }}{% endif %}";
+
+TEST_F(Chatml, TheFirstRowBeyondARendersLimitEndsTheReading) {
+  const ChatFormat format(ChatTemplate(endless, "endless", {}), words_);
+  const TemporaryFolder folder;
+  nlohmann::ordered_json messages = two_answers;
+  std::string rows = json_text(nlohmann::ordered_json{{"messages", messages}}) + "\n{}\n";
+  messages[0]["content"] = "much";
+  for (int i = 0; i < 2000; ++i) rows += json_text(nlohmann::ordered_json{{"messages", messages}}) + "\n";
+  const std::string path = folder.write("rows.jsonl", rows).string();
+  for (const unsigned threads : {0U, 2U}) {
+    std::atomic<int> begun = 0;
+    DatasetOptions options;
+    options.threads = threads;
+    options.chat = [&](bool) -> const ChatFormat& {
+      ++begun;
+      return format;
+    };
+    try {
+      load_dataset(path, &words_, 100'000, options);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      const std::string told = error.what();
+      EXPECT_NE(told.find("rows.jsonl:2: "), std::string::npos) << told;
+      EXPECT_NE(told.find("rows.jsonl:3: chat template endless, line 1"), std::string::npos) << told;
+      EXPECT_TRUE(told.ends_with("steps of work, the limit of a render; the rest was not read")) << told;
+    }
+    // Of each thread, what it had begun meanwhile.
+    EXPECT_LE(begun, 2 + static_cast<int>(threads) + 1);
+  }
+}
+
+TEST(TurnFinder, FindsTheLastOfManySpecialTokens) {
+  std::vector<std::string> tokens;
+  for (int i = 0; i < 256; ++i) tokens.push_back(fmt::format("<|reserved_{}|>", i));
+  tokens.emplace_back("<|end|>");
+  const TurnFinder finder(ChatTemplate("{{ messages[0].content }}", "one", {{"eos_token", "</s>"}}), tokens);
+  for (const char* ended :
+       {"yes<|end|>", "yes</s> \n", "<|end|>yes<|reserved_255|>", "a<|end|><|reserved_1|>"})
+    EXPECT_TRUE(finder.ends_in_special_token(ended)) << ended;
+  for (const char* open : {"", "yes", "yes<|end|>no", "yes<|reserved_256|>", "yes<|end|"})
+    EXPECT_FALSE(finder.ends_in_special_token(open)) << open;
 }
 
 }  // namespace

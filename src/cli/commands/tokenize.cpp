@@ -14,6 +14,7 @@
 #include "data/encode_conversation.h"
 #include "session/chat_options.h"
 #include "session/places.h"
+#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank {
 namespace {
@@ -60,6 +61,7 @@ class RowTokens {
 
   std::vector<int64_t> of(const Row& row) {
     if (row.format == RowFormat::tokenised) return row.input_ids;
+    if (row.format == RowFormat::labelled) return tokenizer_.encode(row.completion, true);
     return row.conversation ? of_conversation(row) : encode_row(tokenizer_, row, 0, notes_).tokens;
   }
 
@@ -73,7 +75,7 @@ class RowTokens {
     const ChatFormat& format = chat_(!row.conversation->conversation.tools.is_null());
     return encode_conversation(format, *row.conversation, TrainOn::assistant, 0, chat_notes_).tokens;
   } catch (const Error& error) {
-    throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+    throw_reworded(error, fmt::format("{}: {}", row.where, error.what()));
   }
 
   const Tokenizer& tokenizer_;

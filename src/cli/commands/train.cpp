@@ -65,8 +65,8 @@ bool parse(Arguments& arguments, Request& request) {
 FineTuneCallbacks row_display() {
   FineTuneCallbacks callbacks;
   callbacks.show_row = [marks = standard_error_has_colours() ? coloured_targets : TargetMarks()](
-                           const Example& example, const Tokenizer* tokenizer) {
-    std::cerr << shown_example(example, tokenizer, marks) << '\n';
+                           const Example& example, const Tokenizer* tokenizer, bool in_array) {
+    std::cerr << shown_example(example, tokenizer, marks, in_array) << '\n';
   };
   return callbacks;
 }

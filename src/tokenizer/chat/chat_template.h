@@ -34,7 +34,8 @@ class ChatTemplate {
                std::vector<std::pair<std::string, std::string>> special_tokens);
 
   /// The conversation as text. Errors: invalid when the template refuses it, for what `raise_exception` says
-  /// and when a limit is exceeded; always with the template's name, line and column.
+  /// and when a limit is exceeded (RenderLimit for that of work or memory); always with the template's name,
+  /// line and column.
   Rendering render(const Conversation& conversation, const RenderOptions& options = {}) const;
 
   /// Whether a {% generation %} block is anywhere in the template.

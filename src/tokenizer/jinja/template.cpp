@@ -8,6 +8,7 @@
 #include "tokenizer/jinja/syntax/lexer.h"
 #include "tokenizer/jinja/syntax/statement_parser.h"
 #include "tokenizer/jinja/values/json_values.h"
+#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank::jinja {
 namespace {
@@ -43,6 +44,12 @@ Limits limits_for(const std::vector<Variable>& variables, int64_t steps) {
   return limits;
 }
 
+[[noreturn]] void throw_at(const std::string& where, const Error& error) {
+  const std::string_view message = error.what();
+  const std::string_view shown = message.substr(0, complete_prefix(message.substr(0, most_message_bytes)));
+  throw_reworded(error, fmt::format("{}: {}{}", where, shown, shown.size() < message.size() ? "…" : ""));
+}
+
 }  // namespace
 
 Template::Template(std::string source, std::string name)
@@ -69,13 +76,6 @@ bool Template::has_generation_blocks() const {
 Rendering Template::render(const std::vector<Variable>& variables, const CalendarTime& now,
                            int64_t steps) const {
   Heap heap(limits_for(variables, steps));
-  const auto located = [&](const Error& error, const std::string& where) {
-    const std::string_view message = error.what();
-    const std::string_view shown = message.substr(0, complete_prefix(message.substr(0, most_message_bytes)));
-    return Error(error.kind(),
-                 fmt::format("{}: {}{}", where, shown, shown.size() < message.size() ? "…" : ""),
-                 error.hint());
-  };
   std::unique_ptr<Evaluator> evaluator;
   try {
     evaluator = std::make_unique<Evaluator>(*program_, heap, now);
@@ -85,12 +85,12 @@ Rendering Template::render(const std::vector<Variable>& variables, const Calenda
                                                                : value_of(heap, *variable.value, -1));
     }
   } catch (const Error& error) {
-    throw located(error, fmt::format("chat template {}", name_));
+    throw_at(fmt::format("chat template {}", name_), error);
   }
   try {
     return evaluator->run();
   } catch (const Error& error) {
-    throw located(error, place(name_, program_->source, evaluator->offset()));
+    throw_at(place(name_, program_->source, evaluator->offset()), error);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "tokenizer/jinja/values/heap.h"
 
 #include "base/error.h"
+#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank::jinja {
 
@@ -48,7 +49,8 @@ void Heap::destroy(Object* object) noexcept {
 }
 
 void Heap::too_many_steps() const {
-  fail(ErrorKind::invalid, "more than {} steps of work, the limit of a render", limits_.steps);
+  throw RenderLimit(ErrorKind::invalid,
+                    fmt::format("more than {} steps of work, the limit of a render", limits_.steps));
 }
 
 void Heap::too_deep() {
@@ -58,8 +60,9 @@ void Heap::too_deep() {
 
 void Heap::too_much_memory(size_t bytes) {
   give_back(bytes);
-  fail(ErrorKind::invalid, "the values take more than {} MiB of memory, the limit of a render",
-       limits_.bytes >> 20);
+  throw RenderLimit(
+      ErrorKind::invalid,
+      fmt::format("the values take more than {} MiB of memory, the limit of a render", limits_.bytes >> 20));
 }
 
 }  // namespace lowrank::jinja

@@ -93,7 +93,7 @@ class Heap {
   const Limits& limits() const { return limits_; }
   int64_t bytes() const { return bytes_; }
 
-  /// Counts `steps` of work. Errors: invalid above the limit.
+  /// Counts `steps` of work. Errors: RenderLimit.
   void work(int64_t steps) {
     steps_ += steps;
     if (steps_ > limits_.steps) too_many_steps();
@@ -101,7 +101,7 @@ class Heap {
   /// Counts work on `bytes` of text.
   void work_on(size_t bytes) { work(1 + static_cast<int64_t>(bytes >> 6)); }
 
-  /// Counts memory. Errors: invalid above the limit.
+  /// Counts memory. Errors: RenderLimit.
   void take(size_t bytes) {
     bytes_ += static_cast<int64_t>(bytes);
     if (bytes_ > limits_.bytes) too_much_memory(bytes);
