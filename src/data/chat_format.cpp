@@ -114,20 +114,25 @@ std::vector<std::string> ChatNotes::warnings() const {
   std::vector<std::string> sentences;
   if (special_tokens > 0)
     sentences.push_back(
-        fmt::format("the messages' texts hold {} special tokens, the first {}, which the model reads as "
-                    "control tokens",
-                    special_tokens, in_quotes(special_text)));
+        special_tokens == 1
+            ? fmt::format("the messages' texts hold 1 special token, {}, which the model reads as a control "
+                          "token",
+                          in_quotes(special_text))
+            : fmt::format("the messages' texts hold {} special tokens, the first {}, which the model reads "
+                          "as control tokens",
+                          special_tokens, in_quotes(special_text)));
   if (lost_texts > 0)
-    sentences.push_back(
-        fmt::format("the chat template leaves out the texts of {} messages, the first of the role {}",
-                    lost_texts, in_quotes(lost_role)));
+    sentences.push_back(fmt::format("the chat template leaves out the {} of {}, {} the role {}",
+                                    lost_texts == 1 ? "text" : "texts", counted(lost_texts, "message"),
+                                    lost_texts == 1 ? "of" : "the first of", in_quotes(lost_role)));
   for (const auto& [part, count] : lost_parts)
-    sentences.push_back(fmt::format("the chat template leaves out the {} of {} conversations", part, count));
+    sentences.push_back(
+        fmt::format("the chat template leaves out the {} of {}", part, counted(count, "conversation")));
   if (open_answers > 0)
     sentences.push_back(
-        fmt::format("{} conversations have answers that end without a special token, so the model does not "
-                    "learn to stop after them",
-                    open_answers));
+        fmt::format("{} {} answers that end without a special token, so the model does not learn to stop "
+                    "after them",
+                    counted(open_answers, "conversation"), open_answers == 1 ? "has" : "have"));
   return sentences;
 }
 

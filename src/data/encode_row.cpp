@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/one_line.h"
+
 namespace lowrank {
 namespace {
 
@@ -30,12 +32,17 @@ void RowNotes::add(const RowNotes& others) {
 
 std::vector<std::string> RowNotes::warnings() const {
   std::vector<std::string> sentences;
-  const auto add = [&](int64_t count, std::string_view what) {
-    if (count > 0) sentences.push_back(fmt::format("{} of {} rows {}", count, rows, what));
+  const auto add = [&](int64_t count, std::string_view one, std::string_view several) {
+    if (count > 0)
+      sentences.push_back(
+          fmt::format("{} of {} {}", count, counted(rows, "row"), count == 1 ? one : several));
   };
-  add(begun, "begin with the beginning token already; no second one is put in front");
-  add(closed, "end with an end token already; no second one is put behind");
-  add(empty, "have an empty completion and teach the end token alone");
+  add(begun, "begins with the beginning token already; no second one is put in front",
+      "begin with the beginning token already; no second one is put in front");
+  add(closed, "ends with an end token already; no second one is put behind",
+      "end with an end token already; no second one is put behind");
+  add(empty, "has an empty completion and teaches the end token alone",
+      "have an empty completion and teach the end token alone");
   return sentences;
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
+#include "base/one_line.h"
 #include "base/process.h"
 #include "data/training_batch.h"
 #include "train/example_trainer.h"
@@ -31,8 +32,8 @@ void report_prompts(const std::string& why_apart, const ExampleStore& examples, 
     else if (repeated && options.share_prompts)
       info("prompts are not shared: {}", why_apart);
   } else if (repeated) {
-    info("{} examples have {} different prompts; prefixes shared within a micro-batch are computed once{}",
-         groups.size(), prompts,
+    info("{} have {}; prefixes shared within a micro-batch are computed once{}",
+         counted(std::ssize(groups), "example"), counted(prompts, "different prompt"),
          options.group_prompts ? "" : " (`group_prompts` brings more of them together)");
   }
 }
@@ -53,10 +54,10 @@ int64_t head_count(const TrainPlan& plan, const ModelSpec& spec) {
 
 void report_plan(const Adapter& adapter, const ModelSpec& spec) {
   const int64_t count = parameter_count(adapter.plan);
-  info("{}: {} trained parameters in {} tensors ({:.3f} % of the model's {}), {} modules", adapter.info->name,
-       count, adapter.plan.parameters.size(),
+  info("{}: {} in {} ({:.3f} % of the model's {}), {}", adapter.info->name,
+       counted(count, "trained parameter"), counted(std::ssize(adapter.plan.parameters), "tensor"),
        100.0 * static_cast<double>(count) / static_cast<double>(spec.parameters()), spec.parameters(),
-       adapter.plan.targets.size());
+       counted(std::ssize(adapter.plan.targets), "module"));
   if (const int64_t head = head_count(adapter.plan, spec); head > 0)
     info("{} of them in the label head, which trains whole", head);
   info(
@@ -90,8 +91,9 @@ RunPlan report_run(const Model& model, const Adapter& adapter, const ExampleStor
   const int64_t more =
       mapped_bytes(*adapter.base, load) +
       training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);
-  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {} tokens",
-       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6, batch.tokens);
+  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {}",
+       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6,
+       counted(batch.tokens, "token"));
   return plan;
 }
 

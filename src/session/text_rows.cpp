@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/one_line.h"
 #include "data/dataset.h"
 #include "data/rows.h"
 
@@ -43,7 +44,8 @@ TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenize
               [&](const Row& row, const nlohmann::ordered_json& json) { take(row.completion, json); });
   }
   if (cut > 0)
-    warn("{} texts are longer than the {} tokens that the model takes and are cut", cut, max_length);
+    warn("{0} {1} longer than the {2} that the model takes and {1} cut", counted(cut, "text"),
+         cut == 1 ? "is" : "are", counted(max_length, "token"));
   return result;
 }
 

@@ -76,7 +76,8 @@ TEST(ChatFormat, TextsThatTheTemplateLeavesOutAreNoticed) {
   ChatNotes notes;
   format.prompt(chat({{"system", "be brief"}, {"user", "hello"}}), notes);
   ASSERT_EQ(notes.warnings().size(), 1U);
-  EXPECT_NE(notes.warnings()[0].find("1 messages, the first of the role \"system\""), std::string::npos);
+  EXPECT_NE(notes.warnings()[0].find("leaves out the text of 1 message, of the role \"system\""),
+            std::string::npos);
 }
 
 TEST(EndOfTurn, IsTheFirstTokenAfterAnAnswer) {
