@@ -54,6 +54,9 @@ int reported(const std::function<int()>& work) {
   } catch (const UsageError& error) {
     tell_error(error);
     return 2;
+  } catch (const MissingOption& error) {
+    tell_error(error);
+    return 2;
   } catch (const Error& error) {
     tell_error(error);
     constexpr int of_signals = 128;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/one_line.h"
 #include "data/rows.h"
+#include "session/failures.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -26,7 +27,7 @@ std::vector<Field> EvaluateOptions::fields() {
 Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
                          const EvaluateOptions& options) {
   const ModelSpec& spec = running.checkpoint.spec();
-  check(!options.data.empty(), ErrorKind::invalid, "missing `data`");
+  need_options({{"data", &options.data}});
   check(spec.task != Task::embedding, ErrorKind::invalid,
         "{}: an encoder without a label head has no loss; give `adapter` with one", model);
   DatasetOptions reading = options.dataset;
@@ -40,10 +41,17 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   if (tokenizer) reading.chat = chat_format_on_demand(model, running.adapter_path, *tokenizer, options.chat);
   const Dataset dataset =
       load_dataset(options.data, tokenizer ? &*tokenizer : nullptr, spec.vocabulary_size, reading);
-  if (dataset.truncated > 0)
-    warn("{} examples are longer than {} tokens and are cut: {} of their {} tokens are not used",
-         dataset.truncated, reading.max_length, dataset.lost_tokens, dataset.cut_tokens);
-  if (dataset.skipped > 0) warn("{} without a target left out", counted(dataset.skipped, "row"));
+  if (dataset.truncated > 0) {
+    const bool one = dataset.truncated == 1;
+    warn("{0} {1} longer than {2} and {1} cut: {3} of {4} {5} are not used",
+         counted(dataset.truncated, "example"), one ? "is" : "are", counted(reading.max_length, "token"),
+         dataset.lost_tokens, one ? "its" : "their", counted(dataset.cut_tokens, "token"));
+  }
+  if (dataset.skipped > 0)
+    warn("{} without a target left out{}", counted(dataset.skipped, "row"),
+         dataset.cut_off > 0 ? fmt::format(", {} of them longer than {}", dataset.cut_off,
+                                           counted(reading.max_length, "token"))
+                             : "");
   for (const std::string& warning : dataset.warnings()) warn("{}", warning);
   Evaluation result = evaluate(running.model, running.hooks, dataset.examples, options.batch_size);
   running.checkpoint.check_unchanged();

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <c10/util/Exception.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 namespace lowrank {
@@ -41,6 +41,14 @@ std::string sentence_of(const c10::Error& error) {
 }
 
 }  // namespace
+
+void need_options(const std::vector<std::pair<std::string_view, const std::string*>>& needed) {
+  std::vector<std::string> missing;
+  for (const auto& [name, value] : needed) {
+    if (value->empty()) missing.push_back(fmt::format("`{}`", name));
+  }
+  if (!missing.empty()) throw MissingOption(fmt::format("missing {}", fmt::join(missing, ", ")));
+}
 
 std::string sentence_of(const std::exception& error) {
   if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))

@@ -17,6 +17,7 @@
 #include "base/staged_folder.h"
 #include "base/version.h"
 #include "data/data_files.h"
+#include "session/failures.h"
 #include "session/places.h"
 #include "session/run_overview.h"
 #include "session/run_report.h"
@@ -32,15 +33,6 @@
 
 namespace lowrank {
 namespace {
-
-/// Names all options that a run needs and lacks.
-void check_given(const std::vector<std::pair<const char*, const std::string*>>& needed) {
-  std::vector<std::string> missing;
-  for (const auto& [name, value] : needed) {
-    if (value->empty()) missing.push_back(fmt::format("`{}`", name));
-  }
-  check(missing.empty(), ErrorKind::invalid, "missing {}", fmt::join(missing, ", "));
-}
 
 /// The values of all options, with `auto`, 0 and null replaced by what they stand for in this run.
 nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
@@ -168,7 +160,8 @@ std::vector<Field> FineTuneOptions::fields() {
 }
 
 RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks) {
-  check_given({{"model", &options.session.model}, {"data", &options.rows.data}, {"output", &options.output}});
+  need_options(
+      {{"model", &options.session.model}, {"data", &options.rows.data}, {"output", &options.output}});
   check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
   check_apart(options.rows.data, options.output);
@@ -233,7 +226,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
 
 nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen,
                                           const FineTuneCallbacks& callbacks) {
-  check_given({{"model", &options.session.model}});
+  need_options({{"model", &options.session.model}});
   check_evaluated(options.train, !options.rows.eval_data.empty() || options.rows.eval_split > 0);
   check_model_place(options.session.model);
   for (const std::string& data : {options.rows.data, options.rows.eval_data}) {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "peft/files/adapter_labels.h"
+#include "session/failures.h"
 #include "session/places.h"
 
 namespace lowrank {
@@ -29,7 +30,7 @@ std::vector<Field> SessionOptions::fields() {
 
 std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
                                              const std::optional<LabelSet>& labels) {
-  check(!options.model.empty(), ErrorKind::invalid, "missing `model`: a Hugging Face folder or a GGUF file");
+  if (options.model.empty()) throw MissingOption("missing `model`: a Hugging Face folder or a GGUF file");
   check_model_place(options.model);
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   return open_told(options.model, labels);
