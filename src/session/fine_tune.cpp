@@ -86,6 +86,17 @@ RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output,
   return run;
 }
 
+/// The training, whose end the overview shows even if it comes early.
+template <class Training>
+RunResult shown_to_the_end(const Training& training, RunOverview& overview) try {
+  RunResult result = training();
+  overview.finish();
+  return result;
+} catch (const Error& error) {
+  overview.stop(error.kind() == ErrorKind::interrupted ? "interrupted" : "failed");
+  throw;
+}
+
 /// Reports how the run went, and writes what it leaves besides the adapter.
 void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const Adapter& adapter,
             const std::string& chat_template, const std::filesystem::path& output, const RunResult& result) {
@@ -214,10 +225,12 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
     followed.sample = [&](int64_t step) { samples->make(*model, adapter, step); };
     followed.sample_every = options.samples.every;
   }
-  const RunResult result =
-      run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
-                   {output.path(), options.session.model, output.resumed()}, followed);
-  overview.finish();
+  const RunResult result = shown_to_the_end(
+      [&] {
+        return run_training(*model, adapter, data.train.examples, data.evaluation.examples, options.train,
+                            {output.path(), options.session.model, output.resumed()}, followed);
+      },
+      overview);
   checkpoint->check_unchanged();
   finish(options, *checkpoint, adapter, data.train.chat_template, output.path(), result);
   output.drop_earlier([](const auto&) { return false; });

@@ -126,23 +126,30 @@ RunOverview::RunOverview(std::filesystem::path folder, RunPage page, int64_t tot
 void RunOverview::refresh() {
   const double started = monotonic_seconds();
   if (started < due_) return;
-  write(false);
+  write("", false);
   const double now = monotonic_seconds();
   due_ = now + std::max(seconds_between, (now - started) / most_share);
 }
 
 void RunOverview::finish() {
-  write(true);
+  write("ended after ", true);
 }
 
-void RunOverview::write(bool ended) {
+void RunOverview::stop(const std::string& how) noexcept {
+  try {
+    if (!read_metrics(folder_ / "metrics.jsonl").empty()) write(how + " after ", true);
+  } catch (...) {
+    // The run's own error matters more.
+  }
+}
+
+void RunOverview::write(const std::string& state, bool ended) {
   const std::vector<Record> records = read_metrics(folder_ / "metrics.jsonl");
   const Totals totals = totals_of(records);
   const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
   page_.ended = ended;
-  page_.state =
-      fmt::format("{} {} of {}, {:%Y-%m-%d %H:%M:%S} UTC", ended ? "ended after step" : "step", totals.step,
-                  total_steps_, fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
+  page_.state = fmt::format("{}step {} of {}, {:%Y-%m-%d %H:%M:%S} UTC", state, totals.step, total_steps_,
+                            fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
   page_.results = results_of(totals);
   page_.plots = run_plots(records);
   page_.samples = samples_of(folder_ / "samples.jsonl");

@@ -24,9 +24,12 @@ class RunOverview {
   void refresh();
   /// Writes both for the last time. Errors: io.
   void finish();
+  /// The same for a run that ends before its last step; `how`: "interrupted". Without a step there is nothing
+  /// to show. What cannot be written stays as it is.
+  void stop(const std::string& how) noexcept;
 
  private:
-  void write(bool ended);
+  void write(const std::string& state, bool ended);
 
   std::filesystem::path folder_;
   RunPage page_;

@@ -74,6 +74,7 @@ TEST_F(Watching, LinesComeEverySoManySteps) {
   EXPECT_EQ(told.find('\033'), std::string::npos);
   const auto state = nlohmann::json::parse(test::content_of(out() / "trainer_state.json"));
   EXPECT_EQ(state["log_history"].size(), 2U + 1U);
+  EXPECT_GT(state["total_flos"].get<double>(), 0);
 }
 
 TEST_F(Watching, RowsThatAreCutOrLeftOutAreNamedOnThePage) {
@@ -81,6 +82,20 @@ TEST_F(Watching, RowsThatAreCutOrLeftOutAreNamedOnThePage) {
   const std::string page = test::content_of(out() / "run.html");
   EXPECT_NE(page.find("training rows that were cut"), std::string::npos);
   EXPECT_NE(page.find("rows.jsonl:3"), std::string::npos);
+}
+
+TEST_F(Watching, ThePageOfARunThatIsStoppedSaysSo) {
+  // The program runs in the background until it has taken a step.
+  environment = fmt::format(
+      "sh -c '\"$@\" & until [ -s {}/metrics.jsonl ]; do sleep 0.05; done; kill -TERM $!; wait $!' -",
+      out().string());
+  const test::Outcome stopped = run(train(out(), "--save-every 0 --lr 1e-9")
+                                        .replace(train(out(), "").find("--steps 5"), 9, "--steps 900000"));
+  EXPECT_EQ(stopped.code, 143) << stopped.err;
+  const std::string page = test::content_of(out() / "run.html");
+  EXPECT_NE(page.find("interrupted after step "), std::string::npos);
+  EXPECT_NE(page.find(" of 900000"), std::string::npos);
+  EXPECT_EQ(page.find("http-equiv=\"refresh\""), std::string::npos);
 }
 
 TEST_F(Watching, EarlyStoppingNeedsRowsAndTellsTheStep) {
