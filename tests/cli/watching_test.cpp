@@ -87,7 +87,8 @@ TEST_F(Watching, RowsThatAreCutOrLeftOutAreNamedOnThePage) {
 TEST_F(Watching, ThePageOfARunThatIsStoppedSaysSo) {
   // The program runs in the background until it has taken a step.
   environment = fmt::format(
-      "sh -c '\"$@\" & until [ -s {}/metrics.jsonl ]; do sleep 0.05; done; kill -TERM $!; wait $!' -",
+      "sh -c '\"$@\" & until [ -s {}/metrics.jsonl ] || ! kill -0 $! 2>/dev/null; do sleep 0.05; done; "
+      "kill -TERM $!; wait $!' -",
       out().string());
   const test::Outcome stopped = run(train(out(), "--save-every 0 --lr 1e-9")
                                         .replace(train(out(), "").find("--steps 5"), 9, "--steps 900000"));

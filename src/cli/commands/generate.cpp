@@ -16,6 +16,7 @@
 #include "session/chat_options.h"
 #include "session/session.h"
 #include "session/text_rows.h"
+#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank {
 namespace {
@@ -92,7 +93,7 @@ struct PromptRows {
 std::vector<int64_t> asked_ids(const Row& row, const ChatFormat& format, ChatNotes& notes) try {
   return format.prompt(before_answer(*row.conversation), notes);
 } catch (const Error& error) {
-  throw Error(error.kind(), fmt::format("{}: {}", row.where, error.what()), error.hint());
+  throw_reworded(error, fmt::format("{}: {}", row.where, error.what()));
 }
 
 PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
