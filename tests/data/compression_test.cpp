@@ -13,6 +13,7 @@ namespace {
 struct Packer {
   std::string ending;
   std::string (*pack)(std::string_view text);
+  friend std::ostream& operator<<(std::ostream& out, const Packer& packer) { return out << packer.ending; }
 };
 
 class Compressed : public testing::TestWithParam<Packer> {

@@ -68,6 +68,11 @@ std::string_view view_at(const arrow::Array& array, int64_t at) {
   return static_cast<const Array&>(array).GetView(at);
 }
 
+float half_at(const arrow::Array& array, int64_t at) {
+  return arrow::util::Float16::FromBits(value_at<arrow::HalfFloatArray>(array, at)).ToFloat();
+}
+
+/// Writes values as JSON. Functions that return a bool return true if they wrote something.
 class RowWriter {
  public:
   RowWriter(size_t most_bytes, std::string& text) : text_(text), most_size_(text.size() + most_bytes) {}
@@ -91,81 +96,89 @@ class RowWriter {
     if (text_.size() > most_size_) throw std::length_error("a row of more than 64 MB");
     if (array.IsNull(at)) {
       text_ += "null";
-      return;
-    }
-    switch (array.type_id()) {
-      case Type::BOOL:
-        text_ += value_at<arrow::BooleanArray>(array, at) ? "true" : "false";
-        break;
-      case Type::INT8:
-        number(int{value_at<arrow::Int8Array>(array, at)});
-        break;
-      case Type::UINT8:
-        number(int{value_at<arrow::UInt8Array>(array, at)});
-        break;
-      case Type::INT16:
-        number(value_at<arrow::Int16Array>(array, at));
-        break;
-      case Type::UINT16:
-        number(value_at<arrow::UInt16Array>(array, at));
-        break;
-      case Type::INT32:
-        number(value_at<arrow::Int32Array>(array, at));
-        break;
-      case Type::UINT32:
-        number(value_at<arrow::UInt32Array>(array, at));
-        break;
-      case Type::INT64:
-        number(value_at<arrow::Int64Array>(array, at));
-        break;
-      case Type::UINT64:
-        number(value_at<arrow::UInt64Array>(array, at));
-        break;
-      case Type::HALF_FLOAT:
-        real(arrow::util::Float16::FromBits(value_at<arrow::HalfFloatArray>(array, at)).ToFloat());
-        break;
-      case Type::FLOAT:
-        real(value_at<arrow::FloatArray>(array, at));
-        break;
-      case Type::DOUBLE:
-        real(value_at<arrow::DoubleArray>(array, at));
-        break;
-      case Type::STRING:
-        string(view_at<arrow::StringArray>(array, at));
-        break;
-      case Type::LARGE_STRING:
-        string(view_at<arrow::LargeStringArray>(array, at));
-        break;
-      case Type::STRING_VIEW:
-        string(view_at<arrow::StringViewArray>(array, at));
-        break;
-      case Type::LIST:
-        list<arrow::ListArray>(array, at);
-        break;
-      case Type::LARGE_LIST:
-        list<arrow::LargeListArray>(array, at);
-        break;
-      case Type::FIXED_SIZE_LIST:
-        list<arrow::FixedSizeListArray>(array, at);
-        break;
-      case Type::STRUCT:
-        structure(static_cast<const arrow::StructArray&>(array), at);
-        break;
-      case Type::DICTIONARY: {
-        const auto& words = static_cast<const arrow::DictionaryArray&>(array);
-        value(*words.dictionary(), words.GetValueIndex(at));
-        break;
-      }
-      default: {
-        const auto scalar = array.GetScalar(at);
-        if (!scalar.ok()) throw std::runtime_error(scalar.status().message());
-        string((*scalar)->ToString());
-      }
+    } else if (!number_value(array, at) && !nested_value(array, at)) {
+      text_value(array, at);
     }
   }
 
+  /// False if the type is neither a number nor a boolean.
+  bool number_value(const arrow::Array& array, int64_t at) {
+    switch (array.type_id()) {
+      case Type::BOOL:
+        return plain(value_at<arrow::BooleanArray>(array, at) ? "true" : "false");
+      case Type::INT8:
+        return number(int{value_at<arrow::Int8Array>(array, at)});
+      case Type::UINT8:
+        return number(int{value_at<arrow::UInt8Array>(array, at)});
+      case Type::INT16:
+        return number(value_at<arrow::Int16Array>(array, at));
+      case Type::UINT16:
+        return number(value_at<arrow::UInt16Array>(array, at));
+      case Type::INT32:
+        return number(value_at<arrow::Int32Array>(array, at));
+      case Type::UINT32:
+        return number(value_at<arrow::UInt32Array>(array, at));
+      case Type::INT64:
+        return number(value_at<arrow::Int64Array>(array, at));
+      case Type::UINT64:
+        return number(value_at<arrow::UInt64Array>(array, at));
+      case Type::HALF_FLOAT:
+        return real(half_at(array, at));
+      case Type::FLOAT:
+        return real(value_at<arrow::FloatArray>(array, at));
+      case Type::DOUBLE:
+        return real(value_at<arrow::DoubleArray>(array, at));
+      default:
+        return false;
+    }
+  }
+
+  /// False if the type has no parts.
+  bool nested_value(const arrow::Array& array, int64_t at) {
+    switch (array.type_id()) {
+      case Type::LIST:
+        return list<arrow::ListArray>(array, at);
+      case Type::LARGE_LIST:
+        return list<arrow::LargeListArray>(array, at);
+      case Type::FIXED_SIZE_LIST:
+        return list<arrow::FixedSizeListArray>(array, at);
+      case Type::STRUCT:
+        return structure(static_cast<const arrow::StructArray&>(array), at);
+      case Type::DICTIONARY:
+        return word(static_cast<const arrow::DictionaryArray&>(array), at);
+      default:
+        return false;
+    }
+  }
+
+  void text_value(const arrow::Array& array, int64_t at) {
+    switch (array.type_id()) {
+      case Type::STRING:
+        return string(view_at<arrow::StringArray>(array, at));
+      case Type::LARGE_STRING:
+        return string(view_at<arrow::LargeStringArray>(array, at));
+      case Type::STRING_VIEW:
+        return string(view_at<arrow::StringViewArray>(array, at));
+      default:
+        break;
+    }
+    const auto scalar = array.GetScalar(at);
+    if (!scalar.ok()) throw std::runtime_error(scalar.status().message());
+    string((*scalar)->ToString());
+  }
+
+  bool plain(std::string_view text) {
+    text_ += text;
+    return true;
+  }
+
+  bool word(const arrow::DictionaryArray& words, int64_t at) {
+    value(*words.dictionary(), words.GetValueIndex(at));
+    return true;
+  }
+
   template <class Array>
-  void list(const arrow::Array& array, int64_t at) {
+  bool list(const arrow::Array& array, int64_t at) {
     const auto& lists = static_cast<const Array&>(array);
     const int64_t begin = lists.value_offset(at), end = begin + lists.value_length(at);
     text_ += '[';
@@ -173,33 +186,30 @@ class RowWriter {
       if (i > begin) text_ += ',';
       value(*lists.values(), i);
     }
-    text_ += ']';
+    return plain("]");
   }
 
-  void structure(const arrow::StructArray& array, int64_t at) {
+  bool structure(const arrow::StructArray& array, int64_t at) {
     text_ += '{';
     for (int i = 0; i < array.num_fields(); ++i)
       member(i == 0, array.struct_type()->field(i)->name(), *array.field(i), at);
-    text_ += '}';
+    return plain("}");
   }
 
   template <class Number>
-  void number(Number number) {
+  bool number(Number number) {
     constexpr size_t longest = 64;
     char digits[longest];
-    text_.append(digits, std::to_chars(digits, digits + longest, number).ptr);
+    return plain({digits, std::to_chars(digits, digits + longest, number).ptr});
   }
 
   template <class Real>
-  void real(Real value) {
-    if (!std::isfinite(value)) {
-      text_ += "null";
-      return;
-    }
+  bool real(Real value) {
+    if (!std::isfinite(value)) return plain("null");
     const size_t begin = text_.size();
     number(value);
     // A whole number stays one that was real.
-    if (text_.find_first_of(".e", begin) == std::string::npos) text_ += ".0";
+    return text_.find_first_of(".e", begin) != std::string::npos || plain(".0");
   }
 
   void string(std::string_view value) {
