@@ -53,9 +53,6 @@ FactoredAdapter factors_of(const AdapterContents& contents) {
   FactoredAdapter adapter{contents.tensors_name, contents.config, 0, {}, {}, {}};
   LowRankOptions options;
   read_low_rank_config(options, contents.config, contents.config_name);
-  adapter.rank = options.rank;
-  for (const auto& [pattern, rank] : options.rank_pattern)
-    adapter.rank = std::max(adapter.rank, static_cast<int64_t>(rank));
   StoredPairs pairs;
   for (const auto& [name, tensor] : contents.tensors) {
     if (take_factor(name, tensor, pairs)) continue;

@@ -16,7 +16,7 @@ namespace lowrank {
 struct FactoredAdapter {
   std::string where;                    ///< the file or folder, for errors
   nlohmann::json config;                ///< as PEFT's LoraConfig; empty where the file has none
-  int64_t rank = 0;                     ///< r of the configuration, or a higher one of its rank_pattern
+  int64_t rank = 0;                     ///< the highest of the updates
   std::vector<FactoredUpdate> updates;  ///< in `natural_less` order of their modules
   std::vector<FileTensor> saved;  ///< modules that were trained in full (modules_to_save), under PEFT's names
   std::vector<std::string> beside = {};  ///< what else it trains, for messages; empty: nothing

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <span>
 
 #include "base/error.h"
@@ -31,6 +32,8 @@ FactoredAdapter read_gguf_factors(const std::filesystem::path& path) {
             file.find<std::string>("adapter.type").value_or("") == "lora",
         ErrorKind::unsupported, "{}: not a GGUF LoRA", path.string());
   const double alpha = file.find<double>("adapter.lora.alpha").value_or(0);
+  check(std::isfinite(alpha) && alpha >= 0, ErrorKind::invalid, "{}: adapter.lora.alpha is {}", path.string(),
+        alpha);
   FactoredAdapter adapter{path.string(), nlohmann::json::object(), 0, {}, {}, {}};
   add_updates(adapter, own_pairs(file.tensors(), adapter), [&](FactoredUpdate& update) {
     update.embedding = update.module.starts_with("token_embd");

@@ -60,7 +60,10 @@ void add_updates(FactoredAdapter& adapter, const StoredPairs& pairs,
       if (!problem && update.a.size(0) != update.b.size(1))
         problem = fmt::format("A of {} has {} rows, B {} columns", one_line(module), update.a.size(0),
                               update.b.size(1));
-      if (!problem) adapter.updates.push_back(std::move(update));
+      if (!problem) {
+        adapter.rank = std::max(adapter.rank, update.rank());
+        adapter.updates.push_back(std::move(update));
+      }
     }
     if (problem) problems.push_back(std::move(*problem));
   }
