@@ -1,8 +1,9 @@
 // LoRA from the difference of two models.
+#include "peft/conversion/extraction.h"
+
 #include <ATen/ops/mm.h>
 #include <gtest/gtest.h>
 
-#include "peft/conversion/extraction.h"
 #include "peft/merge/merge.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
@@ -34,7 +35,8 @@ TEST_F(ExtractedLora, OfAMergedModelIsTheUpdateThatWasMerged) {
     for (size_t i = 0; i < own.size(); ++i) {
       EXPECT_EQ(found[i].module->name, own[i].module->name);
       const at::Tensor d = at::mm(own[i].b, own[i].a) * (own[i].alpha / 3);
-      EXPECT_LT((at::mm(found[i].b, found[i].a) - d).norm().item<double>(), 1e-6 * d.norm().item<double>() + 1e-6);
+      EXPECT_LT((at::mm(found[i].b, found[i].a) - d).norm().item<double>(),
+                1e-6 * d.norm().item<double>() + 1e-6);
     }
     EXPECT_TRUE(extraction.left.empty());
     EXPECT_GT(extraction.same, 0);
@@ -55,9 +57,8 @@ TEST_F(ExtractedLora, TensorsThatItDoesNotHoldAreReported) {
   EXPECT_GT(lost_share(extraction.modules), 0.1);
 
   // All of it: the model itself.
-  const Extraction whole = extract_low_rank(
-      *base, *tuned,
-      {{{}, 1}, {"ln_1", "ln_2", "ln_f", "wte", "wpe"}, "all"});
+  const Extraction whole =
+      extract_low_rank(*base, *tuned, {{{}, 1}, {"ln_1", "ln_2", "ln_f", "wte", "wpe"}, "all"});
   EXPECT_TRUE(whole.left.empty());
   merge_to_folder(*base, whole.adapter, std::nullopt, folder_.path() / "whole");
   const auto again = Checkpoint::open(folder_.path() / "whole");
@@ -70,14 +71,18 @@ TEST_F(ExtractedLora, ModelsOfOtherShapesAreRefusedWithAllDifferences) {
   config["intermediate_size"] = config["intermediate_size"].get<int64_t>() + 8;
   const auto wider = tiny("wider", config);
   for (const char* part : {"layers.0.mlp.up_proj", "layers.1.mlp.down_proj"}) {
-    test::expect_error(ErrorKind::invalid, "wider", part, [&] { extract_low_rank(*base, *wider, {{2, {}}}); });
+    test::expect_error(ErrorKind::invalid, "wider", part, [&] {
+      extract_low_rank(*base, *wider, {{2, {}}});
+    });
   }
 }
 
 TEST_F(ExtractedLora, EqualModelsHaveNoUpdate) {
   const auto base = tiny("base", test::tiny_llama_config());
   const auto same = tiny("same", test::tiny_llama_config());
-  test::expect_error(ErrorKind::invalid, "same", "no update", [&] { extract_low_rank(*base, *same, {{2, {}}}); });
+  test::expect_error(ErrorKind::invalid, "same", "no update", [&] {
+    extract_low_rank(*base, *same, {{2, {}}});
+  });
 }
 
 }  // namespace

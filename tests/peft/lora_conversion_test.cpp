@@ -109,9 +109,9 @@ TEST_F(LoraConversion, EveryMethodThatIsAnUpdateOfWeightsComputesTheSame) {
   }
   // Besides prompts and layers of their own, those that always train norms or biases.
   const std::set<std::string> others{
-      "adapter_fusion", "beft",      "bitfit",        "compacter",        "compacter_pp", "did",
-      "full",           "houlsby",   "layer_norm",    "lin_adapter",      "p_tuning",     "parallel_adapter",
-      "pfeiffer",       "pre_embed", "plain_adapter", "pre_layer",        "prefix_tuning", "prompt_tuning",
+      "adapter_fusion", "beft",      "bitfit",        "compacter",   "compacter_pp",  "did",
+      "full",           "houlsby",   "layer_norm",    "lin_adapter", "p_tuning",      "parallel_adapter",
+      "pfeiffer",       "pre_embed", "plain_adapter", "pre_layer",   "prefix_tuning", "prompt_tuning",
       "said",           "subset",    "top_layers"};
   EXPECT_FALSE(refused["llama"].contains("subset"));
   for (const auto& [family, names] : refused) {
@@ -167,8 +167,8 @@ TEST_F(LoraConversion, ALowerRankKeepsTheLargestSingularValues) {
 
 TEST_F(LoraConversion, WhatIsTrainedInFullIsCopied) {
   const auto base = tiny("llama");
-  const auto adapter =
-      stirred_adapter(method_named("oft"), *base, R"({"oft_block_size": 8, "modules_to_save": ["model.norm"]})");
+  const auto adapter = stirred_adapter(method_named("oft"), *base,
+                                       R"({"oft_block_size": 8, "modules_to_save": ["model.norm"]})");
   const LowRankConversion conversion = convert_to_low_rank(*base, *adapter, {{}, 1});
   EXPECT_EQ(conversion.whole, std::vector<std::string>{"model.norm.weight"});
   EXPECT_TRUE(convert(base, *adapter, "oft"));
@@ -189,8 +189,8 @@ TEST_P(PeftConversion, IsWhatPeftMakesOfIt) {
   const at::NoGradGuard no_grad;
   const std::filesystem::path folder = test::fixture("lora_conversion/" + GetParam());
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
-  const auto base = Checkpoint::open(
-      test::fixture(expected["base"] == "gpt2" ? "golden/base_gpt2" : "tiny_llama/linear"));
+  const auto base =
+      Checkpoint::open(test::fixture(expected["base"] == "gpt2" ? "golden/base_gpt2" : "tiny_llama/linear"));
   const Adapter adapter = load_adapter(folder, *base);
   for (const std::string kind : {"rank", "energy"}) {
     // PEFT never reduces the rank of MiSS.

@@ -1,13 +1,14 @@
 // Low-rank approximations: as good as the singular values say, the same every time.
+#include "peft/algebra/low_rank_fit.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_qr.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-#include "peft/algebra/low_rank_fit.h"
 #include "peft/core/low_rank_init.h"
 
 namespace lowrank {

@@ -1,10 +1,11 @@
 // An adapter taken out of the model that it was merged into.
+#include "peft/merge/undone.h"
+
 #include <set>
 
 #include <gtest/gtest.h>
 
 #include "peft/merge/merge.h"
-#include "peft/merge/undone.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
 
@@ -72,7 +73,8 @@ TEST_F(Undone, LeavesTheBaseForEveryMethodThatCanBeInverted) {
   }
   for (const char* name : {"dora", "pissa", "olora", "bitfit", "full", "layer_norm"})
     EXPECT_TRUE(refused.contains(name) && !inverted.contains(name)) << name;
-  for (const char* name : {"adalora", "did", "gralora", "hira", "ia3", "lora", "miss", "oft", "rslora", "said", "vera"})
+  for (const char* name :
+       {"adalora", "did", "gralora", "hira", "ia3", "lora", "miss", "oft", "rslora", "said", "vera"})
     EXPECT_TRUE(inverted.contains(name)) << name;
 }
 
@@ -82,8 +84,8 @@ TEST_F(Undone, AMergedFolderBecomesTheBaseAgain) {
   const auto merged = Checkpoint::open(folder_.path() / "merged");
   const auto rounding = std::make_shared<UndoneRounding>();
   Adapter again = adapter_of(method_named("lora"), R"({"rank": 4, "target_modules": "all-linear"})");
-  const MergeResult result =
-      merge_to_folder(*merged, inverse_of(std::move(again), merged, rounding), std::nullopt, folder_.path() / "left");
+  const MergeResult result = merge_to_folder(*merged, inverse_of(std::move(again), merged, rounding),
+                                             std::nullopt, folder_.path() / "left");
   const auto left = Checkpoint::open(folder_.path() / "left");
   double largest = 0;
   int64_t different = 0;

@@ -1,10 +1,11 @@
+#include "session/adapters/convert_adapter.h"
+
 #include <iostream>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/adapter_actions/adapter_actions.h"
 #include "cli/adapter_actions/fit_report.h"
-#include "session/adapters/convert_adapter.h"
 #include "session/places.h"
 #include "session/session.h"
 
@@ -13,14 +14,14 @@ namespace {
 
 void report(const ConvertedAdapter& converted, const std::string& output) {
   info("{}: {} as a LoRA: {}", output, converted.method, text_of(converted.modules));
-  if (!converted.whole.empty())
-    info("{} tensors are stored in full, as before", converted.whole.size());
+  if (!converted.whole.empty()) info("{} tensors are stored in full, as before", converted.whole.size());
   info("{} bytes, where the adapter had {}", converted.bytes, converted.bytes_before);
   if (!converted.difference) return;
   info("largest logit difference against the adapter (f32): {:.2e}, root mean square {:.2e}{}",
        converted.difference->largest, converted.difference->distance,
-       converted.effect ? fmt::format("; the adapter changes the base's by {:.2e}", converted.effect->distance)
-                        : "");
+       converted.effect
+           ? fmt::format("; the adapter changes the base's by {:.2e}", converted.effect->distance)
+           : "");
 }
 
 }  // namespace

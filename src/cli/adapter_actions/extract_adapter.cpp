@@ -1,3 +1,5 @@
+#include "session/adapters/extract_adapter.h"
+
 #include <algorithm>
 #include <iostream>
 
@@ -6,7 +8,6 @@
 #include "base/one_line.h"
 #include "cli/adapter_actions/adapter_actions.h"
 #include "cli/adapter_actions/fit_report.h"
-#include "session/adapters/extract_adapter.h"
 #include "session/places.h"
 
 namespace lowrank {
@@ -42,8 +43,10 @@ nlohmann::ordered_json json_of(const ExtractedAdapter& extracted) {
   out["stored_in_full"] = extracted.whole;
   nlohmann::ordered_json left = nlohmann::ordered_json::array();
   for (const LeftDifference& tensor : extracted.left) {
-    left.push_back(
-        {{"tensor", tensor.name}, {"size", tensor.size}, {"share", tensor.share}, {"largest", tensor.largest}});
+    left.push_back({{"tensor", tensor.name},
+                    {"size", tensor.size},
+                    {"share", tensor.share},
+                    {"largest", tensor.largest}});
   }
   out["not_in_the_adapter"] = std::move(left);
   out["bytes"] = extracted.bytes;

@@ -42,9 +42,11 @@ void report(const MergeResult& result, const std::string& output) {
   if (kept >= enough_kept) return;
   const std::string lost = percent(std::clamp(1 - kept, 0.0, 1.0));
   if (result.requantised > 0)
-    warn("rounding to blocks loses {} of what the adapter learned: merge to f16 or bf16 (--merged-type f16), or keep "
-         "the adapter separate from the model",
-         lost);
+    warn(
+        "rounding to blocks loses {} of what the adapter learned: merge to f16 or bf16 (--merged-type f16), "
+        "or keep "
+        "the adapter separate from the model",
+        lost);
   else
     warn("rounding loses {} of what the adapter learned; --merged-type f32 keeps more", lost);
 }
@@ -54,18 +56,24 @@ void report(const UndoneMerge& undone, const std::string& output, const std::str
   info("{}: the adapter was taken out of {} of {} tensors, {} bytes", output, undone.result.changed,
        undone.result.tensors, undone.result.bytes);
   if (rounding.values > 0)
-    info("rounding left: at most {:.2g}; {} of {} values ({}) were merged onto a coarser grid and may differ from "
-         "the base's in their last bit",
-         rounding.largest, rounding.coarser, rounding.values,
-         percent(static_cast<double>(rounding.coarser) / static_cast<double>(rounding.values)));
+    info(
+        "rounding left: at most {:.2g}; {} of {} values ({}) were merged onto a coarser grid and may differ "
+        "from "
+        "the base's in their last bit",
+        rounding.largest, rounding.coarser, rounding.values,
+        percent(static_cast<double>(rounding.coarser) / static_cast<double>(rounding.values)));
   if (rounding.others > 0)
-    warn("{} values were merged into quantised blocks, whose rounding stays: writing them adds {:.2g} times the "
-         "adapter's update, and merging did about the same",
-         rounding.others, undone.result.kept.noise());
+    warn(
+        "{} values were merged into quantised blocks, whose rounding stays: writing them adds {:.2g} times "
+        "the "
+        "adapter's update, and merging did about the same",
+        rounding.others, undone.result.kept.noise());
   if (undone.difference)
-    info("logits with the adapter against the merged model's (f32): largest difference {:.2e}, root mean square "
-         "{:.2e}",
-         undone.difference->largest, undone.difference->distance);
+    info(
+        "logits with the adapter against the merged model's (f32): largest difference {:.2e}, root mean "
+        "square "
+        "{:.2e}",
+        undone.difference->largest, undone.difference->distance);
   if (!undone.original) return;
   const ValueComparison& compared = *undone.original;
   if (compared.different == 0)
@@ -86,8 +94,12 @@ void report(const MergeComparison& comparison) {
 }
 
 nlohmann::ordered_json figures(const MergeResult& result) {
-  return {{"changed", result.changed}, {"tensors", result.tensors}, {"bytes", result.bytes},
-          {"types", result.types},     {"raised", result.raised},   {"update_kept", result.kept.share()},
+  return {{"changed", result.changed},
+          {"tensors", result.tensors},
+          {"bytes", result.bytes},
+          {"types", result.types},
+          {"raised", result.raised},
+          {"update_kept", result.kept.share()},
           {"rounding_added", result.kept.noise()}};
 }
 

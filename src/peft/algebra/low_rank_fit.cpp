@@ -83,7 +83,8 @@ std::pair<SingularVectors, int64_t> vectors_for(const at::Tensor& matrix, double
   for (; side > small && wanted + oversampling < side / 3; wanted *= 2) {
     SingularVectors found = leading_singular_vectors(matrix, wanted + oversampling, iterations);
     found = {found.u.narrow(1, 0, wanted), found.s.narrow(0, 0, wanted), found.vt.narrow(0, 0, wanted)};
-    if (const std::optional<int64_t> rank = chosen_rank(found.s, energy, choice, false)) return {found, *rank};
+    if (const std::optional<int64_t> rank = chosen_rank(found.s, energy, choice, false))
+      return {found, *rank};
   }
   SingularVectors all = all_singular_vectors(matrix);
   const int64_t rank = *chosen_rank(all.s, energy, choice, true);

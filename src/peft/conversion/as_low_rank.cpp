@@ -72,9 +72,8 @@ std::vector<std::string> words_for(const std::vector<const TensorRef*>& tensors)
   for (const TensorRef* tensor : tensors) names[kind_of(*tensor)].push_back(tensor->name);
   std::vector<std::string> words;
   for (const auto& [kind, of] : names) {
-    words.push_back(of.size() == 1
-                        ? fmt::format("{} {}", kind, of.front())
-                        : fmt::format("{} {} and {} more", kind, of.front(), of.size() - 1));
+    words.push_back(of.size() == 1 ? fmt::format("{} {}", kind, of.front())
+                                   : fmt::format("{} {} and {} more", kind, of.front(), of.size() - 1));
   }
   return words;
 }
@@ -203,7 +202,8 @@ LowRankConversion convert_to_low_rank(const Checkpoint& base, const Adapter& ada
   LowRankConversion conversion;
   LowRankParts parts{.modules_to_save = whole.modules_to_save, .bias = whole.bias};
   const TensorRef* tied = tied_pair(base.spec()).first;
-  parts.tied = tied && method.keeps_tied_head() && (method.merges(*tied) || whole.tensors.contains(tied->name));
+  parts.tied =
+      tied && method.keeps_tied_head() && (method.merges(*tied) || whole.tensors.contains(tied->name));
   for (const ChangedWeight& weight : weights) {
     throw_if_interrupted();
     Fitted next = convert_module(base, method, weight, choice);

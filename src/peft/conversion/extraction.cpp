@@ -108,7 +108,8 @@ class Extractor {
     if (!is_stored(base_, tensor) && !is_stored(tuned_, other(tensor))) return;
     if (whole_.contains(tensor.name)) return;
     const Module* module = tensor.is_weight() ? base_.spec().find_module(tensor.module_name()) : nullptr;
-    const bool adapts = module && (module->is_linear() || (choice_.embeddings && module->role == Role::embedding));
+    const bool adapts =
+        module && (module->is_linear() || (choice_.embeddings && module->role == Role::embedding));
     adapts ? add_update(tensor, *module) : add_left(tensor);
   }
 

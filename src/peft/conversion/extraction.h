@@ -9,7 +9,7 @@ namespace lowrank {
 
 /// How a difference of two models becomes a LoRA.
 struct ExtractionChoice {
-  RankChoice rank;  ///< of each module; one of the two is set
+  RankChoice rank;                                ///< of each module; one of the two is set
   std::vector<std::string> modules_to_save = {};  ///< parts of the model stored in full (`tensors_to_save`)
   std::string bias = "none";                      ///< biases stored in full (`biases_to_train`)
   bool embeddings = false;                        ///< also an update of the embedding
@@ -26,9 +26,9 @@ struct LeftDifference {
 struct Extraction {
   Adapter adapter;  ///< a LoRA of the base
   std::vector<FittedModule> modules;
-  std::vector<std::string> whole;     ///< tensors stored in full
-  std::vector<LeftDifference> left;   ///< in the model's order
-  int64_t same = 0;                   ///< linear layers whose weights are equal
+  std::vector<std::string> whole;    ///< tensors stored in full
+  std::vector<LeftDifference> left;  ///< in the model's order
+  int64_t same = 0;                  ///< linear layers whose weights are equal
 };
 
 /// The update that turns one model into another: for each linear layer whose weights differ, the best

@@ -34,9 +34,10 @@ at::Tensor solved(const std::string& name, const at::Tensor& value, const Functi
     least = left;
     x = x + back(rest);
   }
-  check(least <= rounding * size, ErrorKind::invalid,
-        "the adapter's change of {} is too large to be taken back: what is left of it is {:.2g} of its values",
-        name, size > 0 ? least / size : least);
+  check(
+      least <= rounding * size, ErrorKind::invalid,
+      "the adapter's change of {} is too large to be taken back: what is left of it is {:.2g} of its values",
+      name, size > 0 ? least / size : least);
   return best;
 }
 

@@ -10,8 +10,8 @@ namespace lowrank {
 
 /// What a LoRA adapter consists of.
 struct LowRankParts {
-  std::vector<LowRankUpdate> updates = {};  ///< at least one, of different modules
-  bool tied = false;                   ///< a head tied to the embedding follows its update
+  std::vector<LowRankUpdate> updates = {};        ///< at least one, of different modules
+  bool tied = false;                              ///< a head tied to the embedding follows its update
   std::vector<std::string> modules_to_save = {};  ///< parts of the model held in full (`tensors_to_save`)
   std::string bias = "none";                      ///< the model's biases held in full (`biases_to_train`)
 };

@@ -91,7 +91,8 @@ std::unique_ptr<Method> make_residual_method(
     patch.B = both_b(f.b, found->second);
   };
   variant.why_not_unmerged =
-      "its starting factors are computed from the base's own weights, which the merged model no longer holds; "
+      "its starting factors are computed from the base's own weights, which the merged model no longer "
+      "holds; "
       "`lowrank export` of the adapter on the base, as peft, writes it without them";
   variant.form = [starts](LowRankForm form) { return doubled(std::move(form), *starts); };
   variant.file_tensors = [starts](std::vector<FileTensor> planned) {

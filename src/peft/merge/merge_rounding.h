@@ -19,7 +19,8 @@ class KeptUpdate {
  public:
   void add(std::span<const float> base, std::span<const float> merged, std::span<const float> written);
   double share() const { return whole_ > 0 ? kept_ / whole_ : 1; }  ///< 1 if nothing changes
-  /// The size of what rounding adds, |M - (W + D)|, as a share of the update's size |D|; 0 if nothing changes.
+  /// The size of what rounding adds, |M - (W + D)|, as a share of the update's size |D|; 0 if nothing
+  /// changes.
   double noise() const { return whole_ > 0 ? std::sqrt(rounding_ / whole_) : 0; }
 
  private:

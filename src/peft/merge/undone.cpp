@@ -79,7 +79,8 @@ class Inverse final : public Method {
 
 Adapter inverse_of(Adapter adapter, std::shared_ptr<const Checkpoint> merged,
                    std::shared_ptr<UndoneRounding> rounding) {
-  adapter.method = std::make_unique<Inverse>(std::move(adapter.method), std::move(merged), std::move(rounding));
+  adapter.method =
+      std::make_unique<Inverse>(std::move(adapter.method), std::move(merged), std::move(rounding));
   return adapter;
 }
 

@@ -39,11 +39,11 @@ struct ConvertAdapterOptions {
 };
 
 struct ConvertedAdapter {
-  std::string method;                 ///< of the adapter that was converted
+  std::string method;  ///< of the adapter that was converted
   std::vector<FittedModule> modules = {};
   std::vector<std::string> whole = {};  ///< tensors that both adapters hold in full
   int64_t bytes = 0;
-  int64_t bytes_before = 0;           ///< of the other adapter's tensors
+  int64_t bytes_before = 0;                        ///< of the other adapter's tensors
   std::optional<ModelDifference> difference = {};  ///< of the logits with each of the two; with `check`
   std::optional<ModelDifference> effect = {};      ///< of the base's logits and those with the adapter
 };

@@ -26,10 +26,11 @@ struct ExtractedAdapter {
   std::vector<FittedModule> modules = {};
   std::vector<std::string> whole = {};    ///< tensors stored in full
   std::vector<LeftDifference> left = {};  ///< what differs and is not in the adapter
-  int64_t same = 0;                  ///< linear layers that do not differ
+  int64_t same = 0;                       ///< linear layers that do not differ
   int64_t bytes = 0;
-  std::optional<ModelDifference> difference = {};  ///< between the tuned model and base with adapter; with `check`
-  std::optional<ModelDifference> effect = {};      ///< between the tuned model and the base
+  std::optional<ModelDifference> difference =
+      {};  ///< between the tuned model and base with adapter; with `check`
+  std::optional<ModelDifference> effect = {};  ///< between the tuned model and the base
 };
 
 /// Writes a LoRA that turns the base about into the tuned model. Errors: as Checkpoint::open,

@@ -55,8 +55,9 @@ ValueComparison compare_values(const Checkpoint& one, const Checkpoint& other) {
     const bool both_tied = &one.source(tensor) != &tensor && &other.source(*same) != same;
     if (!both_tied) add_values(one, tensor, other, *same, comparison);
   }
-  check(problems.empty(), ErrorKind::invalid, "{} and {} are no forms of one model: they differ in the shapes of {}",
-        one.path().string(), other.path().string(), fmt::join(problems, ", "));
+  check(problems.empty(), ErrorKind::invalid,
+        "{} and {} are no forms of one model: they differ in the shapes of {}", one.path().string(),
+        other.path().string(), fmt::join(problems, ", "));
   return comparison;
 }
 
