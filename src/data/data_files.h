@@ -14,8 +14,8 @@ namespace lowrank {
 
 /// A row of a data file before its fields are interpreted. In rows of tables all values are strings.
 struct DataRow {
-  std::string where;  ///< file and line (or row number in an array), for errors
-  int64_t line = 0;   ///< counted from 1; for a row of an array, its number
+  std::string where;      ///< file and line (or row number in an array), for errors
+  int64_t line = 0;       ///< counted from 1; for a row of an array, its number
   bool in_array = false;  ///< it has a number, but no line of its own
   nlohmann::ordered_json fields;
 };
