@@ -211,5 +211,15 @@ TEST(NearestName, FindsTypingMistakesOnly) {
   EXPECT_EQ(nearest_name("caz", two), "cat");
 }
 
+TEST(Fields, ARepeatableListAlsoTakesOneText) {
+  std::vector<std::string> names;
+  const Field list = repeatable(field("names", names, ""));
+  list.set("a,b");
+  EXPECT_EQ(names, (std::vector<std::string>{"a,b"}));
+  list.set({"c", "d"});
+  EXPECT_EQ(names, (std::vector<std::string>{"c", "d"}));
+  EXPECT_THROW(list.set(5), Error);
+}
+
 }  // namespace
 }  // namespace lowrank

@@ -68,6 +68,21 @@ TEST_F(TrainingRows, WithoutPromptsAreNotSaidToHaveAny) {
   EXPECT_NE(told.find("micro-batches of up to 9 tokens"), std::string::npos) << told;
 }
 
+TEST_F(TrainingRows, AreKeptForEvaluationsInAGivenFolder) {
+  const std::string padding(6 << 20, 'x');
+  std::string rows;
+  for (const char* ids : {"1,2,3", "4,5", "6,7,8,9"})
+    rows += std::string("{\"input_ids\":[") + ids + "],\"source\":\"" + padding + "\"}\n";
+  const std::string command = "evaluate --model " + test::fixture("tiny_llama/linear").string() +
+                              " --dtype f32 --json --data " + write("rows.jsonl", rows).string();
+  const std::filesystem::path kept = folder.path() / "kept";
+  const std::string usual = succeeds(command).out;
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(succeeds(command + " --cache " + kept.string()).out, usual);
+  ASSERT_TRUE(std::filesystem::exists(kept));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(kept), {}), 1);
+  EXPECT_EQ(succeeds(command + " --cache none").out, usual);
+}
+
 class SeveralFiles : public TrainingRows {
  protected:
   std::string train(const std::string& data, const std::filesystem::path& output,
