@@ -157,8 +157,7 @@ int bench_serving(Arguments& arguments) {
     const auto number = [&](const char* key) { return row[key].get<double>(); };
     info(
         "{:8.1f} tokens/s, {:.2f} of the base's ({:.2f} to {:.2f}; by processor time {:.2f}), first token "
-        "after "
-        "{:.0f} ms, then at most {:.0f} ms  {}",
+        "after {:.0f} ms, then at most {:.0f} ms  {}",
         number("tokens_per_second"), number("ratio"), number("lowest_ratio"), number("highest_ratio"),
         number("ratio_by_cpu_time"), number("first_token_ms"), number("longest_wait_ms"), one.name);
     results["rows"].push_back(row);
