@@ -16,7 +16,7 @@ function(lowrank_assets out)
     string(MAKE_C_IDENTIFIER ${name} identifier)
     file(READ ${file} bytes HEX)
     string(REGEX REPLACE "(..)" "\\\\x\\1" bytes "${bytes}")
-    # Compilers promise string literals of 65,536 bytes; a line of 64 is one of many that they join.
+    # Seventeen bytes a line; compilers promise literals of 65,536 bytes in all.
     string(REGEX REPLACE "(....................................................................)" "\\1\"\n    \"" bytes "${bytes}")
     string(APPEND arrays "constexpr char ${identifier}[] =\n    \"${bytes}\";\n")
     set(path ${name})

@@ -184,14 +184,14 @@ void serve_encoder(const ServeOptions& options, const Tokenizer& tokenizer) {
 
 void run_server(const ServeOptions& given) {
   ServeOptions options = given;
-  if (options.name.empty()) options.name = served_name(options.session.model);
   const auto checkpoint = open_model(options.session);
+  const bool generates = checkpoint->spec().task == Task::causal_lm;
+  // An encoder answers with its adapter alone, whose name is then the model's.
+  if (options.name.empty())
+    options.name = generates || options.adapter.empty() ? served_name(options.session.model)
+                                                        : named_adapter(options.adapter.front()).name;
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
-  if (checkpoint->spec().task == Task::causal_lm) {
-    serve_generation(options, tokenizer, checkpoint);
-  } else {
-    serve_encoder(options, tokenizer);
-  }
+  generates ? serve_generation(options, tokenizer, checkpoint) : serve_encoder(options, tokenizer);
 }
 
 }  // namespace lowrank::serve

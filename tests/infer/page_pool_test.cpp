@@ -23,6 +23,22 @@ TEST(Pages, OfASequenceLieSideBySide) {
   }
 }
 
+TEST(Pages, OfASequenceLieSideBySideWhereOthersWereForgotten) {
+  PagePool pool(12);
+  uint64_t made = 0;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<int64_t> pages;
+    for (int64_t count = 4; count > 0; --count) {
+      pages.push_back(pages.empty() ? *pool.take(-1, count) : *pool.take(pages.back()));
+      pool.keep(pages.back(), {first_page(++made), {1}});
+      if (pages.size() > 1) {
+        EXPECT_EQ(pages.back(), pages[pages.size() - 2] + 1) << "round " << round;
+      }
+    }
+    for (; !pages.empty(); pages.pop_back()) pool.release(pages.back());
+  }
+}
+
 TEST(Pages, AreFoundByWhatIsBeforeThemAndTheirTokens) {
   PagePool pool(4);
   const int64_t a = *pool.take(-1), b = *pool.take(a);

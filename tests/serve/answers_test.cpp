@@ -112,6 +112,10 @@ TEST(Answers, HeadsOfMessages) {
   EXPECT_EQ(chunk(std::string(26, 'x')), "1a\r\n" + std::string(26, 'x') + "\r\n");
 }
 
+TEST(Answers, Dates) {
+  EXPECT_EQ(date_text(784111777), "Sun, 06 Nov 1994 08:49:37 GMT");
+}
+
 TEST(Answers, PathsOfTargets) {
   EXPECT_EQ(path_of_target("/v1/models"), "/v1/models");
   EXPECT_EQ(path_of_target("/v1/models/a%20b?x=%2f#y"), "/v1/models/a b");

@@ -1,5 +1,7 @@
 #include "infer/engine/page_pool.h"
 
+#include <algorithm>
+
 namespace lowrank {
 
 PagePool::PagePool(int64_t pages) : pages_(pages), known_(pages), free_(pages) {}
@@ -13,31 +15,28 @@ size_t PagePool::Hash::operator()(const PageKey& key) const {
   return hash;
 }
 
-int64_t PagePool::middle_of_longest_gap() const {
-  int64_t best = 0, longest = 0, begin = 0;
+PagePool::Gap PagePool::longest_gap() const {
+  Gap longest;
+  int64_t begin = 0;
   for (int64_t page = 0; page <= size(); ++page) {
     if (page < size() && is_free(page)) continue;
-    if (page - begin > longest) {
-      longest = page - begin;
-      best = begin;
-    }
+    if (page - begin > longest.count) longest = {begin, page - begin};
     begin = page + 1;
   }
-  // A sequence before the gap may grow into its first half.
-  return best + (best == 0 ? 0 : longest / 2);
+  return longest;
 }
 
-std::optional<int64_t> PagePool::take(int64_t before) {
-  if (available() == 0) return std::nullopt;
-  const int64_t behind = before + 1;
-  int64_t page = 0;
-  if (before >= 0 && behind < size() && is_free(behind)) {
-    page = behind;
-  } else if (free_ > 0) {
-    page = middle_of_longest_gap();
-  } else {
-    page = kept_.begin()->second;
-    forget(page);
+std::optional<int64_t> PagePool::take(int64_t before, int64_t count) {
+  int64_t page = before + 1;
+  if (before < 0 || page >= size() || !is_free(page)) {
+    Gap gap = longest_gap();
+    for (int64_t i = 0; gap.count < count && i < 2 * count && !kept_.empty(); ++i) {
+      forget(kept_.begin()->second);
+      gap = longest_gap();
+    }
+    if (gap.count == 0) return std::nullopt;
+    // A sequence before the gap may grow into its beginning.
+    page = gap.begin + (gap.begin == 0 ? 0 : std::max<int64_t>(0, gap.count - count) / 2);
   }
   --free_;
   pages_[page].uses = 1;

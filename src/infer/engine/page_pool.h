@@ -29,10 +29,11 @@ class PagePool {
   explicit PagePool(int64_t pages);
 
   /// A page with one use, for what follows the page `before` (-1: for the beginning of a sequence). The page
-  /// behind it is preferred, so that keys of a sequence lie side by side, then a free one in the middle of
-  /// the longest gap, then the kept page that has not been used for the longest time, which is forgotten.
-  /// Nothing if all pages are in use.
-  std::optional<int64_t> take(int64_t before);
+  /// behind it is preferred, so that keys of a sequence lie side by side, then a free one in the longest gap.
+  /// `count`: how many pages in a row are to be taken, of which this is the first: kept pages are forgotten
+  /// until they fit into a gap, at most twice as many, the one that has not been used for the longest time
+  /// first. Nothing if all pages are in use.
+  std::optional<int64_t> take(int64_t before, int64_t count = 1);
   /// Adds a use of a page that is in use or kept.
   void use(int64_t page);
   /// Ends a use.
@@ -66,7 +67,11 @@ class PagePool {
   using Contents = std::unordered_map<PageKey, int64_t, Hash>;
 
   bool is_free(int64_t page) const { return pages_[page].uses == 0 && pages_[page].content == 0; }
-  int64_t middle_of_longest_gap() const;
+  /// Free pages side by side.
+  struct Gap {
+    int64_t begin = 0, count = 0;
+  };
+  Gap longest_gap() const;
   void forget(int64_t page);
 
   std::vector<Page> pages_;

@@ -1,6 +1,7 @@
 #include "infer/engine/sequence_pages.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lowrank {
 
@@ -52,8 +53,10 @@ bool SequencePages::begin(EngineSequence& sequence, int64_t spare) {
 
 bool SequencePages::take_pages(EngineSequence& sequence, int64_t tokens) {
   const int64_t wanted = pages_for(tokens + sequence.front.rows);
+  int64_t count = wanted - std::ssize(sequence.pages);
   while (std::ssize(sequence.pages) < wanted) {
-    const auto page = pool_.take(sequence.pages.empty() ? -1 : sequence.pages.back());
+    const auto page =
+        pool_.take(sequence.pages.empty() ? -1 : sequence.pages.back(), std::exchange(count, 1));
     if (!page) return false;
     sequence.pages.push_back(*page);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -67,9 +68,18 @@ std::string head_text(const HttpResponse& response, BodyLength length, bool keep
     if (length == BodyLength::chunked) text += "Transfer-Encoding: chunked\r\n";
   }
   for (const auto& [name, value] : response.headers) text += fmt::format("{}: {}\r\n", name, value);
+  text += fmt::format("Date: {}\r\n", date_text(std::time(nullptr)));
   text += "X-Content-Type-Options: nosniff\r\n";
   text += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   return text;
+}
+
+std::string date_text(int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  ::gmtime_r(&time, &parts);
+  std::array<char, 64> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts)};
 }
 
 std::string chunk(std::string_view piece) {

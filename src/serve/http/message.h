@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ struct HttpResponse {
 
 /// How the length of an answer's body is told.
 enum class BodyLength { known, chunked, until_close };
+
+/// A time as headers write it: "Sun, 06 Nov 1994 08:49:37 GMT". `seconds`: since 1970.
+std::string date_text(int64_t seconds);
 
 /// The status line and the headers, with the empty line after them.
 std::string head_text(const HttpResponse& response, BodyLength length, bool keep_alive);
