@@ -228,7 +228,7 @@ def not_reading(server):
 def unloading(server):
     """An adapter that is unloaded while it answers finishes its answer, and is unknown to the next request."""
     with Raw(server) as raw:
-        raw.request(CHAT, chat_body("basalt", "Tell me a story.", stream=True, max_tokens=60, ignore_eos=True), "Connection: close")
+        raw.request(CHAT, chat_body("basalt", "Tell me a story.", stream=True, max_tokens=30, ignore_eos=True), "Connection: close")
         start = raw.socket.recv(4096)
         status, answer = server.post("/v1/unload_lora_adapter", {"lora_name": "basalt"})
         assert status == 200, answer
