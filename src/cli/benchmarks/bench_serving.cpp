@@ -154,13 +154,12 @@ int bench_serving(Arguments& arguments) {
   if (!loads.empty()) results["load_ms"] = median(loads);
   for (const Contestant& one : all) {
     const nlohmann::ordered_json row = result_of(one, all.front());
+    const auto number = [&](const char* key) { return row[key].get<double>(); };
     info(
-        "{:8.1f} tokens/s, {:.2f} of the base's ({:.2f} to {:.2f}), first token after {:.0f} ms, then at "
-        "most "
-        "{:.0f} ms  {}",
-        row["tokens_per_second"].get<double>(), row["ratio"].get<double>(), row["lowest_ratio"].get<double>(),
-        row["highest_ratio"].get<double>(), row["ratio_by_cpu_time"].get<double>(),
-        row["first_token_ms"].get<double>(), row["longest_wait_ms"].get<double>(), one.name);
+        "{:8.1f} tokens/s, {:.2f} of the base's ({:.2f} to {:.2f}; by processor time {:.2f}), first token "
+        "after {:.0f} ms, then at most {:.0f} ms  {}",
+        number("tokens_per_second"), number("ratio"), number("lowest_ratio"), number("highest_ratio"),
+        number("ratio_by_cpu_time"), number("first_token_ms"), number("longest_wait_ms"), one.name);
     results["rows"].push_back(row);
   }
   if (!loads.empty()) info("{:8.2f} ms to make an adapter resident", median(loads));
