@@ -105,8 +105,8 @@ class Service {
                 const Reply& exchange);
   EngineRequest engine_request(const GenerationRequest& request, const Prompt& prompt) const;
   void note_problem(const std::string& name);
-  void check_length(int64_t tokens) const;
-  void check_bytes(size_t bytes) const;
+  void check_length(int64_t tokens, const char* parameter) const;
+  void check_bytes(size_t bytes, const char* parameter) const;
   /// The adapter that a request names; nothing: the base. Errors: Refusal (404).
   std::optional<ServedAdapter> adapter_of(const std::string& model) const;
   std::optional<ServedAdapter> adapter_of(const GenerationRequest& request) const;

@@ -41,21 +41,21 @@ std::string identifier(std::string_view prefix) {
 
 }  // namespace
 
-void Service::check_length(int64_t tokens) const {
+void Service::check_length(int64_t tokens, const char* parameter) const {
   if (tokens < served_.context) return;
   throw Refusal(400,
                 fmt::format("the prompt has {} tokens, and the model's context {} with the answer", tokens,
                             served_.context),
-                "messages", "context_length_exceeded");
+                parameter, "context_length_exceeded");
 }
 
 /// A text that cannot fit is refused before it is encoded, which takes seconds for megabytes.
-void Service::check_bytes(size_t bytes) const {
+void Service::check_bytes(size_t bytes, const char* parameter) const {
   if (bytes <= most_bytes_) return;
   throw Refusal(400,
                 fmt::format("the prompt has {} bytes: more than fit the model's context of {} tokens", bytes,
                             served_.context),
-                "messages", "context_length_exceeded");
+                parameter, "context_length_exceeded");
 }
 
 std::optional<ServedAdapter> Service::adapter_of(const GenerationRequest& request) const {
@@ -67,7 +67,7 @@ std::optional<ServedAdapter> Service::adapter_of(const GenerationRequest& reques
 }
 
 EngineRequest Service::engine_request(const GenerationRequest& request, const Prompt& prompt) const {
-  check_length(std::ssize(prompt.ids));
+  check_length(std::ssize(prompt.ids), request.conversation.messages.empty() ? "prompt" : "messages");
   EngineRequest made;
   made.prompt = prompt.ids;
   made.sampling = request.sampling;
@@ -119,7 +119,7 @@ void Service::chat(const HttpRequest& http, const Reply& exchange) {
   need_generation();
   const GenerationRequest request = chat_request(http.body, options_.limits);
   const auto adapter = adapter_of(request);
-  check_bytes(text_bytes(request.conversation.messages));
+  check_bytes(text_bytes(request.conversation.messages), "messages");
   ChatPrompt prompt = served_.formats->prompt(adapter ? &*adapter : nullptr, request.conversation);
   generate(request, {{std::move(prompt.ids), std::move(prompt.end_tokens)}}, true, exchange);
 }
@@ -129,7 +129,7 @@ void Service::complete(const HttpRequest& http, const Reply& exchange) {
   const GenerationRequest request = completion_request(http.body, options_.limits);
   std::vector<Prompt> prompts;
   for (const std::string& text : request.texts) {
-    check_bytes(text.size());
+    check_bytes(text.size(), "prompt");
     prompts.push_back({encode_prompt(served_.tokenizer, text), {}, text});
     if (prompts.back().ids.empty()) refuse("prompt", "`prompt` has a text without tokens");
   }
@@ -146,7 +146,7 @@ void Service::tokenize(const HttpRequest& http, const Reply& exchange) {
     const auto adapter = adapter_of(request.model);
     ids = served_.formats->prompt(adapter ? &*adapter : nullptr, request.conversation).ids;
   } else {
-    check_bytes(request.text.size());
+    check_bytes(request.text.size(), "prompt");
     ids = served_.tokenizer.encode(request.text, request.special_tokens);
   }
   exchange->answer(
@@ -175,7 +175,7 @@ void Service::encode_texts(const HttpRequest& http, const Reply& exchange, bool 
   constexpr size_t most_texts = 2048;
   EncoderRequest request = encoder_request(http.body, options_.limits.vocabulary, encoder.width, most_texts);
   (void)adapter_of(request.model);
-  for (const std::string& text : request.texts) check_bytes(text.size());
+  for (const std::string& text : request.texts) check_bytes(text.size(), "input");
   for (const std::string& text : request.texts) request.ids.push_back(encoder.encode(text));
   int64_t tokens = 0;
   for (const std::vector<int64_t>& ids : request.ids) {
