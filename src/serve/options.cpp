@@ -24,18 +24,18 @@ std::vector<Field> adapter_fields(ServeOptions& options) {
 }
 
 std::vector<Field> access_fields(ServeOptions& options) {
-  return {
-      field("host", options.host, "the address to listen at; 127.0.0.1: this machine alone"),
-      limited(field("port", options.port, "the port to listen at; 0: one that is free"), 0, 65535),
-      field("api_key", options.api_key,
-            "the key that clients must give; others on this machine may see it in the list of processes"),
-      field("api_key_file", options.api_key_file,
-            "a file with the key; without either, the variable LOWRANK_API_KEY"),
-      field("no_api_key", options.no_api_key, "others than this machine may use the server without a key"),
-      repeatable(field("allow_origin", options.allow_origin,
-                       "a site whose pages may use the server, https://example.org; may be repeated")),
-      repeatable(field("allow_host", options.allow_host,
-                       "a further name that clients may call the server by; may be repeated"))};
+  return {field("host", options.host, "the address to listen at; 127.0.0.1: this machine alone"),
+          limited(field("port", options.port, "the port to listen at; 0: one that is free"), 0, 65535),
+          field("api_key", options.api_key,
+                "the key that clients must give; others on this machine may see it in the list of processes"),
+          field("api_key_file", options.api_key_file,
+                "a file with the key; without either, the variable LOWRANK_API_KEY"),
+          field("without_api_key", options.without_api_key,
+                "others than this machine may use the server without a key"),
+          repeatable(field("allow_origin", options.allow_origin,
+                           "a site whose pages may use the server, https://example.org; may be repeated")),
+          repeatable(field("allow_host", options.allow_host,
+                           "a further name that clients may call the server by; may be repeated"))};
 }
 
 std::vector<Field> limit_fields(ServeOptions& options) {
@@ -102,10 +102,11 @@ std::string api_key_of(const ServeOptions& options) {
 }
 
 void check_reach(const ServeOptions& options, const std::string& api_key) {
-  if (is_loopback(options.host) || !api_key.empty() || options.no_api_key) return;
-  throw Error(ErrorKind::invalid,
-              fmt::format("`host` {}: other machines could use the server without a key", options.host),
-              "give a key (`api_key_file`, or the variable LOWRANK_API_KEY), or allow it with `no_api_key`");
+  if (is_loopback(options.host) || !api_key.empty() || options.without_api_key) return;
+  throw Error(
+      ErrorKind::invalid,
+      fmt::format("`host` {}: other machines could use the server without a key", options.host),
+      "give a key (`api_key_file`, or the variable LOWRANK_API_KEY), or allow it with `without_api_key`");
 }
 
 }  // namespace lowrank::serve

@@ -28,7 +28,7 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   int64_t port = 8080;
   std::string api_key, api_key_file;
-  bool no_api_key = false;
+  bool without_api_key = false;
   std::vector<std::string> allow_origin, allow_host;
 
   int64_t max_requests = 256;     ///< that run or wait
@@ -51,7 +51,7 @@ std::string served_name(const std::string& path);
 std::string api_key_of(const ServeOptions& options);
 
 /// Errors: invalid for a server that others than this machine reach and that needs no key, unless
-/// `no_api_key` says so.
+/// `without_api_key` says so.
 void check_reach(const ServeOptions& options, const std::string& api_key);
 
 }  // namespace lowrank::serve

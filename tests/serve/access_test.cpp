@@ -81,7 +81,7 @@ TEST(Access, AServerThatOthersReachNeedsAKey) {
   options.host = "0.0.0.0";
   EXPECT_THROW(check_reach(options, ""), Error);
   EXPECT_NO_THROW(check_reach(options, "key"));
-  options.no_api_key = true;
+  options.without_api_key = true;
   EXPECT_NO_THROW(check_reach(options, ""));
 }
 
