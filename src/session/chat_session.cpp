@@ -84,6 +84,13 @@ void ChatSession::reset() {
   Json& all = conversation_.messages;
   all.erase(all.begin() + static_cast<int64_t>(first_turn()), all.end());
   forgotten_ = 0;
+  cut_.clear();
+}
+
+nlohmann::ordered_json ChatSession::row() const {
+  Json messages = conversation_.messages;
+  for (const size_t turn : cut_) messages[first_turn() + turn]["training"] = false;
+  return {{"messages", std::move(messages)}};
 }
 
 Conversation ChatSession::shown() const {
@@ -124,7 +131,10 @@ ChatReply ChatSession::ask(const std::string& question,
   const size_t before = all.size(), forgotten_before = forgotten_;
   all.push_back({{"role", "user"}, {"content", question}});
   ChatReply reply;
-  const auto answered = [&] { all.push_back({{"role", "assistant"}, {"content", reply.text}}); };
+  const auto answered = [&] {
+    if (!reply.ended) cut_.insert(all.size() - first_turn());
+    all.push_back({{"role", "assistant"}, {"content", reply.text}});
+  };
   const auto forget_question = [&] {
     all.erase(all.begin() + static_cast<int64_t>(before), all.end());
     forgotten_ = forgotten_before;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,8 +58,13 @@ class ChatSession {
 
   /// All messages, from the system message to the last answer.
   const nlohmann::ordered_json& messages() const { return conversation_.messages; }
-  /// The conversation as a row of training data: {"messages": [...]}.
-  nlohmann::ordered_json row() const { return {{"messages", messages()}}; }
+  /// The conversation as a row of training data: {"messages": [...]}. Answers that were cut off have
+  /// "training": false, so that no model learns to stop where they do.
+  nlohmann::ordered_json row() const;
+  /// How many answers were cut off: by an interruption, `max_new_tokens` or the context.
+  int64_t cut_answers() const { return std::ssize(cut_); }
+  /// How many messages there are after the system message.
+  int64_t turns() const { return std::ssize(messages()) - static_cast<int64_t>(first_turn()); }
   /// What was noticed since the last call.
   ChatNotes take_notes() { return std::exchange(notes_, {}); }
 
@@ -74,6 +80,7 @@ class ChatSession {
   Conversation conversation_;
   size_t speaker_ = 0;
   size_t forgotten_ = 0;  ///< messages after the system message that the model no longer sees
+  std::set<size_t> cut_;  ///< answers that were cut off, counted from the first message after the system's
   ChatNotes notes_;
 };
 

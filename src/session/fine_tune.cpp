@@ -80,10 +80,15 @@ std::string fingerprint_of(const std::string& text) {
 }
 
 RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
-                           RunIdentity& identity, RunOverview& overview, const FineTuneCallbacks& callbacks) {
+                           const std::string& chat_template, RunIdentity& identity, RunOverview& overview,
+                           const FineTuneCallbacks& callbacks) {
   RunCallbacks run;
   run.identity = [&] { return identity.whole(); };
-  run.after_save = [&] { output.drop_earlier(kept); };
+  run.after_save = [&] {
+    // An adapter that stays because the run is stopped needs its template, too.
+    if (!chat_template.empty()) write_chat_template(output.path(), chat_template);
+    output.drop_earlier(kept);
+  };
   run.after_step = [&](const StepResult& step, int64_t) {
     if (callbacks.after_step) callbacks.after_step(step);
     overview.refresh();
@@ -225,7 +230,8 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   output.begin();
   if (callbacks.start) callbacks.start(first, plan.total_steps);
   const Kept kept = written_at_the_end(adapter, options.exported, !data.train.chat_template.empty());
-  RunCallbacks followed = run_callbacks(options, output, kept, identity, overview, callbacks);
+  RunCallbacks followed =
+      run_callbacks(options, output, kept, data.train.chat_template, identity, overview, callbacks);
   if (samples) {
     samples->set_folder(output.path(), output.resumed());
     followed.sample = [&](int64_t step) { samples->make(*model, adapter, step); };

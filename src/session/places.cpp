@@ -6,9 +6,12 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "formats/hub_cache.h"
+#include "peft/files/adapter_folder.h"
+#include "train/run_results.h"
 
 namespace lowrank {
 namespace {
@@ -39,6 +42,20 @@ void check_place(const std::string& path, std::string_view kinds) {
                   path, folder));
 }
 
+/// Refuses the folder of a run that has not yet left its adapter.
+void check_run_left_adapter(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder) || !adapter_files(adapter_place(folder)).empty()) return;
+  const std::vector<std::filesystem::path> saved = checkpoints(folder);
+  const bool has_records = std::filesystem::exists(folder / "metrics.jsonl");
+  const bool has_model = std::filesystem::exists(folder / "config.json");
+  if (has_model || (saved.empty() && !has_records)) return;
+  throw Error(ErrorKind::not_found, fmt::format("{}: its run has left no adapter there yet", folder.string()),
+              saved.empty()
+                  ? std::string("it is written after the first evaluation or at the end")
+                  : fmt::format("the newest checkpoint holds one: {}; the run goes on with `resume`",
+                                (folder / saved.back()).string()));
+}
+
 }  // namespace
 
 std::string located_model(const std::string& given) {
@@ -66,6 +83,7 @@ void check_model_place(const std::string& path) {
 
 void check_adapter_place(const std::string& path) {
   check_place(path, "an adapter is a local folder or a GGUF LoRA (.gguf)");
+  check_run_left_adapter(path);
 }
 
 }  // namespace lowrank

@@ -22,7 +22,7 @@ Field model_field(std::string& model);
 /// Hugging Face hub, the hint says how to download it.
 void check_model_place(const std::string& path);
 
-/// The same for an adapter.
+/// The same for an adapter, also for the folder of a run that has not left one yet.
 void check_adapter_place(const std::string& path);
 
 }  // namespace lowrank

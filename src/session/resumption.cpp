@@ -3,13 +3,34 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
+#include "base/staged_folder.h"
 #include "session/chat_options.h"
 #include "train/output_folder.h"
+#include "train/records/run_records.h"
 #include "train/run_identity.h"
 #include "train/state.h"
 
 namespace lowrank {
+namespace {
+
+/// Says so if the run that left the checkpoint was finished: steps are then done again.
+void report_finished(const std::filesystem::path& checkpoint, int64_t step) {
+  constexpr int64_t most_bytes = 256 << 20;
+  const std::filesystem::path run = without_slash(checkpoint).parent_path();
+  try {
+    if (!std::filesystem::exists(run / trainer_state_name)) return;
+    const auto last = read_json_file(run / trainer_state_name, most_bytes).at("global_step").get<int64_t>();
+    if (last > step)
+      info("{}: the run was finished after step {}; its steps from {} are done again", checkpoint.string(),
+           last, step + 1);
+  } catch (const std::exception&) {
+    return;  // the run writes its records anew
+  }
+}
+
+}  // namespace
 
 std::vector<Field> ResumeOptions::fields() {
   return {
@@ -58,6 +79,7 @@ int64_t report_resumed(const std::filesystem::path& checkpoint, RunIdentity& ide
     warn("{}", told);
   }
   info("{}: the run goes on after step {}", checkpoint.string(), saved.step);
+  report_finished(checkpoint, saved.step);
   return saved.step;
 }
 

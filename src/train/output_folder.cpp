@@ -90,6 +90,19 @@ void check_checkpoints(const RunFiles& files, const fs::path& folder) {
         files.output, some(others));
 }
 
+/// What to do about results of an earlier run in the folder.
+std::string hint_for_results(const fs::path& folder) {
+  const std::vector<fs::path> saved = checkpoints(folder);
+  const auto newest = std::find_if(saved.rbegin(), saved.rend(), [&](const fs::path& name) {
+    return fs::exists(folder / name / state_name);
+  });
+  if (newest != saved.rend())
+    return fmt::format(
+        "give `resume` to go on from {}, another `output` for a new run, or `overwrite` to replace them",
+        newest->string());
+  return "give another `output`, or `overwrite` to replace them";
+}
+
 /// `results`: what the run would remove.
 void check_results(const RunFiles& files, const fs::path& folder, const std::vector<fs::path>& results,
                    bool in_place) {
@@ -103,7 +116,7 @@ void check_results(const RunFiles& files, const fs::path& folder, const std::vec
                     : fmt::format("{}: holds results of an earlier run ({}), which are not overwritten",
                                   files.output, some(results)),
                 in_place ? "give `overwrite` to replace them, or `resume` alone to go on from the newest"
-                         : "give another `output`, or `overwrite` to replace them");
+                         : hint_for_results(folder));
   }
   for (const std::string& input : {files.model, files.init_adapter, files.resume}) {
     const auto name = input.empty() ? std::nullopt : within(input, folder);
@@ -120,7 +133,7 @@ bool is_incomplete(const fs::path& name) {
   const std::regex pattern(
       "(checkpoint-[0-9]+|adapter|model|(metrics|samples)\\.jsonl|trainer_state\\.json|loss\\.svg|run\\.html|"
       "README"
-      "\\.md)\\.[0-9]+-[0-9a-f]+\\.partial");
+      "\\.md|chat_template\\.jinja)\\.[0-9]+-[0-9a-f]+\\.partial");
   return std::regex_match(name.string(), pattern);
 }
 

@@ -229,7 +229,9 @@ class Run {
   [[noreturn]] void stop() {
     if (step() == 0) fail(ErrorKind::interrupted, "interrupted before the first step");
     if (saved_.empty()) save_checkpoint();
-    fail(ErrorKind::interrupted, "interrupted after step {}; the state is in {}", step(), saved_.string());
+    throw Error(ErrorKind::interrupted,
+                fmt::format("interrupted after step {}; the state is in {}", step(), saved_.string()),
+                "the same command with `resume` goes on from there");
   }
 
   const Model& model_;

@@ -83,6 +83,9 @@ TEST_F(ChatCommand, SystemMessagesAreSetAndSaved) {
   EXPECT_EQ(row["messages"][0]["content"], "be brief");
   EXPECT_EQ(row["messages"][2]["role"], "assistant");
   EXPECT_EQ(row["messages"][2]["content"].get<std::string>() + "\n", brief);
+  const test::Outcome empty = chat("/save " + (folder.path() / "empty").string() + "\n", "--system x");
+  EXPECT_EQ(empty.code, 1);
+  EXPECT_NE(empty.err.find("nothing has been said yet"), std::string::npos) << empty.err;
   // A file of another run stays.
   const test::Outcome again = chat("bye\n/save " + out().string() + "\n");
   EXPECT_EQ(again.code, 1);
@@ -117,6 +120,8 @@ TEST_F(ChatCommand, AdaptersAreChosenOrCompared) {
   EXPECT_NE(chat("/adapter\n", adapter).err.find("base, first (first answers)"), std::string::npos);
   EXPECT_NE(chat("/adapter\n", "--compare " + adapter).err.find("base, first (all answer)"),
             std::string::npos);
+  const test::Outcome saved = chat("hello\n/save " + out().string() + "\n", "--compare " + adapter);
+  EXPECT_NE(saved.err.find("2 rows of 4 messages in all"), std::string::npos) << saved.err;
   EXPECT_NE(chat("hello\n", "--compare").err.find("--compare has no effect"), std::string::npos);
   const std::string two = "--adapter a --adapter b";
   EXPECT_NE(chat("hello\n", two).err.find("/adapter NAME chooses one"), std::string::npos);
@@ -124,6 +129,38 @@ TEST_F(ChatCommand, AdaptersAreChosenOrCompared) {
   const std::string alone = "--adapter " + (folder.path() / "first").string();
   EXPECT_EQ(chat("hello\n", alone).out, first);
   EXPECT_EQ(chat("/adapter base\nhello\n", alone).out, base);
+}
+
+TEST_F(ChatCommand, AnswersThatWereCutOffAreSavedAndNotLearned) {
+  const test::Outcome outcome = chat("hello\n/system be brief\n/save " + out().string() + "\n");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const bool cut = outcome.err.find("(the answer was cut after") != std::string::npos;
+  const Json row = Json::parse(test::content_of(out()));
+  ASSERT_EQ(row["messages"].size(), 3U);
+  EXPECT_FALSE(row["messages"][1].contains("training"));
+  EXPECT_EQ(row["messages"][2].contains("training"), cut) << row;
+  EXPECT_EQ(outcome.err.find("1 answer was cut off and is not learned") != std::string::npos, cut)
+      << outcome.err;
+}
+
+TEST_F(ChatCommand, AStoppedRunLeavesItsTemplateBesideTheAdapter) {
+  const auto rows = write(
+      "talk.jsonl", R"({"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"yes"}]})"
+                    "\n");
+  // The program runs in the background until it has left an adapter.
+  environment = fmt::format(
+      "sh -c '\"$@\" & until [ -s {}/adapter_model.safetensors ] || ! kill -0 $! 2>/dev/null; do sleep 0.05; "
+      "done; kill -TERM $!; wait $!' -",
+      out().string());
+  const test::Outcome stopped =
+      run("train --dtype f32 --steps 900000 --lr 1e-9 --eval-every 1 --model " + model().string() +
+          " --data " + rows.string() + " --eval-data " + rows.string() + " --output " + out().string() +
+          " --chat-template " + chatml.string());
+  environment.clear();
+  EXPECT_EQ(stopped.code, 143) << stopped.err;
+  EXPECT_NE(stopped.err.find("the same command with --resume goes on from there"), std::string::npos)
+      << stopped.err;
+  EXPECT_EQ(test::content_of(out() / "chat_template.jinja"), chatml_template);
 }
 
 TEST_F(ChatCommand, AFullContextLosesItsOldestTurns) {

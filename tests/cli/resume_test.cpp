@@ -47,6 +47,8 @@ TEST_F(Resume, GoesOnFromTheNewestCompleteCheckpoint) {
   fs::remove(out() / "adapter_model.safetensors");
   const test::Outcome outcome = succeeds(train(out(), "--resume"));
   EXPECT_NE(outcome.err.find("checkpoint-3: the run goes on after step 3"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("was finished after step 5; its steps from 4 are done again"), std::string::npos)
+      << outcome.err;
   EXPECT_EQ(inside(out() / "adapter_model.safetensors"), inside(whole / "adapter_model.safetensors"));
   EXPECT_EQ(lines(out() / "metrics.jsonl"), 5U);
   EXPECT_TRUE(fs::exists(out() / "checkpoint-4"));
@@ -74,6 +76,20 @@ TEST_F(Resume, ANamedCheckpointMayLieElsewhere) {
   succeeds(train(whole, "--overwrite --resume " + (whole / "checkpoint-2").string()));
   EXPECT_EQ(inside(out() / "adapter_model.safetensors"), inside(whole / "adapter_model.safetensors"));
   EXPECT_EQ(lines(whole / "metrics.jsonl"), 5U);
+}
+
+TEST_F(Resume, WhatARunLeftSoFarSaysHowToGoOn) {
+  succeeds(train(out()));
+  EXPECT_NE(
+      fails(train(out()), "holds results of an earlier run").find("give --resume to go on from checkpoint-4"),
+      std::string::npos);
+  // As left by Ctrl-C before the first adapter.
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) fs::remove(out() / name);
+  const std::string told = run("evaluate --model " + model().string() + " --data " + rows.string() +
+                               " --adapter " + out().string())
+                               .err;
+  EXPECT_NE(told.find("its run has left no adapter there yet"), std::string::npos) << told;
+  EXPECT_NE(told.find((out() / "checkpoint-4").string()), std::string::npos) << told;
 }
 
 TEST_F(Resume, WithoutACheckpointNothingIsTrained) {

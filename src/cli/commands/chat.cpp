@@ -115,9 +115,12 @@ class Talk {
   void save(const std::string& path) {
     check(!path.empty(), ErrorKind::invalid, "/save needs the name of a file");
     std::string rows;
+    int64_t messages = 0, cut = 0;
     for (const ChatSession& session : sessions_) {
       nlohmann::ordered_json row = session.row();
-      check(!row["messages"].empty(), ErrorKind::invalid, "nothing has been said yet");
+      check(session.turns() > 0, ErrorKind::invalid, "nothing has been said yet");
+      messages += std::ssize(session.messages());
+      cut += session.cut_answers();
       if (compare_) row["adapter"] = session.name();
       rows += json_text(row) + '\n';
     }
@@ -129,7 +132,11 @@ class Talk {
     file.write(rows);
     file.commit();
     saved_ = place;
-    info("{}: {}", path, counted(std::ssize(sessions_.front().messages()), "message"));
+    const std::string of_rows = compare_ ? counted(std::ssize(sessions_), "row") + " of " : "";
+    info("{}: {}{}{}", path, of_rows, counted(messages, "message"), compare_ ? " in all" : "");
+    if (cut > 0)
+      info("{} cut off and {} not learned (\"training\": false)",
+           counted(cut, "answer") + (cut == 1 ? " was" : " were"), cut == 1 ? "is" : "are");
   }
 
   void ask(const std::string& question) {

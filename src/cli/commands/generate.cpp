@@ -46,18 +46,21 @@ constexpr const char* result_key = "generated";
 struct Prompt {
   std::vector<int64_t> ids;
   nlohmann::ordered_json shown;
+  bool continues_answer = false;  ///< the conversation ends with one, which the model goes on with
 };
 
 /// A prompt for a model with a chat template is a question; `format` is empty for one without, and with
 /// `raw`.
 Prompt read_prompt(const Tokenizer& tokenizer, const std::optional<ChatFormat>& format,
                    const Options& options) {
-  if (!format) return {encode_prompt(tokenizer, options.prompt), {{"prompt", options.prompt}}};
+  if (!format) return {encode_prompt(tokenizer, options.prompt), {{"prompt", options.prompt}}, false};
   const bool is_question = options.messages.empty();
   const Conversation conversation = is_question ? question_of(options.chat, options.prompt)
                                                 : conversation_from_file(options.messages, options.chat);
   ChatNotes notes;
   Prompt prompt{format->prompt(conversation, notes), {}};
+  prompt.continues_answer =
+      !conversation.messages.empty() && conversation.messages.back().value("role", "") == "assistant";
   for (const std::string& note : notes.warnings()) warn("{}", note);
   prompt.shown = is_question ? nlohmann::ordered_json{{"prompt", options.prompt}}
                              : nlohmann::ordered_json{{"messages", conversation.messages}};
@@ -71,6 +74,10 @@ void generate_one(const OpenSession& session, const Tokenizer& tokenizer, const 
   const auto results = generate(*session.model, session.hooks(), tokenizer, std::span(&prompt.ids, 1),
                                 options.generation, options.json ? TextSink() : stream);
   session.checkpoint->check_unchanged();
+  if (prompt.continues_answer && results[0].text.empty())
+    warn(
+        "the conversation ends with an answer, which the model goes on with and finds complete: nothing was "
+        "added; end it with a question for a new answer");
   if (options.json) {
     nlohmann::ordered_json out = prompt.shown;
     out["completion"] = results[0].text;
