@@ -124,6 +124,9 @@ TEST_F(AdaptersCommand, GgufLorasNeedTheirBase) {
   EXPECT_NEAR(listed["norm"].get<double>(), folder_listed["norm"].get<double>(), 1e-5);
   EXPECT_EQ(listed["parameters"], folder_listed["parameters"]);
   EXPECT_EQ(listed["targets"], nlohmann::json({"attn_q", "attn_v"}));
+  EXPECT_EQ(listed["base"], "");
+  EXPECT_EQ(listed["architecture"], "llama");
+  EXPECT_NE(succeeds("adapters list " + gguf).out.find("| (llama) |"), std::string::npos);
   const std::string two = "--adapter a=" + gguf + " --adapter b=" + combined("second");
   refused("adapters combine " + two + " --weights 1,1 --output " + out().string(), "give --model");
   const nlohmann::json same =

@@ -1,4 +1,7 @@
 // From paths to results: adapters as LoRA, LoRA from two models, merges that are undone.
+#include <filesystem>
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "peft/merge/merge.h"
@@ -46,6 +49,18 @@ TEST_F(AdapterConversion, ExactFactorsGiveTheSameLogitsInBothForms) {
     EXPECT_GT(converted.bytes, 0);
     EXPECT_EQ(load_adapter(path(name), *base_).info->name, "lora");
   }
+}
+
+TEST_F(AdapterConversion, TheChatTemplateGoesAlongAndCheckpointsDoNotCount) {
+  write_random("miss", {{"rank", 4}});
+  const std::filesystem::path adapter = path("adapter");
+  std::filesystem::create_directory(adapter / "checkpoint-1");
+  std::ofstream(adapter / "checkpoint-1" / "adapter_model.safetensors") << std::string(5000, ' ');
+  std::ofstream(adapter / "chat_template.jinja") << "{{ messages }}";
+  const ConvertedAdapter converted = convert({.path = "lora", .check = false});
+  EXPECT_EQ(converted.bytes_before,
+            static_cast<int64_t>(std::filesystem::file_size(adapter / "adapter_model.safetensors")));
+  EXPECT_EQ(std::filesystem::file_size(folder_.path() / "lora" / "chat_template.jinja"), 14U);
 }
 
 TEST_F(AdapterConversion, ALowerRankIsNearerTheMoreItKeeps) {

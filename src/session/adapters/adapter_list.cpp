@@ -58,9 +58,9 @@ void describe_own(ListedAdapter& listed, const fs::path& path) {
   listed.bytes = static_cast<int64_t>(fs::file_size(tensors));
   if (!fs::is_directory(path)) {
     const GgufFile file = GgufFile::open(path);
-    for (const char* key : {"general.base_model.0.name", "general.architecture"}) {
-      if (listed.base.empty()) listed.base = file.find<std::string>(key).value_or("");
-    }
+    listed.base = file.find<std::string>("general.base_model.0.name").value_or("");
+    if (listed.base.empty())
+      listed.architecture = file.find<std::string>("general.architecture").value_or("");
   }
 }
 
@@ -146,6 +146,12 @@ std::string rank_words(const ListedAdapter& adapter) {
   return fmt::format("{}-{}", adapter.lowest_rank, adapter.highest_rank);
 }
 
+/// The base's name, else its architecture in parentheses.
+std::string base_words(const ListedAdapter& adapter) {
+  if (!adapter.base.empty()) return one_line(adapter.base, 60);
+  return adapter.architecture.empty() ? "-" : fmt::format("({})", one_line(adapter.architecture, 60));
+}
+
 }  // namespace
 
 std::vector<ListedAdapter> list_adapters(const std::vector<std::string>& places, const std::string& model) {
@@ -170,6 +176,7 @@ nlohmann::ordered_json json_of(const std::vector<ListedAdapter>& adapters) {
       if (adapter.highest_rank == 0) entry["ranks"] = nullptr;
       entry["targets"] = adapter.targets;
       entry["base"] = adapter.base;
+      if (!adapter.architecture.empty()) entry["architecture"] = adapter.architecture;
       entry["bytes"] = adapter.bytes;
       entry["parameters"] = adapter.parameters;
       entry["norm"] = adapter.norm ? nlohmann::ordered_json(*adapter.norm) : nullptr;
@@ -196,9 +203,8 @@ std::string table_of(const std::vector<ListedAdapter>& adapters) {
     rows.push_back(
         {one_line(adapter.name), adapter.method, rank_words(adapter),
          adapter.targets.empty() ? "-" : one_line(fmt::format("{}", fmt::join(adapter.targets, ",")), 60),
-         adapter.base.empty() ? "-" : one_line(adapter.base, 60),
-         fmt::format("{:.3g}", static_cast<double>(adapter.bytes) / 1e6), std::to_string(adapter.parameters),
-         adapter.norm ? fmt::format("{:.4g}", *adapter.norm) : "-"});
+         base_words(adapter), fmt::format("{:.3g}", static_cast<double>(adapter.bytes) / 1e6),
+         std::to_string(adapter.parameters), adapter.norm ? fmt::format("{:.4g}", *adapter.norm) : "-"});
   }
   std::string table =
       rows.empty()

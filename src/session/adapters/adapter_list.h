@@ -14,6 +14,7 @@ struct ListedAdapter {
   std::string path, name;
   std::string method;                         ///< of this program, several joined with +
   std::string base;                           ///< the base model's name in the files; may be empty
+  std::string architecture;                   ///< of the base, where a GGUF LoRA tells no more of it
   int64_t lowest_rank = 0, highest_rank = 0;  ///< 0: the method has none
   std::vector<std::string> targets;  ///< last parts of the names of the adapted modules, or what names them
   int64_t bytes = 0;                 ///< of its tensor files

@@ -6,26 +6,39 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/staged_folder.h"
+#include "peft/files/adapter_folder.h"
 #include "peft/files/adapter_labels.h"
 #include "peft/files/gguf_lora.h"
 #include "peft/files/side_by_side.h"
 #include "session/places.h"
 #include "session/session.h"
+#include "train/run_results.h"
 
 namespace lowrank {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// The bytes of the tensors in an adapter's folder or file.
+constexpr const char* chat_template_name = "chat_template.jinja";
+
+/// The bytes of the tensors in an adapter's folder, without checkpoints and others' files, or in its file.
 int64_t tensor_bytes(const fs::path& path) {
   if (!fs::is_directory(path)) return static_cast<int64_t>(fs::file_size(path));
+  const fs::path place = adapter_place(path);
   int64_t bytes = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file() && entry.path().extension() == ".safetensors")
-      bytes += static_cast<int64_t>(entry.file_size());
+  for (const fs::path& name : adapter_files(place)) {
+    if (name.extension() == ".safetensors") bytes += static_cast<int64_t>(fs::file_size(place / name));
   }
   return bytes;
+}
+
+/// Puts the template with which an adapter was trained, if it has one, beside the converted one.
+void copy_chat_template(const fs::path& adapter, const fs::path& folder) {
+  const fs::path source = adapter / chat_template_name;
+  std::error_code failed;
+  if (!fs::is_directory(adapter, failed) || !fs::exists(source, failed)) return;
+  fs::copy_file(source, folder / chat_template_name, failed);
+  check(!failed, ErrorKind::io, "{}: cannot be copied: {}", source.string(), failed.message());
 }
 
 }  // namespace
@@ -56,10 +69,11 @@ void check_output(const LowRankOutput& output) {
 }
 
 int64_t write_low_rank(const LowRankOutput& output, const Checkpoint& base, const Adapter& adapter,
-                       const std::string& model) {
+                       const std::string& model, const std::string& converted) {
   if (output.writes_file()) return write_gguf_lora(base, adapter, output.path, Existing::kept).bytes;
   StagedFolder folder(output.path);
   write_adapter(folder.path(), adapter, model);
+  if (!converted.empty()) copy_chat_template(converted, folder.path());
   throw_if_interrupted();
   folder.commit();
   return adapter_file_size(output.path, adapter);
@@ -83,7 +97,7 @@ ConvertedAdapter convert_adapter(const ConvertAdapterOptions& options) {
     };
     conversion = convert_to_low_rank(*checkpoint, adapter, output.choice(), show);
   }
-  result.bytes = write_low_rank(output, *checkpoint, conversion.adapter, options.model);
+  result.bytes = write_low_rank(output, *checkpoint, conversion.adapter, options.model, options.adapter);
   result.bytes_before = tensor_bytes(options.adapter);
   result.modules = std::move(conversion.modules);
   result.whole = std::move(conversion.whole);

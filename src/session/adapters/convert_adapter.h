@@ -28,10 +28,11 @@ struct LowRankOutput {
 /// Errors: invalid when something is at the path, or the path does not fit the format.
 void check_output(const LowRankOutput& output);
 
-/// Writes the adapter as the output asks; returns the size of its tensors in bytes. Errors: as
-/// write_gguf_lora and write_adapter.
+/// Writes the adapter as the output asks; returns the size of its tensors in bytes. A folder also gets the
+/// chat template of the adapter at `converted`, if that has one (empty: none). Errors: as write_gguf_lora and
+/// write_adapter; io.
 int64_t write_low_rank(const LowRankOutput& output, const Checkpoint& base, const Adapter& adapter,
-                       const std::string& model);
+                       const std::string& model, const std::string& converted = "");
 
 struct ConvertAdapterOptions {
   std::string model, adapter;
