@@ -254,6 +254,7 @@ std::optional<Dataset> load_into(const RowCache& cache, std::span<const std::str
           fmt::join(patterns, ", "));
     file->commit(cache.key(), facts_of(dataset));
     tidy_cache_folder(options.cache, cache.path(), most_cached);
+    info("{}: keeps the tokenised rows for later runs", cache.path().string());
     dataset.examples = ExampleStore(MappedExamples::open(cache.path(), cache.key(), vocabulary));
     return dataset;
   } catch (const Error& error) {

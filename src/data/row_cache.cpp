@@ -158,6 +158,7 @@ std::optional<Dataset> RowCache::find() const {
     dataset.examples = ExampleStore(mapped);
     // Files that were used longest ago are removed first.
     fs::last_write_time(path_, fs::file_time_type::clock::now(), error);
+    info("{}: has the tokenised rows from an earlier run", path_.string());
     return dataset;
   } catch (const Error& broken) {
     warn("{}; the rows are read anew", broken.what());

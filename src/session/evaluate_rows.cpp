@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/one_line.h"
+#include "data/examples/cache_folder.h"
 #include "data/rows.h"
 #include "session/failures.h"
 #include "tokenizer/tokenizer.h"
@@ -23,8 +24,8 @@ std::vector<Field> EvaluateOptions::fields() {
       limited(field("batch_size", batch_size, "examples computed together"), 1, 1 << 16)};
   std::ranges::move(chat.template_fields(), std::back_inserter(all));
   all.push_back(field("cache", cache,
-                      "folder that keeps tokenised rows of large files (from 16 MB) for later evaluations; "
-                      "empty or none: they are kept in memory"));
+                      "folder that keeps tokenised rows for later evaluations, unless the files have less "
+                      "than 16 MB; empty or none: they are kept in memory"));
   return all;
 }
 
@@ -37,7 +38,10 @@ Evaluation evaluate_rows(const RunningModel& running, const std::string& model,
   DatasetOptions reading = options.dataset;
   reading.labels = spec.labels;
   reading.adapter_number = running.adapter_number;
-  if (options.cache != "none") reading.cache = options.cache;
+  if (options.cache != "none") {
+    check_cache_folder(options.cache);
+    reading.cache = options.cache;
+  }
   if (spec.labels && reading.max_length == 0) reading.max_length = spec.max_positions;
   const bool less_room = running.room < spec.max_positions;
   if (less_room && (reading.max_length == 0 || reading.max_length > running.room))

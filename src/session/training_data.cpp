@@ -98,8 +98,8 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
   std::ranges::move(chat.template_fields(), std::back_inserter(all));
   all.push_back(
       field("cache", cache,
-            "folder that keeps tokenised rows of large files (from 16 MB) for later runs; none: they "
-            "are kept in memory; empty: lowrank/rows in the user's cache"));
+            "folder that keeps tokenised rows for later runs, unless the files have less than 16 MB; none: "
+            "they are kept in memory; empty: lowrank/rows in the user's cache"));
   all.push_back(
       limited(field("show_rows", show_rows,
                     "shows that many training rows as they are learned, their targets in green, or in "
@@ -122,10 +122,10 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
   if (tokenizer) dataset.chat = chat_format_on_demand(model, adapter, *tokenizer, options.chat);
   // So that what is wrong with an option is not taken for a fault of each row.
   if (tokenizer && options.chat.any_given()) dataset.chat(false);
-  if (options.cache.empty())
-    dataset.cache = default_cache_folder();
-  else if (options.cache != "none")
-    dataset.cache = options.cache;
+  if (options.cache != "none") {
+    check_cache_folder(options.cache);
+    dataset.cache = options.cache.empty() ? default_cache_folder() : std::filesystem::path(options.cache);
+  }
   const int64_t room = spec.max_positions - context_rows;
   check(room > 0, ErrorKind::invalid, "the method's {} virtual tokens fill the model's context of {}",
         context_rows, spec.max_positions);

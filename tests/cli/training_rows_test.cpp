@@ -77,7 +77,13 @@ TEST_F(TrainingRows, AreKeptForEvaluationsInAGivenFolder) {
                               " --dtype f32 --json --data " + write("rows.jsonl", rows).string();
   const std::filesystem::path kept = folder.path() / "kept";
   const std::string usual = succeeds(command).out;
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(succeeds(command + " --cache " + kept.string()).out, usual);
+  for (const char* told :
+       {"keeps the tokenised rows for later runs", "has the tokenised rows from an earlier"}) {
+    const test::Outcome outcome = succeeds(command + " --cache " + kept.string());
+    EXPECT_EQ(outcome.out, usual);
+    EXPECT_NE(outcome.err.find(told), std::string::npos) << outcome.err;
+  }
+  refused(command + " --cache " + (folder.path() / "rows.jsonl").string(), "is no folder");
   ASSERT_TRUE(std::filesystem::exists(kept));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(kept), {}), 1);
   EXPECT_EQ(succeeds(command + " --cache none").out, usual);

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <vector>
 
+#include "base/error.h"
+
 namespace lowrank {
 namespace {
 
@@ -29,6 +31,12 @@ fs::path default_cache_folder() {
   const std::string cache = variable("XDG_CACHE_HOME"), home = variable("HOME");
   if (!cache.empty()) return fs::path(cache) / "lowrank" / "rows";
   return home.empty() ? fs::path() : fs::path(home) / ".cache" / "lowrank" / "rows";
+}
+
+void check_cache_folder(const std::string& given) {
+  std::error_code ignored;
+  check(given.empty() || !fs::exists(given, ignored) || fs::is_directory(given, ignored), ErrorKind::invalid,
+        "`cache` {}: is no folder; give one, which need not exist, or none", given);
 }
 
 void tidy_cache_folder(const fs::path& folder, const fs::path& kept, uint64_t most_bytes) {
