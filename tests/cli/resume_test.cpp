@@ -82,7 +82,7 @@ TEST_F(Resume, WithoutACheckpointNothingIsTrained) {
   // Where results lie, a run from the start has to replace them.
   succeeds("train --steps 1 --model " + model().string() + " --data " + rows.string() + " --output " +
            out().string());
-  fails(train(out(), "--resume"), "without --resume, and with --overwrite");
+  fails(train(out(), "--resume"), "give --overwrite in place of --resume");
 }
 
 TEST_F(Resume, AnotherRunIsRefusedAndToldWhereItGoesOnAnyway) {
