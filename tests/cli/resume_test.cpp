@@ -93,6 +93,8 @@ TEST_F(Resume, AnotherRunIsRefusedAndToldWhereItGoesOnAnyway) {
   };
   other("--seed 7", "seed was 0 and is 7");
   other("--rank 4", "rank was 8 and is 4");
+  EXPECT_EQ(fails(train(out(), "--resume --rank 4"), "with other settings").find("adapter at the start"),
+            std::string::npos);
   other("--schedule constant", "schedule was \"linear\" and is \"constant\"");
   other("--group-prompts", "group_prompts was false and is true");
   other("--method dora", "method was \"lora\" and is \"dora\"");
