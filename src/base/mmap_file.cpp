@@ -16,8 +16,8 @@ MmapFile MmapFile::open(const std::filesystem::path& path) {
   // Without O_NONBLOCK, opening a pipe would block until a writer opens it.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
-    fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io, "{}: {}", path.string(),
-         std::strerror(errno));
+    check(errno != ENOENT, ErrorKind::not_found, "{}: no such file", path.string());
+    fail(ErrorKind::io, "{}: {}", path.string(), std::strerror(errno));
   }
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -55,7 +55,7 @@ int reported(const std::function<int()>& work) {
     tell_error(error);
     return 2;
   } catch (const MissingOption& error) {
-    tell_error(error);
+    tell(fmt::format("{}; --help tells what the command takes", error.what()), error.hint());
     return 2;
   } catch (const Error& error) {
     tell_error(error);

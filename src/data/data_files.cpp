@@ -181,6 +181,8 @@ std::vector<std::filesystem::path> matches_of(const std::string& pattern) {
 }  // namespace
 
 std::vector<std::filesystem::path> data_files(const std::string& pattern) {
+  check(pattern != "-", ErrorKind::invalid,
+        "-: rows are read from files, not from standard input; give a file, a folder or a pattern");
   std::vector<std::filesystem::path> files;
   if (std::filesystem::is_directory(pattern)) {
     for (const auto& entry : std::filesystem::directory_iterator(pattern)) {

@@ -27,7 +27,8 @@ struct DataFileOptions {
 };
 
 /// The files that `pattern` names, sorted by name: one file; the data files of a folder (`has_data_ending`);
-/// or those that a pattern with *, ? or [] matches. Errors: not_found or invalid if there is none; io.
+/// or those that a pattern with *, ? or [] matches. Errors: not_found or invalid if there is none, and for
+/// -, standard input; io.
 std::vector<std::filesystem::path> data_files(const std::string& pattern);
 
 /// A row, or part of one, as JSON on one line. Numbers are written as in the file, malformed UTF-8 as U+FFFD.

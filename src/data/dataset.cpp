@@ -117,11 +117,18 @@ ReadRow read_row(const Row& row, const Tokenizer* tokenizer, const DatasetOption
   return read;
 }
 
+bool has_answer(const Conversation& conversation) {
+  return std::ranges::any_of(conversation.messages, [](const nlohmann::ordered_json& message) {
+    return message.value("role", nlohmann::ordered_json()) == "assistant";
+  });
+}
+
 /// Where a row is and what else a data set notes of it.
 struct RowPlace {
   std::string where, adapter;
   std::string_view format_name;
   bool conversation = false, in_array = false;
+  bool without_answer = false;  ///< a conversation in which the assistant says nothing
 };
 
 /// Makes a data set of rows.
@@ -141,9 +148,10 @@ class DatasetReader {
     read_rows_apart(pattern, {options_.labels ? "label" : options_.format, options_.columns, true},
                     options_.threads, [&](Row row) { return begin(std::move(row)); });
     const int64_t without = dataset_.skipped - skipped, rows = without + dataset_.dropped - dropped;
-    check(taken_ > taken || without == 0, ErrorKind::invalid,
-          "{}: none of the {} rows has a target token{}{}", pattern, rows,
-          dataset_.cut_off > cut_off ? " (`max_length` cuts the completions off)" : "", first_skipped_);
+    check(taken_ > taken || without == 0, ErrorKind::invalid, "{}: {} a target token{}{}{}", pattern,
+          rows == 1 ? "the only row does not have" : fmt::format("none of the {} rows has", rows),
+          dataset_.cut_off > cut_off ? " (`max_length` cuts the completions off)" : "",
+          rows == 1 ? "; that row" : "; the first one", first_skipped_);
     check(taken_ > taken, ErrorKind::invalid,
           "{}: all {} rows have more than {} tokens, and `on_long` drop leaves them out", pattern, rows,
           options_.max_length);
@@ -161,8 +169,9 @@ class DatasetReader {
   OrderedWork::End begin(Row row) {
     ReadRow read = read_row(row, tokenizer_, options_);
     check_ids(read.example, vocabulary_, row.where);
-    RowPlace place{std::move(row.where), std::move(row.adapter), row.format_name, is_conversation(row.format),
-                   row.in_array};
+    const bool without_answer = row.conversation && !has_answer(row.conversation->conversation);
+    RowPlace place{std::move(row.where),        std::move(row.adapter), row.format_name,
+                   is_conversation(row.format), row.in_array,           without_answer};
     return [this, read = std::move(read), place = std::move(place)]() mutable { add(read, place); };
   }
 
@@ -192,7 +201,9 @@ class DatasetReader {
     if (cut) ++dataset_.cut_off;
     ++dataset_.skipped;
     if (first_skipped_.empty())
-      first_skipped_ = fmt::format("; the first one, {}, {}", row.where, shown(example));
+      first_skipped_ =
+          fmt::format(", {}, {}{}", row.where,
+                      row.without_answer ? "has no message of the assistant and " : "", shown(example));
   }
 
   /// False for a row that is longer than the limit and is left out for that; counts those.
@@ -221,7 +232,12 @@ class DatasetReader {
     if (example.tokens.empty()) return "is empty";
     if (!tokenizer_)
       return fmt::format("has the ids {}", one_line(fmt::format("{}", fmt::join(example.tokens, " "))));
-    return fmt::format("reads {}", in_quotes(tokenizer_->decode(example.tokens, false), 300));
+    std::string text = in_quotes(tokenizer_->decode(example.tokens, false), 300);
+    // A text's own backslashes are escaped, so that this is a line's end.
+    constexpr std::string_view line_end = "\\x0a";
+    for (size_t at = 0; (at = text.find(line_end, at)) != std::string::npos; at += 2)
+      text.replace(at, line_end.size(), "\\n");
+    return fmt::format("reads {}", text);
   }
 
   const Tokenizer* tokenizer_;

@@ -13,14 +13,14 @@ namespace lowrank {
 namespace {
 
 constexpr double width = 800, height = 480;
-constexpr double left = 80, top = 50, bottom = 420;  // the frame
+constexpr double top = 50, bottom = 420;  // the frame
 
 /// The frame's right edge: labels of lines are to the right of it.
 double right_of(const LinePlot& plot) {
   return plot.lines.empty() ? 780 : 610;
 }
 
-constexpr double line_of_text = 15;
+constexpr double line_of_text = 15, label_gap = 8;
 
 /// Okabe and Ito's colours, which are distinguishable to colour-blind readers.
 constexpr std::array<const char*, 5> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"};
@@ -66,7 +66,17 @@ std::string line_between(double x1, double y1, double x2, double y2, const std::
                      style);
 }
 
+/// The frame's left edge: the axis's title and the labels of its ticks are to the left of it.
+double left_of(const Axis& y) {
+  constexpr double title = 34, widest_character = 7, narrowest = 80;
+  size_t longest = 0;
+  for (const double tick : linear_ticks(y.low, y.high, 6))
+    longest = std::max(longest, number_text(tick).size());
+  return std::max(narrowest, title + widest_character * static_cast<double>(longest) + label_gap);
+}
+
 std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
+  const double left = x.from;
   const std::string thin = "class=\"grid\" stroke=\"#dddddd\"";
   const double right = right_of(plot);
   std::string out;
@@ -78,7 +88,7 @@ std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
   }
   for (const double tick : linear_ticks(y.low, y.high, 6)) {
     out += line_between(left, y.place(tick), right, y.place(tick), thin);
-    out += text_at(left - 8, y.place(tick) + 4, number_text(tick), "end");
+    out += text_at(left - label_gap, y.place(tick) + 4, number_text(tick), "end");
   }
   out += fmt::format(
       "<rect class=\"frame\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{}\"/>\n",
@@ -91,7 +101,7 @@ std::string grid(const LinePlot& plot, const Axis& x, const Axis& y) {
 }
 
 /// Dashed lines; labels are moved apart where they would overlap.
-std::string reference_lines(std::vector<PlotLine> lines, const Axis& y, double right) {
+std::string reference_lines(std::vector<PlotLine> lines, const Axis& y, double left, double right) {
   std::ranges::stable_sort(lines, std::greater(), &PlotLine::y);
   std::string out;
   double free_from = 0;
@@ -101,7 +111,7 @@ std::string reference_lines(std::vector<PlotLine> lines, const Axis& y, double r
     free_from = label + line_of_text;
     out += line_between(left, place, right, place,
                         fmt::format("class=\"reference\" stroke=\"{}\" stroke-dasharray=\"6 4\"", quiet));
-    out += text_at(right + 8, label, line.label, "start");
+    out += text_at(right + label_gap, label, line.label, "start");
   }
   return out;
 }
@@ -131,8 +141,8 @@ std::string series_lines(const LinePlot& plot, const Axis& x, const Axis& y) {
         markers);
     if (plot.series.size() < 2) continue;
     const double legend = bottom - 12 - line_of_text * static_cast<double>(plot.series.size() - 1 - i);
-    out += marker(left + 16, legend - 4, i);
-    out += text_at(left + 28, legend, series.label, "start");
+    out += marker(x.from + 16, legend - 4, i);
+    out += text_at(x.from + 28, legend, series.label, "start");
   }
   return out;
 }
@@ -179,15 +189,15 @@ std::string svg_of(const LinePlot& plot) {
   const auto finite = [](double value) { return std::isfinite(value); };
   check(std::ranges::all_of(xs, finite) && std::ranges::all_of(ys, finite), ErrorKind::invalid,
         "a value of the chart '{}' is not finite", plot.title);
-  const Axis x = axis_of(xs, left, right_of(plot), plot.logarithmic_x);
   const Axis y = axis_of(ys, bottom, top, false);
+  const Axis x = axis_of(xs, left_of(y), right_of(plot), plot.logarithmic_x);
   return fmt::format(
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" "
              "font-family=\"sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{}\">\n<rect "
              "class=\"page\" width=\"100%\" height=\"100%\" "
              "fill=\"white\"/>\n",
              width, height, width, height, escaped(plot.title)) +
-         grid(plot, x, y) + reference_lines(plot.lines, y, right_of(plot)) + series_lines(plot, x, y) +
+         grid(plot, x, y) + reference_lines(plot.lines, y, x.from, x.to) + series_lines(plot, x, y) +
          "</svg>\n";
 }
 

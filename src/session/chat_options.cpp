@@ -111,15 +111,12 @@ jinja::CalendarTime time_of(const std::string& date) {
 }  // namespace
 
 std::vector<Field> ChatOptions::template_fields() {
-  return {
-      field("chat_template", chat_template,
-            "a file with a chat template, or the name of one of the model's; empty: the model's default"),
-      repeatable(field("chat_template_kwargs", chat_template_kwargs,
-                       "a variable of the chat template, KEY=VALUE: enable_thinking=false; once for each "
-                       "variable")),
-      field(
-          "chat_date", chat_date,
-          "date for chat templates that show it, YYYY-MM-DD; empty: today's (a resumed run keeps its own)")};
+  return {field("chat_template", chat_template,
+                "a file with a chat template, or the name of one of the model's; empty: the model's default"),
+          repeatable(field("chat_template_kwargs", chat_template_kwargs,
+                           "a variable of the chat template, KEY=VALUE: enable_thinking=false; once for each "
+                           "variable")),
+          field("chat_date", chat_date, "date for chat templates that show it, YYYY-MM-DD; empty: today's")};
 }
 
 std::vector<Field> ChatOptions::fields() {

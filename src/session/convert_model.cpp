@@ -195,7 +195,7 @@ ConvertResult convert_model(const ConvertOptions& options) {
   check(options.output.ends_with(".gguf"), ErrorKind::invalid, "`output` {}: the file's name ends in .gguf",
         options.output);
   check(!fs::exists(fs::symlink_status(options.output)), ErrorKind::invalid,
-        "{}: exists already; converting writes a new file", options.output);
+        "{}: exists already; converting writes a new file; give another `output`", options.output);
   const FileType& type = file_type(options.type);
   const auto checkpoint = open_told(options.model);
   check_convertible(options, *checkpoint);

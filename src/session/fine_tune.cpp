@@ -116,7 +116,7 @@ void finish(const FineTuneOptions& options, const Checkpoint& checkpoint, const 
     warn("{}: README.md is not a run's model card and stays as it is", options.output);
   else
     write_model_card(output, adapter, options.session.model, weighted_data(options.rows.data), options.train,
-                     result);
+                     result, !chat_template.empty());
   if (result.stopped_early)
     info("stopped after step {} (`early_stop`): {} without a lower loss than step {}'s", result.steps,
          counted(result.evaluations_since_best, "evaluation"), result.best_step);

@@ -39,7 +39,7 @@ MergeComparison checked(const MergeOptions& options, bool empty_folder) {
     const bool finite = std::isfinite(comparison.largest_difference);
     const std::string found = fmt::format(
         "the merged model's logits differ from the unmerged one's by {:.3g}, root mean square "
-        "{:.3g}, where the adapter changes the base's by {:.3g}",
+        "{:.3g}, where the adapter changes the base's logits by {:.3g}",
         comparison.largest_difference, comparison.distance, comparison.effect);
     if (!comparison.holds() && finite && forced) warn("{}", found);
     if (!finite || (!comparison.holds() && !forced))

@@ -71,11 +71,13 @@ int64_t report_resumed(const std::filesystem::path& checkpoint, RunIdentity& ide
   const StateHead saved = read_state_head(checkpoint / state_name);
   const std::vector<std::string> differences = identity_differences(saved.identity, identity.whole());
   if (!differences.empty()) {
-    const std::string told = fmt::format("{}: the run that left it was another: {}", checkpoint.string(),
-                                         fmt::join(differences, "; "));
+    const std::string told = fmt::format("{}: the checkpoint is of a run with other settings or data: {}",
+                                         checkpoint.string(), fmt::join(differences, "; "));
     if (!anyway)
-      throw Error(ErrorKind::invalid, told,
-                  "give what that run was given, or `resume_anyway` to go on with other numbers");
+      throw Error(
+          ErrorKind::invalid, told,
+          "give the settings and rows of that run, or `resume_anyway` to continue with these; the losses and "
+          "the adapter are then not those of an uninterrupted run");
     warn("{}", told);
   }
   info("{}: the run goes on after step {}", checkpoint.string(), saved.step);

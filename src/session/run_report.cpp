@@ -32,8 +32,9 @@ void report_prompts(const std::string& why_apart, const ExampleStore& examples, 
     else if (repeated && options.share_prompts)
       info("prompts are not shared: {}", why_apart);
   } else if (repeated) {
-    info("{} have {}; prefixes shared within a micro-batch are computed once{}",
-         counted(std::ssize(groups), "example"), counted(prompts, "different prompt"),
+    info("{} share {}; prefixes shared within a micro-batch are computed once{}",
+         counted(std::ssize(groups), "example"),
+         prompts == 1 ? "one prompt" : fmt::format("{} prompts", prompts),
          options.group_prompts ? "" : " (`group_prompts` brings more of them together)");
   }
 }

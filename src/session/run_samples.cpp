@@ -92,6 +92,17 @@ std::filesystem::path run_of(const std::filesystem::path& checkpoint) {
   return run.empty() ? "." : run;
 }
 
+/// Where the end of a prompt that is shown begins: after a space, if there is one near.
+size_t shown_from(const std::string& prompt) {
+  constexpr size_t near = 20;
+  if (prompt.size() <= most_shown / 2) return 0;
+  size_t begin = prompt.size() - most_shown / 2;
+  const size_t space = prompt.find_first_of(" \t\n", begin);
+  if (space < begin + near) return space + 1;
+  while (begin < prompt.size() && (static_cast<unsigned char>(prompt[begin]) & 0xC0) == 0x80) ++begin;
+  return begin;
+}
+
 /// The end of a prompt and what follows it, fit for a line.
 std::string shown(const std::string& prompt, const std::string& generated) {
   const auto in_one = [](std::string text) {
@@ -99,8 +110,7 @@ std::string shown(const std::string& prompt, const std::string& generated) {
         text, [](unsigned char letter) { return letter < 0x20; }, ' ');
     return text;
   };
-  size_t begin = prompt.size() - std::min(prompt.size(), most_shown / 2);
-  while (begin < prompt.size() && (static_cast<unsigned char>(prompt[begin]) & 0xC0) == 0x80) ++begin;
+  const size_t begin = shown_from(prompt);
   return fmt::format("{}{} ->{}{}", begin > 0 ? "..." : "", in_one(prompt.substr(begin)),
                      generated.starts_with(' ') ? "" : " ", one_line(in_one(generated), most_shown));
 }

@@ -95,7 +95,10 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
               0, 1 << 24),
       one_of(field("on_long", on_long, on_long_help), {"truncate", "drop", "error"}),
       one_of(field("train_on", train_on, train_on_help), {"assistant", "last", "all"})};
-  std::ranges::move(chat.template_fields(), std::back_inserter(all));
+  for (Field& one : chat.template_fields()) {
+    if (one.name == "chat_date") one.help += " (a resumed run keeps its own)";
+    all.push_back(std::move(one));
+  }
   all.push_back(
       field("cache", cache,
             "folder that keeps tokenised rows for later runs, unless the files have less than 16 MB; none: "

@@ -14,7 +14,8 @@
 namespace lowrank {
 namespace {
 
-std::string_view use_of(const Adapter& adapter) {
+std::string_view use_of(const Adapter& adapter, bool conversations) {
+  if (conversations) return "chat";
   return adapter.labels ? "classify --text TEXT" : "generate --prompt TEXT";
 }
 
@@ -38,8 +39,8 @@ std::string name_of(const std::string& path) {
 
 std::string step_size(const TrainOptions& options) {
   if (options.tokens_per_batch)
-    return fmt::format("tokens a step, at most | {}", *options.tokens_per_batch * options.grad_accum);
-  return fmt::format("rows a step | {}", options.rows_per_batch() * options.grad_accum);
+    return fmt::format("tokens per step, at most | {}", *options.tokens_per_batch * options.grad_accum);
+  return fmt::format("examples per step | {}", options.rows_per_batch() * options.grad_accum);
 }
 
 /// A text as a double-quoted YAML string, for which JSON's escapes are valid.
@@ -68,7 +69,7 @@ std::string in_code(const std::string& text) {
 
 void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
                       std::span<const WeightedData> data, const TrainOptions& options,
-                      const RunResult& result) {
+                      const RunResult& result, bool conversations) {
   const std::string base_name = in_markdown(name_of(base));
   std::vector<WeightedData> named(data.begin(), data.end());
   for (WeightedData& one : named) one.pattern = name_of(one.pattern);
@@ -83,7 +84,7 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
       adapter.labels ? "text-classification" : "text-generation", adapter.info->name,
       adapter.parameters->count(),
       adapter.info->paper.empty() ? "" : fmt::format(" ({})", adapter.info->paper),
-      targets.size() == 1 ? targets.front() : fmt::format("{} parts of the base model", targets.size()),
+      targets.size() == 1 ? targets.front() : fmt::format("{} modules", targets.size()),
       in_yaml(name_of(base)));
   card += fmt::format(
       "| | |\n|---|---|\n| data | {} |\n| steps | {} |\n| {} |\n| peak learning rate | {} |\n"
@@ -96,8 +97,9 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
     card += fmt::format("| evaluation loss | {:.4f} (step {}) |\n", *result.best_eval_loss, result.best_step);
   }
   const bool whole = adapter.method->form().output() == Output::model;
-  card += whole ? fmt::format("\nThis folder is a model: `lowrank {} --model DIR`.\n", use_of(adapter))
-                : fmt::format("\nUse it with `lowrank {} --model {} --adapter DIR`{}.\n", use_of(adapter),
+  const std::string_view use = use_of(adapter, conversations);
+  card += whole ? fmt::format("\nThis folder is a model: `lowrank {} --model DIR`.\n", use)
+                : fmt::format("\nUse it with `lowrank {} --model {} --adapter DIR`{}.\n", use,
                               in_code(name_of(base)),
                               other_use(library, adapter.method->form().parts() != nullptr));
   write_file_atomically(folder / "README.md", card);

@@ -11,9 +11,9 @@
 namespace lowrank {
 
 /// Writes README.md next to an adapter: front matter for the Hugging Face hub, what was trained on which
-/// data, and the losses.
+/// data, and the losses. With `conversations`, on which it was trained, the card tells how to chat.
 void write_model_card(const std::filesystem::path& folder, const Adapter& adapter, const std::string& base,
                       std::span<const WeightedData> data, const TrainOptions& options,
-                      const RunResult& result);
+                      const RunResult& result, bool conversations);
 
 }  // namespace lowrank

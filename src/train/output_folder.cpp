@@ -171,9 +171,10 @@ void OutputFolder::find_resumed(const RunFiles& files) {
     if (resumed_.empty()) {
       throw Error(ErrorKind::not_found,
                   fmt::format("{}: holds no complete checkpoint to go on from", files.output),
-                  results().empty() ? "`save_every` N writes them; without `resume` the run starts"
-                                    : "`save_every` N writes them; without `resume`, and with `overwrite` in "
-                                      "place of the results that are there, the run starts");
+                  fmt::format("a run writes checkpoints with `save_every` N. To start from the beginning, {}",
+                              results().empty() ? "leave out `resume`"
+                                                : "give `overwrite` in place of `resume`; it replaces the "
+                                                  "results that are there"));
     }
   } else {
     resumed_ = files.resume;

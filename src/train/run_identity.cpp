@@ -8,6 +8,7 @@
 #include "base/cpu_features.h"
 #include "base/fingerprint.h"
 #include "base/json.h"
+#include "base/one_line.h"
 #include "data/examples/example_file.h"
 #include "kernels/core/parallel.h"
 
@@ -18,6 +19,8 @@ constexpr const char* base_key = "the base model";
 constexpr const char* train_key = "the training rows";
 constexpr const char* evaluation_key = "the evaluation rows";
 constexpr const char* template_key = "the chat template";
+constexpr const char* adapter_key = "the adapter at the start";
+constexpr const char* weights_key = "the weighting of the training rows";
 constexpr size_t most_bytes_at_once = 32 << 20;
 
 std::string fingerprint_of(const ExampleStore& examples) {
@@ -68,18 +71,31 @@ std::string fingerprint_of(const Adapter& adapter) {
 }
 
 /// Keys of fingerprints, whose values are not shown in messages.
-const std::set<std::string> fingerprints = {base_key, "the adapter at the start", train_key, evaluation_key,
-                                            template_key};
+const std::set<std::string> fingerprints = {base_key, adapter_key, train_key, evaluation_key, template_key};
+
+/// Options that give the adapter at the start other values.
+const std::set<std::string> of_the_start = {"method", "rank", "target_modules", "init_lora_weights", "seed"};
+
+/// [[300, 2.0], [100, 0.5]] as "2 (300 examples), 0.5 (100 examples)"; null, which is of runs without
+/// weights, as "1 for all".
+std::string weights_text(const nlohmann::json& weights) {
+  if (weights.is_null()) return "1 for all";
+  std::string text;
+  for (const nlohmann::json& source : weights)
+    text += fmt::format("{}{:g} ({})", text.empty() ? "" : ", ", source.at(1).get<double>(),
+                        counted(source.at(0).get<int64_t>(), "example"));
+  return text;
+}
 
 }  // namespace
 
 RunIdentity::RunIdentity(const RunInputs& inputs) : base_(inputs.base), identity_(inputs.options) {
-  identity_["the adapter at the start"] = fingerprint_of(inputs.adapter);
+  identity_[adapter_key] = fingerprint_of(inputs.adapter);
   identity_[train_key] = fingerprint_of(inputs.train.examples);
   if (is_weighted(inputs.train.sources)) {
     nlohmann::json weights = nlohmann::json::array();
     for (const SourceShare& source : inputs.train.sources) weights.push_back({source.count, source.weight});
-    identity_["the weighting of the training rows"] = weights;
+    identity_[weights_key] = weights;
   }
   identity_[evaluation_key] = fingerprint_of(inputs.evaluation);
   identity_["steps in all"] = inputs.plan.total_steps;
@@ -102,13 +118,21 @@ std::vector<std::string> identity_differences(const nlohmann::json& saved, const
   const auto text = [](const nlohmann::json& of, const std::string& name) {
     return of.contains(name) ? json_text(of[name]) : std::string("not there");
   };
-  // What a template renders is part of the rows.
-  const bool rendered_anew = text(saved, template_key) != text(now, template_key);
+  const auto differs = [&](const std::string& name) { return text(saved, name) != text(now, name); };
+  // What a template renders is part of the rows, as what these options make is of the adapter.
+  const bool rendered_anew = differs(template_key);
+  const bool started_anew = std::ranges::any_of(of_the_start, differs);
   std::vector<std::string> differences;
   for (const std::string& name : names) {
     if (rendered_anew && (name == train_key || name == evaluation_key)) continue;
+    if (!differs(name) || (started_anew && name == adapter_key)) continue;
+    if (name == weights_key) {
+      differences.push_back(fmt::format("the weights of `data`, in order, were {} and are {}",
+                                        weights_text(saved.value(name, nlohmann::json())),
+                                        weights_text(now.value(name, nlohmann::json()))));
+      continue;
+    }
     const std::string was = text(saved, name), is = text(now, name);
-    if (was == is) continue;
     differences.push_back(fingerprints.contains(name) ? fmt::format("{} {} other than before", name,
                                                                     name.ends_with('s') ? "are" : "is")
                                                       : fmt::format("{} was {} and is {}", name, was, is));

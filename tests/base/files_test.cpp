@@ -40,7 +40,7 @@ TEST(MmapFile, RefusesWhatIsNoFile) {
   const auto refuse = [](ErrorKind kind, const fs::path& path, std::string_view part) {
     test::expect_error(kind, path.string(), part, [&] { MmapFile::open(path); });
   };
-  refuse(ErrorKind::not_found, folder.path() / "missing", "No such file");
+  refuse(ErrorKind::not_found, folder.path() / "missing", "no such file");
   refuse(ErrorKind::invalid, folder.path(), "a folder");
   ASSERT_EQ(::mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
   refuse(ErrorKind::invalid, folder.path() / "pipe", "not a regular file");

@@ -164,11 +164,12 @@ TEST_F(CommandLine, AFileThatGrowsByAliasesIsRefused) {
 }
 
 TEST_F(CommandLine, WhatIsMissingIsToldAtOnce) {
-  refused("train", "missing --model, --data, --output");
+  refused("train", "missing --model, --data, --output; --help tells what the command takes");
   refused("train --dry-run", "missing --model");
   refused("generate", "missing --model, --prompt, --messages or --data");
   refused("tokenize --model " + tokenizer(), "missing --text or --data");
   refused(plan("--data nowhere.jsonl"), "nowhere.jsonl: no such file");
+  refused(plan("--data -"), "rows are read from files, not from standard input");
   for (const char* command :
        {"evaluate", "embed", "classify", "merge", "export", "bench decode", "bench limit", "intrinsic"})
     refused(command, "missing --model");

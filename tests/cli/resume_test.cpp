@@ -98,7 +98,7 @@ TEST_F(Resume, WithoutACheckpointNothingIsTrained) {
   // Where results lie, a run from the start has to replace them.
   succeeds("train --steps 1 --model " + model().string() + " --data " + rows.string() + " --output " +
            out().string());
-  fails(train(out(), "--resume"), "without --resume, and with --overwrite");
+  fails(train(out(), "--resume"), "give --overwrite in place of --resume");
 }
 
 TEST_F(Resume, AnotherRunIsRefusedAndToldWhereItGoesOnAnyway) {
@@ -109,6 +109,8 @@ TEST_F(Resume, AnotherRunIsRefusedAndToldWhereItGoesOnAnyway) {
   };
   other("--seed 7", "seed was 0 and is 7");
   other("--rank 4", "rank was 8 and is 4");
+  EXPECT_EQ(fails(train(out(), "--resume --rank 4"), "with other settings").find("adapter at the start"),
+            std::string::npos);
   other("--schedule constant", "schedule was \"linear\" and is \"constant\"");
   other("--group-prompts", "group_prompts was false and is true");
   other("--method dora", "method was \"lora\" and is \"dora\"");

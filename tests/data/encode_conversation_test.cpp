@@ -179,6 +179,24 @@ std::string whole_of(const Dataset& dataset) {
   return whole;
 }
 
+TEST_F(Chatml, ConversationsWithoutAnAnswerAreRefusedInWords) {
+  const TemporaryFolder folder;
+  const std::string path =
+      folder.write("rows.jsonl", R"({"messages":[{"role":"user","content":"question"}]})").string();
+  DatasetOptions options;
+  options.chat = [&](bool) -> const ChatFormat& { return format_; };
+  try {
+    load_dataset(path, &words_, 100'000, options);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    const std::string told = error.what();
+    EXPECT_NE(told.find("the only row does not have a target token; that row, "), std::string::npos) << told;
+    EXPECT_NE(told.find("rows.jsonl:1, has no message of the assistant and reads \""), std::string::npos)
+        << told;
+    EXPECT_EQ(told.find("x0a"), std::string::npos) << told;
+  }
+}
+
 TEST_F(Chatml, ThreadsAndCacheChangeNothingOfConversations) {
   const TemporaryFolder folder;
   std::string rows;

@@ -64,7 +64,7 @@ TEST(SeveralPatterns, EachNeedsARowWithATarget) {
   const std::string none = "{\"input_ids\": [7, 8], \"labels\": [-100, -100]}\n";
   const std::vector<std::string> files{folder.write("a.jsonl", rows_of(10, 3) + none).string(),
                                        folder.write("b.jsonl", none).string()};
-  test::expect_error(ErrorKind::invalid, "b.jsonl", "none of the 1 rows has a target token",
+  test::expect_error(ErrorKind::invalid, "b.jsonl", "the only row does not have a target token",
                      [&] { load_dataset(files, nullptr, 100, {}); });
 }
 

@@ -100,6 +100,18 @@ TEST(LinePlot, PlacesPointsByTheirLogarithms) {
   EXPECT_LT(number_after(even, "cx=\"", middle) - number_after(even, "<circle cx=\""), 60);
 }
 
+TEST(LinePlot, MakesRoomForLongLabelsOfTicks) {
+  const auto frame = [](double y) {
+    LinePlot plot = small_plot();
+    plot.lines.clear();
+    plot.series = {{"one", {{100, y}, {1000, 2 * y}}}};
+    const std::string svg = svg_of(plot);
+    return number_after(svg, "<rect class=\"frame\" x=\"");
+  };
+  EXPECT_EQ(frame(1), 80);
+  EXPECT_GE(frame(0.00012345), 22 + 12 + 7 * 7);
+}
+
 TEST(LinePlot, KeepsLabelsOfCloseLinesApart) {
   LinePlot plot = small_plot();
   plot.lines = {{"low", 0.9}, {"high", 0.901}};

@@ -13,14 +13,15 @@ namespace lowrank {
 namespace {
 
 void report(const ConvertedAdapter& converted, const std::string& output) {
-  info("{}: {} as a LoRA: {}", output, converted.method, text_of(converted.modules));
+  info("{}: written as a LoRA, from an adapter of method {}: {}", output, converted.method,
+       text_of(converted.modules));
   if (!converted.whole.empty()) info("{} tensors are stored in full, as before", converted.whole.size());
   info("{} bytes, where the adapter had {}", converted.bytes, converted.bytes_before);
   if (!converted.difference) return;
   info("largest logit difference against the adapter (f32): {:.2e}, root mean square {:.2e}{}",
        converted.difference->largest, converted.difference->distance,
        converted.effect
-           ? fmt::format("; the adapter changes the base's by {:.2e}", converted.effect->distance)
+           ? fmt::format("; the adapter changes the base's logits by {:.2e}", converted.effect->distance)
            : "");
 }
 

@@ -56,7 +56,8 @@ int run(Arguments& arguments) {
   const bool writes_file = options.format == "gguf-lora";
   check(writes_file ? !std::filesystem::exists(std::filesystem::symlink_status(options.output))
                     : is_free(options.output),
-        ErrorKind::invalid, "{}: exists already; exporting writes a new file or folder", options.output);
+        ErrorKind::invalid,
+        "{}: exists already; exporting writes a new file or folder; give another `output`", options.output);
   const auto checkpoint = open_told(options.model, read_adapter_labels(options.adapter));
   const Adapter adapter = load_told_adapter(options.adapter, *checkpoint);
   const ExportResult result = write(options, *checkpoint, adapter);

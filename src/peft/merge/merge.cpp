@@ -75,8 +75,8 @@ void MergeResult::count(DType type, const ChangedTensor& values, std::span<const
 MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std::optional<DType> type,
                             const std::filesystem::path& output) {
   const at::NoGradGuard no_grad;
-  check(is_free(output), ErrorKind::invalid, "{}: exists already; merging writes a new folder",
-        output.string());
+  check(is_free(output), ErrorKind::invalid,
+        "{}: exists already; merging writes a new folder; give another `output`", output.string());
   // Compute once what merging needs of the patches several times per module.
   const InferenceHooks ready(adapter);
   const MergePlan plan = merge_plan(base, *adapter.method);

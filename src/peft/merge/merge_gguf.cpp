@@ -103,7 +103,8 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
         "{}: a GGUF file is written from a GGUF base only; merge into a folder and `lowrank convert` that",
         output.string());
   check(existing == Existing::replaced || !std::filesystem::exists(std::filesystem::symlink_status(output)),
-        ErrorKind::invalid, "{}: exists already; merging writes a new file", output.string());
+        ErrorKind::invalid, "{}: exists already; merging writes a new file; give another `output`",
+        output.string());
   // Compute once what merging needs of the patches several times per module.
   const InferenceHooks ready(adapter);
   const MergePlan plan = merge_plan(base, *adapter.method);

@@ -37,8 +37,8 @@ void write_labels(const CombineOptions& options, const std::filesystem::path& fo
 }  // namespace
 
 CombineResult combine_adapters(const CombineOptions& options) {
-  check(is_free(options.output), ErrorKind::invalid, "{}: exists already; combining writes a new folder",
-        options.output);
+  check(is_free(options.output), ErrorKind::invalid,
+        "{}: exists already; combining writes a new folder; give another `output`", options.output);
   const std::shared_ptr<const Checkpoint> base =
       options.model.empty() ? nullptr : Checkpoint::open(options.model);
   std::vector<FactoredAdapter> adapters;

@@ -65,7 +65,8 @@ void check_output(const LowRankOutput& output) {
         "`output` {}: the format {} is written to a {}", output.path, output.format,
         output.writes_file() ? "file whose name ends in .gguf" : "folder");
   check(output.writes_file() ? !fs::exists(fs::symlink_status(output.path)) : is_free(output.path),
-        ErrorKind::invalid, "{}: exists already; a new adapter is written to a new place", output.path);
+        ErrorKind::invalid,
+        "{}: exists already; a new adapter is written to a new place; give another `output`", output.path);
 }
 
 int64_t write_low_rank(const LowRankOutput& output, const Checkpoint& base, const Adapter& adapter,
