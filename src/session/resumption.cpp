@@ -21,8 +21,9 @@ void report_finished(const std::filesystem::path& checkpoint, int64_t step) {
   const std::filesystem::path run = without_slash(checkpoint).parent_path();
   try {
     if (!std::filesystem::exists(run / trainer_state_name)) return;
-    const auto last = read_json_file(run / trainer_state_name, most_bytes).at("global_step").get<int64_t>();
-    if (last > step)
+    const nlohmann::json state = read_json_file(run / trainer_state_name, most_bytes);
+    const auto last = state.at("global_step").get<int64_t>();
+    if (last > step && last == state.at("max_steps").get<int64_t>())
       info("{}: the run was finished after step {}; its steps from {} are done again", checkpoint.string(),
            last, step + 1);
   } catch (const std::exception&) {
