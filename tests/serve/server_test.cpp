@@ -62,6 +62,11 @@ class Echo {
     kept = more;
   }
 
+  bool is_waiting() {
+    const std::scoped_lock lock(mutex);
+    return !waiting.empty();
+  }
+
   void release() {
     const std::scoped_lock lock(mutex);
     for (const auto& exchange : waiting) exchange->post([exchange] { exchange->answer({200, "waited"}); });
@@ -219,6 +224,37 @@ TEST_F(HttpServerTest, NoticesWhoGoesAway) {
   const std::scoped_lock lock(echo.mutex);
   ASSERT_EQ(echo.records.size(), 1U);
   EXPECT_EQ(echo.records[0].status, 0);
+}
+
+TEST_F(HttpServerTest, NoticesWhoGoesAwayAfterBytesBehindTheBody) {
+  for (const char* behind : {"\r\n", "GET /next HTTP/1.1\r\nHost: x\r\n\r\n"}) {
+    echo.gone = 0;
+    RawClient client(server.port());
+    client.request("POST", "/wait", "{}");
+    client.send(behind);
+    ASSERT_TRUE(soon([&] { return echo.is_waiting(); }));
+    client.leave();
+    EXPECT_TRUE(soon([&] { return echo.gone == 1; })) << behind;
+    echo.release();
+    EXPECT_TRUE(soon([&] { return server.connections() == 0; }));
+  }
+}
+
+TEST_F(HttpServerTest, WhatArrivesDuringAnAnswerIsTheNextRequest) {
+  for (const size_t length : {size_t{0}, size_t{10}, size_t{15'000}, size_t{200'000}}) {
+    RawClient client(server.port());
+    client.request("GET", "/wait");
+    ASSERT_TRUE(soon([&] { return echo.is_waiting(); }));
+    const std::string body(length, 'x');
+    const std::string next = "POST /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                             std::to_string(length) + "\r\n\r\n" + body;
+    client.send(next.substr(0, next.size() / 2));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    echo.release();
+    EXPECT_EQ(body_of(client.answer()), "waited");
+    EXPECT_EQ(body_of(client.send(next.substr(next.size() / 2)).everything()), "POST/next" + body);
+  }
+  EXPECT_EQ(echo.gone, 0);
 }
 
 TEST_F(HttpServerTest, WhoStopsReadingIsDropped) {

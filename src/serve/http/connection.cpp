@@ -21,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int64_t bytes_per_mb = 1 << 20;
 constexpr size_t read_buffer = 64 << 10;
+/// Bytes of next requests that are read during an answer.
+constexpr size_t most_ahead = 16 << 10;
 
 /// What is wrong with a request that the parser refuses.
 struct Problem {
@@ -208,22 +210,20 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     complete(std::move(response));
   }
 
-  /// Notices when the client goes away during an answer.
+  /// Notices when the client goes away during an answer. What it sends meanwhile is the next request's, and is
+  /// kept; behind much of it only a failing write tells that the client is gone.
   void watch() {
-    if (buffer_.size() > 0) return;
-    const uint64_t number = number_;
-    socket_.async_wait(
-        asio::ip::tcp::socket::wait_read, [self = shared_from_this(), number](const error_code& error) {
-          if (error || !self->serves(number)) return;
-          char byte = 0;
-          error_code problem;
-          self->socket_.non_blocking(true, problem);
-          const size_t read =
-              self->socket_.receive(asio::buffer(&byte, 1), asio::ip::tcp::socket::message_peek, problem);
-          const bool nothing_yet = problem == asio::error::would_block;
-          // Bytes of a next request: only a failing write can now tell that it is gone.
-          if (read == 0 && !nothing_yet) self->close();
-        });
+    if (buffer_.size() >= most_ahead) return;
+    watching_ = true;
+    socket_.async_read_some(buffer_.prepare(most_ahead - buffer_.size()),
+                            [self = shared_from_this()](const error_code& error, size_t count) {
+                              self->watching_ = false;
+                              self->buffer_.commit(count);
+                              // An end that is not acted on here is read again by what follows.
+                              if (self->state_ == State::written && !self->writing_) return self->next();
+                              if (self->state_ != State::answering) return;
+                              error ? self->close() : self->watch();
+                            });
   }
 
   void write(std::string text) {
@@ -261,6 +261,12 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void next() {
     chunked_ = false;
     on_gone_ = nullptr;
+    // A socket has one reader at a time: the end of the watch comes here again.
+    if (watching_) {
+      error_code ignored;
+      socket_.cancel(ignored);
+      return;
+    }
     keep_alive_ ? wait_for_request(false) : linger();
   }
 
@@ -315,7 +321,8 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   std::string method_, path_, note_;
   int status_ = 0;
   unsigned minor_version_ = 1;
-  bool keep_alive_ = true, head_only_ = false, chunked_ = false, writing_ = false;
+  bool keep_alive_ = true, head_only_ = false, chunked_ = false, writing_ = false,
+       watching_ = false;
   std::string waiting_, being_written_;
   std::function<void()> on_gone_;
 };
