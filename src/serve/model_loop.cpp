@@ -36,6 +36,18 @@ bool ModelLoop::post(std::function<void()> work) {
   return true;
 }
 
+void ModelLoop::post_next(std::function<void()> work) {
+  const std::scoped_lock lock(mutex_);
+  ++open_;
+  inbox_.push_back({0, {}, {}, std::move(work)});
+  changed_.notify_all();
+}
+
+bool ModelLoop::is_late() const {
+  const std::scoped_lock lock(mutex_);
+  return finishing_ && monotonic_seconds() >= leave_at_;
+}
+
 EngineStatistics ModelLoop::statistics() const {
   const std::scoped_lock lock(mutex_);
   return statistics_;
@@ -140,10 +152,7 @@ void ModelLoop::fail_all(const std::string& message) {
 }
 
 void ModelLoop::leave_if_late() {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (left_ || !finishing_ || monotonic_seconds() < leave_at_) return;
-  }
+  if (left_ || !is_late()) return;
   left_ = true;
   for (const auto& [number, one] : running_) engine_->cancel(number);
 }

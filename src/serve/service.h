@@ -7,25 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "data/labels.h"
 #include "serve/adapter_list.h"
 #include "serve/api/generation_request.h"
 #include "serve/chat_formats.h"
+#include "serve/encoder_answer.h"
 #include "serve/http/access.h"
 #include "serve/http/exchange.h"
 #include "serve/model_loop.h"
 #include "serve/server_metrics.h"
 
 namespace lowrank::serve {
-
-/// An encoder's work, done on the loop's thread: one row of values per text, all rows in one list.
-struct EncoderWork {
-  std::function<std::vector<float>(const std::vector<std::vector<int64_t>>&)> embed;     ///< [count, width]
-  std::function<std::vector<float>(const std::vector<std::vector<int64_t>>&)> classify;  ///< empty: no labels
-  std::function<std::vector<int64_t>(const std::string&)> encode;  ///< a text's ids, by any thread
-  int64_t width = 0;
-  LabelSet labels;
-};
 
 /// What is served. References must outlive the service.
 struct Served {

@@ -185,23 +185,14 @@ void Service::encode_texts(const HttpRequest& http, const Reply& exchange, bool 
                     "input", "context_length_exceeded");
   }
   const AnswerHead head{identifier("classify"), served_.name, unix_seconds()};
-  const auto work = [this, exchange, head, tokens, labels, base64 = request.base64,
-                     ids = std::move(request.ids)] {
-    HttpResponse response;
-    try {
-      const EncoderWork& encoder = *served_.encoder;
-      response.body = labels ? classes_json(head, encoder.classify(ids), encoder.labels.names, tokens)
-                             : embeddings_json(head.model, encoder.embed(ids), encoder.width, tokens, base64);
-    } catch (const Error& error) {
-      response = refusal_response(refusal_of(error));
-    }
-    exchange->post([exchange, tokens, response = std::move(response)] {
-      exchange->set_note(counted(tokens, "token"));
-      exchange->answer(response);
-    });
+  EncoderPlan plan;
+  plan.ids = std::move(request.ids);
+  plan.compute = labels ? encoder.classify : encoder.embed;
+  plan.body = [&encoder, head, tokens, labels, base64 = request.base64](const std::vector<float>& values) {
+    return labels ? classes_json(head, values, encoder.labels.names, tokens)
+                  : embeddings_json(head.model, values, encoder.width, tokens, base64);
   };
-  if (!served_.loop.post(work))
-    throw Refusal(503, "the server has too many requests; try again later", "", "overloaded");
+  std::make_shared<EncoderAnswer>(std::move(plan), exchange, served_.loop)->start();
 }
 
 }  // namespace lowrank::serve
