@@ -43,11 +43,11 @@ void add_adapters(const ServeOptions& options, AdapterList& list, AdapterStore& 
       list.add(one.name, one.path);
       try {
         store.add(one.name, one.path);
-      } catch (const Error& error) {
+      } catch (const std::exception& error) {
         list.set_problem(one.name, error.what());
         throw;
       }
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       warn("the adapter {} is not served: {}", in_quotes(one.name), error.what());
     }
   }

@@ -38,6 +38,8 @@ void Service::load_adapter(const HttpRequest& http, const Reply& exchange) {
       info("adapter {}: loaded", in_quotes(request.name));
     } catch (const Error& error) {
       response = refusal_response(Refusal(400, error.what(), "lora_name"));
+    } catch (const std::exception& error) {
+      response = refusal_response(Refusal(500, error.what(), "lora_name"));
     }
     exchange->post([exchange, response] { exchange->answer(response); });
   };
@@ -54,13 +56,17 @@ void Service::unload_adapter(const HttpRequest& http, const Reply& exchange) {
   const auto work = [this, exchange, adapter = *adapter] {
     HttpResponse response{200, fmt::format("Success: LoRA adapter '{}' removed successfully.", adapter.name)};
     response.content_type = "text/plain; charset=utf-8";
-    if (served_.adapters.remove(adapter.name)) {
-      served_.store->remove(adapter.name);
+    try {
+      if (!served_.adapters.remove(adapter.name))
+        throw Refusal(404, "the adapter is gone already", "lora_name", "model_not_found");
+      // One with a problem from the start is in the list alone.
+      if (served_.store->contains(adapter.name)) served_.store->remove(adapter.name);
       served_.formats->forget(adapter);
       info("adapter {}: unloaded", in_quotes(adapter.name));
-    } else {
-      response =
-          refusal_response(Refusal(404, "the adapter is gone already", "lora_name", "model_not_found"));
+    } catch (const Error& error) {
+      response = refusal_response(refusal_of(error));
+    } catch (const std::exception& error) {
+      response = refusal_response(Refusal(500, error.what()));
     }
     exchange->post([exchange, response] { exchange->answer(response); });
   };

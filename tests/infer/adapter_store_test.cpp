@@ -128,5 +128,42 @@ TEST_F(Store, AnAdapterWhoseFilesBreakFailsItsRequestsAlone) {
   test::expect_error(ErrorKind::not_found, "adapter_model.safetensors", "", [&] { submit("c"); });
 }
 
+TEST_F(Store, AFileThatLinksToItselfFailsItsRequestsAlone) {
+  const auto link_to_itself = [&](const char* name) {
+    const std::filesystem::path file = base.folder.path() / name / "adapter_model.safetensors";
+    std::filesystem::remove(file);
+    std::filesystem::create_symlink(file.filename(), file);
+  };
+  Engine engine(*base.model, base.tokenizer, store, {});
+  const auto submit = [&](const char* name) {
+    EngineRequest request{base.random_prompt(6, 1), name};
+    request.max_new_tokens = 3;
+    return engine.submit(request);
+  };
+  link_to_itself("b");
+  const uint64_t good = submit("a");
+  EXPECT_THROW(submit("b"), Error);
+  EXPECT_THROW(store.add("d", base.folder.path() / "b"), Error);
+  const uint64_t late = submit("c");
+  link_to_itself("c");
+  const auto heard = test::run_all(engine);
+  EXPECT_NE(heard.at(good).finish, FinishReason::failed);
+  EXPECT_EQ(heard.at(late).finish, FinishReason::failed);
+  for (const auto& entry : store.entries()) EXPECT_EQ(entry.problem.empty(), entry.name == "a");
+}
+
+TEST_F(Store, AnAdapterIsRecognisedWithTheFactorsOfLateAlone) {
+  const auto identity = [&](double factor) {
+    const ResidentAdapter resident = acquire("a", factor);
+    store.release(resident);
+    return resident.identity;
+  };
+  const uint64_t first = identity(0.5);
+  for (int i = 1; i <= 10; ++i) identity(i);
+  EXPECT_EQ(identity(0.5), first);
+  for (int i = 1; i <= 100; ++i) identity(i);
+  EXPECT_NE(identity(0.5), first);
+}
+
 }  // namespace
 }  // namespace lowrank

@@ -246,6 +246,24 @@ TEST_F(ServiceTest, AdaptersComeAndGo) {
   EXPECT_EQ(text_of(post("/v1/completions", completion("new"))), alone("red"));
 }
 
+TEST_F(ServiceTest, AnAdapterThatFailedAtTheStartCanBeUnloaded) {
+  list->add("broken", place->adapters() / "broken");
+  list->set_problem("broken", "no JSON");
+  EXPECT_EQ(status_of(post("/v1/unload_lora_adapter", R"({"lora_name": "broken"})")), 200);
+  EXPECT_EQ(status_of(post("/v1/unload_lora_adapter", R"({"lora_name": "broken"})")), 404);
+}
+
+TEST_F(ServiceTest, AnAdapterWhoseFileLinksToItselfIsRefused) {
+  const std::filesystem::path looped = place->adapters() / "looped";
+  std::filesystem::copy(place->adapters() / "red", looped);
+  std::filesystem::remove(looped / "adapter_model.safetensors");
+  std::filesystem::create_symlink("adapter_model.safetensors", looped / "adapter_model.safetensors");
+  EXPECT_EQ(
+      status_of(post("/v1/load_lora_adapter", R"({"lora_name": "looped", "lora_path": "looped"})")), 400);
+  EXPECT_EQ(status_of(post("/v1/completions", completion("looped"))), 404);
+  EXPECT_EQ(text_of(post("/v1/completions", completion("red"))), alone("red"));
+}
+
 TEST_F(ServiceTest, ScalesOfAdapters) {
   const Json all = Json::parse(body_of(get("/lora-adapters")));
   ASSERT_EQ(all.size(), 3U);

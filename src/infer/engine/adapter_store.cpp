@@ -42,6 +42,12 @@ int64_t rank_of(Method& method) {
   return value.is_number_integer() ? value.get<int64_t>() : 0;
 }
 
+/// An exception of any library as an Error, which can be kept.
+Error as_error(const std::exception& error) {
+  const auto* known = dynamic_cast<const Error*>(&error);
+  return known ? *known : Error(ErrorKind::io, error.what());
+}
+
 void check_name(const std::string& name) {
   const bool plain = std::ranges::none_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
   check(!name.empty() && name != "base" && plain, ErrorKind::invalid,
@@ -77,13 +83,17 @@ void AdapterStore::add(const std::string& name, const std::filesystem::path& pat
   check_name(name);
   check(!known_.contains(name), ErrorKind::invalid, "there is an adapter {} already; remove it first",
         in_quotes(name));
-  const ChosenMethod chosen = method_of_adapter(adapter_place(path), base_->spec());
   auto known = std::make_shared<KnownAdapter>();
   known->name = name;
   known->path = path;
   known->scale = scale;
-  known->method = chosen.info->name;
-  known->rank = rank_of(*chosen.method);
+  try {
+    const ChosenMethod chosen = method_of_adapter(adapter_place(path), base_->spec());
+    known->method = chosen.info->name;
+    known->rank = rank_of(*chosen.method);
+  } catch (const std::exception& error) {
+    throw as_error(error);
+  }
   known->serial = ++last_serial_;
   known_.emplace(name, std::move(known));
 }
@@ -127,9 +137,9 @@ std::shared_ptr<KnownAdapter> AdapterStore::find(std::string_view name, double f
       check_shares_base(name, *chosen.info, plan);
       known.has_scale = has_scale(*chosen.method);
       known.planned = true;
-    } catch (const Error& error) {
-      known.problem = error;
-      throw;
+    } catch (const std::exception& error) {
+      known.problem = as_error(error);
+      throw Error(*known.problem);
     }
   }
   check(std::isfinite(factor), ErrorKind::invalid, "the factor {} on an adapter's scale is no finite number",
@@ -165,6 +175,10 @@ AdapterStore::Held AdapterStore::load(KnownAdapter& known, double factor) {
   const bool one_folder = !method.form().parts() && !method.acts_between_layers();
   held.resident.number = bank_.add(fmt::format("{} {} {}", known.serial, factor, known.name),
                                    std::move(adapter), known.scale * factor);
+  // Clients choose factors; those that are forgotten here only share no more pages with what was computed.
+  constexpr size_t most_versions = 64;
+  if (known.versions.size() >= most_versions)
+    std::erase_if(known.versions, [&](const auto& one) { return !known.numbers.contains(one.first); });
   KnownAdapter::Version& version = known.versions[factor];
   if (version.identity == 0 || version.files != files || !one_folder) version = {++last_identity_, files};
   held.resident.identity = version.identity;
@@ -180,9 +194,9 @@ ResidentAdapter AdapterStore::acquire(KnownAdapter& known, double factor) {
       const int64_t number = held.resident.number;
       held_.emplace(number, std::move(held));
       known.numbers[factor] = number;
-    } catch (const Error& error) {
-      known.problem = error;
-      throw;
+    } catch (const std::exception& error) {
+      known.problem = as_error(error);
+      throw Error(*known.problem);
     }
     ++loads_;
   }

@@ -38,7 +38,7 @@ void Scheduler::admit(std::vector<EngineEvent>& events) {
     }
     try {
       if (!begin(next)) return;
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       events.push_back(last_event(next, FinishReason::failed, error.what()));
       waiting_.erase(waiting_.begin());
       continue;
