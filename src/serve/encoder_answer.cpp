@@ -53,9 +53,9 @@ void EncoderAnswer::compute_batch() {
 void EncoderAnswer::reply(HttpResponse response) {
   int64_t tokens = 0;
   for (const std::vector<int64_t>& ids : plan_.ids) tokens += std::ssize(ids);
-  exchange_->post([exchange = exchange_, tokens, response = std::move(response)] {
+  exchange_->post([exchange = exchange_, tokens, response = std::move(response)]() mutable {
     exchange->set_note(counted(tokens, "token"));
-    exchange->answer(response);
+    exchange->answer(std::move(response));
   });
 }
 

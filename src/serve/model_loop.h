@@ -39,7 +39,8 @@ class ModelLoop {
   /// Leaves the next part of a piece of posted work, which calls this; it is taken in any case. What else is
   /// waiting comes first.
   void post_next(std::function<void()> work);
-  /// True when the seconds given to `finish` are over: a piece of work with several parts ends. By any thread.
+  /// True when the seconds given to `finish` are over: a piece of work with several parts ends. By any
+  /// thread.
   bool is_late() const;
 
   /// The engine's, after the last step. By any thread.

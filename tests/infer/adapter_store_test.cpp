@@ -152,7 +152,7 @@ TEST_F(Store, AFileThatLinksToItselfFailsItsRequestsAlone) {
   for (const auto& entry : store.entries()) EXPECT_EQ(entry.problem.empty(), entry.name == "a");
 }
 
-TEST_F(Store, AnAdapterIsRecognisedWithTheFactorsOfLateAlone) {
+TEST_F(Store, OnlyRecentFactorsKeepTheirIdentity) {
   const auto identity = [&](double factor) {
     const ResidentAdapter resident = acquire("a", factor);
     store.release(resident);

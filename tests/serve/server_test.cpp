@@ -213,10 +213,7 @@ TEST_F(HttpServerTest, SlowClientsAreClosed) {
 TEST_F(HttpServerTest, NoticesWhoGoesAway) {
   RawClient client(server.port());
   client.request("GET", "/wait");
-  ASSERT_TRUE(soon([&] {
-    const std::scoped_lock lock(echo.mutex);
-    return !echo.waiting.empty();
-  }));
+  ASSERT_TRUE(soon([&] { return echo.is_waiting(); }));
   client.leave();
   EXPECT_TRUE(soon([&] { return echo.gone == 1; }));
   echo.release();
@@ -246,8 +243,9 @@ TEST_F(HttpServerTest, WhatArrivesDuringAnAnswerIsTheNextRequest) {
     client.request("GET", "/wait");
     ASSERT_TRUE(soon([&] { return echo.is_waiting(); }));
     const std::string body(length, 'x');
-    const std::string next = "POST /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
-                             std::to_string(length) + "\r\n\r\n" + body;
+    const std::string next =
+        "POST /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + std::to_string(length) +
+        "\r\n\r\n" + body;
     client.send(next.substr(0, next.size() / 2));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     echo.release();
@@ -279,10 +277,7 @@ TEST_F(HttpServerTest, FinishesWhatItAnswers) {
   RawClient waiting(server.port()), idle(server.port());
   EXPECT_EQ(status_of(idle.request("GET", "/").answer()), 200);
   waiting.request("GET", "/wait");
-  ASSERT_TRUE(soon([&] {
-    const std::scoped_lock lock(echo.mutex);
-    return !echo.waiting.empty();
-  }));
+  ASSERT_TRUE(soon([&] { return echo.is_waiting(); }));
   server.finish();
   EXPECT_EQ(idle.everything(), "") << "closed at once";
   EXPECT_FALSE(server.wait_until_closed(0.1));

@@ -258,8 +258,8 @@ TEST_F(ServiceTest, AnAdapterWhoseFileLinksToItselfIsRefused) {
   std::filesystem::copy(place->adapters() / "red", looped);
   std::filesystem::remove(looped / "adapter_model.safetensors");
   std::filesystem::create_symlink("adapter_model.safetensors", looped / "adapter_model.safetensors");
-  EXPECT_EQ(
-      status_of(post("/v1/load_lora_adapter", R"({"lora_name": "looped", "lora_path": "looped"})")), 400);
+  EXPECT_EQ(status_of(post("/v1/load_lora_adapter", R"({"lora_name": "looped", "lora_path": "looped"})")),
+            400);
   EXPECT_EQ(status_of(post("/v1/completions", completion("looped"))), 404);
   EXPECT_EQ(text_of(post("/v1/completions", completion("red"))), alone("red"));
 }

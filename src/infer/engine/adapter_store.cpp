@@ -175,7 +175,7 @@ AdapterStore::Held AdapterStore::load(KnownAdapter& known, double factor) {
   const bool one_folder = !method.form().parts() && !method.acts_between_layers();
   held.resident.number = bank_.add(fmt::format("{} {} {}", known.serial, factor, known.name),
                                    std::move(adapter), known.scale * factor);
-  // Clients choose factors; those that are forgotten here only share no more pages with what was computed.
+  // Clients choose factors. One that is forgotten here only shares no pages with what it computed before.
   constexpr size_t most_versions = 64;
   if (known.versions.size() >= most_versions)
     std::erase_if(known.versions, [&](const auto& one) { return !known.numbers.contains(one.first); });

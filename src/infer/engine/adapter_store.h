@@ -37,8 +37,8 @@ class AdapterStore {
   /// multiplied by `scale`. Errors: invalid for a name that is taken, empty, `base`, or has control
   /// characters; those of reading the configuration.
   void add(const std::string& name, const std::filesystem::path& path, double scale = 1);
-  /// Forgets an adapter; requests that were submitted finish with it, and read its files if it is not resident
-  /// when their turn comes. Errors: not_found.
+  /// Forgets an adapter; requests that were submitted finish with it, and read its files if it is not
+  /// resident when their turn comes. Errors: not_found.
   void remove(const std::string& name);
 
   struct Entry {

@@ -210,8 +210,8 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     complete(std::move(response));
   }
 
-  /// Notices when the client goes away during an answer. What it sends meanwhile is the next request's, and is
-  /// kept; behind much of it only a failing write tells that the client is gone.
+  /// Notices when the client goes away during an answer. What it sends meanwhile is the next request's, and
+  /// is kept; behind much of it only a failing write tells that the client is gone.
   void watch() {
     if (buffer_.size() >= most_ahead) return;
     watching_ = true;
@@ -321,8 +321,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   std::string method_, path_, note_;
   int status_ = 0;
   unsigned minor_version_ = 1;
-  bool keep_alive_ = true, head_only_ = false, chunked_ = false, writing_ = false,
-       watching_ = false;
+  bool keep_alive_ = true, head_only_ = false, chunked_ = false, writing_ = false, watching_ = false;
   std::string waiting_, being_written_;
   std::function<void()> on_gone_;
 };
