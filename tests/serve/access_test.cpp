@@ -30,11 +30,30 @@ int status_of(const AccessRules& rules, const HttpRequest& head, bool open = fal
 
 TEST(Access, HostsOfThisMachine) {
   const AccessRules rules;
-  for (const char* host :
-       {"localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.1.2.3", "[::1]:80"})
+  for (const char* host : {"localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.1.2.3",
+                           "127.255.0.01", "[::1]:80", "[::1]", "localhost:"})
     EXPECT_EQ(status_of(rules, asking(host)), 200) << host;
-  for (const char* host : {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example",
-                           "128.0.0.1", "10.0.0.1", "[::2]", "127.evil"})
+  for (const char* host : {"",
+                           "evil.example",
+                           "127.0.0.1.evil.example",
+                           "localhost.evil.example",
+                           "128.0.0.1",
+                           "10.0.0.1",
+                           "[::2]",
+                           "127.evil",
+                           "[::1]evil.com",
+                           "[::1]evil.com:80",
+                           "[::1].",
+                           "[::1",
+                           "127...",
+                           "127.0.0",
+                           "127.0.0.",
+                           "127.0.0.1.",
+                           "127.0.0.1.1",
+                           "127.0.0.1234",
+                           "127.0..1",
+                           "localhost:80.evil.com",
+                           "[::1]:80:evil"})
     EXPECT_EQ(status_of(rules, asking(host)), 421) << host;
   AccessRules named;
   named.hosts = {"box"};
