@@ -82,7 +82,7 @@ std::optional<AccessRules::Refusal> AccessRules::refusal(const HttpRequest& head
   // A page of another site can make a name of its own lead to this machine; the browser still sends that
   // name.
   const std::string name = host_name(head.host);
-  if (loopback_only && !is_loopback(name) && !has(hosts, name))
+  if (loopback_only && !is_loopback(name) && (name.empty() || !has(hosts, name)))
     return Refusal{421, "the Host header names another server; this one answers as localhost"};
   const bool foreign = !head.origin.empty() && !is_own_origin(head.origin, head.host);
   if (foreign && cross_origin_headers(head).empty())
