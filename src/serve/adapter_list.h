@@ -66,6 +66,12 @@ std::vector<FoundAdapter> adapters_in(const std::filesystem::path& folder);
 /// not inside it, links followed, or that does not exist.
 std::filesystem::path adapter_inside(const std::filesystem::path& folder, const std::string& path);
 
+/// A text in which `name` stands for a folder or file: "/srv/a/x.json: …" becomes "a/x.json: …".
+std::string without_folder(std::string text, const std::filesystem::path& folder, const std::string& name);
+
+/// An error of an adapter as clients may see it: its name stands for its path, which is for the log.
+std::string text_for_clients(const ServedAdapter& adapter, std::string text);
+
 /// Seconds since 1970.
 int64_t unix_seconds();
 

@@ -161,5 +161,34 @@ TEST(Access, AdaptersStandInTheirFolder) {
   EXPECT_THROW(adapters_in(folder.path() / "missing"), Error);
 }
 
+TEST(Access, FilesOfAdaptersStandInTheFolderToo) {
+  namespace fs = std::filesystem;
+  const test::TemporaryFolder folder, elsewhere;
+  elsewhere.write("secret", "secret");
+  for (const char* name : {"inside", "outside", "deep", "dangling"}) {
+    fs::create_directory(folder.path() / name);
+    folder.write(std::string(name) + "/adapter_config.json", "{}");
+  }
+  fs::create_symlink("../outside/adapter_config.json", folder.path() / "inside/adapter_model.safetensors");
+  fs::create_symlink(elsewhere.path() / "secret", folder.path() / "outside/adapter_model.safetensors");
+  fs::create_directory(folder.path() / "deep/default");
+  fs::create_symlink(elsewhere.path() / "secret", folder.path() / "deep/default/adapter_model.safetensors");
+  fs::create_symlink(elsewhere.path() / "none", folder.path() / "dangling/adapter_model.safetensors");
+  std::vector<std::string> names;
+  for (const FoundAdapter& one : adapters_in(folder.path())) names.push_back(one.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"inside"}));
+  EXPECT_NO_THROW(adapter_inside(folder.path(), "inside"));
+  for (const char* name : {"outside", "deep", "dangling"})
+    EXPECT_THROW(adapter_inside(folder.path(), name), Refusal) << name;
+}
+
+TEST(Access, ClientsSeeNamesInPlaceOfPaths) {
+  EXPECT_EQ(without_folder("/srv/a/x.json: not JSON", "/srv/a", "amber"), "amber/x.json: not JSON");
+  EXPECT_EQ(without_folder("/srv/a: x; see /srv/a/y", "/srv/a/", "amber"), "amber: x; see amber/y");
+  EXPECT_EQ(without_folder("/srv/ab/x", "/srv/a", "amber"), "/srv/ab/x");
+  EXPECT_EQ(without_folder("a tensor", "a", "amber"), "a tensor");
+  EXPECT_EQ(without_folder("a text", "", "amber"), "a text");
+}
+
 }  // namespace
 }  // namespace lowrank::serve
