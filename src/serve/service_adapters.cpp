@@ -37,7 +37,9 @@ void Service::load_adapter(const HttpRequest& http, const Reply& exchange) {
       }
       info("adapter {}: loaded", in_quotes(request.name));
     } catch (const Error& error) {
-      response = refusal_response(Refusal(400, error.what(), "lora_name"));
+      warn("adapter {}: {}", in_quotes(request.name), error.what());
+      response =
+          refusal_response(Refusal(400, without_folder(error.what(), path, request.name), "lora_name"));
     }
     exchange->post([exchange, response] { exchange->answer(response); });
   };

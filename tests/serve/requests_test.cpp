@@ -177,6 +177,12 @@ TEST(Requests, OneAdapterWithAScale) {
   ASSERT_TRUE(request.lora);
   EXPECT_EQ(request.lora->id, 3);
   EXPECT_EQ(request.lora->scale, 0.5);
+  EXPECT_TRUE(request.has_lora);
+  for (const char* unused : {R"("lora": [{"id": 0, "scale": 0}])", R"("lora": [])"}) {
+    const auto base = chat_request(chat_with(unused), small_limits);
+    EXPECT_TRUE(base.has_lora && !base.lora) << unused;
+  }
+  EXPECT_FALSE(chat_request(chat_with(""), small_limits).has_lora);
   for (const char* list :
        {"5", "[5]", "[{}]", R"([{"id": -1}])", R"([{"id": 0, "scale": 1e308}])", R"([{"id": 0}, {"id": 1}])"})
     expect_refused(chat_with(fmt::format("\"lora\": {}", list)), "lora");

@@ -58,6 +58,7 @@ void read_stream(const Parameters& given, GenerationRequest& request) {
 void read_lora(const Parameters& given, GenerationRequest& request) {
   const Json* list = given.find("lora");
   if (!list) return;
+  request.has_lora = true;
   if (!list->is_array()) refuse("lora", "`lora` must be a list of {{\"id\", \"scale\"}}");
   constexpr size_t most = 10'000;
   if (list->size() > most) refuse("lora", "`lora` has more than {} entries", most);
