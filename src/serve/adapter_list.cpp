@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -43,8 +44,9 @@ void check_name(const std::string& name) {
 }
 
 /// Whether all files below an adapter's folder lie inside the root, links followed. A link to nothing does
-/// not: what it leads to may come later.
-bool stays_inside(const fs::path& folder, const fs::path& root) {
+/// not: what it leads to may come later. `seen` has the folders that were looked at.
+bool stays_inside(const fs::path& folder, const fs::path& root, std::set<fs::path>& seen) {
+  if (!seen.insert(folder).second) return true;
   std::error_code problem;
   for (fs::recursive_directory_iterator entry(folder, problem), end; !problem && entry != end;
        entry.increment(problem)) {
@@ -52,8 +54,14 @@ bool stays_inside(const fs::path& folder, const fs::path& root) {
     std::error_code broken;
     const fs::path place = fs::canonical(entry->path(), broken);
     if (broken || !is_inside(place, root)) return false;
+    if (fs::is_directory(place, broken) && !stays_inside(place, root, seen)) return false;
   }
   return !problem;
+}
+
+bool stays_inside(const fs::path& folder, const fs::path& root) {
+  std::set<fs::path> seen;
+  return stays_inside(folder, root, seen);
 }
 
 }  // namespace

@@ -173,12 +173,16 @@ TEST(Access, FilesOfAdaptersStandInTheFolderToo) {
   fs::create_symlink(elsewhere.path() / "secret", folder.path() / "outside/adapter_model.safetensors");
   fs::create_directory(folder.path() / "deep/default");
   fs::create_symlink(elsewhere.path() / "secret", folder.path() / "deep/default/adapter_model.safetensors");
+  fs::create_directory(folder.path() / "through");
+  folder.write("through/adapter_config.json", "{}");
+  fs::create_directory_symlink("../deep/default", folder.path() / "through/default");
+  fs::create_directory_symlink("../inside", folder.path() / "inside/self");
   fs::create_symlink(elsewhere.path() / "none", folder.path() / "dangling/adapter_model.safetensors");
   std::vector<std::string> names;
   for (const FoundAdapter& one : adapters_in(folder.path())) names.push_back(one.name);
   EXPECT_EQ(names, (std::vector<std::string>{"inside"}));
   EXPECT_NO_THROW(adapter_inside(folder.path(), "inside"));
-  for (const char* name : {"outside", "deep", "dangling"})
+  for (const char* name : {"outside", "deep", "through", "dangling"})
     EXPECT_THROW(adapter_inside(folder.path(), name), Refusal) << name;
 }
 
