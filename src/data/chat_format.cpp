@@ -54,15 +54,18 @@ void note_special(const Rendering& rendering, const AddedTokens& special, ChatNo
 
 /// Templates cut reasoning out of answers on purpose; other texts they should show.
 void note_lost(const Json& messages, const Rendering& rendering, ChatNotes& notes) {
+  std::vector<std::string> roles;
+  for (const Json& message : messages) roles.push_back(role_of(message));
+  std::vector<bool> shown(messages.size());
+  for (const jinja::OriginSpan& origin : rendering.origins) {
+    const auto index = static_cast<size_t>(origin.message);
+    if (origin.message < 0 || index >= messages.size()) continue;
+    const std::string_view text = rendering.text;
+    if (text.substr(origin.begin, origin.end - origin.begin) != roles[index]) shown[index] = true;
+  }
   for (size_t i = 0; i < messages.size(); ++i) {
-    const Json& message = messages[i];
-    const std::string role = role_of(message);
-    if (role == "assistant" || !has_text(message)) continue;
-    const bool shown = std::ranges::any_of(rendering.origins, [&](const jinja::OriginSpan& origin) {
-      return origin.message == static_cast<int>(i) &&
-             std::string_view(rendering.text).substr(origin.begin, origin.end - origin.begin) != role;
-    });
-    if (!shown && notes.lost_texts++ == 0) notes.lost_role = role;
+    if (roles[i] == "assistant" || !has_text(messages[i]) || shown[i]) continue;
+    if (notes.lost_texts++ == 0) notes.lost_role = roles[i];
   }
 }
 
@@ -158,12 +161,17 @@ ChatFormat::ChatFormat(ChatTemplate chat, const Tokenizer& tokenizer, Json varia
   if (end && !tokenizer.ends_generation(*end)) end_tokens_.push_back(*end);
 }
 
-std::vector<int64_t> ChatFormat::prompt(const Conversation& conversation, ChatNotes& notes) const {
+std::vector<int64_t> ChatFormat::prompt(const Conversation& conversation, ChatNotes& notes,
+                                        const std::function<void(std::string_view text)>& inspect) const {
   RenderOptions options = options_;
   options.continue_final_message =
       !conversation.messages.empty() && role_of(conversation.messages.back()) == "assistant";
   options.add_generation_prompt = !options.continue_final_message;
-  return tokenizer_->encode(render(prepared(conversation), options, notes).text, false);
+  const Conversation whole = prepared(conversation);
+  const Rendering rendering = rendered(whole, options);
+  if (inspect) inspect(rendering.text);
+  note(whole, rendering, notes);
+  return tokenizer_->encode(rendering.text, false);
 }
 
 void ChatFormat::add_to(Fingerprint& all) const {
@@ -184,19 +192,22 @@ Conversation ChatFormat::prepared(Conversation conversation) const {
 }
 
 Rendering ChatFormat::render(const Conversation& conversation, ChatNotes& notes) const {
-  return render(conversation, options_, notes);
+  Rendering rendering = rendered(conversation, options_);
+  note(conversation, rendering, notes);
+  return rendering;
 }
 
-Rendering ChatFormat::render(const Conversation& conversation, const RenderOptions& options,
-                             ChatNotes& notes) const {
+Rendering ChatFormat::rendered(const Conversation& conversation, const RenderOptions& options) const {
   check(conversation.messages.is_array() && !conversation.messages.empty(), ErrorKind::invalid,
         "a conversation without messages");
-  Rendering rendering = template_.render(conversation, options);
+  return template_.render(conversation, options);
+}
+
+void ChatFormat::note(const Conversation& conversation, const Rendering& rendering, ChatNotes& notes) const {
   ++notes.conversations;
   note_special(rendering, special_, notes);
   note_lost(conversation.messages, rendering, notes);
   note_lost_parts(conversation, rendering, notes);
-  return rendering;
 }
 
 }  // namespace lowrank

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -42,9 +43,11 @@ class ChatFormat {
 
   /// The ids after which the model answers: the rendered conversation with the header of an answer, encoded
   /// without further special tokens, as transformers encodes it. If the last message is the assistant's, the
-  /// ids end where its content ends, and the model goes on with it. Adds to `notes`. Errors: invalid for a
-  /// conversation without messages; as ChatTemplate::render.
-  std::vector<int64_t> prompt(const Conversation& conversation, ChatNotes& notes) const;
+  /// ids end where its content ends, and the model goes on with it. Adds to `notes`. `inspect` is called with
+  /// the text before it is encoded, which takes seconds for megabytes, and may refuse it with an error.
+  /// Errors: invalid for a conversation without messages; as ChatTemplate::render.
+  std::vector<int64_t> prompt(const Conversation& conversation, ChatNotes& notes,
+                              const std::function<void(std::string_view text)>& inspect = nullptr) const;
 
   /// The conversation in a form that the template renders, with the variables.
   Conversation prepared(Conversation conversation) const;
@@ -76,7 +79,8 @@ class ChatFormat {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
-  Rendering render(const Conversation& conversation, const RenderOptions& options, ChatNotes& notes) const;
+  Rendering rendered(const Conversation& conversation, const RenderOptions& options) const;
+  void note(const Conversation& conversation, const Rendering& rendering, ChatNotes& notes) const;
 
   ChatTemplate template_;
   const Tokenizer* tokenizer_;

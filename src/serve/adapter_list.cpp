@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -42,7 +43,49 @@ void check_name(const std::string& name) {
         in_quotes(name), longest_name);
 }
 
+/// Whether all files below an adapter's folder lie inside the root, links followed. A link to nothing does
+/// not: what it leads to may come later. `seen` has the folders that were looked at.
+bool stays_inside(const fs::path& folder, const fs::path& root, std::set<fs::path>& seen) {
+  if (!seen.insert(folder).second) return true;
+  std::error_code problem;
+  for (fs::recursive_directory_iterator entry(folder, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
+    if (!entry->is_symlink()) continue;
+    std::error_code broken;
+    const fs::path place = fs::canonical(entry->path(), broken);
+    if (broken || !is_inside(place, root)) return false;
+    if (fs::is_directory(place, broken) && !stays_inside(place, root, seen)) return false;
+  }
+  return !problem;
+}
+
+bool stays_inside(const fs::path& folder, const fs::path& root) {
+  std::set<fs::path> seen;
+  return stays_inside(folder, root, seen);
+}
+
 }  // namespace
+
+std::string without_folder(std::string text, const fs::path& folder, const std::string& name) {
+  std::string place = folder.string();
+  while (place.ends_with('/')) place.pop_back();
+  // A plain name says nothing of where it stands, and may be a word of the sentence.
+  if (place.find('/') == std::string::npos) return text;
+  size_t at = 0;
+  while ((at = text.find(place, at)) != std::string::npos) {
+    const size_t end = at + place.size();
+    // "/srv/a" is no part of "/srv/ab".
+    const bool whole =
+        end == text.size() || std::string_view("/: ,;)\"'").find(text[end]) != std::string::npos;
+    if (whole) text.replace(at, place.size(), name);
+    at += whole ? name.size() : place.size();
+  }
+  return text;
+}
+
+std::string text_for_clients(const ServedAdapter& adapter, std::string text) {
+  return without_folder(std::move(text), adapter.path, adapter.name);
+}
 
 int64_t unix_seconds() {
   using std::chrono::system_clock;
@@ -125,6 +168,10 @@ std::vector<FoundAdapter> adapters_in(const fs::path& folder) {
     if (gguf) {
       found.push_back({entry.path().stem(), place});
     } else if (fs::is_directory(place, broken) && holds_adapter(place)) {
+      if (!stays_inside(place, root)) {
+        warn("{}: left out, since a link in it leads out of the folder of adapters", entry.path().string());
+        continue;
+      }
       found.push_back({name, place});
     }
   }
@@ -143,6 +190,9 @@ fs::path adapter_inside(const fs::path& folder, const std::string& path) {
   // The same words whether something is there or not: files elsewhere are none of a client's business.
   if (problem || !is_inside(place, root))
     refuse("lora_path", "`lora_path` {}: not in the server's folder of adapters", in_quotes(path));
+  if (fs::is_directory(place, problem) && !stays_inside(place, root))
+    refuse("lora_path", "`lora_path` {}: a link in it leads out of the server's folder of adapters",
+           in_quotes(path));
   return place;
 }
 

@@ -58,13 +58,19 @@ struct FoundAdapter {
 };
 
 /// The adapters below a folder: each of its subfolders that holds one, and each GGUF LoRA (FILE.gguf, called
-/// FILE), by name. Hidden ones and links that lead out of the folder are left out; the latter are told.
-/// Errors: not_found, io.
+/// FILE), by name. Hidden ones are left out, and with a warning links that lead out of the folder and
+/// adapters with such links in them. Errors: not_found, io.
 std::vector<FoundAdapter> adapters_in(const std::filesystem::path& folder);
 
 /// The adapter at `path` inside `folder` (relative to it, or absolute). Errors: a Refusal for a place that is
-/// not inside it, links followed, or that does not exist.
+/// not inside it, links followed, that does not exist, or that has a link out of the folder in it.
 std::filesystem::path adapter_inside(const std::filesystem::path& folder, const std::string& path);
+
+/// A text in which `name` stands for a folder or file: "/srv/a/x.json: …" becomes "a/x.json: …".
+std::string without_folder(std::string text, const std::filesystem::path& folder, const std::string& name);
+
+/// An error of an adapter as clients may see it: its name stands for its path, which is for the log.
+std::string text_for_clients(const ServedAdapter& adapter, std::string text);
 
 /// Seconds since 1970.
 int64_t unix_seconds();

@@ -5,6 +5,8 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
+#include "serve/api/refusal.h"
+#include "serve/options.h"
 
 namespace lowrank::serve {
 namespace {
@@ -42,13 +44,24 @@ ChatFormats::Formats ChatFormats::formats_of(const ServedAdapter* adapter) {
   return formats;
 }
 
-ChatPrompt ChatFormats::prompt(const ServedAdapter* adapter, const Conversation& conversation) {
-  const Formats formats = formats_of(adapter);
-  const ChatFormat& format = formats(!conversation.tools.is_null());
-  ChatNotes notes;
-  ChatPrompt prompt{format.prompt(conversation, notes), format.end_tokens()};
-  tell(notes);
-  return prompt;
+ChatPrompt ChatFormats::prompt(const ServedAdapter* adapter, const Conversation& conversation,
+                               const std::function<void(std::string_view text)>& inspect) {
+  try {
+    const Formats formats = formats_of(adapter);
+    const ChatFormat& format = formats(!conversation.tools.is_null());
+    ChatNotes notes;
+    ChatPrompt prompt{format.prompt(conversation, notes, inspect), format.end_tokens()};
+    tell(notes);
+    return prompt;
+  } catch (const Refusal&) {
+    throw;
+  } catch (const Error& error) {
+    std::string text = without_folder(error.what(), model_, served_name(model_));
+    if (adapter) text = text_for_clients(*adapter, std::move(text));
+    // The template's place is for the log alone.
+    if (text != error.what()) warn("{}", error.what());
+    throw Error(error.kind(), text);
+  }
 }
 
 void ChatFormats::tell(const ChatNotes& notes) {

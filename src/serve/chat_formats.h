@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serve/adapter_list.h"
@@ -27,8 +28,9 @@ class ChatFormats {
 
   /// The conversation through the adapter's own template, if it has one, or the model's. `adapter`: null for
   /// the base. What is noticed in it is logged once for each kind. Errors: as need_chat_format and
-  /// ChatFormat::prompt.
-  ChatPrompt prompt(const ServedAdapter* adapter, const Conversation& conversation);
+  /// ChatFormat::prompt, with names in place of the server's paths.
+  ChatPrompt prompt(const ServedAdapter* adapter, const Conversation& conversation,
+                    const std::function<void(std::string_view text)>& inspect = nullptr);
 
   /// Forgets the templates of an adapter that is gone.
   void forget(const ServedAdapter& adapter);

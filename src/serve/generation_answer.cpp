@@ -105,8 +105,9 @@ void GenerationAnswer::send(size_t index, const EngineEvent& event, std::vector<
     exchange_->begin(std::move(head));
   }
   ChoicePart part{static_cast<int64_t>(index), std::move(text), event.finish};
-  part.text_offset = choice.sent;
-  choice.sent += std::ssize(part.text);
+  part.text_offset = choice.characters;
+  // The text follows the tokens late: it waits for whole characters and for what may be a stop text.
+  for (const ShownToken& token : tokens) choice.characters += code_points(token.bytes);
   if (with_tokens_ && !tokens.empty()) part.tokens = std::move(tokens);
   exchange_->send(part_event(plan_.head, part, first));
 }
@@ -147,9 +148,12 @@ void GenerationAnswer::complete() {
 void GenerationAnswer::give_up(const Error& error, int status) {
   over_ = true;
   cancel_all();
-  const Refusal refusal = status == 0 ? refusal_of(error) : Refusal(status, error.what());
-  if (!begun_) return exchange_->answer(refusal_response(refusal));
+  const Refusal full = status == 0 ? refusal_of(error) : Refusal(status, error.what());
+  const Refusal refusal(full.status(),
+                        plan_.text_for_clients ? plan_.text_for_clients(full.what()) : full.what(),
+                        full.parameter(), full.code());
   exchange_->set_note(error.what());
+  if (!begun_) return exchange_->answer(refusal_response(refusal));
   exchange_->send(event(refusal_json(refusal)));
   exchange_->end();
 }

@@ -23,6 +23,8 @@ struct AnswerPlan {
   std::vector<std::string> echoes = {};  ///< in front of each choice's text; empty: nothing
   bool stream = false, include_usage = false;
   std::function<void()> failed = nullptr;  ///< called on the loop's thread when a choice fails
+  /// An error as the client may see it; the log has it as it is. Empty: unchanged.
+  std::function<std::string(const std::string&)> text_for_clients = nullptr;
 };
 
 /// The choices of one request, from the engine's news to the client: as one answer, or as a stream of events.
@@ -39,7 +41,7 @@ class GenerationAnswer : public std::enable_shared_from_this<GenerationAnswer> {
   struct Choice {
     std::string text;
     std::vector<ShownToken> tokens;
-    int64_t sent = 0;  ///< bytes of the text
+    int64_t characters = 0;  ///< code points of the tokens that were sent
     bool begun = false;
     std::optional<FinishReason> finish;
     int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;

@@ -233,7 +233,9 @@ std::optional<ServedAdapter> Service::adapter_of(const std::string& model) const
                   "model", "model_not_found");
   }
   if (!adapter->problem.empty())
-    throw Refusal(404, fmt::format("the adapter {} cannot be used: {}", in_quotes(model), adapter->problem),
+    throw Refusal(404,
+                  fmt::format("the adapter {} cannot be used: {}", in_quotes(model),
+                              text_for_clients(*adapter, adapter->problem)),
                   "model", "model_not_usable");
   return adapter;
 }

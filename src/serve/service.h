@@ -98,6 +98,7 @@ class Service {
   void note_problem(const std::string& name);
   void check_length(int64_t tokens, const char* parameter) const;
   void check_bytes(size_t bytes, const char* parameter) const;
+  ChatPrompt chat_prompt(const std::optional<ServedAdapter>& adapter, const Conversation& conversation) const;
   /// The adapter that a request names; nothing: the base. Errors: Refusal (404).
   std::optional<ServedAdapter> adapter_of(const std::string& model) const;
   std::optional<ServedAdapter> adapter_of(const GenerationRequest& request) const;

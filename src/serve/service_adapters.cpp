@@ -31,9 +31,10 @@ void Service::load_adapter(const HttpRequest& http, const Reply& exchange) {
       served_.adapters.add(request.name, path);
       try {
         served_.store->add(request.name, path);
-      } catch (...) {
+      } catch (const std::exception& error) {
         served_.adapters.remove(request.name);
-        throw;
+        warn("adapter {}: {}", in_quotes(request.name), error.what());
+        throw Error(ErrorKind::invalid, without_folder(error.what(), path, request.name));
       }
       info("adapter {}: loaded", in_quotes(request.name));
     } catch (const Error& error) {

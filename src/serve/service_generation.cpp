@@ -58,8 +58,23 @@ void Service::check_bytes(size_t bytes, const char* parameter) const {
                 parameter, "context_length_exceeded");
 }
 
+/// The template adds to the messages' texts: tools, documents, marks around each message.
+ChatPrompt Service::chat_prompt(const std::optional<ServedAdapter>& adapter,
+                                const Conversation& conversation) const {
+  check_bytes(text_bytes(conversation.messages), "messages");
+  return served_.formats->prompt(adapter ? &*adapter : nullptr, conversation,
+                                 [this](std::string_view text) { check_bytes(text.size(), "messages"); });
+}
+
 std::optional<ServedAdapter> Service::adapter_of(const GenerationRequest& request) const {
-  if (!request.lora) return adapter_of(request.model);
+  const auto named = adapter_of(request.model);
+  if (!request.has_lora) return named;
+  if (named)
+    refuse(
+        "lora", "`model` names the adapter {}, and `lora` chooses {}; with `lora`, `model` is the base, {}",
+        in_quotes(named->name), request.lora ? fmt::format("the one with id {}", request.lora->id) : "none",
+        in_quotes(served_.name));
+  if (!request.lora) return std::nullopt;
   auto adapter = served_.adapters.with_id(request.lora->id);
   if (!adapter) refuse("lora", "`lora`: no adapter has the id {}", request.lora->id);
   adapter->scale = request.lora->scale;
@@ -91,7 +106,12 @@ void Service::generate(const GenerationRequest& request, const std::vector<Promp
   plan.choices_per_prompt = request.n;
   plan.stream = request.stream;
   plan.include_usage = request.include_usage;
-  if (adapter) plan.failed = [this, name = adapter->name] { note_problem(name); };
+  if (adapter) {
+    plan.failed = [this, name = adapter->name] { note_problem(name); };
+    plan.text_for_clients = [adapter = *adapter](const std::string& text) {
+      return text_for_clients(adapter, text);
+    };
+  }
   const auto seed = static_cast<uint64_t>(request.has_seed ? request.sampling.seed : random_seed());
   for (const Prompt& prompt : prompts) {
     for (int64_t i = 0; i < request.n; ++i) {
@@ -119,8 +139,7 @@ void Service::chat(const HttpRequest& http, const Reply& exchange) {
   need_generation();
   const GenerationRequest request = chat_request(http.body, options_.limits);
   const auto adapter = adapter_of(request);
-  check_bytes(text_bytes(request.conversation.messages), "messages");
-  ChatPrompt prompt = served_.formats->prompt(adapter ? &*adapter : nullptr, request.conversation);
+  ChatPrompt prompt = chat_prompt(adapter, request.conversation);
   generate(request, {{std::move(prompt.ids), std::move(prompt.end_tokens)}}, true, exchange);
 }
 
@@ -144,7 +163,7 @@ void Service::tokenize(const HttpRequest& http, const Reply& exchange) {
   if (request.is_chat) {
     need_generation();
     const auto adapter = adapter_of(request.model);
-    ids = served_.formats->prompt(adapter ? &*adapter : nullptr, request.conversation).ids;
+    ids = chat_prompt(adapter, request.conversation).ids;
   } else {
     check_bytes(request.text.size(), "prompt");
     ids = served_.tokenizer.encode(request.text, request.special_tokens);

@@ -187,6 +187,19 @@ TEST(Combination, RefusesWhatPeftRefuses) {
                      [&] { combine(adapters, names, options); });
 }
 
+TEST(Combination, AClampNeedsABoundAboveZero) {
+  const std::vector<std::string> names{"first", "patterns"};
+  const std::vector<FactoredAdapter> adapters = all_stored(names);
+  CombinationOptions options;
+  options.weights = {1, 1};
+  options.type = "svd";
+  options.svd_clamp = 0.1;
+  test::expect_error(ErrorKind::invalid, "`svd_clamp` 0.1", "a bound must be above 0",
+                     [&] { combine(adapters, names, options); });
+  options.svd_clamp = 0.9;
+  EXPECT_NO_THROW(combine(adapters, names, options));
+}
+
 TEST(Combination, ModulesTrainedInFullAreTakenFromOne) {
   const auto read = [](const char* name) {
     return factors_of(read_adapter(test::fixture("lora_extras") / name, ModelSpec()));

@@ -30,11 +30,30 @@ int status_of(const AccessRules& rules, const HttpRequest& head, bool open = fal
 
 TEST(Access, HostsOfThisMachine) {
   const AccessRules rules;
-  for (const char* host :
-       {"localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.1.2.3", "[::1]:80"})
+  for (const char* host : {"localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.1.2.3",
+                           "127.255.0.01", "[::1]:80", "[::1]", "localhost:"})
     EXPECT_EQ(status_of(rules, asking(host)), 200) << host;
-  for (const char* host : {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example",
-                           "128.0.0.1", "10.0.0.1", "[::2]", "127.evil"})
+  for (const char* host : {"",
+                           "evil.example",
+                           "127.0.0.1.evil.example",
+                           "localhost.evil.example",
+                           "128.0.0.1",
+                           "10.0.0.1",
+                           "[::2]",
+                           "127.evil",
+                           "[::1]evil.com",
+                           "[::1]evil.com:80",
+                           "[::1].",
+                           "[::1",
+                           "127...",
+                           "127.0.0",
+                           "127.0.0.",
+                           "127.0.0.1.",
+                           "127.0.0.1.1",
+                           "127.0.0.1234",
+                           "127.0..1",
+                           "localhost:80.evil.com",
+                           "[::1]:80:evil"})
     EXPECT_EQ(status_of(rules, asking(host)), 421) << host;
   AccessRules named;
   named.hosts = {"box"};
@@ -140,6 +159,39 @@ TEST(Access, AdaptersStandInTheirFolder) {
            std::string(10'000, 'a'), "http://evil.example/x", elsewhere.path().string()})
     EXPECT_THROW(adapter_inside(folder.path(), path), Refusal) << path.substr(0, 50);
   EXPECT_THROW(adapters_in(folder.path() / "missing"), Error);
+}
+
+TEST(Access, FilesOfAdaptersStandInTheFolderToo) {
+  namespace fs = std::filesystem;
+  const test::TemporaryFolder folder, elsewhere;
+  elsewhere.write("secret", "secret");
+  for (const char* name : {"inside", "outside", "deep", "dangling"}) {
+    fs::create_directory(folder.path() / name);
+    folder.write(std::string(name) + "/adapter_config.json", "{}");
+  }
+  fs::create_symlink("../outside/adapter_config.json", folder.path() / "inside/adapter_model.safetensors");
+  fs::create_symlink(elsewhere.path() / "secret", folder.path() / "outside/adapter_model.safetensors");
+  fs::create_directory(folder.path() / "deep/default");
+  fs::create_symlink(elsewhere.path() / "secret", folder.path() / "deep/default/adapter_model.safetensors");
+  fs::create_directory(folder.path() / "through");
+  folder.write("through/adapter_config.json", "{}");
+  fs::create_directory_symlink("../deep/default", folder.path() / "through/default");
+  fs::create_directory_symlink("../inside", folder.path() / "inside/self");
+  fs::create_symlink(elsewhere.path() / "none", folder.path() / "dangling/adapter_model.safetensors");
+  std::vector<std::string> names;
+  for (const FoundAdapter& one : adapters_in(folder.path())) names.push_back(one.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"inside"}));
+  EXPECT_NO_THROW(adapter_inside(folder.path(), "inside"));
+  for (const char* name : {"outside", "deep", "through", "dangling"})
+    EXPECT_THROW(adapter_inside(folder.path(), name), Refusal) << name;
+}
+
+TEST(Access, ClientsSeeNamesInPlaceOfPaths) {
+  EXPECT_EQ(without_folder("/srv/a/x.json: not JSON", "/srv/a", "amber"), "amber/x.json: not JSON");
+  EXPECT_EQ(without_folder("/srv/a: x; see /srv/a/y", "/srv/a/", "amber"), "amber: x; see amber/y");
+  EXPECT_EQ(without_folder("/srv/ab/x", "/srv/a", "amber"), "/srv/ab/x");
+  EXPECT_EQ(without_folder("a tensor", "a", "amber"), "a tensor");
+  EXPECT_EQ(without_folder("a text", "", "amber"), "a text");
 }
 
 }  // namespace

@@ -53,6 +53,17 @@ TEST(Answers, TextCompletion) {
   EXPECT_EQ(logprobs["top_logprobs"][1]["b"], -2);
 }
 
+TEST(Answers, OffsetsCountCharacters) {
+  EXPECT_EQ(code_points(""), 0);
+  EXPECT_EQ(code_points("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), 4);
+  ChoicePart choice{0, "\xc3\xa9", FinishReason::length};
+  choice.tokens = {{"\xc3\xa9", -1}, {"\xe2\x82", -1}, {"\xac", -1}, {"b", -1}};
+  const auto offsets = [](const Json& answer) { return answer["choices"][0]["logprobs"]["text_offset"]; };
+  EXPECT_EQ(offsets(parsed(answer_json(text_head, {choice}, {}))), Json::array({0, 1, 2, 2}));
+  choice.text_offset = 5;
+  EXPECT_EQ(offsets(data_of(part_event(text_head, choice, false))), Json::array({5, 6, 7, 7}));
+}
+
 TEST(Answers, EventsOfAStream) {
   const Json first = data_of(part_event(chat_head, {0, "He\n\nllo", {}}, true));
   EXPECT_EQ(first["object"], "chat.completion.chunk");

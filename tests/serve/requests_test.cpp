@@ -108,6 +108,11 @@ TEST(Requests, StopsAreBounded) {
   expect_refused(chat_with(R"("stop": "")"), "`stop`");
   expect_refused(chat_with(R"("stop": [1])"), "`stop`");
   expect_refused(chat_with(R"("stop_token_ids": [100])"), "`stop_token_ids`");
+  expect_refused(chat_with(R"("stop_token_ids": [1.5])"), "not 1.5");
+  expect_refused(chat_with(R"("stop_token_ids": [99999999999999999999])"), "not 99999999999999999999");
+  expect_refused(chat_with(R"("max_tokens": 99999999999999999999)"), "not 99999999999999999999");
+  EXPECT_EQ(chat_request(chat_with(R"("stop_token_ids": [1e0, 2.0, 30])"), small_limits).stop_tokens,
+            (std::vector<int64_t>{1, 2, 30}));
 }
 
 TEST(Requests, BodiesAreStrictJson) {
@@ -154,9 +159,11 @@ TEST(Requests, CompletionsTakeTextsAndIds) {
   EXPECT_EQ(read(R"("a")").texts, (std::vector<std::string>{"a"}));
   EXPECT_EQ(read(R"(["a", "b"])").texts, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(read("[1, 2]").ids, (std::vector<std::vector<int64_t>>{{1, 2}}));
+  EXPECT_EQ(read("[1e0, 2]").ids, (std::vector<std::vector<int64_t>>{{1, 2}}));
   EXPECT_EQ(read("[[1], [2, 3]]").ids, (std::vector<std::vector<int64_t>>{{1}, {2, 3}}));
-  for (const char* prompt : {"[]", "5", "{}", "[[]]", "[[1], []]", "[100]", "[-1]", "[1.5]", "[[1], \"a\"]",
-                             "[\"a\", 1]", "[18446744073709551615]", R"(["a","b","c","d","e"])", "null"})
+  for (const char* prompt :
+       {"[]", "5", "{}", "[[]]", "[[1], []]", "[100]", "[-1]", "[1.5]", "[[1], \"a\"]", "[\"a\", 1]",
+        "[18446744073709551615]", "[99999999999999999999]", R"(["a","b","c","d","e"])", "null"})
     expect_refused(fmt::format("{{\"model\": \"m\", \"prompt\": {}}}", prompt), "`prompt`", false);
   expect_refused(R"({"model": "m", "prompt": ["a", "b", "c"], "n": 2})", "`n`", false);
   expect_refused(completion_with(R"("echo": true, "logprobs": 1)"), "`logprobs`", false);
@@ -170,6 +177,12 @@ TEST(Requests, OneAdapterWithAScale) {
   ASSERT_TRUE(request.lora);
   EXPECT_EQ(request.lora->id, 3);
   EXPECT_EQ(request.lora->scale, 0.5);
+  EXPECT_TRUE(request.has_lora);
+  for (const char* unused : {R"("lora": [{"id": 0, "scale": 0}])", R"("lora": [])"}) {
+    const auto base = chat_request(chat_with(unused), small_limits);
+    EXPECT_TRUE(base.has_lora && !base.lora) << unused;
+  }
+  EXPECT_FALSE(chat_request(chat_with(""), small_limits).has_lora);
   for (const char* list :
        {"5", "[5]", "[{}]", R"([{"id": -1}])", R"([{"id": 0, "scale": 1e308}])", R"([{"id": 0}, {"id": 1}])"})
     expect_refused(chat_with(fmt::format("\"lora\": {}", list)), "lora");

@@ -172,6 +172,23 @@ TEST_F(ServiceTest, AStreamSaysTheSame) {
   EXPECT_EQ(text, whole);
 }
 
+TEST_F(ServiceTest, OffsetsOfAStreamAreThoseOfTheAnswer) {
+  const std::string whole = post("/v1/completions", completion("red", R"(, "logprobs": 1)"));
+  ASSERT_EQ(status_of(whole), 200) << whole;
+  const Json expected = Json::parse(body_of(whole)).at("choices").at(0).at("logprobs");
+  ASSERT_EQ(expected.at("tokens").size(), 12U);
+  const std::string stream = post("/v1/completions", completion("red", R"(, "logprobs": 1, "stream": true)"));
+  Json offsets = Json::array();
+  for (size_t at = stream.find("data: {"); at != std::string::npos; at = stream.find("data: {", at + 6)) {
+    const Json event = Json::parse(stream.substr(at + 6, stream.find("\n\n", at) - at - 6));
+    for (const Json& choice : event.at("choices")) {
+      if (choice.at("logprobs").is_null()) continue;
+      for (const Json& offset : choice.at("logprobs").at("text_offset")) offsets.push_back(offset);
+    }
+  }
+  EXPECT_EQ(offsets, expected.at("text_offset"));
+}
+
 TEST_F(ServiceTest, ChatsGoThroughTheTemplate) {
   const std::string body = R"({"model": "green", "messages": [{"role": "user", "content": "a b"}], "seed": 1,
                               "max_completion_tokens": 4, "logprobs": true, "top_logprobs": 2, "n": 2})";
@@ -204,6 +221,46 @@ TEST_F(ServiceTest, UnknownModelsAndLongPrompts) {
       post("/v1/completions", R"({"model": "red", "prompt": [)" + tokens + R"(], "max_tokens": 1})");
   EXPECT_EQ(status_of(length), 400);
   EXPECT_EQ(Json::parse(body_of(length)).at("error").at("code"), "context_length_exceeded");
+}
+
+TEST_F(ServiceTest, LongChatsAreRefusedBeforeTheyAreEncoded) {
+  size_t longest = 1;
+  for (int64_t id = 0; id < tokenizer->vocabulary_size(); ++id)
+    longest = std::max(longest, tokenizer->bytes_of(id, false).size());
+  const size_t most = 256 * longest;
+  const auto expect_refused = [&](const Json& messages) {
+    const std::string body = Json{{"model", "red"}, {"messages", messages}}.dump();
+    for (const char* path : {"/v1/chat/completions", "/tokenize"}) {
+      const std::string answer = post(path, body);
+      EXPECT_EQ(status_of(answer), 400) << path;
+      EXPECT_NE(answer.find("bytes: more than fit the model's context of 256 tokens"), std::string::npos)
+          << path << answer;
+    }
+  };
+  expect_refused(Json::array({{{"role", "user"}, {"content", std::string(most + 1, 'a')}}}));
+  // Five bytes of text each, of which the template makes eight.
+  Json many = Json::array();
+  for (size_t i = 0; i < most / 6; ++i) many.push_back({{"role", "user"}, {"content", "a"}});
+  expect_refused(many);
+}
+
+TEST_F(ServiceTest, ErrorsOfAdaptersNameNoPlace) {
+  const std::filesystem::path late = place->adapters() / "late";
+  std::filesystem::copy(place->adapters() / "red", late);
+  const std::string loaded = post("/v1/load_lora_adapter", R"({"lora_name": "later", "lora_path": "late"})");
+  EXPECT_EQ(status_of(loaded), 200) << loaded;
+  write_file_atomically(late / "adapter_model.safetensors", "broken");
+  const std::string first = post("/v1/completions", completion("later"));
+  const std::string second = post("/v1/completions", completion("later"));
+  const std::string broken = post("/v1/load_lora_adapter", R"({"lora_name": "new", "lora_path": "broken"})");
+  for (const std::string& answer : {first, second, broken}) {
+    EXPECT_GE(status_of(answer), 400) << answer;
+    EXPECT_EQ(answer.find(place->folder.path().string()), std::string::npos) << answer;
+  }
+  EXPECT_NE(first.find("later/adapter_model.safetensors"), std::string::npos) << first;
+  EXPECT_EQ(status_of(second), 404) << second;
+  EXPECT_NE(broken.find("new/adapter_config.json"), std::string::npos) << broken;
+  std::filesystem::remove_all(late);
 }
 
 TEST_F(ServiceTest, ModelsListAdaptersWithTheirParent) {
@@ -271,6 +328,15 @@ TEST_F(ServiceTest, ScalesOfAdapters) {
   const std::string chosen = text_of(
       post("/v1/completions", completion("tiny", R"(, "lora": [{"id": )" + id + R"(, "scale": 1}])")));
   EXPECT_EQ(chosen, alone(all[1].at("name")));
+  // As in llama.cpp, entries of scale 0 and adapters that are not listed are not used.
+  const std::string zero = R"(, "lora": [{"id": )" + id + R"(, "scale": 0}])";
+  EXPECT_EQ(text_of(post("/v1/completions", completion("tiny", zero))), alone(""));
+  EXPECT_EQ(text_of(post("/v1/completions", completion("tiny", R"(, "lora": [])"))), alone(""));
+  for (const std::string& list : {zero, R"(, "lora": [{"id": )" + id + "}]"}) {
+    const std::string both = post("/v1/completions", completion("red", list));
+    EXPECT_EQ(status_of(both), 400) << both;
+    EXPECT_NE(both.find(R"(`model` names the adapter \"red\", and `lora`)"), std::string::npos) << both;
+  }
   EXPECT_EQ(status_of(post("/lora-adapters", R"([{"id": )" + id + R"(, "scale": 1}])")), 200);
   EXPECT_EQ(text_of(post("/v1/completions", completion(all[0].at("name")))), alone("")) << "scale 0";
 }

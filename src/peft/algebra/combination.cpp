@@ -113,7 +113,7 @@ std::vector<Field> CombinationOptions::fields() {
               1, most_rank),
       limited(field("svd_clamp", svd_clamp,
                     "quantile of the factors' values that bounds them all, for types that end in svd"),
-              0, 1),
+              0.5, 1),
       field("seed", seed, "of the random masks of dare_*"),
   };
 }

@@ -16,7 +16,7 @@ struct CombinationOptions {
   std::optional<double> density;  ///< share of values that stays
   std::string majority_sign_method = "total";
   std::optional<int64_t> rank;      ///< of the result, for types that end in svd
-  std::optional<double> svd_clamp;  ///< quantile that bounds the factors' values
+  std::optional<double> svd_clamp;  ///< quantile that bounds the factors' values; from 0.5
   int64_t seed = 0;                 ///< of the random masks
 
   std::vector<Field> fields();

@@ -80,6 +80,12 @@ Factors truncated_merge(const WeightedUpdates& module, const MergeRule& rule, in
         "`svd_clamp`: {} has {} values in its factors, and a quantile is taken of fewer than {}",
         module.updates.front()->module, all.numel(), most_values);
   const auto bound = at::quantile(all, *clamp).item<double>();
+  // PEFT goes on with such a bound, which gives all values one number.
+  check(
+      bound > 0, ErrorKind::invalid,
+      "`svd_clamp` {}: this quantile of the factors of {} is {}, and a bound must be above 0; give one well "
+      "above 0.5",
+      *clamp, module.updates.front()->module, bound);
   return {factors.a.clamp(-bound, bound), factors.b.clamp(-bound, bound)};
 }
 

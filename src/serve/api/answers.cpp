@@ -46,7 +46,7 @@ Json completion_tokens(const std::vector<ShownToken>& tokens, int64_t offset) {
     texts.push_back(token.bytes);
     values.push_back(token.log_probability);
     offsets.push_back(offset);
-    offset += std::ssize(token.bytes);
+    offset += code_points(token.bytes);
     Json top = Json::object();
     for (const ShownToken& other : token.top) top[other.bytes] = other.log_probability;
     tops.push_back(std::move(top));
@@ -82,6 +82,10 @@ Json head_json(const AnswerHead& head, bool is_part) {
 }
 
 }  // namespace
+
+int64_t code_points(std::string_view bytes) {
+  return std::ranges::count_if(bytes, [](char byte) { return (byte & 0xC0) != 0x80; });
+}
 
 std::string answer_json(const AnswerHead& head, const std::vector<ChoicePart>& choices, const Usage& usage) {
   Json answer = head_json(head, false);

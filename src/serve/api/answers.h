@@ -25,6 +25,9 @@ struct ShownToken {
   std::vector<ShownToken> top = {};
 };
 
+/// Characters that begin in these bytes; one that tokens share counts for the first of them.
+int64_t code_points(std::string_view bytes);
+
 /// What a choice says, or what is new in it.
 struct ChoicePart {
   int64_t index = 0;
@@ -32,7 +35,7 @@ struct ChoicePart {
   std::optional<FinishReason> finish = {};
   /// With log-probabilities; nothing if they were not asked for.
   std::optional<std::vector<ShownToken>> tokens = {};
-  int64_t text_offset = 0;  ///< bytes of the choice's text before this part
+  int64_t text_offset = 0;  ///< code points of the choice's tokens before this part
 };
 
 struct Usage {

@@ -58,6 +58,7 @@ void read_stream(const Parameters& given, GenerationRequest& request) {
 void read_lora(const Parameters& given, GenerationRequest& request) {
   const Json* list = given.find("lora");
   if (!list) return;
+  request.has_lora = true;
   if (!list->is_array()) refuse("lora", "`lora` must be a list of {{\"id\", \"scale\"}}");
   constexpr size_t most = 10'000;
   if (list->size() > most) refuse("lora", "`lora` has more than {} entries", most);
@@ -99,7 +100,7 @@ void read_prompt(const Parameters& given, const RequestLimits& limits, Generatio
   const auto most = static_cast<size_t>(limits.most_tokens);
   const auto most_prompts = static_cast<size_t>(limits.most_choices);
   const bool of_lists = prompt.is_array() && !prompt.empty() && prompt.front().is_array();
-  const bool of_numbers = prompt.is_array() && !prompt.empty() && prompt.front().is_number();
+  const bool of_numbers = prompt.is_array() && !prompt.empty() && is_number(prompt.front());
   if (of_numbers) {
     request.ids.push_back(given.tokens("prompt", prompt, most, limits.vocabulary));
   } else if (of_lists) {

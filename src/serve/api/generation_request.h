@@ -29,7 +29,8 @@ struct ChosenAdapter {
 /// conversation.
 struct GenerationRequest {
   std::string model;                  ///< the base's name or an adapter's
-  std::optional<ChosenAdapter> lora;  ///< instead of the model's name
+  bool has_lora = false;              ///< `lora` was given, and `lora` alone chooses the adapter
+  std::optional<ChosenAdapter> lora;  ///< the entry whose scale is not 0; nothing: the base
   int64_t n = 1;
   std::optional<int64_t> max_tokens;
   SamplingOptions sampling;

@@ -20,8 +20,31 @@ Json parsed_object(std::string_view body) {
   return object;
 }
 
-std::string shown(const Json& value) {
-  return one_line(json_text(with_numbers(value)), 40);
+std::string shown(const Json& given) {
+  constexpr size_t longest = 40;
+  const Json value = with_numbers(given);
+  // Integers beyond 64 bits are kept as their text.
+  if (value.is_binary())
+    return one_line(std::string(value.get_binary().begin(), value.get_binary().end()), longest);
+  return one_line(json_text(value), longest);
+}
+
+/// The integer that a value holds within the bounds, also where it is written as 16.0 or 1e0, as some
+/// clients do.
+std::optional<int64_t> integer_in(const Json& given, int64_t low, int64_t high) {
+  const Json value = with_numbers(given);
+  if (value.is_number_float()) {
+    const double real = value.get<double>();
+    if (std::trunc(real) != real || real < static_cast<double>(low) || real > static_cast<double>(high))
+      return std::nullopt;
+    return static_cast<int64_t>(real);
+  }
+  constexpr auto largest = static_cast<uint64_t>(INT64_MAX);
+  if (!value.is_number() || (value.is_number_unsigned() && value.get<uint64_t>() > largest))
+    return std::nullopt;
+  const auto integer = value.get<int64_t>();
+  if (integer < low || integer > high) return std::nullopt;
+  return integer;
 }
 
 }  // namespace
@@ -63,23 +86,11 @@ std::optional<bool> Parameters::flag(std::string_view name) const {
 std::optional<int64_t> Parameters::integer(std::string_view name, int64_t low, int64_t high) const {
   const Json* found = find(name);
   if (!found) return std::nullopt;
-  const Json value = with_numbers(*found);
-  const auto bad = [&] {
+  const auto value = integer_in(*found, low, high);
+  if (!value)
     refuse(named(name), "`{}` must be an integer from {} to {}, not {}", named(name), low, high,
            shown(*found));
-  };
-  if (value.is_number_float()) {
-    // Some clients write integers as 16.0.
-    const double real = value.get<double>();
-    if (std::trunc(real) != real || real < static_cast<double>(low) || real > static_cast<double>(high))
-      bad();
-    return static_cast<int64_t>(real);
-  }
-  constexpr auto largest = static_cast<uint64_t>(INT64_MAX);
-  if (!value.is_number() || (value.is_number_unsigned() && value.get<uint64_t>() > largest)) bad();
-  const auto integer = value.get<int64_t>();
-  if (integer < low || integer > high) bad();
-  return integer;
+  return value;
 }
 
 std::optional<double> Parameters::number(std::string_view name, double low, double high) const {
@@ -124,12 +135,11 @@ std::vector<int64_t> Parameters::tokens(std::string_view name, const Json& list,
     refuse(named(name), "`{}` has {} token ids; at most {} are taken", named(name), list.size(), most);
   std::vector<int64_t> ids;
   for (const Json& entry : list) {
-    const bool valid = entry.is_number_integer() && (!entry.is_number_unsigned() || entry <= INT64_MAX);
-    const int64_t id = valid ? entry.get<int64_t>() : -1;
-    if (id < 0 || id >= vocabulary)
+    const auto id = integer_in(entry, 0, vocabulary - 1);
+    if (!id)
       refuse(named(name), "`{}` must hold token ids from 0 to {}, not {}", named(name), vocabulary - 1,
              shown(entry));
-    ids.push_back(id);
+    ids.push_back(*id);
   }
   return ids;
 }

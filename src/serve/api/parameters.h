@@ -16,6 +16,11 @@ using Json = nlohmann::ordered_json;
 /// nesting deeper than 64 levels, for more than 200,000 values and for text that is not UTF-8.
 Json parse_body(std::string_view body);
 
+/// Whether a value is a number: large ones and those like 1e3 are kept as their text.
+inline bool is_number(const Json& value) {
+  return value.is_number() || value.is_binary();
+}
+
 /// The JSON object of a request's body, with strict access to its members. One that is null is absent. Errors
 /// are Refusals that name the parameter.
 class Parameters {

@@ -25,7 +25,7 @@ EncoderRequest encoder_request(std::string_view body, int64_t vocabulary, int64_
   request.base64 = format == "base64";
   given.require("input");
   const Json& input = *given.find("input");
-  const bool numbers = input.is_array() && !input.empty() && input.front().is_number();
+  const bool numbers = input.is_array() && !input.empty() && is_number(input.front());
   const bool lists = input.is_array() && !input.empty() && input.front().is_array();
   if (numbers) {
     request.ids.push_back(given.tokens("input", input, most_tokens, vocabulary));

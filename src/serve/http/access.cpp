@@ -34,10 +34,23 @@ bool has(const std::vector<std::string>& list, std::string_view entry) {
   return std::ranges::find(list, entry) != list.end();
 }
 
+bool has_digits_alone(std::string_view text) {
+  return text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// Whether a host is 127.a.b.c with numbers of at most three digits.
 bool is_dotted_loopback(std::string_view host) {
-  const bool digits =
-      host.find_first_not_of("0123456789.") == std::string_view::npos && std::ranges::count(host, '.') == 3;
-  return digits && host.starts_with("127.");
+  constexpr size_t most_digits = 3;
+  if (!host.starts_with("127.")) return false;
+  host.remove_prefix(4);
+  for (int dots = 2; dots >= 0; --dots) {
+    const size_t end = host.find('.');
+    const std::string_view number = host.substr(0, end);
+    if (number.empty() || number.size() > most_digits || !has_digits_alone(number)) return false;
+    if (end == std::string_view::npos) return dots == 0;
+    host.remove_prefix(end + 1);
+  }
+  return false;
 }
 
 }  // namespace
@@ -52,8 +65,13 @@ bool equal_in_constant_time(std::string_view given, std::string_view expected) {
 }
 
 std::string host_name(std::string_view authority) {
-  if (authority.starts_with('[')) return lower_case(authority.substr(0, authority.find(']') + 1));
-  return lower_case(authority.substr(0, authority.find(':')));
+  const size_t bracket = authority.starts_with('[') ? authority.find(']') : 0;
+  if (bracket == std::string_view::npos) return {};
+  const size_t end =
+      authority.starts_with('[') ? bracket + 1 : std::min(authority.find(':'), authority.size());
+  const std::string_view port = authority.substr(end);
+  if (!port.empty() && (port.front() != ':' || !has_digits_alone(port.substr(1)))) return {};
+  return lower_case(authority.substr(0, end));
 }
 
 bool is_loopback(std::string_view host) {
@@ -64,7 +82,7 @@ std::optional<AccessRules::Refusal> AccessRules::refusal(const HttpRequest& head
   // A page of another site can make a name of its own lead to this machine; the browser still sends that
   // name.
   const std::string name = host_name(head.host);
-  if (loopback_only && !is_loopback(name) && !has(hosts, name))
+  if (loopback_only && !is_loopback(name) && (name.empty() || !has(hosts, name)))
     return Refusal{421, "the Host header names another server; this one answers as localhost"};
   const bool foreign = !head.origin.empty() && !is_own_origin(head.origin, head.host);
   if (foreign && cross_origin_headers(head).empty())

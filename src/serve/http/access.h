@@ -31,7 +31,7 @@ struct AccessRules {
 bool equal_in_constant_time(std::string_view given, std::string_view expected);
 
 /// The name in a Host header or an origin's authority, in lower case, without the port: "[::1]:80" gives
-/// "[::1]".
+/// "[::1]". Empty if anything but a port follows the name.
 std::string host_name(std::string_view authority);
 
 /// Whether a host is this machine itself: localhost, 127.0.0.0/8, ::1.
