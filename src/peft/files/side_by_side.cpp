@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ATen/ops/add.h>
 #include <fmt/ranges.h>
 
 #include "base/atomic_file.h"
@@ -133,7 +134,7 @@ class SideBySide final : public Method, public AdapterForm {
     at::Tensor sum;
     for (const Adapter& part : parts_) {
       const at::Tensor term = part.method->regularizer();
-      if (term.defined()) sum = sum.defined() ? sum + term : term;
+      if (term.defined()) sum = sum.defined() ? at::add(sum, term) : term;
     }
     return sum;
   }

@@ -1,5 +1,7 @@
 #include "session/adapters/comparison_report.h"
 
+#include <fmt/format.h>
+
 #include "base/one_line.h"
 #include "report/table.h"
 
