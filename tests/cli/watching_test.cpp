@@ -1,4 +1,7 @@
 // What a run shows of itself, on standard error and in its files.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
 #include "support/places.h"
 #include "support/program.h"
 
