@@ -16,7 +16,7 @@ int64_t count_of(const ParameterSpec& spec) {
   return std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>());
 }
 
-ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type) {
+ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type, InitialValues initial) {
   begins_.push_back(0);
   for (ParameterSpec& spec : specs) {
     const at::Tensor value =
@@ -27,7 +27,8 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     begins_.push_back(begins_.back() + count_of(spec));
     specs_.push_back(std::move(spec));
   }
-  values_ = at::zeros({begins_.back()}, type);
+  values_ = initial == InitialValues::zero ? at::zeros({begins_.back()}, type)
+                                           : at::empty({begins_.back()}, type);
   for (size_t i = 0; i < specs_.size(); ++i) {
     at::Tensor view = values_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape).detach();
     view.set_requires_grad(true);

@@ -21,6 +21,9 @@ struct ParameterSpec {
   bool integer = false;  ///< frozen int32 values, also int32 in the file
 };
 
+/// What a ParameterSet's values are before anything is written to them.
+enum class InitialValues { zero, unset };
+
 /// Number of values in a parameter.
 int64_t count_of(const ParameterSpec& spec);
 
@@ -30,8 +33,9 @@ int64_t count_of(const ParameterSpec& spec);
 /// separately.
 class ParameterSet {
  public:
-  /// Values are initially zero. `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
-  explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat);
+  /// `type`: f32; f64 for finite differences. Errors: invalid on duplicate names.
+  explicit ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type = at::kFloat,
+                        InitialValues initial = InitialValues::zero);
 
   /// Tensors of these shapes without values (on libtorch's meta device), for what follows from shapes alone;
   /// there are no flat buffers.

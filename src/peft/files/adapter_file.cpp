@@ -67,8 +67,8 @@ Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, con
   return adapter;
 }
 
-void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type) {
-  adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type);
+void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type, InitialValues initial) {
+  adapter.parameters = std::make_unique<ParameterSet>(adapter.plan.parameters, type, initial);
   adapter.base = base.shared_from_this();
   adapter.method->bind(*adapter.parameters);
   adapter.method->read_base(base);
@@ -80,7 +80,7 @@ Adapter load_adapter(const std::filesystem::path& given, const Checkpoint& base,
   StoredAdapter stored = open_adapter(path, base.spec());
   Adapter adapter = plan_adapter(*stored.info, std::move(stored.method), base.spec());
   adapter.notes = check_tensors(stored, adapter.plan, base.spec());
-  give_parameters(adapter, base, type);
+  give_parameters(adapter, base, type, InitialValues::unset);
   read_values(stored, adapter, base);
   return adapter;
 }

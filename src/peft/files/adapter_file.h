@@ -33,8 +33,9 @@ int64_t parameter_count(const TrainPlan& plan);
 /// How a model must hold its tensors for a plan, for `LoadOptions::use`.
 std::function<TensorUse(const TensorRef&)> uses_of(const TrainPlan& plan);
 
-/// Creates the parameters of a planned adapter, with zero values, and binds them.
-void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type = at::kFloat);
+/// Creates the parameters of a planned adapter and binds them.
+void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type = at::kFloat,
+                     InitialValues initial = InitialValues::zero);
 
 /// Plans a configured method and creates its parameters, for training. Errors: as Method::plan; invalid when
 /// the parameters and their optimizer state exceed the machine's memory.
