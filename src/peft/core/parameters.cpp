@@ -27,8 +27,8 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
     begins_.push_back(begins_.back() + count_of(spec));
     specs_.push_back(std::move(spec));
   }
-  values_ = initial == InitialValues::zero ? at::zeros({begins_.back()}, type)
-                                           : at::empty({begins_.back()}, type);
+  values_ =
+      initial == InitialValues::zero ? at::zeros({begins_.back()}, type) : at::empty({begins_.back()}, type);
   for (size_t i = 0; i < specs_.size(); ++i) {
     at::Tensor view = values_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape).detach();
     view.set_requires_grad(true);
