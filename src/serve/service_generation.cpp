@@ -93,6 +93,7 @@ EngineRequest Service::engine_request(const GenerationRequest& request, const Pr
   made.end_tokens.insert(made.end_tokens.end(), request.stop_tokens.begin(), request.stop_tokens.end());
   made.ignore_eos = request.ignore_eos;
   made.top_logprobs = request.top_logprobs;
+  made.adjustments = request.adjustments;
   made.share_prefix = request.share_prefix;
   return made;
 }

@@ -90,13 +90,30 @@ TEST(Requests, NumbersAreStrict) {
 
 TEST(Requests, WhatWouldChangeTheAnswerIsRefused) {
   for (const char* member :
-       {R"("logit_bias": {"5": 100})", R"("response_format": {"type": "json_object"})",
-        R"("frequency_penalty": 0.5)", R"("presence_penalty": -1)", R"("tool_choice": "required")",
+       {R"("response_format": {"type": "json_object"})", R"("tool_choice": "required")",
         R"("tool_choice": {"type": "function"})", R"("guided_json": {"a": 1})", R"("best_of": 2)",
         R"("n_discard": -5)", R"("skip_special_tokens": false)", R"("modalities": ["audio"])",
         R"("suffix": "x")", R"("use_beam_search": true)", R"("prompt_logprobs": 1)"}) {
     const std::string text = member;
     expect_refused(chat_with(text), "`" + text.substr(1, text.find('"', 1) - 1) + "`");
+  }
+}
+
+TEST(Requests, LogitsAreAdjusted) {
+  const GenerationRequest request = chat_request(
+      chat_with(R"("presence_penalty": -1, "frequency_penalty": 0.5, "logit_bias": {"5": 100, "7": -2.5})"),
+      small_limits);
+  EXPECT_EQ(request.adjustments.presence_penalty, -1);
+  EXPECT_EQ(request.adjustments.frequency_penalty, 0.5);
+  EXPECT_EQ(request.adjustments.bias, (std::vector<std::pair<int64_t, double>>{{5, 100}, {7, -2.5}}));
+  EXPECT_FALSE(
+      chat_request(chat_with(R"("logit_bias": {}, "presence_penalty": 0)"), small_limits).adjustments.any());
+  for (const char* member :
+       {R"("presence_penalty": 2.5)", R"("frequency_penalty": "1")", R"("logit_bias": [1])",
+        R"("logit_bias": {"a": 1})", R"("logit_bias": {"-1": 1})", R"("logit_bias": {"100": 1})",
+        R"("logit_bias": {"5": 101})", R"("logit_bias": {"5": "x"})", R"("logit_bias": {"": 1})"}) {
+    const std::string text = member;
+    expect_refused(chat_with(text), "`" + text.substr(1, text.find('"', 1) - 1));
   }
 }
 

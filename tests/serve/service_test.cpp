@@ -219,6 +219,23 @@ TEST_F(ServiceTest, ChatsGoThroughTheTemplate) {
   }
 }
 
+TEST_F(ServiceTest, ABiasDecidesTheToken) {
+  const std::string answer =
+      post("/v1/completions", completion("red", R"(, "logprobs": 0, "logit_bias": {"7": 100})"));
+  ASSERT_EQ(status_of(answer), 200) << answer;
+  const Json tokens = Json::parse(body_of(answer)).at("choices").at(0).at("logprobs").at("tokens");
+  ASSERT_EQ(tokens.size(), 12U);
+  for (const Json& token : tokens) EXPECT_EQ(token, tokens.front());
+  // Each use costs it 2, the first one 2 more.
+  const std::string penalised =
+      post("/v1/completions",
+           completion(
+               "red",
+               R"(, "logprobs": 0, "logit_bias": {"7": 4}, "presence_penalty": 2, "frequency_penalty": 2)"));
+  const Json varied = Json::parse(body_of(penalised)).at("choices").at(0).at("logprobs").at("tokens");
+  EXPECT_LT(std::ranges::count(varied, tokens.front()), 12);
+}
+
 TEST_F(ServiceTest, UnknownModelsAndLongPrompts) {
   const std::string unknown = post("/v1/completions", completion("gren"));
   EXPECT_EQ(status_of(unknown), 404);

@@ -97,6 +97,16 @@ def check_models(client, base):
     raises(openai.NotFoundError, lambda: client.models.retrieve("ambre"), says="amber")
 
 
+def check_adjustments(client, base):
+    asked = {"model": base, "prompt": "The", "temperature": 0, "max_tokens": 12}
+    ids = client.completions.create(**asked, logprobs=0).choices[0].logprobs.tokens
+    favoured = client.completions.create(**asked, logit_bias={"260": 100}, logprobs=0).choices[0].logprobs.tokens
+    assert len(set(favoured)) == 1 and favoured != ids, favoured
+    # As often as a token comes back, it has become less likely than all that have not come yet.
+    varied = client.completions.create(**asked, logit_bias={"260": 10}, frequency_penalty=2, logprobs=0).choices[0].logprobs.tokens
+    assert len(set(varied)) > 1, varied
+
+
 def check_tools(client, base):
     asked = {"model": base, "messages": ask("What is the weather in Paris?"), "temperature": 0, "max_tokens": 4}
     without, with_tools = (client.chat.completions.create(**asked, **more).usage.prompt_tokens for more in ({}, {"tools": [TOOL]}))
@@ -107,7 +117,7 @@ def check_errors(client, base):
     asked = {"model": base, "messages": ask("Hello"), "max_tokens": 2}
     raises(openai.NotFoundError, lambda: client.chat.completions.create(**{**asked, "model": "ambr"}), says="amber")
     for wrong in ({"max_tokens": -1}, {"max_tokens": 0}, {"temperature": -1}, {"n": 0}, {"n": 10**9}, {"messages": []}, {"top_p": 2}, {"max_tokens": 2**31},
-                  {"logit_bias": {"5": 100}}, {"response_format": {"type": "json_object"}}, {"stop": ["x"] * 10**5}, {"top_logprobs": 10**6}):
+                  {"logit_bias": {"word": 1}}, {"presence_penalty": 3}, {"response_format": {"type": "json_object"}}, {"stop": ["x"] * 10**5}, {"top_logprobs": 10**6}):
         # `messages` is told in words.
         says = "messages" if "messages" in wrong else "`" + next(iter(wrong))
         raises(openai.BadRequestError, lambda: client.chat.completions.create(**{**asked, **wrong}), says=says)
@@ -146,7 +156,8 @@ def main():
     with Server(lowrank, model, train_adapters(lowrank, model, folder, 2)) as server:
         client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=300)
         base = next(listed.id for listed in client.models.list() if not listed.parent)
-        for check in (check_chat, check_stream, check_sampling, check_logprobs, check_completions, check_models, check_tools, check_errors):
+        for check in (check_chat, check_stream, check_sampling, check_logprobs, check_completions, check_models, check_adjustments, check_tools,
+                      check_errors):
             check(client, base)
             print(f"openai: {check.__name__.removeprefix('check_')} passed", flush=True)
     check_key(lowrank, model)

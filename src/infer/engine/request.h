@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "infer/logit_adjustments.h"
 #include "infer/sampler.h"
 
 namespace lowrank {
@@ -16,6 +17,7 @@ struct EngineRequest {
   std::string adapter = {};              ///< a name in the AdapterStore; empty: the base
   double adapter_scale = 1;              ///< factor on the adapter's own scale
   SamplingOptions sampling = {};         ///< with its own seed
+  LogitAdjustments adjustments = {};     ///< before `sampling`
   int64_t max_new_tokens = 128;          ///< at least 1
   std::vector<std::string> stop = {};    ///< texts that end it and are left out
   std::vector<int64_t> end_tokens = {};  ///< beside the tokenizer's own
@@ -25,8 +27,8 @@ struct EngineRequest {
   bool share_prefix = true;              ///< may use and leave cached keys; false: nothing of it is kept
 };
 
-/// A token and the natural logarithm of its probability: log-softmax of the model's logits, before penalty,
-/// temperature and cuts.
+/// A token and the natural logarithm of its probability: log-softmax of the model's logits, before
+/// adjustments, penalty, temperature and cuts.
 struct TokenLogProbability {
   int64_t token = 0;
   double log_probability = 0;

@@ -54,6 +54,8 @@ EngineEvent take_logits(EngineSequence& sequence, std::span<float> logits) {
   std::vector<float> before;
   if (top >= 0) before.assign(logits.begin(), logits.end());
   const int64_t generated = text.generated();
+  if (const LogitAdjustments& adjustments = sequence.request.adjustments; adjustments.any())
+    adjust(logits, text.generated_tokens(), adjustments);
   std::string piece;
   try {
     piece = text.take(logits);

@@ -1,8 +1,11 @@
 #include "serve/api/generation_request.h"
 
+#include <charconv>
 #include <limits>
+#include <system_error>
 
 #include "base/error.h"
+#include "base/one_line.h"
 #include "data/conversations/conversation_row.h"
 #include "serve/api/refusal.h"
 #include "serve/api/unsupported.h"
@@ -33,6 +36,33 @@ void read_sampling(const Parameters& given, const RequestLimits& limits, Generat
   const auto seed = given.integer("seed", 0, largest_seed);
   request.has_seed = seed.has_value();
   if (request.has_seed) sampling.seed = *seed;
+}
+
+/// `logit_bias`: an object with token ids as keys.
+void read_bias(const Parameters& given, const RequestLimits& limits, LogitAdjustments& adjustments) {
+  const Json* bias = given.find("logit_bias");
+  if (!bias) return;
+  constexpr size_t most = 1024;
+  constexpr double largest = 100;
+  if (!bias->is_object()) refuse("logit_bias", "`logit_bias` must be an object of token ids and numbers");
+  if (bias->size() > most) refuse("logit_bias", "`logit_bias` has more than {} tokens", most);
+  const Parameters values(*bias, "logit_bias");
+  for (const auto& [key, value] : bias->items()) {
+    int64_t token = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (error != std::errc() || end != key.data() + key.size() || token < 0 || token >= limits.vocabulary)
+      refuse("logit_bias", "`logit_bias` names {}, which is no token below {}", in_quotes(key),
+             limits.vocabulary);
+    if (const auto amount = values.number(key, -largest, largest))
+      adjustments.bias.emplace_back(token, *amount);
+  }
+}
+
+void read_adjustments(const Parameters& given, const RequestLimits& limits, LogitAdjustments& adjustments) {
+  constexpr double most = 2;
+  adjustments.presence_penalty = given.number("presence_penalty", -most, most).value_or(0);
+  adjustments.frequency_penalty = given.number("frequency_penalty", -most, most).value_or(0);
+  read_bias(given, limits, adjustments);
 }
 
 void read_stops(const Parameters& given, const RequestLimits& limits, GenerationRequest& request) {
@@ -88,6 +118,7 @@ GenerationRequest common(const Parameters& given, const RequestLimits& limits) {
   // llama.cpp's switch for its cache.
   request.share_prefix = given.flag("cache_prompt").value_or(true);
   read_sampling(given, limits, request);
+  read_adjustments(given, limits, request.adjustments);
   read_stops(given, limits, request);
   read_stream(given, request);
   read_lora(given, request);

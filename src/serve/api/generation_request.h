@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "infer/logit_adjustments.h"
 #include "infer/sampler.h"
 #include "serve/api/parameters.h"
 #include "tokenizer/chat/conversation.h"
@@ -34,6 +35,7 @@ struct GenerationRequest {
   int64_t n = 1;
   std::optional<int64_t> max_tokens;
   SamplingOptions sampling;
+  LogitAdjustments adjustments;
   bool has_seed = false;
   std::vector<std::string> stop;
   std::vector<int64_t> stop_tokens;

@@ -10,10 +10,7 @@ namespace lowrank::serve {
 namespace {
 
 /// Parameters that change what is generated.
-constexpr std::array<std::string_view, 46> changing{"logit_bias",
-                                                    "frequency_penalty",
-                                                    "presence_penalty",
-                                                    "suffix",
+constexpr std::array<std::string_view, 43> changing{"suffix",
                                                     "functions",
                                                     "function_call",
                                                     "guided_json",
