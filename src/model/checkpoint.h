@@ -69,6 +69,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
  private:
   Checkpoint() = default;
   void check_tensors() const;
+  /// Notes which tensors belong to other parts of a multimodal model.
+  void tell_other_towers();
   /// Makes the head a matrix of its own if the files store one that differs from the embedding.
   void untie_other_head();
   /// Adds label head layers that the folder lacks to the modules that are trained whole.
