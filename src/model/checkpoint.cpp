@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include <ATen/ops/empty.h>
@@ -266,14 +267,20 @@ void Checkpoint::check_tensors() const {
        fmt::join(problems, "; "), more);
 }
 
-void Checkpoint::tell_other_towers() {
-  if (gguf_ || spec_.other_towers.empty()) return;
-  const auto count = std::ranges::count_if(safetensors_->tensors(), [&](const StoredTensor& stored) {
+std::vector<StoredTensor> Checkpoint::other_tensors() const {
+  std::vector<StoredTensor> others;
+  if (gguf_ || spec_.other_towers.empty()) return others;
+  std::ranges::copy_if(safetensors_->tensors(), std::back_inserter(others), [&](const StoredTensor& stored) {
     return begins_like(stored.name, spec_.other_towers);
   });
+  return others;
+}
+
+void Checkpoint::tell_other_towers() {
+  const size_t count = other_tensors().size();
   if (count == 0) return;
   notes_.push_back(fmt::format(
-      "{}: only the text part of this model is used; {} tensors of its other parts ({}) are left aside",
+      "{}: only the text part of this model is used; {} of its tensors belong to other parts ({})",
       path_.string(), count, fmt::join(spec_.other_towers, ", ")));
 }
 

@@ -39,6 +39,9 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// The GGUF file, or nullptr for a folder.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
 
+  /// The tensors of a multimodal folder's other parts, as they are stored.
+  std::vector<StoredTensor> other_tensors() const;
+
   /// The tensor as it is stored; nullptr if it is optional and the checkpoint lacks it.
   const StoredTensor* find(const TensorRef& tensor) const;
 
