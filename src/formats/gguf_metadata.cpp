@@ -82,6 +82,12 @@ void GgufMetadata::set_numbers(std::string_view key, std::span<const T> values) 
   set(key, GgufType::list, std::move(bytes));
 }
 
+void GgufMetadata::set_bools(std::string_view key, const std::vector<bool>& values) {
+  std::string bytes = array_head(GgufType::boolean, values.size());
+  for (const bool value : values) bytes.push_back(value ? '\1' : '\0');
+  set(key, GgufType::list, std::move(bytes));
+}
+
 void GgufMetadata::set_strings(std::string_view key, std::span<const std::string> values) {
   std::string bytes = array_head(GgufType::text, values.size());
   for (const std::string& value : values) bytes += bytes_of_text(value);

@@ -33,6 +33,7 @@ class GgufMetadata {
   void set_string(std::string_view key, std::string_view value);
   template <typename T>
   void set_numbers(std::string_view key, std::span<const T> values);
+  void set_bools(std::string_view key, const std::vector<bool>& values);
   void set_strings(std::string_view key, std::span<const std::string> values);
 
   /// False if there was no such key.

@@ -56,10 +56,15 @@ at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout) {
                                       : rows.index_select(0, at::tensor(layout.output_tokens, at::kLong));
 }
 
+SequenceLayout layout_entering(const Context& context, const SequenceLayout& layout, bool last) {
+  SequenceLayout entering = layout;
+  if (last) entering.output_tokens = rows_read(context, layout);
+  return entering;
+}
+
 HiddenState run_layer(const Context& context, const Hooks& hooks, const HiddenState& hidden, int index,
                       bool last, const LayerBody& body) {
-  SequenceLayout layout = hidden.layout;
-  if (last) layout.output_tokens = rows_read(context, layout);
+  const SequenceLayout layout = layout_entering(context, hidden.layout, last);
   const auto behind = std::make_shared<const SequenceLayout>(layout_after_layer(layout));
   const auto run = [body, context, index, layout, behind](const at::Tensor& in, const at::Tensor& added) {
     return body({in, added, layout}, {context, layout, index}, {context, *behind, index});

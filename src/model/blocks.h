@@ -20,6 +20,10 @@ at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv,
 /// the attention needs to be computed for the others.
 at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout);
 
+/// The layout of the rows that enter a layer, with those that it outputs: after the last layer those that
+/// `Context::read` asks for, else all.
+SequenceLayout layout_entering(const Context& context, const SequenceLayout& layout, bool last);
+
 /// One layer: stream and branch after it from the hidden state before it; `in` has the rows that enter it,
 /// `out` those that it outputs.
 using LayerBody = std::function<TensorPair(const HiddenState& hidden, const Place& in, const Place& out)>;

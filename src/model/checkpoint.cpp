@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include <ATen/ops/empty.h>
@@ -124,6 +125,10 @@ bool same_values(const StoredTensor& a, const StoredTensor& b) {
   return true;
 }
 
+bool begins_like(std::string_view name, const std::vector<std::string>& prefixes) {
+  return std::ranges::any_of(prefixes, [&](const std::string& prefix) { return name.starts_with(prefix); });
+}
+
 /// The quantisation method that the configuration gives, for messages; empty: none.
 std::string other_quantisation(const nlohmann::json& config) {
   const auto given = config.find("quantization_config");
@@ -217,6 +222,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   }
   checkpoint->untie_other_head();
   checkpoint->check_tensors();
+  checkpoint->tell_other_towers();
   checkpoint->train_new_layers();
   return checkpoint;
 }
@@ -239,8 +245,8 @@ void Checkpoint::check_tensors() const {
   }
   for (const StoredTensor& stored : gguf_ ? gguf_->tensors() : safetensors_->tensors()) {
     const bool beside = !nf4_.empty() && is_nf4_part(stored.name);
-    const bool ignored = std::ranges::any_of(
-        spec_.ignored, [&](const std::string& prefix) { return stored.name.starts_with(prefix); });
+    const bool ignored =
+        begins_like(stored.name, spec_.ignored) || begins_like(stored.name, spec_.other_towers);
     if (!known.contains(stored.name) && !is_recomputed(stored.name) && !beside && !ignored)
       problems.push_back("unexpected " + stored.name);
   }
@@ -259,6 +265,23 @@ void Checkpoint::check_tensors() const {
   }
   fail(ErrorKind::invalid, "{}: the tensors do not fit a {} model: {}{}", path_.string(), spec_.family,
        fmt::join(problems, "; "), more);
+}
+
+std::vector<StoredTensor> Checkpoint::other_tensors() const {
+  std::vector<StoredTensor> others;
+  if (gguf_ || spec_.other_towers.empty()) return others;
+  std::ranges::copy_if(safetensors_->tensors(), std::back_inserter(others), [&](const StoredTensor& stored) {
+    return begins_like(stored.name, spec_.other_towers);
+  });
+  return others;
+}
+
+void Checkpoint::tell_other_towers() {
+  const size_t count = other_tensors().size();
+  if (count == 0) return;
+  notes_.push_back(fmt::format(
+      "{}: only the text part of this model is used; {} of its tensors belong to other parts ({})",
+      path_.string(), count, fmt::join(spec_.other_towers, ", ")));
 }
 
 void Checkpoint::untie_other_head() {

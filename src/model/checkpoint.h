@@ -39,6 +39,9 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// The GGUF file, or nullptr for a folder.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
 
+  /// The tensors of a multimodal folder's other parts, as they are stored.
+  std::vector<StoredTensor> other_tensors() const;
+
   /// The tensor as it is stored; nullptr if it is optional and the checkpoint lacks it.
   const StoredTensor* find(const TensorRef& tensor) const;
 
@@ -69,6 +72,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
  private:
   Checkpoint() = default;
   void check_tensors() const;
+  /// Notes which tensors belong to other parts of a multimodal model.
+  void tell_other_towers();
   /// Makes the head a matrix of its own if the files store one that differs from the embedding.
   void untie_other_head();
   /// Adds label head layers that the folder lacks to the modules that are trained whole.

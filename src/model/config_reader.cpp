@@ -144,12 +144,32 @@ nlohmann::json GgufConfigReader::rope_scaling(int64_t rotary_dim) const {
         "factors are there",
         file_.path().string(), prefix_, type);
   if (type == "linear" && !scaling.contains("factor")) scaling["factor"] = 1;
-  for (const auto& [key, plain] :
-       {std::pair{gguf_key::attention_factor, 1.0}, {"rope.scaling.yarn_log_multiplier", 0.0}}) {
-    check(type != "yarn" || number(key, plain) == plain, ErrorKind::unsupported,
-          "{}: {}{} other than {} is not supported", file_.path().string(), prefix_, key, plain);
+  check(type != "yarn" || number(gguf_key::attention_factor, 1) == 1, ErrorKind::unsupported,
+        "{}: {}{} other than 1 is not supported", file_.path().string(), prefix_, gguf_key::attention_factor);
+  if (const double of_all = number(gguf_key::yarn_log_multiplier, 0); type == "yarn" && of_all != 0) {
+    scaling["mscale"] = 1.0;
+    scaling["mscale_all_dim"] = of_all;
   }
   return scaling;
+}
+
+std::vector<std::string> GgufConfigReader::layer_types(int64_t layers, int64_t usual) const {
+  const std::string key = prefix_ + std::string(gguf_key::window_period);
+  std::vector<bool> slides(layers);
+  const auto found = file_.metadata().find(key);
+  const auto* listed =
+      found == file_.metadata().end() ? nullptr : std::get_if<std::vector<bool>>(&found->second);
+  if (listed) {
+    check(std::ssize(*listed) == layers, ErrorKind::invalid, "{}: {} has {} values for {} layers",
+          file_.path().string(), key, listed->size(), layers);
+    slides = *listed;
+  } else {
+    const int64_t period = count(gguf_key::window_period, usual);
+    for (int64_t i = 0; i < layers; ++i) slides[i] = (i + 1) % period != 0;
+  }
+  std::vector<std::string> types;
+  for (const bool slide : slides) types.emplace_back(slide ? "sliding_attention" : "full_attention");
+  return types;
 }
 
 int64_t GgufConfigReader::vocabulary_size() const {

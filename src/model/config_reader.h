@@ -72,6 +72,7 @@ inline constexpr std::string_view scaling_factor = "rope.scaling.factor";
 inline constexpr std::string_view original_context = "rope.scaling.original_context_length";
 inline constexpr std::string_view attention_factor = "rope.scaling.attn_factor";
 inline constexpr std::string_view beta_fast = "rope.scaling.yarn_beta_fast";
+inline constexpr std::string_view yarn_log_multiplier = "rope.scaling.yarn_log_multiplier";
 inline constexpr std::string_view beta_slow = "rope.scaling.yarn_beta_slow";
 inline constexpr const char* llama3_factors = "rope_freqs.weight";
 inline constexpr const char* long_factors = "rope_factors_long.weight";
@@ -92,6 +93,10 @@ class GgufConfigReader {
   /// `rope_scaling`; null without scaling. Errors: unsupported for other types, and for factors that are not
   /// Llama 3.1's.
   nlohmann::json rope_scaling(int64_t rotary_dim) const;
+  /// [layers] `sliding_attention` or `full_attention`, from `attention.sliding_window_pattern`: a list with
+  /// true for layers with a window, or the number of layers from one with full attention to the next (`usual`
+  /// without the key). Errors: invalid for another kind of value or a list of another length.
+  std::vector<std::string> layer_types(int64_t layers, int64_t usual) const;
   /// The number of rows of token_embd.weight. Errors: invalid if there is no such tensor.
   int64_t vocabulary_size() const;
 

@@ -82,6 +82,7 @@ class Decoder final : public Model {
     const Loader load(*checkpoint_, options, config_);
     final_norm_ = load.norm(std::string(names.prefix), names.final_norm);
     head_ = load_head(*checkpoint_, options, "lm_head");
+    head_.softcap = config_.logit_softcap;
     layers_.reserve(config_.layers);
     for (int64_t i = 0; i < config_.layers; ++i) layers_.push_back(load.layer(i));
   }
@@ -192,7 +193,8 @@ class Decoder final : public Model {
     const auto& [in, out, hooks, tables, cache] = pass;
     const Context& context = in.context;
     const Layer& l = layers_[in.layer];
-    const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, c.query_scale, true, c.windows[in.layer]};
+    const AttentionShape shape{c.heads, c.kv_heads,          c.head_dim,     c.query_scale,
+                               true,    c.windows[in.layer], c.score_softcap};
     at::Tensor qkv = apply(l.qkv, in, hooks, x);
     if (l.query.weight) {
       qkv = heads_normed(qkv, weight_of(l.query, context, hooks), weight_of(l.key, context, hooks));

@@ -44,6 +44,19 @@ DecoderConfig read_decoder_config(const ConfigReader& read) {
   return c;
 }
 
+bool is_multimodal(const nlohmann::json& config) {
+  return ConfigReader(config).has("text_config");
+}
+
+nlohmann::json text_config(const nlohmann::json& config) {
+  const char* tied = "tie_word_embeddings";
+  if (!is_multimodal(config)) return config;
+  nlohmann::json text = config["text_config"];
+  ConfigReader(config).require(text.is_object(), "text_config", "must be an object");
+  if (ConfigReader(config).has(tied)) text[tied] = config[tied];
+  return text;
+}
+
 nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture,
                                         bool partial_rotary) {
   const GgufConfigReader read(file, architecture);

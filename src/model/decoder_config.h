@@ -60,12 +60,14 @@ struct DecoderConfig {
 
   std::vector<int64_t> windows;         ///< [layers] positions that a query sees, including its own; 0: all
   double query_scale = 0;               ///< factor on q·k
+  double score_softcap = 0;             ///< c > 0: the softmax sees c tanh(s / c) of each score s
   std::vector<RopeFrequencies> rotary;  ///< the frequencies that layers choose from
   std::vector<int64_t> rotary_of;       ///< [layers] index into `rotary`; -1: the layer rotates nothing
 
   double embedding_multiplier = 1;
   double residual_multiplier = 1;  ///< factor on each branch before it is added
   double logits_multiplier = 1;
+  double logit_softcap = 0;  ///< c > 0: each logit y becomes c tanh(y / c)
 
   DecoderNames names;
   std::string gguf_architecture;
@@ -80,6 +82,13 @@ struct DecoderConfig {
 /// head size, and windows from `layer_types` with `sliding_window` if given, else none. Rotary frequencies
 /// are not set. Errors: invalid or unsupported, the key named.
 DecoderConfig read_decoder_config(const ConfigReader& read);
+
+/// The configuration of a multimodal model's text tower: its `text_config`, with the outer
+/// `tie_word_embeddings`; of other models, the configuration itself. Errors: invalid, the key named.
+nlohmann::json text_config(const nlohmann::json& config);
+
+/// True for the configuration of a multimodal model, whose text tower has one of its own.
+bool is_multimodal(const nlohmann::json& config);
 
 /// The same keys from a GGUF file's metadata, as config.json would have them. `partial_rotary`: a rotary
 /// dimension below the head's becomes `partial_rotary_factor`; else it is an error (unsupported).

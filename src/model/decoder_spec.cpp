@@ -120,4 +120,15 @@ ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, co
   return spec;
 }
 
+void set_multimodal_names(ModelSpec& spec, const DecoderConfig& c, std::string_view stored_prefix,
+                          std::string_view stored_head, std::initializer_list<std::string_view> towers) {
+  for (TensorRef& tensor : spec.tensors) {
+    if (tensor.role == Role::head)
+      tensor.legacy_name = std::string(stored_head) + ".weight";
+    else
+      tensor.legacy_name = std::string(stored_prefix) + tensor.name.substr(c.names.prefix.size());
+  }
+  spec.other_towers.assign(towers.begin(), towers.end());
+}
+
 }  // namespace lowrank

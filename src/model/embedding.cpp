@@ -80,7 +80,7 @@ HiddenState embedded(const Context& context, const Hooks& hooks, const Embedding
 
 Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const std::string& name) {
   const ModelSpec& spec = checkpoint.spec();
-  Head head{spec.find_module(name), spec.find_tensor(name + ".weight"), {}};
+  Head head{spec.find_module(name), spec.find_tensor(name + ".weight"), {}, 0};
   check(head.module && head.tensor, ErrorKind::invalid, "the family {} has no head {}", spec.family, name);
   if (options.use_of(*head.tensor) != TensorUse::frozen) return head;
   const TensorRef& source = checkpoint.source(*head.tensor);

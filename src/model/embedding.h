@@ -48,7 +48,8 @@ HiddenState embedded(const Context& context, const Hooks& hooks, const Embedding
 struct Head {
   const Module* module = nullptr;
   const TensorRef* tensor = nullptr;
-  at::Tensor rows;  ///< [V, d]; undefined when the method trains or generates it
+  at::Tensor rows;     ///< [V, d]; undefined when the method trains or generates it
+  double softcap = 0;  ///< c > 0: each logit y becomes c tanh(y / c)
 };
 
 /// The head of the module `name`; its matrix is the embedding's if it is tied.

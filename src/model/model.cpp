@@ -73,7 +73,7 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
   const HiddenState hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
-                     head_patches(model, context, hooks, targets.rows));
+                     head_patches(model, context, hooks, targets.rows), model.head().softcap);
 }
 
 TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets) {
@@ -87,7 +87,7 @@ at::Tensor batch_logits(const Model& model, const Context& context, const Hooks&
                         std::span<const int64_t> rows, KvCache* cache) {
   const at::Tensor chosen = states(model, context, hooks, {rows.begin(), rows.end()}, cache);
   return head_logits(chosen, weight_of(model.head(), context, hooks),
-                     head_patches(model, context, hooks, rows));
+                     head_patches(model, context, hooks, rows), model.head().softcap);
 }
 
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks) {

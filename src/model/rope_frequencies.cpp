@@ -109,6 +109,17 @@ void scale_longrope(RopeFrequencies& f, const Stretch& stretch, const nlohmann::
   f.attention_factor = static_cast<float>(read.positive("attention_factor", own));
 }
 
+/// Gemma 4: only the first frequencies turn, in pairs of columns that are half a head apart.
+void keep_first(RopeFrequencies& f, const nlohmann::json& scaling) {
+  const ConfigReader read(scaling);
+  const double share = read.positive("partial_rotary_factor", 1), factor = read.positive("factor", 1);
+  read.require(share <= 1, "partial_rotary_factor", "must be at most 1");
+  constexpr double rounding = 1e-9;
+  const auto turning = static_cast<size_t>(share * static_cast<double>(f.inverse.size()) + rounding);
+  for (size_t k = 0; k < f.inverse.size(); ++k)
+    f.inverse[k] = k < turning ? static_cast<float>(f.inverse[k] / factor) : 0;
+}
+
 const nlohmann::json* scaling_of(const nlohmann::json& config) {
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     const auto found = config.find(key);
@@ -153,13 +164,24 @@ RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_di
     scale_yarn(f, stretch_of(config, *scaling), *scaling);
   } else if (type == "longrope") {
     scale_longrope(f, stretch_of(config, *scaling), *scaling);
+  } else if (type == "proportional") {
+    keep_first(f, *scaling);
   } else {
     check(type == "default", ErrorKind::unsupported,
           "rope_scaling: the type '{}' is not known; known are default, linear, llama3, dynamic, yarn, "
-          "longrope",
+          "longrope, proportional",
           type);
   }
   return f;
+}
+
+nlohmann::json with_rope_of(const nlohmann::json& config, const char* layer_type) {
+  const auto all = config.find("rope_parameters");
+  if (all == config.end() || !all->is_object() || !all->contains("full_attention")) return config;
+  nlohmann::json own = config;
+  nlohmann::json& rope = own["rope_parameters"] = all->value(layer_type, nlohmann::json::object());
+  if (rope.is_object()) rope.erase("truncate");
+  return own;
 }
 
 int64_t rotary_dimension(const nlohmann::json& config, int64_t head_dim) {
@@ -195,10 +217,30 @@ nlohmann::json llama3_scaling(std::span<const float> factors, double theta, cons
   return scaling;
 }
 
+namespace {
+
+/// f32 [T]; undefined where all are 1.
+at::Tensor query_factors(const RopeFrequencies& frequencies, const at::Tensor& positions) {
+  const std::span position(positions.const_data_ptr<int64_t>(), static_cast<size_t>(positions.numel()));
+  const bool any =
+      std::ranges::any_of(position, [&](int64_t p) { return p >= frequencies.query_growth_length; });
+  if (frequencies.query_growth == 0 || !any) return {};
+  at::Tensor factors = at::empty({positions.numel()}, at::kFloat);
+  auto* out = factors.mutable_data_ptr<float>();
+  for (const int64_t p : position) {
+    const auto times = static_cast<double>(p / frequencies.query_growth_length);
+    *out++ = static_cast<float>(1 + frequencies.query_growth * std::log(1 + times));
+  }
+  return factors;
+}
+
+}  // namespace
+
 RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout) {
   const int64_t rows = layout.positions.numel();
   const auto columns = static_cast<int64_t>(frequencies.inverse.size());
-  RopeTable table{at::empty({rows, columns}, at::kFloat), at::empty({rows, columns}, at::kFloat)};
+  RopeTable table{at::empty({rows, columns}, at::kFloat), at::empty({rows, columns}, at::kFloat),
+                  frequencies.adjacent, query_factors(frequencies, layout.positions)};
   const int64_t* position = layout.positions.const_data_ptr<int64_t>();
   float* cos = table.cos.mutable_data_ptr<float>();
   float* sin = table.sin.mutable_data_ptr<float>();

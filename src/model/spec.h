@@ -26,8 +26,10 @@ enum class Role {
   up,
   gate_up,  ///< one matrix for the two
   down,
+  layer_input,  ///< products around an input that a layer takes beside the stream (Gemma 4)
   norm,
-  pooler,  ///< what a label head reads of a text
+  constant,  ///< a number that files store and nothing trains
+  pooler,    ///< what a label head reads of a text
   head,
 };
 
@@ -93,13 +95,17 @@ struct ModelSpec {
   /// longer texts depend on the length, so longer texts cannot share prefixes, and none of their rows can be
   /// left out.
   int64_t fixed_positions = std::numeric_limits<int64_t>::max();
+  /// Layers also read rows of earlier layers, so no method can put rows between layers.
+  bool rows_fixed = false;
   bool restarts_cache = false;  ///< a text that grows beyond `fixed_positions` is recomputed
   Task task = Task::causal_lm;
   std::optional<LabelSet> labels;         ///< of a label head
   std::vector<std::string> head_modules;  ///< names that PEFT saves whole for this task; some may not exist
   std::vector<std::string> ignored;       ///< prefixes of names of tensors that this task ignores
-  bool tied_head = false;                 ///< the head is the embedding's matrix
-  std::string optional_prefix;            ///< of names, omitted in some folders
+  std::vector<std::string>
+      other_towers;             ///< the same for other parts of a multimodal model: told when opened
+  bool tied_head = false;       ///< the head is the embedding's matrix
+  std::string optional_prefix;  ///< of names, omitted in some folders
   BranchNames branch_names;
   std::vector<TensorRef> tensors;
   std::vector<Module> modules;

@@ -64,6 +64,22 @@ void add_masks(std::vector<Case>& cases) {
   cases.push_back(packed("encoder", shape, offsets));
 }
 
+/// Scores are of the size of the smaller caps, so that these bend them.
+void add_caps(std::vector<Case>& cases) {
+  for (const double cap : {0.5, 2.0, 50.0}) {
+    AttentionShape shape = shape_of(6, 2, 16);
+    shape.softcap = cap;
+    cases.push_back(packed("capped at " + std::to_string(cap), shape, {0, 1, 18, 18, 81, 294}));
+    shape.window = 5;
+    shape.causal = false;
+    cases.push_back(packed("capped with window", shape, {0, 40}));
+    shape = shape_of(9, 3, 64);
+    shape.softcap = cap;
+    cases.push_back(decode("capped decode", shape, {0, 1, 97, 300}));
+    cases.push_back(with_prefix("capped prefix", shape, 20, {31, 1, 66}));
+  }
+}
+
 void add_long(std::vector<Case>& cases) {
   cases.push_back(packed("odd lengths", shape_of(3, 1, 24), {0, 1, 4, 11, 28, 61, 126}));
   cases.push_back(packed("long", shape_of(3, 1, 64), {0, 701}));
@@ -123,6 +139,7 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   add_sizes(cases);
   add_masks(cases);
+  add_caps(cases);
   add_long(cases);
   add_sources(cases);
   add_tree(cases);

@@ -129,12 +129,15 @@ TEST_P(Fused, AddRmsNorm) {
 TEST_P(Fused, Rope) {
   for_all_sizes([&](int64_t rows, int64_t half) {
     const at::Tensor angles = at::randn({rows, half});
-    const RopeTable table{at::cos(angles), at::sin(angles)};
-    for (const int64_t beside : {0, 6}) {  // values of each head that are not rotated
-      const int64_t head_dim = 2 * half + beside;
-      compare(
-          random(rows, 5 * head_dim), [&](const at::Tensor& x) { return rope(x, table, 3, 1, head_dim); },
-          [&](const at::Tensor& x) { return rope_reference(x, table, 3, 1, head_dim); });
+    for (const bool other : {false, true}) {  // pairs of neighbours, factors on the queries
+      RopeTable table{at::cos(angles), at::sin(angles), other, {}};
+      if (other) table.query_factors = at::rand({rows}) + 1;
+      for (const int64_t beside : {0, 6}) {  // values of each head that are not rotated
+        const int64_t head_dim = 2 * half + beside;
+        compare(
+            random(rows, 5 * head_dim), [&](const at::Tensor& x) { return rope(x, table, 3, 1, head_dim); },
+            [&](const at::Tensor& x) { return rope_reference(x, table, 3, 1, head_dim); });
+      }
     }
   });
 }
@@ -144,20 +147,23 @@ TEST_P(Fused, TargetLoss) {
   for_all_sizes([&](int64_t rows, int64_t vocabulary) {
     constexpr int64_t width = 16;
     const at::Tensor head = random(vocabulary, width);
-    const at::Tensor a = leaf(random(rows, width)), b = leaf(a.to(at::kDouble));
     const at::Tensor chosen = at::arange(0, rows, 2, at::kLong);
     const at::Tensor targets = at::randint(vocabulary, chosen.sizes(), at::kLong);
     const at::Tensor weights = at::rand(chosen.sizes());
-    const TargetLoss ours = target_loss(a, chosen, targets, weights, head, {});
-    const TargetLoss expected = target_loss_reference(b, chosen, targets, weights, head.to(at::kDouble), {});
-    // The logits are also rounded, and with them a loss near 0 that is their difference.
-    const double close = type() == at::kFloat ? 1e-5 : 3e-2;
-    EXPECT_LT(relative(ours.nll + 1, expected.nll + 1), close);
-    EXPECT_NEAR(ours.loss.item<double>(), expected.loss.item<double>(),
-                close * std::max(1.0, expected.loss.item<double>()));
-    (ours.loss * 0.25).backward();
-    (expected.loss * 0.25).backward();
-    EXPECT_LT(relative(a.grad() + 1, b.grad() + 1), close);
+    for (const double cap : {0.0, 1.5, 30.0}) {  // of the logits
+      const at::Tensor a = leaf(random(rows, width)), b = leaf(a.to(at::kDouble));
+      const TargetLoss ours = target_loss(a, chosen, targets, weights, head, {}, cap);
+      const TargetLoss expected =
+          target_loss_reference(b, chosen, targets, weights, head.to(at::kDouble), {}, cap);
+      // The logits are also rounded, and with them a loss near 0 that is their difference.
+      const double close = type() == at::kFloat ? 1e-5 : 3e-2;
+      EXPECT_LT(relative(ours.nll + 1, expected.nll + 1), close);
+      EXPECT_NEAR(ours.loss.item<double>(), expected.loss.item<double>(),
+                  close * std::max(1.0, expected.loss.item<double>()));
+      (ours.loss * 0.25).backward();
+      (expected.loss * 0.25).backward();
+      EXPECT_LT(relative(a.grad() + 1, b.grad() + 1), close);
+    }
   });
 }
 

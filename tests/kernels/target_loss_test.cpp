@@ -25,11 +25,12 @@ struct Chunked {
   at::Tensor targets = at::randint(vocabulary, {count}, at::kLong);
   /// Both signs, and zeros.
   at::Tensor incoming = at::linspace(-1, 1, count).clamp_min(-0.5);
+  double cap = 0;  ///< of the logits
 
   double loss_in_f64(const at::Tensor& hidden, const at::Tensor& head) const {
     const at::NoGradGuard no_grad;
     const at::Tensor weights = at::ones({count});
-    const at::Tensor nll = target_loss_reference(hidden, rows, targets, weights, head, {}).nll;
+    const at::Tensor nll = target_loss_reference(hidden, rows, targets, weights, head, {}, cap).nll;
     return at::dot(nll, incoming.to(at::kDouble)).item<double>();
   }
 
@@ -65,12 +66,13 @@ TEST(TargetLoss, UnevenGradientsReachTheHiddenState) {
 }
 
 TEST(TargetLoss, UnevenGradientsReachAHeadThatTrains) {
-  const Chunked in;
-  for (const bool moves_hidden : {true, false}) {
+  Chunked in;
+  for (const auto& [moves_hidden, cap] : {std::pair{true, 0.0}, {false, 0.0}, {true, 2.0}}) {
+    in.cap = cap;
     at::Tensor a = leaf(in.x);
     const at::Tensor head = leaf(in.w);
     a.set_requires_grad(moves_hidden);
-    const TargetLoss found = target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), head, {});
+    const TargetLoss found = target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), head, {}, cap);
     found.nll.backward(in.incoming);
     in.expect_slopes(moves_hidden ? a.grad() : at::Tensor(), head.grad(), 1e-4);
   }
@@ -121,7 +123,7 @@ std::vector<Patch> token_patches(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST(TargetLoss, AHeadThatIsPatchedIsComputedInChunks) {
-  for (const bool moves_hidden : {true, false}) {
+  for (const auto& [moves_hidden, cap] : {std::pair{true, 0.0}, {false, 0.0}, {true, 2.0}}) {
     const at::Tensor x = at::randn({9, 16}), w = at::randn({40000, 16}) * 0.3;
     const at::Tensor down = at::randn({3, 16}), up = at::randn({40000, 3});
     const at::Tensor chosen = at::randint(9, {430}, at::kLong);
@@ -129,8 +131,9 @@ TEST(TargetLoss, AHeadThatIsPatchedIsComputedInChunks) {
     const at::Tensor weights = at::rand({430});
     at::Tensor h = leaf(x), a = leaf(down), b = leaf(up), h2 = leaf(x), a2 = leaf(down), b2 = leaf(up);
     h.set_requires_grad(moves_hidden);
-    const TargetLoss found = target_loss(h, chosen, targets, weights, w, token_patches(a, b));
-    const TargetLoss expected = target_loss_reference(h2, chosen, targets, weights, w, token_patches(a2, b2));
+    const TargetLoss found = target_loss(h, chosen, targets, weights, w, token_patches(a, b), cap);
+    const TargetLoss expected =
+        target_loss_reference(h2, chosen, targets, weights, w, token_patches(a2, b2), cap);
     EXPECT_LT(relative(found.nll.detach(), expected.nll.detach()), 1e-6);
     found.loss.backward();
     expected.loss.backward();

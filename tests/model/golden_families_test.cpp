@@ -21,15 +21,20 @@ namespace {
 
 constexpr const char* no_golden_families = "no reference checkpoints beside the source tree (LOWRANK_SHARED)";
 
-/// All logits of the sequences of `folder`, packed into one batch, by the model at `path`.
-void expect_logits(const std::filesystem::path& path, const std::filesystem::path& folder) {
-  const nlohmann::json sequences = read_json_file(folder / "expected.json", 1 << 20)["sequences"];
-  const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
+/// The folder with what to expect of the model in `folder`: itself, or the one of the same text part.
+std::filesystem::path reference_of(const std::filesystem::path& folder) {
+  const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
+  return expected.contains("same_as") ? folder.parent_path() / expected["same_as"].get<std::string>()
+                                      : folder;
+}
+
+/// All logits of the examples, packed into one batch, by the model at `path`: those in the file
+/// `logits_file`.
+void expect_logits(const std::filesystem::path& path, const std::vector<Example>& examples,
+                   const std::filesystem::path& logits_file) {
+  const SafetensorsFile expected = SafetensorsFile::open(logits_file);
   const auto checkpoint = Checkpoint::open(path);
   const auto model = checkpoint->family().load(checkpoint, test::in_f32());
-  std::vector<Example> examples;
-  for (const nlohmann::json& sequence : sequences)
-    examples.push_back({sequence["input_ids"], sequence["labels"]});
   const Batch batch = test::batch_of(examples);
   std::vector<int64_t> rows(batch.token_count());
   for (int64_t row = 0; row < batch.token_count(); ++row) rows[row] = row;
@@ -43,13 +48,22 @@ void expect_logits(const std::filesystem::path& path, const std::filesystem::pat
   }
 }
 
+/// The same for the sequences and logits of `folder`.
+void expect_logits(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
+  std::vector<Example> examples;
+  for (const nlohmann::json& sequence : expected["sequences"])
+    examples.push_back({sequence["input_ids"], sequence["labels"]});
+  expect_logits(path, examples, folder / "expected.safetensors");
+}
+
 class GoldenFamily : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenFamily, LogitsEqualTransformers) {
   const auto shared = test::shared_folder();
   if (!shared) GTEST_SKIP() << no_golden_families;
   const std::filesystem::path folder = *shared / "golden/families" / GetParam();
-  expect_logits(folder, folder);
+  expect_logits(folder, reference_of(folder));
   if (!std::filesystem::exists(folder / "config_hub.json")) return;
   const test::TemporaryFolder hub;
   std::filesystem::copy_file(folder / "config_hub.json", hub.path() / "config.json");
@@ -58,10 +72,33 @@ TEST_P(GoldenFamily, LogitsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamily,
-                         testing::Values("granite", "llama_dynamic", "llama_linear", "llama_llama3",
-                                         "llama_longrope", "llama_yarn", "olmo2", "phi3_longrope",
-                                         "phi4_mini", "smollm3"),
+                         testing::Values("gemma2", "gemma4_dense", "gemma4_text", "gemma4_wrapper", "glm4",
+                                         "granite", "llama_dynamic", "llama_linear", "llama_llama3",
+                                         "llama_longrope", "llama_yarn", "ministral3", "ministral3_wrapper",
+                                         "olmo2", "olmo3", "phi3_longrope", "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
+
+/// Prompt and continuation go through a cache, token by token, as in generation.
+TEST_P(GoldenFamily, GreedyTextIsTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path folder = *shared / "golden/families" / GetParam();
+  const nlohmann::json expected = read_json_file(reference_of(folder) / "expected.json", 1 << 20)["greedy"];
+  const auto checkpoint = Checkpoint::open(folder);
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
+  KvCache cache(1, 64);
+  std::vector<int64_t> next = expected["prompt"];
+  int64_t position = 0;
+  for (const int64_t token : expected["continuation"].get<std::vector<int64_t>>()) {
+    Batch batch = test::batch_of({{next, next}});
+    for (int64_t& at : batch.positions) at += position;
+    position += batch.token_count();
+    const at::Tensor logits =
+        batch_logits(*model, {&batch}, Hooks(), std::vector<int64_t>{batch.token_count() - 1}, &cache);
+    EXPECT_EQ(at::argmax(logits[0]).item<int64_t>(), token) << position;
+    next = {token};
+  }
+}
 
 class GoldenFamilyGguf : public testing::TestWithParam<const char*> {};
 
@@ -73,9 +110,24 @@ TEST_P(GoldenFamilyGguf, LogitsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenFamilyGguf,
-                         testing::Values("granite", "llama_linear", "llama_yarn", "olmo2", "phi3_longrope",
-                                         "phi4_mini", "smollm3"),
+                         testing::Values("gemma4_dense", "glm4", "granite", "llama_linear", "llama_yarn",
+                                         "olmo2", "phi3_longrope", "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
+
+/// A file of llama.cpp's converter and the folder with the same numbers, under different names.
+TEST(GoldenFamilies, OtherGgufFilesHaveTheLogitsOfTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path families = *shared / "golden/families";
+  expect_logits(families / "gguf/gemma4.gguf", families / "gemma4_text");
+  expect_logits(families / "gguf/mistral3.gguf", families / "ministral3");
+  expect_logits(families / "gguf/olmo3_as_olmo2.gguf", families / "olmo3");
+  // Gemma 2's file does not say what q·k is divided by, so it has numbers of its own.
+  const nlohmann::json index = read_json_file(families / "gguf/index.json", 1 << 20);
+  std::vector<Example> examples;
+  for (const nlohmann::json& ids : index["files"]["gemma2.gguf"]["input_ids"]) examples.push_back({ids, ids});
+  expect_logits(families / "gguf/gemma2.gguf", examples, families / "gguf/gemma2.expected.safetensors");
+}
 
 /// Whole passes: what the reference's generation gives when the text outgrows the original context.
 TEST(GoldenFamilies, Phi3GoesOnBeyondTheOriginalContextAsTransformersDoes) {

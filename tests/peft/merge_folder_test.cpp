@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "formats/safetensors.h"
+#include "formats/safetensors_writer.h"
 #include "peft/merge/merge.h"
 #include "support/adapters.h"
 #include "support/expect_error.h"
@@ -58,6 +60,35 @@ TEST_F(MergeFolder, AnUpdateThatItsBaseDoesNotHaveIsCountedAsKept) {
   const MergeResult exact = merge(std::nullopt);
   EXPECT_EQ(exact.types, (std::map<std::string, int64_t>{{"F32", 4}}));
   EXPECT_NEAR(exact.kept.share(), 1, 1e-6);
+}
+
+/// All names are those of the folder, and the other parts' bytes are unchanged.
+TEST_F(MergeFolder, OtherPartsOfAMultimodalModelStayAsTheyWere) {
+  const std::filesystem::path text = folder_.path() / "text";
+  test::write_tiny_model(text,
+                         {{"model_type", "mistral3"}, {"text_config", test::tiny_config("ministral3")}});
+  std::filesystem::copy_file(text / "config.json", model() / "config.json",
+                             std::filesystem::copy_options::overwrite_existing);
+  const SafetensorsFile stored = SafetensorsFile::open(text / "model.safetensors");
+  std::vector<StoredTensor> tensors = stored.tensors();
+  std::vector<std::string> names;
+  constexpr std::string_view inner = "model.language_model.";
+  for (const StoredTensor& tensor : tensors) {
+    const std::string name(tensor.name);
+    names.push_back(name.starts_with(inner) ? "language_model.model." + name.substr(inner.size())
+                                            : "language_model." + name);
+  }
+  const std::vector<float> pixels{1, 2};
+  names.emplace_back("vision_tower.patch_conv.weight");
+  tensors.push_back({names.back(), DType::f32, {2}, std::as_bytes(std::span(pixels))});
+  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].name = names[i];
+  write_safetensors(model() / "model.safetensors", tensors);
+  merge(std::nullopt);
+  const SafetensorsFile merged = SafetensorsFile::open(output() / "model.safetensors");
+  EXPECT_EQ(merged.tensors().size(), names.size());
+  for (const std::string& name : names) EXPECT_NE(merged.find(name), nullptr) << name;
+  EXPECT_TRUE(std::ranges::equal(merged.find("vision_tower.patch_conv.weight")->bytes, tensors.back().bytes));
+  EXPECT_NO_THROW(Checkpoint::open(output()));
 }
 
 }  // namespace

@@ -59,7 +59,8 @@ inline void write_tiny_model(const std::filesystem::path& folder, const nlohmann
     std::vector<float>& data = values.emplace_back(*element_count(tensor.shape));
     const float deviation =
         tensor.shape.size() == 2 ? 1 / std::sqrt(static_cast<float>(tensor.shape[1])) : 0.1F;
-    for (float& value : data) value = random.normal() * deviation + (tensor.role == Role::norm ? 1.F : 0.F);
+    const bool around_one = tensor.role == Role::norm || tensor.role == Role::constant;
+    for (float& value : data) value = random.normal() * deviation + (around_one ? 1.F : 0.F);
     tensors.push_back({tensor.name, DType::f32, folder_shape(tensor), {}});
   }
   for (size_t i = 0; i < tensors.size(); ++i) tensors[i].bytes = std::as_bytes(std::span(values[i]));

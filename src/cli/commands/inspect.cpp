@@ -65,6 +65,7 @@ void describe_folder(const std::filesystem::path& path, Contents& contents) {
   const ModelSpec spec = read_spec(path);
   contents.about = spec.config;
   contents.about["parameters"] = spec.parameters();
+  if (!spec.other_towers.empty()) contents.about["not used"] = spec.other_towers;
   contents.tensors = SafetensorsIndex::open(path).tensors();
 }
 

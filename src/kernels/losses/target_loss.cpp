@@ -13,6 +13,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -34,6 +35,7 @@ constexpr int64_t rows_per_piece = 4;
 struct Chunks {
   at::Tensor chosen, matrix;
   at::Tensor targets;  ///< int64 [N]
+  double softcap = 0;
 
   int64_t count() const { return chosen.size(0); }
 
@@ -50,7 +52,8 @@ struct Chunks {
       at::Tensor logits = product(chosen.narrow(0, begin, size), matrix);
       parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
         softmax_loss_cpu(logits.mutable_data_ptr(), ids + begin, nll.mutable_data_ptr<float>() + begin,
-                         vocabulary, with_slopes, logits.scalar_type() == at::kBFloat16, first, last);
+                         vocabulary, with_slopes, logits.scalar_type() == at::kBFloat16,
+                         static_cast<float>(softcap), first, last);
       });
       if (with_slopes) use(begin, logits);
     }
@@ -89,6 +92,7 @@ struct TrainedHead {
   at::Tensor chosen, targets;  ///< as in Chunks
   at::Tensor weights;          ///< f32 [N]
   at::Tensor gradient;         ///< [V, d] f32 for these weights
+  double softcap = 0;
 
   at::Tensor gradient_for(const at::Tensor& incoming) const;
 };
@@ -137,7 +141,7 @@ void add_head_gradient(at::Tensor& sum, const Chunks& chunks, int64_t begin, con
 
 at::Tensor TrainedHead::gradient_for(const at::Tensor& incoming) const {
   if (const std::optional<double> factor = common_factor(incoming, weights)) return gradient * *factor;
-  const Chunks chunks{chosen, value.to(chosen.scalar_type()), targets};
+  const Chunks chunks{chosen, value.to(chosen.scalar_type()), targets, softcap};
   at::Tensor sum = at::zeros_like(gradient), nll = at::empty({chunks.count()}, at::kFloat);
   chunks.go_over(nll, true, [&](int64_t begin, const at::Tensor& slopes) {
     add_head_gradient(sum, chunks, begin, slopes, incoming);
@@ -160,18 +164,18 @@ std::vector<Patch> patches_of_rows(const std::vector<Patch>& patches, int64_t be
 }
 
 at::Tensor nll_of(const at::Tensor& hidden, const at::Tensor& targets, const at::Tensor& head,
-                  const std::vector<Patch>& patches) {
-  const at::Tensor logits = head_logits(hidden, head, patches);
+                  const std::vector<Patch>& patches, double softcap) {
+  const at::Tensor logits = head_logits(hidden, head, patches, softcap);
   return at::logsumexp(logits, 1) - at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
 }
 
 /// The loss under a patched head, chunk by chunk; if there are several chunks, none keeps its logits.
 TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, const at::Tensor& weights,
-                        const at::Tensor& head, const std::vector<Patch>& patches) {
+                        const at::Tensor& head, const std::vector<Patch>& patches, double softcap) {
   const int64_t count = chosen.size(0);
   const int64_t chunk = std::max<int64_t>(1, max_logit_bytes / (head.size(0) * int64_t{sizeof(float)}));
   if (count <= chunk) {
-    const at::Tensor nll = nll_of(chosen, targets, head, patches);
+    const at::Tensor nll = nll_of(chosen, targets, head, patches, softcap);
     return {(nll * weights.to(nll.scalar_type())).sum(), nll};
   }
   // Patches can train even if the hidden state does not: some input must require a gradient.
@@ -179,9 +183,9 @@ TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, con
   std::vector<at::Tensor> losses;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
-    const auto body = [head, ids = targets.narrow(0, begin, size),
+    const auto body = [head, softcap, ids = targets.narrow(0, begin, size),
                        ours = patches_of_rows(patches, begin, size)](const at::Tensor& x, const at::Tensor&) {
-      return TensorPair{nll_of(x, ids, head, ours), {}};
+      return TensorPair{nll_of(x, ids, head, ours, softcap), {}};
     };
     losses.push_back(recomputed(chosen.narrow(0, begin, size), asks, body).first);
   }
@@ -191,24 +195,28 @@ TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, con
 
 }  // namespace
 
-at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches) {
-  return dense_linear(hidden, head, std::nullopt, patches)
-      .to(hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches,
+                       double softcap) {
+  const at::Tensor logits = dense_linear(hidden, head, std::nullopt, patches)
+                                .to(hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  return softcap > 0 ? at::tanh(logits / softcap).mul(softcap) : logits;
 }
 
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
-                                 const std::vector<Patch>& patches) {
-  const at::Tensor nll = nll_of(hidden.index_select(0, rows), targets, head, patches);
+                                 const std::vector<Patch>& patches, double softcap) {
+  const at::Tensor nll = nll_of(hidden.index_select(0, rows), targets, head, patches, softcap);
   return {(nll * weights.to(nll.scalar_type())).sum(), nll};
 }
 
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
-                       const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches) {
+                       const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches,
+                       double softcap) {
   const OpScope scope("target_loss");
-  if (!patches.empty()) return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches);
+  if (!patches.empty())
+    return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches, softcap);
   if (head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble)
-    return target_loss_reference(hidden, rows, targets, weights, head, patches);
+    return target_loss_reference(hidden, rows, targets, weights, head, patches, softcap);
   NodePointer<TargetLossBackward> node;
   if (needs_gradient(hidden, head)) node = make_node<TargetLossBackward>(hidden, head);
   const bool trains_head = needs_gradient(head), moves_hidden = needs_gradient(hidden);
@@ -216,7 +224,8 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   at::Tensor nll = at::empty({rows.numel()}, at::kFloat);
   {
     const at::NoGradGuard no_grad;
-    const Chunks chunks{hidden.index_select(0, rows), head.to(hidden.scalar_type()), targets.contiguous()};
+    const Chunks chunks{hidden.index_select(0, rows), head.to(hidden.scalar_type()), targets.contiguous(),
+                        softcap};
     at::Tensor slopes = moves_hidden ? at::empty_like(chunks.chosen) : at::Tensor();
     at::Tensor of_head = trains_head ? at::zeros(head.sizes(), at::kFloat) : at::Tensor();
     chunks.go_over(nll, bool(node), [&](int64_t begin, const at::Tensor& chunk) {
@@ -228,7 +237,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
       node->rows = rows;
       node->hidden_rows = hidden.size(0);
       if (trains_head)
-        node->head = TrainedHead{head.detach(), chunks.chosen, chunks.targets, factors, of_head};
+        node->head = TrainedHead{head.detach(), chunks.chosen, chunks.targets, factors, of_head, softcap};
     }
   }
   if (node) connect(nll, node);

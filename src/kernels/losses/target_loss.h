@@ -13,22 +13,24 @@ struct TargetLoss {
   at::Tensor nll;   ///< [N] f32: negative log-likelihood of each target, differentiable
 };
 
-/// Cross-entropy at the target positions alone: logits = hidden[rows] W^T (+ patches), nll =
-/// logsumexp(logits) - logits[target]. hidden [T, d]; rows, targets int64 [N]; weights f32 [N]; head [V, d]
-/// row-major in the compute type, or in f32 if it trains. Losses and slopes are computed together in chunks
-/// of at most 32 MB of logits, and the backward pass scales each row's slopes by the incoming gradient of its
-/// loss; no [N, V] tensor exists. The gradient of a head that trains, [V, d] f32, is computed along with
-/// them, for incoming gradients in proportion to `weights`; for others the chunks are computed again. Chunks
-/// of a patched head are recomputed in the backward pass.
+/// Cross-entropy at the target positions alone: logits = hidden[rows] W^T (+ patches), c tanh(logits / c) of
+/// them if `softcap` is c > 0, nll = logsumexp(logits) - logits[target]. hidden [T, d]; rows, targets int64
+/// [N]; weights f32 [N]; head [V, d] row-major in the compute type, or in f32 if it trains. Losses and slopes
+/// are computed together in chunks of at most 32 MB of logits, and the backward pass scales each row's slopes
+/// by the incoming gradient of its loss; no [N, V] tensor exists. The gradient of a head that trains, [V, d]
+/// f32, is computed along with them, for incoming gradients in proportion to `weights`; for others the chunks
+/// are computed again. Chunks of a patched head are recomputed in the backward pass.
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
-                       const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches);
+                       const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches,
+                       double softcap = 0);
 
 /// The same from plain differentiable operations.
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
-                                 const std::vector<Patch>& patches);
+                                 const std::vector<Patch>& patches, double softcap = 0);
 
-/// Logits (f32) of hidden rows [n, d]: [n, V].
-at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches);
+/// Logits (f32) of hidden rows [n, d], capped as in `target_loss`: [n, V].
+at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches,
+                       double softcap = 0);
 
 }  // namespace lowrank

@@ -15,7 +15,8 @@ struct KeyValue {
   at::Tensor k, v;
 };
 
-/// Attention of packed rows: out[t,h] = sum_p softmax_p(scale q[t,h]·k[p,h']) v[p,h'] over the keys that
+/// Attention of packed rows: out[t,h] = sum_p softmax_p(scale q[t,h]·k[p,h']) v[p,h'] (of capped scores where
+/// the shape caps them: Gemma Team 2024, arXiv 2408.00118, after Bello et al. 2016) over the keys that
 /// `plan` gives row t and that are visible to it (attention_plan.h), h' = h / (heads/kv_heads). qkv [T,
 /// (heads + 2 kv_heads) head_dim]: q, k, v side by side, already rotated; key source 0. extra: sources 1, 2,
 /// …. Returns [T, heads*head_dim] of qkv's type. Rows outside the plan, and rows that see no key, are zero.

@@ -28,6 +28,7 @@ void check_shape(const AttentionShape& shape) {
   check(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
         ErrorKind::invalid, "attention: {} heads of {} cannot share {} key heads", shape.heads,
         shape.head_dim, shape.kv_heads);
+  check(shape.softcap >= 0, ErrorKind::invalid, "attention: the scores are capped at {}", shape.softcap);
   check(shape.window >= 0 && shape.window < position_limit, ErrorKind::invalid, "attention: the window is {}",
         shape.window);
 }

@@ -13,6 +13,7 @@ struct AttentionShape {
   double scale = 1;  ///< factor of q·k before the softmax
   bool causal = true;
   int64_t window = 0;  ///< 0: no window
+  double softcap = 0;  ///< c > 0: the softmax sees c tanh(s / c) of each score s = scale q·k; 0: s itself
 };
 
 /// Rows [begin, begin+count) of one key source, at consecutive positions. Source 0 is qkv itself, i > 0 is

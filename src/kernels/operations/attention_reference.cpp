@@ -47,7 +47,8 @@ at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan&
   const at::Tensor k = heads_first(at::cat(ks), shape.kv_heads).repeat_interleave(group, 0);
   const at::Tensor v = heads_first(at::cat(vs), shape.kv_heads).repeat_interleave(group, 0);
   const at::Tensor hidden = hidden_keys(run, plan, shape);
-  const at::Tensor scores = at::matmul(heads_first(q, shape.heads), k.transpose(1, 2)).mul(shape.scale);
+  at::Tensor scores = at::matmul(heads_first(q, shape.heads), k.transpose(1, 2)).mul(shape.scale);
+  if (shape.softcap > 0) scores = scores.div(shape.softcap).tanh().mul(shape.softcap);
   // A finite stand-in for minus infinity: a row without a visible key must not become NaN.
   const at::Tensor weights = scores.masked_fill(hidden, -1e30).softmax(-1).masked_fill(hidden, 0);
   return at::matmul(weights, v).transpose(0, 1).flatten(1);

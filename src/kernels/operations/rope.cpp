@@ -3,12 +3,25 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/stack.h>
 
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/rope_cpu.h"
 
 namespace lowrank {
+namespace {
+
+/// The rotated rows with their first `width` columns, the query heads, times the table's factors.
+at::Tensor with_query_factors(const at::Tensor& qkv, const RopeTable& table, int64_t width) {
+  if (!table.query_factors.defined()) return qkv;
+  // The factors are not rounded to bf16, only their products.
+  const at::Tensor queries =
+      (qkv.narrow(1, 0, width) * table.query_factors.unsqueeze(1)).to(qkv.scalar_type());
+  return at::cat({queries, qkv.narrow(1, width, qkv.size(1) - width)}, 1);
+}
+
+}  // namespace
 
 at::Tensor rope_reference(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
                           int64_t head_dim) {
@@ -16,14 +29,19 @@ at::Tensor rope_reference(const at::Tensor& qkv, const RopeTable& table, int64_t
   const int64_t rotated = (heads + kv_heads) * head_dim;
   const at::ScalarType type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor x = qkv.narrow(1, 0, rotated).to(type).reshape({-1, heads + kv_heads, head_dim});
-  const at::Tensor a = x.narrow(2, 0, half);
-  const at::Tensor b = x.narrow(2, half, half);
+  const at::Tensor pairs = x.narrow(2, 0, 2 * half);
+  const at::Tensor a = table.adjacent ? pairs.slice(2, 0, std::nullopt, 2) : pairs.narrow(2, 0, half);
+  const at::Tensor b = table.adjacent ? pairs.slice(2, 1, std::nullopt, 2) : pairs.narrow(2, half, half);
   const at::Tensor cos = table.cos.to(type).unsqueeze(1);
   const at::Tensor sin = table.sin.to(type).unsqueeze(1);
-  const at::Tensor turned =
-      at::cat({a * cos - b * sin, b * cos + a * sin, x.narrow(2, 2 * half, head_dim - 2 * half)}, 2);
-  return at::cat(
-      {turned.reshape({-1, rotated}).to(qkv.scalar_type()), qkv.narrow(1, rotated, kv_heads * head_dim)}, 1);
+  const at::Tensor first = a * cos - b * sin, second = b * cos + a * sin;
+  const at::Tensor mixed =
+      table.adjacent ? at::stack({first, second}, 3).flatten(2) : at::cat({first, second}, 2);
+  const at::Tensor turned = at::cat({mixed, x.narrow(2, 2 * half, head_dim - 2 * half)}, 2);
+  return with_query_factors(at::cat({turned.reshape({-1, rotated}).to(qkv.scalar_type()),
+                                     qkv.narrow(1, rotated, kv_heads * head_dim)},
+                                    1),
+                            table, heads * head_dim);
 }
 
 namespace {
@@ -46,7 +64,8 @@ at::Tensor rotated(const at::Tensor& qkv, const RopeTable& table, const Heads& h
                     heads.head_dim,
                     table.cos.size(1),
                     sign,
-                    in.scalar_type() == at::kBFloat16};
+                    in.scalar_type() == at::kBFloat16,
+                    table.adjacent};
   parallel_for(0, in.size(0), rows_per_piece,
                [&](int64_t begin, int64_t end) { rotate_cpu(op, begin, end); });
   return out;
@@ -62,6 +81,19 @@ struct RopeBackward : Node {
   }
 };
 
+/// The rotation alone, differentiable.
+at::Tensor turned(const at::Tensor& qkv, const RopeTable& table, const Heads& heads) {
+  NodePointer<RopeBackward> node;
+  if (needs_gradient(qkv)) node = make_node<RopeBackward>(qkv);
+  const at::NoGradGuard no_grad;
+  at::Tensor out = rotated(qkv, table, heads, 1);
+  if (!node) return out;
+  node->table = table;
+  node->heads = heads;
+  connect(out, node);
+  return out;
+}
+
 }  // namespace
 
 at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
@@ -70,15 +102,7 @@ at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, in
   if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16) {
     return rope_reference(qkv, table, heads, kv_heads, head_dim);
   }
-  NodePointer<RopeBackward> node;
-  if (needs_gradient(qkv)) node = make_node<RopeBackward>(qkv);
-  const at::NoGradGuard no_grad;
-  at::Tensor out = rotated(qkv, table, {heads + kv_heads, head_dim}, 1);
-  if (!node) return out;
-  node->table = table;
-  node->heads = {heads + kv_heads, head_dim};
-  connect(out, node);
-  return out;
+  return with_query_factors(turned(qkv, table, {heads + kv_heads, head_dim}), table, heads * head_dim);
 }
 
 }  // namespace lowrank

@@ -19,12 +19,8 @@ constexpr std::string_view family_name = "gemma3";
 std::vector<RopeFrequencies> frequencies_of(const nlohmann::json& config, int64_t head_dim) {
   const auto both = config.find("rope_parameters");
   if (both != config.end() && both->is_object() && both->contains("full_attention")) {
-    const auto of_type = [&](const char* type) {
-      nlohmann::json own = config;
-      own["rope_parameters"] = both->value(type, nlohmann::json::object());
-      return rope_frequencies(own, head_dim);
-    };
-    return {of_type("full_attention"), of_type("sliding_attention")};
+    return {rope_frequencies(with_rope_of(config, "full_attention"), head_dim),
+            rope_frequencies(with_rope_of(config, "sliding_attention"), head_dim)};
   }
   return {rope_frequencies(config, head_dim),
           rope_frequencies({{"rope_theta", ConfigReader(config).number("rope_local_base_freq", 10000.0)}},
@@ -84,11 +80,7 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   const auto layers = config["num_hidden_layers"].get<int64_t>();
   config["query_pre_attn_scalar"] =
       divisor_of_queries(layers, config["hidden_size"], config["num_attention_heads"], config["head_dim"]);
-  const int64_t period = read.count(gguf_key::window_period, usual_period);
-  std::vector<std::string> types;
-  for (int64_t i = 0; i < layers; ++i)
-    types.emplace_back((i + 1) % period == 0 ? "full_attention" : "sliding_attention");
-  config["layer_types"] = types;
+  config["layer_types"] = read.layer_types(layers, usual_period);
   return config;
 }
 
@@ -118,11 +110,7 @@ GgufDescription describe_gguf(const nlohmann::json& config) {
                   "query_pre_attn_scalar", fmt::format("must be {}", divisor));
   const int64_t window = c.windows.front();
   c.windows.assign(c.layers, 0);
-  nlohmann::json full = config;
-  const auto both = config.find("rope_parameters");
-  if (both != config.end() && both->is_object() && both->contains("full_attention"))
-    full["rope_parameters"] = (*both)["full_attention"];
-  GgufDescription description = describe_decoder(full, c);
+  GgufDescription description = describe_decoder(with_rope_of(config, "full_attention"), c);
   description.merges_from_vocabulary = true;
   const GgufKeyWriter keys(description.keys, "gemma3");
   keys.number(gguf_key::window_theta, local.theta);

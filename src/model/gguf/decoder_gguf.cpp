@@ -104,6 +104,19 @@ int64_t context_of(const DecoderConfig& c, std::vector<std::string>& notes) {
 
 }  // namespace
 
+void GgufKeyWriter::windows(const std::vector<int64_t>& windows) const {
+  const int64_t window = std::ranges::max(windows);
+  std::vector<bool> slides;
+  for (const int64_t own : windows) {
+    require_in_gguf(own == 0 || own == window, "sliding_window",
+                    "must be the same in all layers that have one");
+    slides.push_back(own > 0);
+  }
+  if (window == 0) return;
+  count(gguf_key::window, window);
+  keys_.set_bools(prefix_ + std::string(gguf_key::window_period), slides);
+}
+
 void require_in_gguf(bool holds, std::string_view key, std::string_view must) {
   check(holds, ErrorKind::unsupported, "config: {} {} in a GGUF file", key, must);
 }

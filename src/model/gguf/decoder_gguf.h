@@ -42,6 +42,9 @@ class GgufKeyWriter {
   void text(std::string_view key, std::string_view value) const {
     keys_.set_string(prefix_ + std::string(key), value);
   }
+  /// The window of layers that have one, and which these are, as a list. Errors: unsupported for windows of
+  /// several sizes.
+  void windows(const std::vector<int64_t>& windows) const;
 
  private:
   GgufMetadata& keys_;

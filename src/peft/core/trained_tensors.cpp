@@ -107,7 +107,7 @@ std::vector<const TensorRef*> tensors_found(const ModelSpec& spec, const std::st
   const auto [embedding, head] = tied_pair(spec);
   std::vector<const TensorRef*> tensors;
   for (const TensorRef& tensor : spec.tensors) {
-    if (&tensor == head) continue;
+    if (&tensor == head || tensor.role == Role::constant) continue;
     if (pattern.matches(tensor.name) || (head && &tensor == embedding && pattern.matches(head->name)))
       tensors.push_back(&tensor);
   }

@@ -60,7 +60,8 @@ std::vector<const TensorRef*> tensors_to_save(const ModelSpec& spec, const std::
 std::pair<const TensorRef*, const TensorRef*> tied_pair(const ModelSpec& spec);
 
 /// The tensors whose name `expression` matches anywhere, in the model's order; a tied head counts as its
-/// embedding, under either name. Errors: invalid when it matches nothing or is not a regular expression.
+/// embedding, under either name, and constants never count. Errors: invalid when it matches nothing or is not
+/// a regular expression.
 std::vector<const TensorRef*> tensors_found(const ModelSpec& spec, const std::string& expression);
 
 /// True when PEFT excludes the module from target_modules because it is (part of) a module to save.

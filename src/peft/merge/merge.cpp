@@ -36,11 +36,15 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
   std::vector<StoredTensor> declared;
   for (const MergeOutput& output : plan.outputs) {
     const StoredTensor* stored = base.find(*output.source);
-    declared.push_back({output.tensor->name,
+    // Multimodal folders name the text part's tensors differently from its modules.
+    const bool renamed = stored && output.tensor == output.source && !base.spec().other_towers.empty();
+    declared.push_back({renamed ? stored->name : output.tensor->name,
                         output_type(stored ? stored->dtype : DType::f32, type),
                         folder_shape(*output.source),
                         {}});
   }
+  const std::vector<StoredTensor> others = base.other_tensors();
+  declared.insert(declared.end(), others.begin(), others.end());
   SafetensorsWriter writer(path, declared);
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     throw_if_interrupted();
@@ -61,6 +65,7 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
     values.base = in_folder_layout(values.base, *output.source);
     result.count(declared[i].dtype, values, bytes);
   }
+  for (const StoredTensor& other : others) writer.append(other.bytes);
   writer.commit();
 }
 

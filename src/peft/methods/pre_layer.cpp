@@ -44,6 +44,11 @@ class PreLayer final : public Method, public AdapterForm {
           "num_infix_tokens to 0");
     check(scope_ == "special" || mode_ == "add", ErrorKind::invalid,
           "prelayer_scope all is for prelayer_mode add; {} has values for special rows alone", mode_);
+    check(!concatenates() || !spec.rows_fixed, ErrorKind::unsupported,
+          "prelayer_mode concatenate puts rows between layers, which a {} model cannot take: its layers also "
+          "read "
+          "earlier layers' rows",
+          spec.family);
     layers_ = spec.layers;
     width_ = spec.hidden_size;
     heads_ = spec.heads;

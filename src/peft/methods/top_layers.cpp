@@ -25,7 +25,7 @@ class TopLayers final : public SubsetMethod {
           spec.layers);
     std::vector<const TensorRef*> tensors;
     for (const TensorRef& tensor : spec.tensors)
-      if (tensor.layer >= spec.layers - layers_) tensors.push_back(&tensor);
+      if (tensor.layer >= spec.layers - layers_ && tensor.role != Role::constant) tensors.push_back(&tensor);
     return tensors;
   }
 

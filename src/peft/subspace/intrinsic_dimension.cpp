@@ -24,7 +24,8 @@ constexpr uint64_t projection_stream = 5;
 std::vector<const TensorRef*> default_tensors(const ModelSpec& spec) {
   std::vector<const TensorRef*> tensors;
   for (const TensorRef& tensor : spec.tensors) {
-    if (tensor.role != Role::embedding && tensor.role != Role::position && tensor.role != Role::head)
+    if (tensor.role != Role::embedding && tensor.role != Role::position && tensor.role != Role::head &&
+        tensor.role != Role::constant)
       tensors.push_back(&tensor);
   }
   return tensors;

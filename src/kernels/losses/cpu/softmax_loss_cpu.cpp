@@ -9,6 +9,7 @@
 #define HWY_TARGET_INCLUDE "kernels/losses/cpu/softmax_loss_cpu.cpp"
 #include <hwy/foreach_target.h>
 
+#include "kernels/core/cpu/softcap-inl.h"
 #include "kernels/core/cpu/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -71,13 +72,34 @@ void rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slo
   }
 }
 
-void softmax_loss(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
-                  int64_t begin, int64_t end) {
-  if (bf16) {
-    rows(static_cast<uint16_t*>(logits), targets, nll, width, slopes, begin, end);
-  } else {
-    rows(static_cast<float*>(logits), targets, nll, width, slopes, begin, end);
+/// The same for logits that are capped.
+template <typename T>
+void capped_rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, float cap,
+                 int64_t begin, int64_t end) {
+  std::vector<float> capped(width), slope(width);
+  for (int64_t n = begin; n < end; ++n) {
+    softcap_values(logits + n * width, cap, capped.data(), width);
+    if (slopes) {
+      for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
+        hn::StoreU(softcap_slope(d, hn::LoadU(d, capped.data() + i), cap), d, slope.data() + i);
+      });
+    }
+    rows(capped.data(), targets + n, nll + n, width, slopes, 0, 1);
+    if (!slopes) continue;
+    for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
+      const auto product = hn::Mul(hn::LoadU(d, capped.data() + i), hn::LoadU(d, slope.data() + i));
+      store(product, d, logits + n * width + i);
+    });
   }
+}
+
+void softmax_loss(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
+                  float cap, int64_t begin, int64_t end) {
+  const auto run = [&](auto* values) {
+    cap > 0 ? capped_rows(values, targets, nll, width, slopes, cap, begin, end)
+            : rows(values, targets, nll, width, slopes, begin, end);
+  };
+  bf16 ? run(static_cast<uint16_t*>(logits)) : run(static_cast<float*>(logits));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -90,8 +112,8 @@ namespace lowrank {
 HWY_EXPORT(softmax_loss);
 
 void softmax_loss_cpu(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
-                      int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, begin, end);
+                      float cap, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, cap, begin, end);
 }
 
 }  // namespace lowrank

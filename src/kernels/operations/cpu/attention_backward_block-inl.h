@@ -91,17 +91,21 @@ void begin_block(const BackwardTask& task, const QueryBlock& block, const Backwa
 }
 
 /// One row, columns [0, width): s holds scores and dp holds dout·v; they become P = 2^(s - lse) and dS = P
-/// (dp - dot), both 0 outside `seen`. So far only the columns in `columns` are filled.
+/// (dp - dot), both 0 outside `seen`; with a cap, s is capped first, and dS times the cap's slope. So far
+/// only the columns in `columns` are filled.
 HWY_INLINE void probabilities_row(float* s, float* dp, int64_t width, Range columns, Range seen, float lse,
-                                  float dot) {
+                                  float dot, float cap) {
   const F32 f;
   const Vector shift = hn::Set(f, lse), mean = hn::Set(f, dot);
   clear(s, columns.begin);
   clear(dp, columns.begin);
+  if (cap > 0) softcap_values(s + columns.begin, cap, s + columns.begin, columns.size());
   for (int64_t c = columns.begin; c < columns.end; c += lanes) {
     // A score may round to just above lse, where exp2_negative still holds.
-    Vector p = exp2_negative(hn::Sub(load(s + c), shift));
+    const Vector score = load(s + c);
+    Vector p = exp2_negative(hn::Sub(score, shift));
     Vector ds = hn::Mul(p, hn::Sub(load(dp + c), mean));
+    if (cap > 0) ds = hn::Mul(ds, softcap_slope(f, score, cap));
     if (c < seen.begin || c + lanes > seen.end) {
       const auto keep = inside(c, seen);
       p = hn::IfThenElseZero(keep, p);
@@ -134,7 +138,7 @@ void add_query_gradients(const BackwardTask& task, const QueryBlock& block, cons
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = block.position + (r + i) / s.g;
       probabilities_row(p + i * key_block, ds + i * key_block, width, columns,
-                        visible_keys(shape, t, t, position, n), s.lse[r + i], s.dot[r + i]);
+                        visible_keys(shape, t, t, position, n), s.lse[r + i], s.dot[r + i], cap_of(shape));
     }
     if (task.gradients.dq.data)
       product(m, s.dp, seen.size(), ds + seen.begin, key_block, 1, s.k + seen.begin * s.dp, s.dp,

@@ -40,7 +40,8 @@ struct AttentionGradients {
 };
 
 /// dv = Pᵀ dout, dP = dout vᵀ, dS = P (dP - rowsum(dout out)), dq = scale dS k, dk = scale dSᵀ q, with P from
-/// q, k and lse. `schedule` is made with backward_block_rows and wants[i] = (dk[i] is not null).
+/// q, k and lse; dS times 1 - (s / c)^2 where scores s are capped at c. `schedule` is made with
+/// backward_block_rows and wants[i] = (dk[i] is not null).
 void attention_backward_cpu(const AttentionOperands& operands, const AttentionGradients& gradients,
                             const BackwardSchedule& schedule);
 

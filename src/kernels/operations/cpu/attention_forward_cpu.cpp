@@ -116,6 +116,8 @@ void add_keys(const ForwardTask& task, const ForwardScratch& p, int64_t position
             p.s + columns.begin, key_block, false);
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = task.block.position + (r + i) / p.g;
+      float* scores = p.s + i * key_block + columns.begin;
+      if (shape.softcap > 0) softcap_values(scores, cap_of(shape), scores, columns.size());
       softmax_row(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i,
                   p.l + r + i, p.o + (r + i) * p.dp, p.dp);
     }
@@ -164,6 +166,7 @@ void add_keys_to_few(const ForwardTask& task, const ForwardScratch& p, const T* 
   scores[p.rows - 1](p.q, p.dp, k, k_stride, v, v_stride, n, p.s);
   for (int64_t r = 0; r < p.rows; ++r) {
     const int64_t t = task.block.position + r / p.g;
+    if (shape.softcap > 0) softcap_values(p.s + r * key_block, cap_of(shape), p.s + r * key_block, n);
     softmax_row(p.s + r * key_block, {0, round_up(n)}, visible_keys(shape, t, t, position, n), p.m + r,
                 p.l + r, p.o + r * p.dp, p.dp);
   }

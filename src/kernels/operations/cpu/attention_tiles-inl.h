@@ -11,7 +11,9 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/core/cpu/softcap-inl.h"
 #include "kernels/core/cpu/vectors-inl.h"
+#include "kernels/operations/attention_plan.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {
@@ -46,6 +48,11 @@ HWY_INLINE void store(Vector v, T* p) {
 
 HWY_INLINE Vector exp2_negative(Vector x) {
   return exp2_negative(F32(), x);
+}
+
+/// Scores are kept in units of ln 2: their cap in the same units, 0 without one.
+HWY_INLINE float cap_of(const AttentionShape& shape) {
+  return static_cast<float>(shape.softcap * 1.4426950408889634);
 }
 
 HWY_INLINE float to_float(float x) {

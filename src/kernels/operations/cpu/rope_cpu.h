@@ -13,6 +13,7 @@ struct Rotation {
   int64_t columns, rotated, head_dim, half;
   float sign;
   bool bf16;
+  bool adjacent;  ///< as in RopeTable
 };
 void rotate_cpu(const Rotation& op, int64_t begin, int64_t end);
 

@@ -1,0 +1,45 @@
+// Gemma 4, text only (Google DeepMind 2026, ai.google.dev/gemma): Gemma 3 with capped logits, other heads in
+// layers with full attention, and, in its smaller models, an input of each layer beside the stream and last
+// layers that read the keys and values of earlier ones. `gemma4` is the multimodal model, of which the text
+// part is used.
+#include "model/decoder_config.h"
+#include "model/gemma4/gemma4_gguf.h"
+#include "model/gemma4/gemma4_model.h"
+#include "model/gemma4/gemma4_spec.h"
+#include "model/registry.h"
+
+namespace lowrank {
+namespace {
+
+constexpr std::string_view family_name = "gemma4";
+
+ModelSpec spec(const nlohmann::json& config) {
+  return gemma4_spec(family_name, config);
+}
+
+/// A layer with a window of 5, one with full attention, and one of each that read their keys and values.
+nlohmann::json tiny_config() {
+  nlohmann::json config = tiny_decoder_config("gemma4_text", "Gemma4ForCausalLM");
+  config["num_hidden_layers"] = 4;
+  config["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention", "full_attention"};
+  config["num_kv_shared_layers"] = 2;
+  config["use_double_wide_mlp"] = true;
+  config["sliding_window"] = 5;
+  config["global_head_dim"] = 16;
+  config["hidden_size_per_layer_input"] = 8;
+  config["vocab_size_per_layer_input"] = 64;
+  config["final_logit_softcapping"] = 5.0;
+  config["tie_word_embeddings"] = true;
+  return config;
+}
+
+constexpr std::string_view model_types[] = {"gemma4_text", "gemma4"};
+constexpr std::string_view gguf_architectures[] = {"gemma4"};
+
+}  // namespace
+
+extern const FamilyInfo gemma4_family;
+const FamilyInfo gemma4_family{family_name,     model_types, gguf_architectures, gemma4_config_from_gguf,
+                               describe_gemma4, spec,        load_gemma4,        tiny_config};
+
+}  // namespace lowrank
