@@ -100,7 +100,7 @@ function(lowrank_layer name)
 endfunction()
 
 # Flags that a file's name asks for.
-set(LOWRANK_SPECIAL_SOURCES "/cpu/|/(block_formats|block_decode|k_quants|iq4_quants|quantise|parallel|thread_waits)\\.cpp$")
+set(LOWRANK_SPECIAL_SOURCES "/cpu/|/formats/blocks/|/(block_formats|block_decode|quantise|parallel|thread_waits)\\.cpp$")
 function(lowrank_source_flags source)
   if(source MATCHES "_avx512bf16\\.cpp$")
     # GCC warns of the undefined registers in its own intrinsics.

@@ -6,9 +6,12 @@
 
 #include "base/error.h"
 #include "base/half.h"
-#include "formats/block_bytes.h"
-#include "formats/iq4_quants.h"
-#include "formats/k_quants.h"
+#include "formats/blocks/block_bytes.h"
+#include "formats/blocks/fp4_quants.h"
+#include "formats/blocks/iq4_quants.h"
+#include "formats/blocks/iq_quants.h"
+#include "formats/blocks/k_quants.h"
+#include "formats/blocks/ternary_quants.h"
 
 namespace lowrank {
 namespace {
@@ -97,19 +100,19 @@ struct BlockFormat {
   void (*expand)(const DTypeInfo& info, const std::byte* source, std::span<float> out);
 };
 
-constexpr std::array<BlockFormat, 12> block_formats{{
-    {DType::q4_0, expand_blocks<expand_q4_0>},
-    {DType::q4_1, expand_blocks<expand_q4_1>},
-    {DType::q5_0, expand_blocks<expand_q5_0>},
-    {DType::q5_1, expand_blocks<expand_q5_1>},
-    {DType::q8_0, expand_blocks<expand_q8_0>},
-    {DType::q2_k, expand_blocks<expand_q2_k>},
-    {DType::q3_k, expand_blocks<expand_q3_k>},
-    {DType::q4_k, expand_blocks<expand_q4_k>},
-    {DType::q5_k, expand_blocks<expand_q5_k>},
-    {DType::q6_k, expand_blocks<expand_q6_k>},
-    {DType::iq4_nl, expand_blocks<expand_iq4_nl>},
-    {DType::iq4_xs, expand_blocks<expand_iq4_xs>},
+constexpr std::array<BlockFormat, 23> block_formats{{
+    {DType::q4_0, expand_blocks<expand_q4_0>},       {DType::q4_1, expand_blocks<expand_q4_1>},
+    {DType::q5_0, expand_blocks<expand_q5_0>},       {DType::q5_1, expand_blocks<expand_q5_1>},
+    {DType::q8_0, expand_blocks<expand_q8_0>},       {DType::q2_k, expand_blocks<expand_q2_k>},
+    {DType::q3_k, expand_blocks<expand_q3_k>},       {DType::q4_k, expand_blocks<expand_q4_k>},
+    {DType::q5_k, expand_blocks<expand_q5_k>},       {DType::q6_k, expand_blocks<expand_q6_k>},
+    {DType::iq4_nl, expand_blocks<expand_iq4_nl>},   {DType::iq4_xs, expand_blocks<expand_iq4_xs>},
+    {DType::iq1_s, expand_blocks<expand_iq1_s>},     {DType::iq1_m, expand_blocks<expand_iq1_m>},
+    {DType::iq2_xxs, expand_blocks<expand_iq2_xxs>}, {DType::iq2_xs, expand_blocks<expand_iq2_xs>},
+    {DType::iq2_s, expand_blocks<expand_iq2_s>},     {DType::iq3_xxs, expand_blocks<expand_iq3_xxs>},
+    {DType::iq3_s, expand_blocks<expand_iq3_s>},     {DType::tq1_0, expand_blocks<expand_tq1_0>},
+    {DType::tq2_0, expand_blocks<expand_tq2_0>},     {DType::mxfp4, expand_blocks<expand_mxfp4>},
+    {DType::nvfp4, expand_blocks<expand_nvfp4>},
 }};
 
 const BlockFormat* block_format(DType dtype) {

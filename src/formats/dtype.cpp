@@ -8,7 +8,7 @@
 namespace lowrank {
 namespace {
 
-constexpr std::array<DTypeInfo, 34> table{{
+constexpr std::array<DTypeInfo, 45> table{{
     {DType::f64, "F64", 1, 8, "F64", 28},
     {DType::f32, "F32", 1, 4, "F32", 0},
     {DType::f16, "F16", 1, 2, "F16", 1},
@@ -43,6 +43,17 @@ constexpr std::array<DTypeInfo, 34> table{{
     {DType::q6_k, "Q6_K", 256, 210, "", 14},
     {DType::iq4_nl, "IQ4_NL", 32, 18, "", 20},
     {DType::iq4_xs, "IQ4_XS", 256, 136, "", 23},
+    {DType::iq1_s, "IQ1_S", 256, 50, "", 19},
+    {DType::iq1_m, "IQ1_M", 256, 56, "", 29},
+    {DType::iq2_xxs, "IQ2_XXS", 256, 66, "", 16},
+    {DType::iq2_xs, "IQ2_XS", 256, 74, "", 17},
+    {DType::iq2_s, "IQ2_S", 256, 82, "", 22},
+    {DType::iq3_xxs, "IQ3_XXS", 256, 98, "", 18},
+    {DType::iq3_s, "IQ3_S", 256, 110, "", 21},
+    {DType::tq1_0, "TQ1_0", 256, 54, "", 34},
+    {DType::tq2_0, "TQ2_0", 256, 66, "", 35},
+    {DType::mxfp4, "MXFP4", 32, 17, "", 39},
+    {DType::nvfp4, "NVFP4", 64, 36, "", 40},
 }};
 
 constexpr bool in_order() {

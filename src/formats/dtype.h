@@ -8,7 +8,7 @@
 namespace lowrank {
 
 /// Types of stored tensors: those of safetensors (the ones under 8 bits packed into whole bytes), and GGUF's
-/// block formats, in which 32 or 256 values share scales.
+/// block formats, in which 32, 64 or 256 values share scales.
 enum class DType {
   f64,
   f32,
@@ -43,7 +43,18 @@ enum class DType {
   q5_k,
   q6_k,
   iq4_nl,
-  iq4_xs
+  iq4_xs,
+  iq1_s,
+  iq1_m,
+  iq2_xxs,
+  iq2_xs,
+  iq2_s,
+  iq3_xxs,
+  iq3_s,
+  tq1_0,
+  tq2_0,
+  mxfp4,
+  nvfp4
 };
 
 /// How a type is stored and named. `safetensors` is empty and `gguf` -1 for types that the format lacks.

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/half.h"
-#include "formats/block_bytes.h"
+#include "formats/blocks/block_bytes.h"
 
 namespace lowrank {
 namespace {

@@ -81,12 +81,23 @@ TEST(BlockFormats, KAndIq4FormatsEqualThePythonPackageBitForBit) {
   for (const DType type : {q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs}) EXPECT_GE(compared[type], 8000U);
 }
 
+/// Random bits, extreme scales, and each point of each grid.
+TEST(BlockFormats, TernaryFp4AndGridFormatsEqualThePythonPackageBitForBit) {
+  std::map<DType, size_t> compared = compare_with_expected("formats/more_blocks");
+  using enum DType;
+  for (const DType type : {iq1_m, tq1_0, tq2_0, mxfp4, nvfp4}) EXPECT_GE(compared[type], 2800U);
+  const std::map<DType, size_t> points{{iq1_s, 2048 * 8}, {iq2_xxs, 256 * 8}, {iq2_xs, 512 * 8},
+                                       {iq2_s, 1024 * 8}, {iq3_xxs, 256 * 4}, {iq3_s, 512 * 4}};
+  for (const auto& [type, values] : points) EXPECT_EQ(compared[type], 2816U + values);
+}
+
 /// Any run of whole blocks, at any address, gives the same as the whole.
 TEST(BlockFormats, PiecesAndUnalignedSourcesGiveTheSame) {
   std::mt19937 random(1);
   using enum DType;
   for (const DType type :
-       {f64, f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs}) {
+       {f64,    f32,    f16,   bf16,  q4_0,    q4_1,   q5_0,  q5_1,    q8_0,  q2_k,  q3_k,  q4_k,  q5_k, q6_k,
+        iq4_nl, iq4_xs, iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, tq1_0, tq2_0, mxfp4, nvfp4}) {
     const DTypeInfo& info = info_of(type);
     SCOPED_TRACE(info.name);
     constexpr size_t blocks = 37;
@@ -130,7 +141,10 @@ TEST(BlockFormats, RefusesSizesAndTypesThatDoNotFit) {
   EXPECT_NO_THROW(expand_bf16(DType::bf16, {}, {}));
   EXPECT_THROW(expand(DType::q4_k, source(18), values(32)), Error);
   EXPECT_TRUE(can_expand(DType::q5_1));
+  EXPECT_THROW(expand(DType::nvfp4, source(36), values(32)), Error);
+  EXPECT_THROW(expand(DType::iq2_xxs, source(64), values(64)), Error);
   EXPECT_TRUE(can_expand(DType::iq4_xs));
+  EXPECT_TRUE(can_expand(DType::nvfp4));
   EXPECT_FALSE(can_expand(DType::u8));
   EXPECT_FALSE(can_expand(DType::f8_e4m3));
 }

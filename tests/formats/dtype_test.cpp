@@ -7,7 +7,7 @@ namespace lowrank {
 namespace {
 
 TEST(DType, NamesAndNumbersLeadBack) {
-  for (int i = 0; i <= static_cast<int>(DType::iq4_xs); ++i) {
+  for (int i = 0; i <= static_cast<int>(DType::nvfp4); ++i) {
     const auto type = static_cast<DType>(i);
     const DTypeInfo& info = info_of(type);
     EXPECT_EQ(info.dtype, type);
@@ -25,10 +25,12 @@ TEST(DType, NamesAndNumbersLeadBack) {
   EXPECT_EQ(
       gguf_types_read(),
       "F64, F32, F16, BF16, I64, I32, I16, I8, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, "
-      "IQ4_NL, IQ4_XS");
-  for (const DType type : {DType::q2_k, DType::q6_k, DType::iq4_nl, DType::iq4_xs}) {
-    const DTypeInfo& info = info_of(type);
-    EXPECT_EQ(gguf_type_name(info.gguf), fmt::format("{} ({})", info.name, info.gguf));
+      "IQ4_NL, IQ4_XS, IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, TQ1_0, TQ2_0, MXFP4, NVFP4");
+  for (int i = 0; i <= static_cast<int>(DType::nvfp4); ++i) {
+    const DTypeInfo& info = info_of(static_cast<DType>(i));
+    if (info.gguf >= 0) {
+      EXPECT_EQ(gguf_type_name(info.gguf), fmt::format("{} ({})", info.name, info.gguf));
+    }
   }
   EXPECT_EQ(gguf_type_name(4), "unknown (4)");
   EXPECT_EQ(gguf_type_name(0xFFFFFFFF), "unknown (4294967295)");

@@ -109,9 +109,15 @@ TEST_F(GgufBadInput, Tensors) {
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 255), "unknown (255)");
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 0xFFFFFFFF), "unknown (4294967295)");
   refuse(ErrorKind::unsupported, one_tensor("t", {32}, 4), "unknown (4)");
-  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 16), "IQ2_XXS (16); read are F64, F32");
-  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 34), "Q6_K, IQ4_NL, IQ4_XS");
+  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 15), "Q8_K (15); read are F64, F32");
+  refuse(ErrorKind::unsupported, one_tensor("t", {256}, 41), "Q6_K, IQ4_NL, IQ4_XS");
   refuse(one_tensor("t", {128}, 12), "whole blocks of Q4_K");
+  for (const uint32_t type : {16, 17, 18, 19, 21, 22, 29, 34, 35}) {
+    refuse(one_tensor("rows.of.128", {128, 2}, type), "\"rows.of.128\": its rows do not fill whole blocks");
+    refuse(one_tensor("no.bytes", {256, 1 << 20}, type), "\"no.bytes\" (");
+  }
+  refuse(one_tensor("t", {48}, 39), "\"t\": its rows do not fill whole blocks of MXFP4");
+  refuse(one_tensor("t", {32}, 40), "\"t\": its rows do not fill whole blocks of NVFP4");
 }
 
 TEST_F(GgufBadInput, Places) {

@@ -119,7 +119,7 @@ TEST(Quantise, RefusesSizesAndTypes) {
   EXPECT_THROW(quantise(DType::q8_0, std::span(values).first(31), target(34)), Error);
   EXPECT_THROW(quantise(DType::q8_0, std::span(values).first(32), target(33)), Error);
   EXPECT_THROW(quantise(DType::f32, std::span(values).first(1), target(8)), Error);
-  for (const DType type : {DType::q4_k, DType::iq4_nl, DType::i8, DType::f64}) {
+  for (const DType type : {DType::q4_k, DType::iq4_nl, DType::iq2_s, DType::mxfp4, DType::i8, DType::f64}) {
     EXPECT_FALSE(can_quantise(type));
     test::expect_error(ErrorKind::unsupported, info_of(type).name, "written are F32, F16, BF16, Q8_0",
                        [&] { quantise(type, values, bytes); });

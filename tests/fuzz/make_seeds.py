@@ -107,15 +107,23 @@ def gguf_value(value):
     return 9, struct.pack("<IQ", kind, len(value)) + body
 
 
-def gguf(keys):
-    """A file of these keys, a Q4_0 matrix and an f32 vector."""
-    head = b"GGUF" + struct.pack("<IQQ", 3, 2, len(keys))
+# Number, values and bytes per block of each type of tensor.
+GGUF_TYPES = [(0, 1, 4), (1, 1, 2), (2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (8, 32, 34), (10, 256, 84), (11, 256, 110), (12, 256, 144),
+              (13, 256, 176), (14, 256, 210), (16, 256, 66), (17, 256, 74), (18, 256, 98), (19, 256, 50), (20, 32, 18), (21, 256, 110), (22, 256, 82),
+              (23, 256, 136), (29, 256, 56), (30, 1, 2), (34, 256, 54), (35, 256, 66), (39, 32, 17), (40, 64, 36)]
+
+
+def gguf(keys, types=((2, 32, 18), (0, 4, 16))):
+    """A file of these keys and a tensor of one row of one block of each type."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(types), len(keys))
     for name, value in keys.items():
         kind, body = gguf_value(value)
         head += gguf_text(name) + struct.pack("<I", kind) + body
-    head += gguf_text("a") + struct.pack("<IQQIQ", 2, 32, 1, 2, 0)
-    head += gguf_text("b") + struct.pack("<IQIQ", 1, 4, 0, 32)
-    return head + bytes(-len(head) % 32) + b"\1" * 18 + bytes(14) + b"\2" * 16
+    data = b""
+    for i, (kind, values, size) in enumerate(types):
+        head += gguf_text(chr(97 + i)) + struct.pack("<IQQIQ", 2, values, 1, kind, len(data))
+        data += bytes([i + 1]) * size + bytes(-size % 32)
+    return head + bytes(-len(head) % 32) + data
 
 
 def gguf_tokenizers():
@@ -172,6 +180,7 @@ def file_seeds():
         "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"])))
     for name, content in gguf_tokenizers():
         write("gguf", name, content)
+    write("gguf", "types", gguf({"general.architecture": "llama"}, GGUF_TYPES))
     for path in sorted(FIXTURES.rglob("model.safetensors")):
         write("folder_model", "-".join(path.parent.relative_to(FIXTURES).parts),
               packed(files(path.parent, ["config.json", "model.safetensors"])))

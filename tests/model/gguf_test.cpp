@@ -1,8 +1,10 @@
-// A GGUF file whose fused weights mix block types, with q and k in llama.cpp's rotary order.
+// GGUF files whose fused weights mix block types, with q and k in llama.cpp's rotary order.
 #include <cstring>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/max.h>
 #include <gtest/gtest.h>
@@ -10,6 +12,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "support/block_model.h"
 #include "support/load_forms.h"
 #include "support/places.h"
 #include "support/tiny_model.h"
@@ -40,6 +43,31 @@ TEST(Gguf, MixedBlockTypesInOneProductGiveTransformersLogits) {
                                   "model.layers.0.self_attn.v_proj"});
   EXPECT_EQ(qkv.runs.size(), 1) << "frozen neighbours share one product whatever their types";
 }
+
+/// However weights are held, blocks compute as their values in F32 do; the types are those that are only
+/// read.
+class GgufReadOnlyTypes : public testing::TestWithParam<test::LoadForm> {};
+
+TEST_P(GgufReadOnlyTypes, GiveTheLogitsOfTheSameValuesInF32) {
+  const at::NoGradGuard no_grad;
+  const test::TemporaryFolder folder;
+  const auto logits = [&](bool expanded) {
+    const auto path = folder.path() / (expanded ? "f32.gguf" : "blocks.gguf");
+    test::write_block_model(path, expanded);
+    const auto checkpoint = Checkpoint::open(path);
+    const auto model = checkpoint->family().load(checkpoint, GetParam().options());
+    const Batch batch = test::batch_of(test::random_examples({9, 5}, 96));
+    std::vector<int64_t> rows(batch.token_count());
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+    return batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+  };
+  const at::Tensor blocks = logits(false);
+  EXPECT_TRUE(at::equal(blocks, logits(true)));
+  EXPECT_GT(at::max(at::abs(blocks)).item<double>(), 0.1);
+  EXPECT_LT(at::max(at::abs(blocks)).item<double>(), 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, GgufReadOnlyTypes, testing::ValuesIn(test::load_forms), test::name_of_form);
 
 TEST(Gguf, RotaryOrderIsAPermutationOfEachHead) {
   constexpr int64_t rows = 24, heads = 3;

@@ -116,7 +116,7 @@ void print(const Contents& contents, bool all) {
     ++count;
     bytes += static_cast<int64_t>(tensor.bytes.size());
     if (all)
-      std::cout << fmt::format("{:<64} {:<6} [{}]\n", one_line(tensor.name), info_of(tensor.dtype).name,
+      std::cout << fmt::format("{:<64} {:<7} [{}]\n", one_line(tensor.name), info_of(tensor.dtype).name,
                                fmt::join(tensor.shape, ", "));
   }
   for (const auto& [type, total] : by_type) {

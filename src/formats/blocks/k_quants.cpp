@@ -1,6 +1,6 @@
-#include "formats/k_quants.h"
+#include "formats/blocks/k_quants.h"
 
-#include "formats/block_bytes.h"
+#include "formats/blocks/block_bytes.h"
 
 namespace lowrank {
 namespace {

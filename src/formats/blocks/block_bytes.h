@@ -10,11 +10,17 @@
 
 namespace lowrank {
 
+/// A little-endian number at any address.
+template <typename T>
+T number_at(const std::byte* bytes) {
+  T number;
+  std::memcpy(&number, bytes, sizeof number);
+  return number;
+}
+
 /// The value of two bytes that hold an f16, at any address.
 inline float half_at(const std::byte* bytes) {
-  uint16_t bits = 0;
-  std::memcpy(&bits, bytes, sizeof bits);
-  return float_from_f16(bits);
+  return float_from_f16(number_at<uint16_t>(bytes));
 }
 
 /// Writes a block's scale as f16 and returns it as it is then read. Errors: invalid when it becomes infinite.
