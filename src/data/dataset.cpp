@@ -177,6 +177,7 @@ class DatasetReader {
 
   void add(ReadRow& read, const RowPlace& row) {
     Example& example = read.example;
+    const int64_t number = rows_++;
     dataset_.notes.add(read.notes);
     dataset_.chat_notes.add(read.chat_notes);
     if (read.chat && dataset_.chat_template.empty()) {
@@ -190,13 +191,14 @@ class DatasetReader {
     dataset_.conversations |= row.conversation;
     dataset_.in_array |= row.in_array;
     const bool cut = example.length > 0;
-    if (cut && !takes_long(example, row)) return;
+    if (cut && !takes_long(example, row)) return dataset_.left_out.add(number);
     if (example.targets() > 0) {
       ++taken_;
       if (cut) note_cut(example, row);
       file_ ? file_->append(example) : examples_->append(packed(example));
       return;
     }
+    dataset_.left_out.add(number);
     remember(dataset_.skipped_rows, row.where);
     if (cut) ++dataset_.cut_off;
     ++dataset_.skipped;
@@ -246,7 +248,7 @@ class DatasetReader {
   Dataset dataset_;
   std::shared_ptr<ExamplesInMemory> examples_ = std::make_shared<ExamplesInMemory>();
   ExampleFileWriter* file_ = nullptr;
-  int64_t taken_ = 0;
+  int64_t rows_ = 0, taken_ = 0;
   std::string first_skipped_;  ///< of the pattern
 };
 
@@ -380,6 +382,7 @@ std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_sha
   }
   order.resize(evaluated);
   std::pair<Dataset, Dataset> parts;
+  dataset.left_out = {};
   const std::vector<int64_t> of_all = dataset.sources;
   dataset.sources = counts_within(training, of_all);
   parts.second.sources = counts_within(order, of_all);

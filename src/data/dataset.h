@@ -17,6 +17,7 @@
 #include "data/examples/example_store.h"
 #include "data/labels.h"
 #include "data/order/epoch_order.h"
+#include "data/order/left_out_rows.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -57,6 +58,7 @@ struct DatasetOptions {
 struct Dataset {
   ExampleStore examples;
   std::vector<int64_t> sources;  ///< how many of the examples are of each pattern, in order
+  LeftOutRows left_out;          ///< the skipped and dropped rows; none in parts of a data set
   int64_t truncated = 0;         ///< rows cut to max_length, still with targets
   int64_t dropped = 0;           ///< rows longer than max_length that are left out
   int64_t skipped = 0;           ///< rows without any target, because of the cut or from the start

@@ -71,6 +71,7 @@ Field data_field(std::vector<std::string>& data) {
 /// Each weight beside the number of its examples; reports what an epoch takes, if that is not each once.
 WeightedExamples weighted(const Dataset& dataset, const std::vector<WeightedData>& data) {
   WeightedExamples found(dataset.examples, {});
+  found.left_out = dataset.left_out;
   std::string parts;
   for (size_t i = 0; i < data.size(); ++i) {
     found.sources.push_back({dataset.sources[i], data[i].weight});

@@ -20,6 +20,18 @@ std::string prefix_sharing_blocker(const TrainOptions& options, const ModelSpec&
   return adapter.method->prefix_sharing_blocker();
 }
 
+namespace {
+
+/// The share of a pass that is over once `passed` of its rows are: the full steps that they would be if none
+/// were left out, of the steps of all. Steps then count as they do where all rows are examples.
+double pass_share(int64_t passed, int64_t rows, const TrainOptions& options) {
+  const int64_t rows_a_step = options.rows_per_batch() * options.grad_accum;
+  const int64_t steps = (rows + rows_a_step - 1) / rows_a_step;
+  return static_cast<double>(passed == rows ? steps : passed / rows_a_step) / static_cast<double>(steps);
+}
+
+}  // namespace
+
 ExampleSource::ExampleSource(WeightedExamples examples, const TrainOptions& options, BatchLayout layout)
     : examples_(std::move(examples)),
       options_(options),
@@ -34,6 +46,8 @@ ExampleSource::ExampleSource(WeightedExamples examples, const TrainOptions& opti
   }
   if (options_.group_prompts) groups_ = prompt_groups(examples_.examples);
   if (options_.tokens_per_batch) lengths_ = examples_.examples.lengths();
+  const bool by_rows = !is_weighted(examples_.sources) && groups_.empty() && !options_.tokens_per_batch;
+  if (by_rows && !examples_.left_out.empty()) numbers_.emplace(examples_.left_out, examples_.rows());
 }
 
 void ExampleSource::draw_order(int64_t epoch) {
@@ -47,13 +61,29 @@ void ExampleSource::draw_order(int64_t epoch) {
     }
   }
   const std::vector<int64_t>& grouped = drawn.empty() ? groups_ : groups;
-  order_ = groups_.empty() ? epoch_order(epoch_size_, seed, epoch, options_.shuffle)
-                           : grouped_epoch_order(grouped, seed, epoch, options_.shuffle);
+  order_ = groups_.empty()
+               ? epoch_order(numbers_ ? examples_.rows() : epoch_size_, seed, epoch, options_.shuffle)
+               : grouped_epoch_order(grouped, seed, epoch, options_.shuffle);
+  if (numbers_) leave_out_rows();
   if (!drawn.empty()) {
     for (int64_t& place : order_) place = drawn[place];
   }
   if (options_.tokens_per_batch) batch_ends_ = token_batches(order_, lengths_, *options_.tokens_per_batch);
   order_epoch_ = epoch;
+}
+
+void ExampleSource::leave_out_rows() {
+  const int64_t rows = std::ssize(order_), rows_a_step = options_.rows_per_batch() * options_.grad_accum;
+  int64_t kept = 0;
+  passed_.clear();
+  for (int64_t passed = 1; passed <= rows; ++passed) {
+    const std::optional<int64_t> example = numbers_->of(order_[passed - 1]);
+    if (!example) continue;
+    order_[kept++] = *example;
+    if (kept % rows_a_step == 0 || kept == epoch_size_) passed_.push_back(passed);
+  }
+  order_.resize(kept);
+  passed_.back() = rows;
 }
 
 std::optional<int64_t> ExampleSource::steps_per_epoch() const {
@@ -114,6 +144,9 @@ StepBatches ExampleSource::batches(int64_t step) {
   StepBatches found;
   for (int64_t batch = first; batch < last; ++batch)
     found.batches.push_back(batch_of(rows_of(batch), found.tokens));
+  if (numbers_)
+    found.epoch =
+        static_cast<double>(place.epoch) + pass_share(passed_[place.step], examples_.rows(), options_);
   return found;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,9 @@ struct BatchLayout {
 };
 
 /// The examples of a data set, in an order that is derived from (seed, epoch) and drawn once per epoch. Where
-/// micro-batches hold a number of tokens, passes differ in length, since each has another order.
+/// micro-batches hold a number of tokens, passes differ in length, since each has another order. Where some
+/// rows of the data are no examples, the order is one of all rows, and batches are filled with those that are
+/// (unless examples are weighted, grouped or counted by tokens): so it is known before the rows are read.
 class ExampleSource final : public BatchSource {
  public:
   /// Options used: batch_size, tokens_per_batch, grad_accum, seed, shuffle and group_prompts. Errors: invalid
@@ -43,6 +46,7 @@ class ExampleSource final : public BatchSource {
   };
   StepPlace place_of(int64_t step);
   void draw_order(int64_t epoch);
+  void leave_out_rows();
   int64_t batch_count() const;
   std::span<const int64_t> rows_of(int64_t batch) const;
   Batch batch_of(std::span<const int64_t> rows, int64_t& tokens) const;
@@ -51,11 +55,13 @@ class ExampleSource final : public BatchSource {
   TrainOptions options_;
   BatchLayout layout_;
   int64_t epoch_size_;
-  std::vector<int64_t> groups_;      ///< prompt group of each example; empty: no grouping
-  std::vector<int32_t> lengths_;     ///< tokens of each example, where they are counted
+  std::optional<ExampleNumbers> numbers_;  ///< where rows are left out of the order
+  std::vector<int64_t> groups_;            ///< prompt group of each example; empty: no grouping
+  std::vector<int32_t> lengths_;           ///< tokens of each example, where they are counted
   std::vector<int64_t> epoch_ends_;  ///< steps until the end of each pass so far, where they are counted
   std::vector<int64_t> order_;       ///< of `order_epoch_`
   std::vector<int64_t> batch_ends_;  ///< in `order_`, where tokens are counted
+  std::vector<int64_t> passed_;      ///< rows in the order up to each step's end, where rows are left out
   int64_t order_epoch_ = -1;
 };
 

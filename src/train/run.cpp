@@ -50,6 +50,16 @@ int64_t counted_parameters(const ModelSpec& spec, const TrainPlan& plan) {
   return count;
 }
 
+/// What the last of these records of steps says.
+std::optional<double> last_epoch(const std::string& lines) {
+  if (lines.empty()) return std::nullopt;
+  const size_t end = lines.size() - 1, before = end == 0 ? std::string::npos : lines.rfind('\n', end - 1);
+  const nlohmann::json last = nlohmann::json::parse(
+      std::string_view(lines).substr(before == std::string::npos ? 0 : before + 1), nullptr, false);
+  if (!last.is_object() || !last.contains("epoch") || !last["epoch"].is_number()) return std::nullopt;
+  return last["epoch"].get<double>();
+}
+
 class Run {
  public:
   Run(const Model& model, Adapter& adapter, const WeightedExamples& train, const ExampleStore& evaluation,
@@ -102,12 +112,16 @@ class Run {
     if (result_.best_eval_loss) restore_best(folder_.resume, folder_.output);
     saved_ = folder_.resume;
     std::filesystem::path run = without_slash(folder_.resume).parent_path();
-    return metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
+    std::string kept =
+        metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
+    epoch_ = last_epoch(kept);
+    return kept;
   }
 
   void take_step() {
     const StepResult found = options_.profile ? profiled_step() : trainer_.step();
     records_.write(entry_of(found));
+    epoch_ = found.epoch;
     if (found.step == 1) result_.first_loss = found.loss;
     result_.steps = found.step;
     result_.last_loss = found.loss;
@@ -150,7 +164,7 @@ class Run {
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
     const double seconds = std::max(monotonic_seconds() - started, 1e-6);
-    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", plan().epoch(step())}};
+    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", epoch_.value_or(plan().epoch(step()))}};
     const nlohmann::ordered_json figures = found.figures();
     for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
     const auto examples = static_cast<double>(evaluation_.size());
@@ -244,6 +258,7 @@ class Run {
   int64_t epoch_size_;  ///< examples
   RunResult result_;
   std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
+  std::optional<double> epoch_;  ///< passes over the data so far, if a step or its record says so
   RunRecords records_;
   OpProfile profile_;
   bool warmed_up_ = false;

@@ -8,6 +8,7 @@
 
 #include "data/examples/example_store.h"
 #include "data/order/epoch_order.h"
+#include "data/order/left_out_rows.h"
 
 namespace lowrank {
 
@@ -16,6 +17,7 @@ namespace lowrank {
 struct WeightedExamples {
   ExampleStore examples;
   std::vector<SourceShare> sources;  ///< in the store's order; their counts sum to its size
+  LeftOutRows left_out = {};         ///< of the rows that the examples were made of
 
   WeightedExamples() = default;
   WeightedExamples(ExampleStore store, std::vector<SourceShare> shares)
@@ -25,6 +27,8 @@ struct WeightedExamples {
       std::convertible_to<Store, ExampleStore> WeightedExamples(Store&& store)
       : examples(std::forward<Store>(store)) {}
 
+  /// Rows that the examples were made of, also those left out.
+  int64_t rows() const { return std::ssize(examples) + left_out.count(); }
   /// Examples and their tokens in an epoch; the tokens are a mean if a weight takes a part of a source.
   int64_t epoch_size() const;
   double epoch_tokens() const;
