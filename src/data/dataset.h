@@ -82,6 +82,22 @@ struct Dataset {
   std::vector<std::string> warnings() const;
 };
 
+/// A row as it is learned, and what was noticed in it.
+struct ReadRow {
+  Example example;
+  RowNotes notes;
+  ChatNotes chat_notes;
+  const ChatFormat* chat = nullptr;  ///< of conversations
+};
+
+/// A single row. `tokenizer` may be null for one that is already tokenised. Errors: as load_dataset.
+ReadRow read_row(const Row& row, const Tokenizer* tokenizer, int64_t vocabulary,
+                 const DatasetOptions& options);
+
+/// False for a row that is longer than the limit and is left out for that. Errors: invalid for such a row and
+/// `on_long` error.
+bool takes_long(const Example& example, const std::string& where, const DatasetOptions& options);
+
 /// Reads and tokenises the files that the patterns name, or takes what an earlier run made of them from the
 /// cache, which says the same. The rows of each pattern have one format. `tokenizer` may be null if the rows
 /// are already tokenised. Errors: as read_rows; invalid if no row of a pattern has a target (one is shown),
