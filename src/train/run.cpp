@@ -80,12 +80,15 @@ class Run {
     if (samples_after(step())) sample_now();
     while (!finished()) {
       if (interrupted()) stop();
-      take_step();
+      unless_interrupted([this] { take_step(); });
       if (evaluates_after(step())) evaluate_now();
       if (samples_after(step())) sample_now();
       if (options_.save_every > 0 && step() % options_.save_every == 0 && !finished()) save_checkpoint();
     }
-    if (evaluation_.empty()) save_result();
+    if (evaluation_.empty()) {
+      wait_for_rows();
+      save_result();
+    }
     result_.stopped_early = stopped_early();
     records_.finish(facts(folder_.output));
     if (callbacks_.profile_line && profiled_steps_ > 0) {
@@ -143,12 +146,14 @@ class Run {
   }
 
   const RunPlan& plan() const { return trainer_.trainer().plan(); }
-  int64_t steps_per_epoch() const { return plan().steps_per_epoch.value_or(trainer_.total_steps()); }
+  bool ends_epoch(int64_t step) const {
+    if (plan().steps_per_epoch) return plan().ends_epoch(step);
+    return epoch_ && *epoch_ == std::floor(*epoch_);
+  }
 
   bool evaluates_after(int64_t step) const {
     if (evaluation_.empty() || step == 0) return false;
-    return (options_.eval_every > 0 ? step % options_.eval_every == 0 : plan().ends_epoch(step)) ||
-           trainer_.done();
+    return (options_.eval_every > 0 ? step % options_.eval_every == 0 : ends_epoch(step)) || trainer_.done();
   }
 
   bool samples_after(int64_t step) const {
@@ -160,7 +165,13 @@ class Run {
     unless_interrupted([&] { callbacks_.sample(step()); });
   }
 
+  /// What is wrong with the last row is found before there is a result.
+  void wait_for_rows() {
+    unless_interrupted([this] { trainer_.finish_reading(); });
+  }
+
   void evaluate_now() {
+    wait_for_rows();
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
     const double seconds = std::max(monotonic_seconds() - started, 1e-6);
@@ -222,17 +233,18 @@ class Run {
 
   /// `best`: where the best adapter lies.
   TrainerFacts facts(const std::filesystem::path& best) const {
+    const RunPlan plan = trainer_.plan();
+    const int64_t steps_per_epoch = plan.steps_per_epoch.value_or(trainer_.total_steps());
     TrainerFacts facts;
     facts.total_steps = trainer_.total_steps();
     facts.log_every = options_.log_every;
-    facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch();
+    facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch;
     facts.save_every = options_.save_every;
     // Where tokens are counted, on average.
-    facts.examples_per_step = options_.tokens_per_batch
-                                  ? std::max<int64_t>(1, epoch_size_ / steps_per_epoch())
-                                  : options_.rows_per_batch() * options_.grad_accum;
+    facts.examples_per_step = options_.tokens_per_batch ? std::max<int64_t>(1, epoch_size_ / steps_per_epoch)
+                                                        : options_.rows_per_batch() * options_.grad_accum;
     facts.batch_size = std::max<int64_t>(1, facts.examples_per_step / options_.grad_accum);
-    facts.epochs = plan().epoch(trainer_.total_steps());
+    facts.epochs = plan.epoch(trainer_.total_steps());
     facts.parameters = counted_parameters(model_.spec(), adapter_.plan);
     facts.best_loss = result_.best_eval_loss;
     facts.best_step = result_.best_step;

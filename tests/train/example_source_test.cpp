@@ -216,5 +216,77 @@ TEST(LeftOut, RowsDoNotCountWhereExamplesAreWeightedOrGrouped) {
   same_as_without(partly_left_out({0, 7}));
 }
 
+/// Rows that are all read once that many single ones were.
+class ReadSlowly final : public EarlyExamples {
+ public:
+  ReadSlowly(WeightedExamples whole, int64_t singly) : whole_(std::move(whole)), left_(singly) {}
+
+  int64_t rows() const override { return whole_.rows(); }
+  std::optional<Example> example(int64_t row) override {
+    --left_;
+    if (row == bad) fail(ErrorKind::invalid, "row {}", row);
+    const std::optional<int64_t> number = ExampleNumbers(whole_.left_out, rows()).of(row);
+    return number ? std::optional(whole_.examples[*number]) : std::nullopt;
+  }
+  const WeightedExamples* whole() override {
+    if (left_ > 0) return nullptr;
+    return &wait();
+  }
+  const WeightedExamples& wait() override {
+    left_ = 0;
+    check(bad < 0, ErrorKind::invalid, "row {} and others", bad);
+    return whole_;
+  }
+
+  int64_t bad = -1;
+
+ private:
+  WeightedExamples whole_;
+  int64_t left_;
+};
+
+TEST(EarlyExamples, GiveTheSameStepsWheneverAllRowsAreThere) {
+  TrainOptions options;
+  options.batch_size = 2;
+  options.grad_accum = 2;
+  const std::vector<int64_t> some{0, 3, 4, 11, 19}, none;
+  for (const std::vector<int64_t>& left_out : {some, none}) {
+    ExampleSource usual(partly_left_out(left_out), options, whole);
+    const RunPlan plan{12, usual.steps_per_epoch()};
+    for (const int64_t singly : {1, 5, 9, 20, 1000}) {
+      WeightedExamples examples;
+      examples.early = std::make_shared<ReadSlowly>(partly_left_out(left_out), singly);
+      ExampleSource source(examples, options, whole);
+      EXPECT_EQ(source.steps_per_epoch(), std::nullopt);
+      source.batches(1);
+      for (int64_t step = 0; step < 12; ++step) {
+        const StepBatches found = source.batches(step), expected = usual.batches(step);
+        ASSERT_EQ(found.batches.size(), expected.batches.size()) << step;
+        for (size_t i = 0; i < found.batches.size(); ++i) {
+          EXPECT_EQ(found.batches[i].tokens, expected.batches[i].tokens) << step;
+          EXPECT_EQ(found.batches[i].offsets, expected.batches[i].offsets) << step;
+        }
+        EXPECT_EQ(found.tokens, expected.tokens);
+        EXPECT_EQ(found.epoch, expected.epoch.value_or(plan.epoch(step + 1))) << step;
+      }
+      EXPECT_EQ(source.steps_per_epoch(), plan.steps_per_epoch);
+    }
+  }
+}
+
+TEST(EarlyExamples, WithErrorsAreToldByWhatReadsAllRows) {
+  const auto rows = std::make_shared<ReadSlowly>(partly_left_out({}), 1000);
+  TrainOptions options;
+  options.batch_size = 4;
+  options.shuffle = false;
+  WeightedExamples examples;
+  examples.early = rows;
+  ExampleSource source(examples, options, whole);
+  rows->bad = 9;
+  EXPECT_EQ(source.batches(0).batches[0].examples, (std::vector<int64_t>{0, 1, 2, 3}));
+  test::expect_error(ErrorKind::invalid, "row 9 and others", "", [&] { source.batches(2); });
+  test::expect_error(ErrorKind::invalid, "row 9 and others", "", [&] { source.finish(); });
+}
+
 }  // namespace
 }  // namespace lowrank
