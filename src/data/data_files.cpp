@@ -112,10 +112,7 @@ class RowGiver {
 void give_json(std::string_view text, std::shared_ptr<const char[]> owner, std::string where, int64_t number,
                bool has_line, RowGiver& rows) {
   const auto make = [text, owner = std::move(owner), where, number, has_line] {
-    check_row(text, where);
-    DataRow row{where, number, !has_line, parse_ordered_json(text, where, row_limits)};
-    check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
-    return row;
+    return json_row(text, where, number, !has_line);
   };
   rows.give(std::move(where), number, make, text.size());
 }
@@ -163,7 +160,7 @@ void read_columns(TextWindow& window, const std::string& file, const TableFormat
 TextWindow window_of(std::string_view bytes, const std::string& file) {
   if (is_parquet(bytes)) return TextWindow(parquet_lines(std::as_bytes(std::span(bytes)), file));
   TextWindow window = text_of(bytes, file);
-  if (window.rest().starts_with("\xEF\xBB\xBF")) window.skip(3);
+  window.skip(byte_order_mark(window.rest()).size());
   refuse_other_kinds(window.rest(), file);
   return window;
 }
@@ -197,6 +194,24 @@ std::vector<std::filesystem::path> data_files(const std::string& pattern) {
   }
   std::ranges::sort(files);
   return files;
+}
+
+DataRow json_row(std::string_view line, const std::string& where, int64_t number, bool in_array) {
+  check_row(line, where);
+  DataRow row{where, number, in_array, parse_ordered_json(line, where, row_limits)};
+  check(row.fields.is_object(), ErrorKind::corrupt, "{}: not a JSON object", where);
+  return row;
+}
+
+bool is_plain_lines(std::string_view bytes, const std::filesystem::path& path) {
+  const std::string ending = content_ending(path);
+  if (is_parquet(bytes) || compression_of(bytes) || ending == ".csv" || ending == ".tsv") return false;
+  return !is_array(bytes.substr(byte_order_mark(bytes).size()), ending);
+}
+
+std::string_view byte_order_mark(std::string_view text) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  return text.substr(0, text.starts_with(mark) ? mark.size() : 0);
 }
 
 std::string row_text(const Json& value) {

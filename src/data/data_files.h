@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -33,6 +34,16 @@ std::vector<std::filesystem::path> data_files(const std::string& pattern);
 
 /// A row, or part of one, as JSON on one line. Numbers are written as in the file, malformed UTF-8 as U+FFFD.
 std::string row_text(const nlohmann::ordered_json& value);
+
+/// The row of a line of JSON. Errors: corrupt for a line that is malformed, not UTF-8, no object, or longer
+/// than 64 MB; `where` in front.
+DataRow json_row(std::string_view line, const std::string& where, int64_t number, bool in_array = false);
+
+/// Whether read_data_file takes a file of these bytes for JSON lines, and they are not compressed.
+bool is_plain_lines(std::string_view bytes, const std::filesystem::path& path);
+
+/// The bytes at the beginning that say that a text is UTF-8; empty if there are none.
+std::string_view byte_order_mark(std::string_view text);
 
 /// What is done with the rows of a file.
 struct RowWork {

@@ -76,14 +76,6 @@ void check_train_on(const Row& row, TrainOn train_on) {
         row.where, row.format_name);
 }
 
-/// A row as it is learned, and what was noticed in it.
-struct ReadRow {
-  Example example;
-  RowNotes notes;
-  ChatNotes chat_notes;
-  const ChatFormat* chat = nullptr;  ///< of conversations
-};
-
 ReadRow conversation_example(const Row& row, const DatasetOptions& options) try {
   check(options.chat != nullptr, ErrorKind::unsupported,
         "the row is a conversation, which needs the chat template of a model");
@@ -97,24 +89,6 @@ ReadRow conversation_example(const Row& row, const DatasetOptions& options) try 
   return read;
 } catch (const Error& error) {
   throw_reworded(error, fmt::format("{}: {}", row.where, error.what()));
-}
-
-/// `tokenizer` may be null for rows that are already tokenised.
-ReadRow read_row(const Row& row, const Tokenizer* tokenizer, const DatasetOptions& options) {
-  check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}: text rows need a tokenizer",
-        row.where);
-  check_train_on(row, options.train_on);
-  if (row.conversation) return conversation_example(row, options);
-  ReadRow read;
-  if (row.format == RowFormat::tokenised) {
-    read.example = tokenised_example(row, options.max_length);
-  } else if (row.format == RowFormat::labelled) {
-    read.example = labelled_example(row, *tokenizer, options);
-  } else {
-    read.example = encode_row(*tokenizer, row, options.max_length, read.notes);
-    if (options.train_on == TrainOn::all) read.example.labels = read.example.tokens;
-  }
-  return read;
 }
 
 bool has_answer(const Conversation& conversation) {
@@ -167,8 +141,7 @@ class DatasetReader {
  private:
   /// What adds the row; called on any thread.
   OrderedWork::End begin(Row row) {
-    ReadRow read = read_row(row, tokenizer_, options_);
-    check_ids(read.example, vocabulary_, row.where);
+    ReadRow read = read_row(row, tokenizer_, vocabulary_, options_);
     const bool without_answer = row.conversation && !has_answer(row.conversation->conversation);
     RowPlace place{std::move(row.where),        std::move(row.adapter), row.format_name,
                    is_conversation(row.format), row.in_array,           without_answer};
@@ -177,6 +150,7 @@ class DatasetReader {
 
   void add(ReadRow& read, const RowPlace& row) {
     Example& example = read.example;
+    const int64_t number = rows_++;
     dataset_.notes.add(read.notes);
     dataset_.chat_notes.add(read.chat_notes);
     if (read.chat && dataset_.chat_template.empty()) {
@@ -190,13 +164,14 @@ class DatasetReader {
     dataset_.conversations |= row.conversation;
     dataset_.in_array |= row.in_array;
     const bool cut = example.length > 0;
-    if (cut && !takes_long(example, row)) return;
+    if (!takes_long(example, row.where, options_)) return drop(number, row);
     if (example.targets() > 0) {
       ++taken_;
       if (cut) note_cut(example, row);
       file_ ? file_->append(example) : examples_->append(packed(example));
       return;
     }
+    dataset_.left_out.add(number);
     remember(dataset_.skipped_rows, row.where);
     if (cut) ++dataset_.cut_off;
     ++dataset_.skipped;
@@ -206,19 +181,10 @@ class DatasetReader {
                       row.without_answer ? "has no message of the assistant and " : "", shown(example));
   }
 
-  /// False for a row that is longer than the limit and is left out for that; counts those.
-  bool takes_long(const Example& example, const RowPlace& row) {
-    check(
-        options_.on_long != OnLong::error, ErrorKind::invalid,
-        "{}: the row has {} tokens, more than the limit of {}; `on_long` truncate uses the first ones, drop "
-        "leaves such rows out",
-        row.where, example.length, options_.max_length);
-    if (options_.on_long == OnLong::drop) {
-      ++dataset_.dropped;
-      remember(dataset_.dropped_rows, row.where);
-      return false;
-    }
-    return true;
+  void drop(int64_t number, const RowPlace& row) {
+    dataset_.left_out.add(number);
+    ++dataset_.dropped;
+    remember(dataset_.dropped_rows, row.where);
   }
 
   void note_cut(const Example& example, const RowPlace& row) {
@@ -246,7 +212,7 @@ class DatasetReader {
   Dataset dataset_;
   std::shared_ptr<ExamplesInMemory> examples_ = std::make_shared<ExamplesInMemory>();
   ExampleFileWriter* file_ = nullptr;
-  int64_t taken_ = 0;
+  int64_t rows_ = 0, taken_ = 0;
   std::string first_skipped_;  ///< of the pattern
 };
 
@@ -308,6 +274,35 @@ std::vector<std::string> Dataset::warnings() const {
   const std::vector<std::string> of_chats = chat_notes.warnings();
   sentences.insert(sentences.end(), of_chats.begin(), of_chats.end());
   return sentences;
+}
+
+ReadRow read_row(const Row& row, const Tokenizer* tokenizer, int64_t vocabulary,
+                 const DatasetOptions& options) {
+  check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}: text rows need a tokenizer",
+        row.where);
+  check_train_on(row, options.train_on);
+  ReadRow read;
+  if (row.conversation) {
+    read = conversation_example(row, options);
+  } else if (row.format == RowFormat::tokenised) {
+    read.example = tokenised_example(row, options.max_length);
+  } else if (row.format == RowFormat::labelled) {
+    read.example = labelled_example(row, *tokenizer, options);
+  } else {
+    read.example = encode_row(*tokenizer, row, options.max_length, read.notes);
+    if (options.train_on == TrainOn::all) read.example.labels = read.example.tokens;
+  }
+  check_ids(read.example, vocabulary, row.where);
+  return read;
+}
+
+bool takes_long(const Example& example, const std::string& where, const DatasetOptions& options) {
+  if (example.length == 0) return true;
+  check(options.on_long != OnLong::error, ErrorKind::invalid,
+        "{}: the row has {} tokens, more than the limit of {}; `on_long` truncate uses the first ones, drop "
+        "leaves such rows out",
+        where, example.length, options.max_length);
+  return options.on_long != OnLong::drop;
 }
 
 Dataset load_dataset(std::span<const std::string> patterns, const Tokenizer* tokenizer, int64_t vocabulary,
@@ -380,6 +375,7 @@ std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_sha
   }
   order.resize(evaluated);
   std::pair<Dataset, Dataset> parts;
+  dataset.left_out = {};
   const std::vector<int64_t> of_all = dataset.sources;
   dataset.sources = counts_within(training, of_all);
   parts.second.sources = counts_within(order, of_all);

@@ -17,6 +17,7 @@
 #include "data/examples/example_store.h"
 #include "data/labels.h"
 #include "data/order/epoch_order.h"
+#include "data/order/left_out_rows.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -57,6 +58,7 @@ struct DatasetOptions {
 struct Dataset {
   ExampleStore examples;
   std::vector<int64_t> sources;  ///< how many of the examples are of each pattern, in order
+  LeftOutRows left_out;          ///< the skipped and dropped rows; none in parts of a data set
   int64_t truncated = 0;         ///< rows cut to max_length, still with targets
   int64_t dropped = 0;           ///< rows longer than max_length that are left out
   int64_t skipped = 0;           ///< rows without any target, because of the cut or from the start
@@ -79,6 +81,22 @@ struct Dataset {
   /// Likely mistakes in the rows, a sentence for each.
   std::vector<std::string> warnings() const;
 };
+
+/// A row as it is learned, and what was noticed in it.
+struct ReadRow {
+  Example example;
+  RowNotes notes;
+  ChatNotes chat_notes;
+  const ChatFormat* chat = nullptr;  ///< of conversations
+};
+
+/// A single row. `tokenizer` may be null for one that is already tokenised. Errors: as load_dataset.
+ReadRow read_row(const Row& row, const Tokenizer* tokenizer, int64_t vocabulary,
+                 const DatasetOptions& options);
+
+/// False for a row that is longer than the limit and is left out for that. Errors: invalid for such a row and
+/// `on_long` error.
+bool takes_long(const Example& example, const std::string& where, const DatasetOptions& options);
 
 /// Reads and tokenises the files that the patterns name, or takes what an earlier run made of them from the
 /// cache, which says the same. The rows of each pattern have one format. `tokenizer` may be null if the rows

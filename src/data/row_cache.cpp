@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Changes when the same rows and options give other examples.
-constexpr int64_t format_version = 2;
+constexpr int64_t format_version = 3;
 
 /// Adds the first and last megabyte of a file, and blocks between them.
 void add_sample(Fingerprint& all, const fs::path& path) {
@@ -107,6 +107,7 @@ std::string facts_of(const Dataset& dataset) {
   Dataset copy = dataset;
   nlohmann::json facts;
   each_fact(copy, [&](const char* name, const auto& value) { facts[name] = value; });
+  facts["left_out"] = dataset.left_out.text();
   return json_text(facts);
 }
 
@@ -115,6 +116,7 @@ Dataset dataset_of_facts(std::string_view facts, const std::string& where) {
   Dataset dataset;
   try {
     each_fact(dataset, [&](const char* name, auto& value) { read.at(name).get_to(value); });
+    dataset.left_out = LeftOutRows::of_text(read.at("left_out").get_ref<const std::string&>(), where);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::corrupt, "{}: {}", where, error.what());
   }
@@ -156,6 +158,8 @@ std::optional<Dataset> RowCache::find() const {
     const auto mapped = MappedExamples::open(path_, key_, vocabulary_);
     Dataset dataset = dataset_of_facts(mapped->facts(), path_.string());
     dataset.examples = ExampleStore(mapped);
+    check(dataset.left_out.end() <= std::ssize(dataset.examples) + dataset.left_out.count(),
+          ErrorKind::corrupt, "{}: leaves out rows beyond the last", path_.string());
     // Files that were used longest ago are removed first.
     fs::last_write_time(path_, fs::file_time_type::clock::now(), error);
     info("{}: has the tokenised rows from an earlier run", path_.string());

@@ -1,8 +1,6 @@
 #include "data/rows.h"
 
 #include "base/error.h"
-#include "data/columns.h"
-#include "data/data_files.h"
 #include "data/row_fields.h"
 #include "data/row_layouts.h"
 #include "data/tokenised_row.h"
@@ -128,23 +126,13 @@ Row make_row(const Json& json, const RowLayout& layout, bool need_completion, co
 /// one.
 void read_each(const std::string& pattern, const RowOptions& options, unsigned threads,
                const std::function<OrderedWork::End(Row, const Json&)>& begin) {
-  if (!options.format.empty()) check_layout_name(options.format);
-  const RowLayout* layout = nullptr;
-  const Columns columns = read_columns(options.columns);
+  RowParser parser(options);
   int64_t rows = 0;
   RowWork work;
   work.threads = threads;
-  work.apart = [&] { return layout != nullptr; };
+  work.apart = [&] { return parser.decided(); };
   work.begin = [&](const DataRow& data) -> OrderedWork::End {
-    const Json other = columns.field_of.empty() ? Json() : columns.renamed(data.fields, data.where);
-    const Json& fields = columns.field_of.empty() ? data.fields : other;
-    const RowLayout* found = detected_layout(fields);
-    if (!layout) layout = options.format.empty() ? found : &named_layout(options.format, fields);
-    check(layout != nullptr, ErrorKind::invalid, "{}: {}", data.where, advice_for(fields));
-    check(layout->fits(fields) || !found, ErrorKind::invalid,
-          "{}: a row of format {} among rows of format {}", data.where, found ? found->name : "",
-          layout->name);
-    Row row = make_row(fields, *layout, options.need_completion, data);
+    Row row = parser.parse(data);
     return [&rows, end = begin(std::move(row), data.fields)] {
       ++rows;
       if (end) end();
@@ -152,7 +140,7 @@ void read_each(const std::string& pattern, const RowOptions& options, unsigned t
   };
   for (const std::filesystem::path& file : data_files(pattern)) {
     rows = 0;
-    read_data_file(file, {columns.headerless}, work);
+    read_data_file(file, {parser.headerless()}, work);
     check(rows > 0, ErrorKind::invalid, "{}: no rows", file.string());
   }
 }
@@ -162,6 +150,23 @@ void read_each(const std::string& pattern, const RowOptions& options, unsigned t
 bool is_conversation(RowFormat format) {
   return format == RowFormat::messages || format == RowFormat::prompt_messages ||
          format == RowFormat::alpaca_chat;
+}
+
+RowParser::RowParser(RowOptions options)
+    : options_(std::move(options)), columns_(read_columns(options_.columns)) {
+  if (!options_.format.empty()) check_layout_name(options_.format);
+}
+
+Row RowParser::parse(const DataRow& data) {
+  const bool renames = !columns_.field_of.empty();
+  const Json other = renames ? columns_.renamed(data.fields, data.where) : Json();
+  const Json& fields = renames ? other : data.fields;
+  const RowLayout* found = detected_layout(fields);
+  if (!layout_) layout_ = options_.format.empty() ? found : &named_layout(options_.format, fields);
+  check(layout_ != nullptr, ErrorKind::invalid, "{}: {}", data.where, advice_for(fields));
+  check(layout_->fits(fields) || !found, ErrorKind::invalid, "{}: a row of format {} among rows of format {}",
+        data.where, found ? found->name : "", layout_->name);
+  return make_row(fields, *layout_, options_.need_completion, data);
 }
 
 int64_t adapter_of(const std::string& adapter, const std::string& where,

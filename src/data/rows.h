@@ -9,7 +9,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/columns.h"
 #include "data/conversations/conversation_row.h"
+#include "data/data_files.h"
 #include "data/ordered_work.h"
 
 namespace lowrank {
@@ -55,6 +57,27 @@ struct RowOptions {
   std::string format;                ///< a name of `row_format_help`; empty: the first row decides
   std::vector<std::string> columns;  ///< `field=column`: which key or column of the file a field comes from
   bool need_completion = true;       ///< false for rows that are only prompts, or texts without a label
+};
+
+struct RowLayout;
+
+/// Interprets rows of one layout, which the first of them decides.
+class RowParser {
+ public:
+  /// Errors: invalid for a format that is not known, and for `columns` that name no field.
+  explicit RowParser(RowOptions options);
+
+  /// Whether the layout is known. From then on, several threads may parse rows at once.
+  bool decided() const { return layout_ != nullptr; }
+  /// The row with its fields interpreted. Errors: as read_rows has for single rows.
+  Row parse(const DataRow& data);
+  /// The columns of tables without a header, by position.
+  const std::vector<std::string>& headerless() const { return columns_.headerless; }
+
+ private:
+  RowOptions options_;
+  Columns columns_;
+  const RowLayout* layout_ = nullptr;
 };
 
 /// The number of the adapter that a row names. Errors: as `number`, with the row's location; invalid for a

@@ -44,11 +44,26 @@ nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
   return values;
 }
 
+/// Whether the first steps need not wait for all rows: the run's length does not depend on how many are
+/// examples, nor the order on anything in them.
+bool may_begin_early(const FineTuneOptions& options, const OutputFolder& output) {
+  const TrainOptions& train = options.train;
+  return train.steps && !train.group_prompts && !train.tokens_per_batch && output.resumed().empty();
+}
+
+/// The plan, with passes over rows that are still being read as if all were examples.
+RunPlan known_plan(RunPlan plan, const FineTuneOptions& options, const TrainingData& data) {
+  const int64_t rows_a_step = options.train.rows_per_batch() * options.train.grad_accum;
+  if (!plan.steps_per_epoch && data.early)
+    plan.steps_per_epoch = (data.early->rows() + rows_a_step - 1) / rows_a_step;
+  return plan;
+}
+
 void give_advice(const FineTuneOptions& options, const Adapter& adapter, const RunPlan& plan,
                  const TrainingData& data) {
   for (const std::string& sentence :
-       run_warnings({options.train, options.samples, plan, data.examples.epoch_size(),
-                     std::ssize(data.evaluation.examples), adapter.info->name,
+       run_warnings({options.train, options.samples, known_plan(plan, options, data),
+                     data.examples.epoch_size(), std::ssize(data.evaluation.examples), adapter.info->name,
                      adapter.info->default_learning_rate, adapter.method->form().output() == Output::model}))
     warn("{}", sentence);
 }
@@ -81,7 +96,7 @@ std::string fingerprint_of(const std::string& text) {
 
 RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output, const Kept& kept,
                            const std::string& chat_template, RunIdentity& identity, RunOverview& overview,
-                           const FineTuneCallbacks& callbacks) {
+                           const std::function<void()>& look_at_rows, const FineTuneCallbacks& callbacks) {
   RunCallbacks run;
   run.identity = [&] { return identity.whole(); };
   run.after_save = [&] {
@@ -89,7 +104,8 @@ RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output,
     if (!chat_template.empty()) write_chat_template(output.path(), chat_template);
     output.drop_earlier(kept);
   };
-  run.after_step = [&](const StepResult& step, int64_t) {
+  run.after_step = [&, look_at_rows](const StepResult& step, int64_t) {
+    look_at_rows();
     if (callbacks.after_step) callbacks.after_step(step);
     overview.refresh();
   };
@@ -205,8 +221,8 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   options.rows.dataset.labels = spec.labels;
   if (options.rows.chat.chat_date.empty()) options.rows.chat.chat_date = chat_date_of(output.resumed());
   const auto seed = static_cast<uint64_t>(options.train.seed);
-  const TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter,
-                                               spec, adapter.plan.context_rows, seed);
+  TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter, spec,
+                                         adapter.plan.context_rows, seed, may_begin_early(options, output));
   show_rows(options, data, callbacks);
   std::optional<RunSamples> samples =
       plan_samples(options.samples, options.rows, options.session.model, options.init_adapter, spec, data);
@@ -216,22 +232,26 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
       report_run(*model, adapter, data.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);
   nlohmann::json decisive = decisive_options(configuration(options, adapter));
-  if (!data.train.chat_template.empty())
-    decisive["the chat template"] = fingerprint_of(data.train.chat_template);
+  const std::string chat_template = data.train.chat_template;
+  if (!chat_template.empty()) decisive["the chat template"] = fingerprint_of(chat_template);
   RunIdentity identity({*checkpoint, adapter, data.examples, data.evaluation.examples, plan, decisive,
                         std::string(program_version())});
-  RunOverview overview(output.path(),
-                       page_of_run(fmt::format("{} on {}", adapter.info->name,
-                                               without_slash(options.session.model).filename().string()),
-                                   configuration(options, adapter), data),
-                       plan.total_steps);
+  const auto page = [&, configured = configuration(options, adapter)] {
+    return page_of_run(
+        fmt::format("{} on {}", adapter.info->name, without_slash(options.session.model).filename().string()),
+        configured, data);
+  };
+  RunOverview overview(output.path(), page(), plan.total_steps);
+  const auto take_rows = [&](bool wait) {
+    if (data.take_early(wait)) overview.set_page(page());
+  };
   const int64_t first = report_resumed(output.resumed(), identity, options.resume.anyway);
   throw_if_interrupted();
   output.begin();
   if (callbacks.start) callbacks.start(first, plan.total_steps);
-  const Kept kept = written_at_the_end(adapter, options.exported, !data.train.chat_template.empty());
-  RunCallbacks followed =
-      run_callbacks(options, output, kept, data.train.chat_template, identity, overview, callbacks);
+  const Kept kept = written_at_the_end(adapter, options.exported, !chat_template.empty());
+  RunCallbacks followed = run_callbacks(
+      options, output, kept, chat_template, identity, overview, [&] { take_rows(false); }, callbacks);
   if (samples) {
     samples->set_folder(output.path(), output.resumed());
     followed.sample = [&](int64_t step) { samples->make(*model, adapter, step); };
@@ -239,12 +259,15 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   }
   const RunResult result = shown_to_the_end(
       [&] {
-        return run_training(*model, adapter, data.examples, data.evaluation.examples, options.train,
-                            {output.path(), options.session.model, output.resumed()}, followed);
+        RunResult trained =
+            run_training(*model, adapter, data.examples, data.evaluation.examples, options.train,
+                         {output.path(), options.session.model, output.resumed()}, followed);
+        take_rows(true);
+        return trained;
       },
       overview);
   checkpoint->check_unchanged();
-  finish(options, *checkpoint, adapter, data.train.chat_template, output.path(), result);
+  finish(options, *checkpoint, adapter, chat_template, output.path(), result);
   output.drop_earlier([](const auto&) { return false; });
   return result;
 }

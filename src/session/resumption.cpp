@@ -81,6 +81,9 @@ int64_t report_resumed(const std::filesystem::path& checkpoint, RunIdentity& ide
           "the adapter are then not those of an uninterrupted run");
     warn("{}", told);
   }
+  if (!knows_rows(saved.identity))
+    warn("{}: was written before all rows were read, so whether they are the same is not known",
+         checkpoint.string());
   info("{}: the run goes on after step {}", checkpoint.string(), saved.step);
   report_finished(checkpoint, saved.step);
   return saved.step;

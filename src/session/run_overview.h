@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -19,6 +20,8 @@ class RunOverview {
  public:
   RunOverview(std::filesystem::path folder, RunPage page, int64_t total_steps);
 
+  /// From now on, shows these facts of the run.
+  void set_page(RunPage page) { page_ = std::move(page); }
   /// Writes both from metrics.jsonl and samples.jsonl, unless that was done less than half a minute ago.
   /// Errors: io.
   void refresh();

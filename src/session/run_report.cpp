@@ -1,6 +1,7 @@
 #include "session/run_report.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/ranges.h>
 
@@ -87,8 +88,13 @@ RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExa
   return_freed_memory();
   ExampleSource source(examples, options, layout_of(options, model.spec(), adapter));
   RunPlan plan = plan_run(options, source);
-  const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps);
-  report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
+  // Rows that are read for this alone keep the first step waiting.
+  constexpr int64_t tokens_read_early = 500'000;
+  const bool early = examples.early != nullptr;
+  const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps,
+                                        early ? tokens_read_early : std::numeric_limits<int64_t>::max());
+  if (!early)
+    report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
   const int64_t more =
       mapped_bytes(*adapter.base, load) +
       training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);

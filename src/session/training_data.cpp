@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <tuple>
 
@@ -71,6 +72,7 @@ Field data_field(std::vector<std::string>& data) {
 /// Each weight beside the number of its examples; reports what an epoch takes, if that is not each once.
 WeightedExamples weighted(const Dataset& dataset, const std::vector<WeightedData>& data) {
   WeightedExamples found(dataset.examples, {});
+  found.left_out = dataset.left_out;
   std::string parts;
   for (size_t i = 0; i < data.size(); ++i) {
     found.sources.push_back({dataset.sources[i], data[i].weight});
@@ -81,7 +83,25 @@ WeightedExamples weighted(const Dataset& dataset, const std::vector<WeightedData
   return found;
 }
 
+/// So many examples are read at once where prompts may be taken from them.
+constexpr int64_t rows_for_samples = 16;
+
+bool is_plain(const std::vector<WeightedData>& sources) {
+  return std::ranges::all_of(sources, [](const WeightedData& source) { return source.weight == 1; });
+}
+
 }  // namespace
+
+bool TrainingData::take_early(bool wait) {
+  if (!early) return false;
+  const WeightedExamples* whole = wait ? &early->wait() : early->whole();
+  if (!whole) return false;
+  examples = *whole;
+  train = early->dataset();
+  early.reset();
+  report(train);
+  return true;
+}
 
 std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_help) {
   std::vector<Field> all{
@@ -113,12 +133,13 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
 
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
                                 const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
-                                uint64_t seed) {
+                                uint64_t seed, bool early) {
   check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
         "give `eval_data` or `eval_split`, not both");
   const std::vector<WeightedData> sources = weighted_data(options.data);
-  const std::optional<Tokenizer> found = find_tokenizer(model);
-  const Tokenizer* tokenizer = found ? &*found : nullptr;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  if (std::optional<Tokenizer> found = find_tokenizer(model))
+    tokenizer = std::make_shared<const Tokenizer>(std::move(*found));
   DatasetOptions dataset = options.dataset;
   dataset.on_long = on_long_named(options.on_long);
   dataset.train_on = train_on_named(options.train_on);
@@ -138,19 +159,32 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     limit = context_rows > 0 ? "the model's context less the method's virtual tokens" : "the model's context";
   }
   TrainingData data;
-  data.train = load_dataset(options.patterns(), tokenizer, spec.vocabulary_size, dataset);
-  report_rows(options.eval_split > 0 ? "rows" : "training", data.train, dataset.max_length, limit);
-  if (options.chat.any_given() && !data.train.conversations)
-    warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are not conversations");
+  data.report = [what = options.eval_split > 0 ? "rows" : "training", most = dataset.max_length, limit,
+                 chat_given = options.chat.any_given()](const Dataset& rows) {
+    report_rows(what, rows, most, limit);
+    if (chat_given && !rows.conversations)
+      warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are not conversations");
+  };
+  if (early && options.eval_split == 0 && is_plain(sources))
+    data.early = EarlyDataset::start(options.patterns(), tokenizer, spec.vocabulary_size, dataset,
+                                     std::max(options.show_rows, rows_for_samples));
+  if (data.early) {
+    info("training: {} are read while the run begins", counted(data.early->rows(), "row"));
+    data.train = data.early->beginning();
+    data.examples.early = data.early;
+  } else {
+    data.train = load_dataset(options.patterns(), tokenizer.get(), spec.vocabulary_size, dataset);
+    data.report(data.train);
+  }
   if (!options.eval_data.empty()) {
-    data.evaluation = load_dataset(options.eval_data, tokenizer, spec.vocabulary_size, dataset);
+    data.evaluation = load_dataset(options.eval_data, tokenizer.get(), spec.vocabulary_size, dataset);
     report_rows("evaluation", data.evaluation, dataset.max_length, limit);
   } else if (options.eval_split > 0) {
     std::tie(data.train, data.evaluation) = split_dataset(std::move(data.train), options.eval_split, seed);
     info("of these, {} for training and {} for evaluation",
          counted(std::ssize(data.train.examples), "example"), data.evaluation.examples.size());
   }
-  data.examples = weighted(data.train, sources);
+  if (!data.early) data.examples = weighted(data.train, sources);
   return data;
 }
 

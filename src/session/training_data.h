@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/fields.h"
 #include "data/dataset.h"
+#include "data/early/early_dataset.h"
 #include "data/order/weighted_data.h"
 #include "data/order/weighted_examples.h"
 #include "model/spec.h"
@@ -35,6 +38,13 @@ struct TrainingDataOptions {
 struct TrainingData {
   Dataset train, evaluation;  ///< the latter is empty if none is asked for
   WeightedExamples examples;  ///< of `train`
+  /// Set while the training rows are still being read: `train` then has only the first few.
+  std::shared_ptr<EarlyDataset> early = nullptr;
+  std::function<void(const Dataset&)> report = nullptr;  ///< of the training rows
+
+  /// Takes training rows over that were still being read, and reports them, once all are there; `wait` waits
+  /// for that. Returns whether it was done now. Errors: those of reading; interrupted.
+  bool take_early(bool wait);
 };
 
 /// Refuses an output folder whose files the next run would read as rows: `data` names it, or files in it by a
@@ -48,10 +58,11 @@ void report_rows(const std::string& what, const Dataset& dataset, int64_t max_le
 
 /// Reads the rows for a model, labelled if `dataset.labels` is set, and reports their numbers. `adapter` is
 /// the one that training starts from; empty: none. A method takes `context_rows` of the model's context.
-/// `seed`: of the split. Errors: as load_dataset and split_dataset; invalid for evaluation rows from two
-/// sources, or a context without room.
+/// `seed`: of the split. `early`: where rows can be read one by one, the result is there before all were
+/// read; their errors and reports then come later. Errors: as load_dataset and split_dataset; invalid for
+/// evaluation rows from two sources, or a context without room.
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
                                 const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
-                                uint64_t seed);
+                                uint64_t seed, bool early = false);
 
 }  // namespace lowrank

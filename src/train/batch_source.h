@@ -12,6 +12,8 @@ namespace lowrank {
 struct StepBatches {
   std::vector<Batch> batches;  ///< as in the data, before a method's layout inserts anything
   int64_t tokens = 0;          ///< of their examples, however often the passes compute them
+  /// Passes over the data after this step, where that is not the step's share of those in a pass.
+  std::optional<double> epoch = {};
 };
 
 /// Where a run's batches come from. A step's batches depend only on its number, so that a resumed run

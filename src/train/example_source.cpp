@@ -20,12 +20,28 @@ std::string prefix_sharing_blocker(const TrainOptions& options, const ModelSpec&
   return adapter.method->prefix_sharing_blocker();
 }
 
+namespace {
+
+/// The share of a pass that is over once `passed` of its rows are: the full steps that they would be if none
+/// were left out, of the steps of all. Steps then count as they do where all rows are examples.
+double pass_share(int64_t passed, int64_t rows, int64_t rows_a_step) {
+  const int64_t steps = (rows + rows_a_step - 1) / rows_a_step;
+  return static_cast<double>(passed == rows ? steps : passed / rows_a_step) / static_cast<double>(steps);
+}
+
+}  // namespace
+
 ExampleSource::ExampleSource(WeightedExamples examples, const TrainOptions& options, BatchLayout layout)
-    : examples_(std::move(examples)),
-      options_(options),
-      layout_(layout),
-      epoch_size_(examples_.epoch_size()) {
+    : examples_(std::move(examples)), options_(options), layout_(layout) {
   options_.check_batches();
+  if (examples_.early)
+    early_order_.emplace(examples_.early, static_cast<uint64_t>(options_.seed), options_.shuffle);
+  else
+    use_all();
+}
+
+void ExampleSource::use_all() {
+  epoch_size_ = examples_.epoch_size();
   check(!examples_.examples.empty(), ErrorKind::invalid, "there are no rows to train on");
   for (const SourceShare& source : examples_.sources) {
     check(source.count == 0 || source.taken() > 0, ErrorKind::invalid,
@@ -34,6 +50,45 @@ ExampleSource::ExampleSource(WeightedExamples examples, const TrainOptions& opti
   }
   if (options_.group_prompts) groups_ = prompt_groups(examples_.examples);
   if (options_.tokens_per_batch) lengths_ = examples_.examples.lengths();
+  const bool by_rows = !is_weighted(examples_.sources) && groups_.empty() && !options_.tokens_per_batch;
+  if (by_rows && !examples_.left_out.empty()) numbers_.emplace(examples_.left_out, examples_.rows());
+}
+
+void ExampleSource::take_over(const WeightedExamples& whole) {
+  // It belongs to the object that is let go of here.
+  WeightedExamples all = whole;
+  early_order_.reset();
+  examples_ = std::move(all);
+  began_early_ = true;
+  use_all();
+}
+
+void ExampleSource::finish() {
+  if (examples_.early) take_over(examples_.early->wait());
+}
+
+std::optional<StepBatches> ExampleSource::early_batches(int64_t step) try {
+  if (step < early_step_) {
+    early_order_->rewind();
+    early_step_ = 0;
+  }
+  EarlyOrder::Taken taken;
+  for (; early_step_ <= step; ++early_step_) taken = early_order_->take(rows_a_step());
+  if (taken.rows.empty()) return std::nullopt;
+  StepBatches found;
+  const std::span<const Example> examples = taken.examples;
+  const std::span<const int64_t> rows = taken.rows;
+  for (size_t begin = 0; begin < rows.size();) {
+    const size_t count = std::min(static_cast<size_t>(options_.rows_per_batch()), rows.size() - begin);
+    found.batches.push_back(
+        batch_of(examples.subspan(begin, count), rows.subspan(begin, count), found.tokens));
+    begin += count;
+  }
+  found.epoch = pass_share(taken.passed, examples_.rows(), rows_a_step());
+  return found;
+} catch (const Error& error) {
+  if (error.kind() == ErrorKind::interrupted) throw;
+  return std::nullopt;  // what reads all rows says it
 }
 
 void ExampleSource::draw_order(int64_t epoch) {
@@ -47,8 +102,10 @@ void ExampleSource::draw_order(int64_t epoch) {
     }
   }
   const std::vector<int64_t>& grouped = drawn.empty() ? groups_ : groups;
-  order_ = groups_.empty() ? epoch_order(epoch_size_, seed, epoch, options_.shuffle)
-                           : grouped_epoch_order(grouped, seed, epoch, options_.shuffle);
+  order_ = groups_.empty()
+               ? epoch_order(numbers_ ? examples_.rows() : epoch_size_, seed, epoch, options_.shuffle)
+               : grouped_epoch_order(grouped, seed, epoch, options_.shuffle);
+  if (numbers_) leave_out_rows();
   if (!drawn.empty()) {
     for (int64_t& place : order_) place = drawn[place];
   }
@@ -56,10 +113,25 @@ void ExampleSource::draw_order(int64_t epoch) {
   order_epoch_ = epoch;
 }
 
+void ExampleSource::leave_out_rows() {
+  const int64_t rows = std::ssize(order_);
+  int64_t kept = 0;
+  passed_.clear();
+  for (int64_t passed = 1; passed <= rows; ++passed) {
+    const std::optional<int64_t> example = numbers_->of(order_[passed - 1]);
+    if (!example) continue;
+    order_[kept++] = *example;
+    if (kept % rows_a_step() == 0 || kept == epoch_size_) passed_.push_back(passed);
+  }
+  order_.resize(kept);
+  passed_.back() = rows;
+}
+
 std::optional<int64_t> ExampleSource::steps_per_epoch() const {
   if (options_.tokens_per_batch) return std::nullopt;
-  const int64_t rows_a_step = options_.rows_per_batch() * options_.grad_accum;
-  return (epoch_size_ + rows_a_step - 1) / rows_a_step;
+  const WeightedExamples* whole = examples_.early ? examples_.early->whole() : &examples_;
+  if (!whole) return std::nullopt;
+  return (whole->epoch_size() + rows_a_step() - 1) / rows_a_step();
 }
 
 std::optional<int64_t> ExampleSource::steps_in(int64_t epoch) {
@@ -94,36 +166,53 @@ std::span<const int64_t> ExampleSource::rows_of(int64_t batch) const {
   return order.subspan(begin, std::min(options_.rows_per_batch(), std::ssize(order) - begin));
 }
 
-Batch ExampleSource::batch_of(std::span<const int64_t> rows, int64_t& tokens) const {
-  const std::vector<Example> examples = examples_.examples.at(rows);
+Batch ExampleSource::batch_of(std::span<const Example> examples, std::span<const int64_t> numbers,
+                              int64_t& tokens) const {
   std::vector<int64_t> all(examples.size());
   std::iota(all.begin(), all.end(), 0);
   Batch batch = layout_.task == Task::causal_lm
                     ? make_training_batch(examples, all, layout_.share_prompts, layout_.most_shared)
                     : make_batch(examples, all);
-  renumber(batch, rows);
+  renumber(batch, numbers);
   for (const Example& example : examples) tokens += std::ssize(example.tokens);
   return batch;
 }
 
 StepBatches ExampleSource::batches(int64_t step) {
+  if (examples_.early) {
+    if (const WeightedExamples* whole = examples_.early->whole())
+      take_over(*whole);
+    else if (std::optional<StepBatches> found = early_batches(step))
+      return std::move(*found);
+    else
+      finish();
+  }
   const StepPlace place = place_of(step);
   draw_order(place.epoch);
   const int64_t first = place.step * options_.grad_accum;
   const int64_t last = std::min(batch_count(), first + options_.grad_accum);
   StepBatches found;
-  for (int64_t batch = first; batch < last; ++batch)
-    found.batches.push_back(batch_of(rows_of(batch), found.tokens));
+  for (int64_t batch = first; batch < last; ++batch) {
+    const std::span<const int64_t> rows = rows_of(batch);
+    found.batches.push_back(batch_of(examples_.examples.at(rows), rows, found.tokens));
+  }
+  if (numbers_)
+    found.epoch =
+        static_cast<double>(place.epoch) + pass_share(passed_[place.step], examples_.rows(), rows_a_step());
+  else if (began_early_)  // the run's plan may not know it
+    found.epoch = static_cast<double>(step + 1) / static_cast<double>(*steps_per_epoch());
   return found;
 }
 
-BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps) {
+BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps, int64_t most_tokens) {
   constexpr int64_t steps_looked_at = 1000;
   const int64_t steps =
       std::min({total_steps, source.steps_in(0).value_or(steps_looked_at), steps_looked_at});
   BatchSize largest;
-  for (int64_t step = 0; step < steps; ++step) {
+  int64_t tokens = 0;
+  for (int64_t step = 0; step < steps && tokens < most_tokens; ++step) {
     StepBatches found = source.batches(step);
+    tokens += found.tokens;
     for (Batch& batch : found.batches) {
       method.layout(batch);
       if (batch.token_count() > largest.tokens) largest = {batch.token_count(), batch.targets.count()};

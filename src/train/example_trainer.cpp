@@ -14,6 +14,12 @@ ExampleTrainer::ExampleTrainer(const Model& model, Adapter& adapter, const Weigh
     : source_(examples, options, layout_of(options, model.spec(), adapter)),
       trainer_(model, adapter, options, plan_run(options, source_)) {}
 
+RunPlan ExampleTrainer::plan() const {
+  RunPlan plan = trainer_.plan();
+  if (!plan.steps_per_epoch) plan.steps_per_epoch = source_.steps_per_epoch();
+  return plan;
+}
+
 StepResult ExampleTrainer::step() {
   const double started = monotonic_seconds();
   StepResult result = trainer_.step(source_.batches(trainer_.steps_done()), objective_);

@@ -17,6 +17,11 @@ class ExampleTrainer {
   /// The next step. Errors: as Trainer::step.
   StepResult step();
 
+  /// Waits until all rows are read, where training began before. Errors: as EarlyExamples::wait.
+  void finish_reading() { source_.finish(); }
+  /// The run's plan, also with the length of a pass that was not known at its start.
+  RunPlan plan() const;
+
   bool done() const { return trainer_.done(); }
   int64_t total_steps() const { return trainer_.plan().total_steps; }
   Trainer& trainer() { return trainer_; }

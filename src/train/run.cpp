@@ -50,6 +50,16 @@ int64_t counted_parameters(const ModelSpec& spec, const TrainPlan& plan) {
   return count;
 }
 
+/// What the last of these records of steps says.
+std::optional<double> last_epoch(const std::string& lines) {
+  if (lines.empty()) return std::nullopt;
+  const size_t end = lines.size() - 1, before = end == 0 ? std::string::npos : lines.rfind('\n', end - 1);
+  const nlohmann::json last = nlohmann::json::parse(
+      std::string_view(lines).substr(before == std::string::npos ? 0 : before + 1), nullptr, false);
+  if (!last.is_object() || !last.contains("epoch") || !last["epoch"].is_number()) return std::nullopt;
+  return last["epoch"].get<double>();
+}
+
 class Run {
  public:
   Run(const Model& model, Adapter& adapter, const WeightedExamples& train, const ExampleStore& evaluation,
@@ -70,12 +80,15 @@ class Run {
     if (samples_after(step())) sample_now();
     while (!finished()) {
       if (interrupted()) stop();
-      take_step();
+      unless_interrupted([this] { take_step(); });
       if (evaluates_after(step())) evaluate_now();
       if (samples_after(step())) sample_now();
       if (options_.save_every > 0 && step() % options_.save_every == 0 && !finished()) save_checkpoint();
     }
-    if (evaluation_.empty()) save_result();
+    if (evaluation_.empty()) {
+      wait_for_rows();
+      save_result();
+    }
     result_.stopped_early = stopped_early();
     records_.finish(facts(folder_.output));
     if (callbacks_.profile_line && profiled_steps_ > 0) {
@@ -102,12 +115,16 @@ class Run {
     if (result_.best_eval_loss) restore_best(folder_.resume, folder_.output);
     saved_ = folder_.resume;
     std::filesystem::path run = without_slash(folder_.resume).parent_path();
-    return metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
+    std::string kept =
+        metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
+    epoch_ = last_epoch(kept);
+    return kept;
   }
 
   void take_step() {
     const StepResult found = options_.profile ? profiled_step() : trainer_.step();
     records_.write(entry_of(found));
+    epoch_ = found.epoch;
     if (found.step == 1) result_.first_loss = found.loss;
     result_.steps = found.step;
     result_.last_loss = found.loss;
@@ -129,12 +146,14 @@ class Run {
   }
 
   const RunPlan& plan() const { return trainer_.trainer().plan(); }
-  int64_t steps_per_epoch() const { return plan().steps_per_epoch.value_or(trainer_.total_steps()); }
+  bool ends_epoch(int64_t step) const {
+    if (plan().steps_per_epoch) return plan().ends_epoch(step);
+    return epoch_ && *epoch_ == std::floor(*epoch_);
+  }
 
   bool evaluates_after(int64_t step) const {
     if (evaluation_.empty() || step == 0) return false;
-    return (options_.eval_every > 0 ? step % options_.eval_every == 0 : plan().ends_epoch(step)) ||
-           trainer_.done();
+    return (options_.eval_every > 0 ? step % options_.eval_every == 0 : ends_epoch(step)) || trainer_.done();
   }
 
   bool samples_after(int64_t step) const {
@@ -146,11 +165,17 @@ class Run {
     unless_interrupted([&] { callbacks_.sample(step()); });
   }
 
+  /// What is wrong with the last row is found before there is a result.
+  void wait_for_rows() {
+    unless_interrupted([this] { trainer_.finish_reading(); });
+  }
+
   void evaluate_now() {
+    wait_for_rows();
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
     const double seconds = std::max(monotonic_seconds() - started, 1e-6);
-    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", plan().epoch(step())}};
+    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", epoch_.value_or(plan().epoch(step()))}};
     const nlohmann::ordered_json figures = found.figures();
     for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
     const auto examples = static_cast<double>(evaluation_.size());
@@ -208,17 +233,18 @@ class Run {
 
   /// `best`: where the best adapter lies.
   TrainerFacts facts(const std::filesystem::path& best) const {
+    const RunPlan plan = trainer_.plan();
+    const int64_t steps_per_epoch = plan.steps_per_epoch.value_or(trainer_.total_steps());
     TrainerFacts facts;
     facts.total_steps = trainer_.total_steps();
     facts.log_every = options_.log_every;
-    facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch();
+    facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch;
     facts.save_every = options_.save_every;
     // Where tokens are counted, on average.
-    facts.examples_per_step = options_.tokens_per_batch
-                                  ? std::max<int64_t>(1, epoch_size_ / steps_per_epoch())
-                                  : options_.rows_per_batch() * options_.grad_accum;
+    facts.examples_per_step = options_.tokens_per_batch ? std::max<int64_t>(1, epoch_size_ / steps_per_epoch)
+                                                        : options_.rows_per_batch() * options_.grad_accum;
     facts.batch_size = std::max<int64_t>(1, facts.examples_per_step / options_.grad_accum);
-    facts.epochs = plan().epoch(trainer_.total_steps());
+    facts.epochs = plan.epoch(trainer_.total_steps());
     facts.parameters = counted_parameters(model_.spec(), adapter_.plan);
     facts.best_loss = result_.best_eval_loss;
     facts.best_step = result_.best_step;
@@ -244,6 +270,7 @@ class Run {
   int64_t epoch_size_;  ///< examples
   RunResult result_;
   std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
+  std::optional<double> epoch_;  ///< passes over the data so far, if a step or its record says so
   RunRecords records_;
   OpProfile profile_;
   bool warmed_up_ = false;

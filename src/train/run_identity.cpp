@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include "base/cpu_features.h"
+#include "base/error.h"
 #include "base/fingerprint.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "base/one_line.h"
 #include "data/examples/example_file.h"
@@ -89,9 +91,10 @@ std::string weights_text(const nlohmann::json& weights) {
 
 }  // namespace
 
-RunIdentity::RunIdentity(const RunInputs& inputs) : base_(inputs.base), identity_(inputs.options) {
+RunIdentity::RunIdentity(const RunInputs& inputs)
+    : base_(inputs.base), early_(inputs.train.early), identity_(inputs.options) {
   identity_[adapter_key] = fingerprint_of(inputs.adapter);
-  identity_[train_key] = fingerprint_of(inputs.train.examples);
+  if (!early_) identity_[train_key] = fingerprint_of(inputs.train.examples);
   if (is_weighted(inputs.train.sources)) {
     nlohmann::json weights = nlohmann::json::array();
     for (const SourceShare& source : inputs.train.sources) weights.push_back({source.count, source.weight});
@@ -105,7 +108,24 @@ RunIdentity::RunIdentity(const RunInputs& inputs) : base_(inputs.base), identity
   identity_["version of lowrank"] = inputs.program;
 }
 
+void RunIdentity::add_early_rows() try {
+  const WeightedExamples* rows = early_->whole();
+  if (!rows) {
+    throw_if_interrupted();
+    rows = &early_->wait();
+  }
+  identity_[train_key] = fingerprint_of(rows->examples);
+  early_.reset();
+} catch (const Error& error) {
+  if (error.kind() != ErrorKind::interrupted) throw;
+}
+
+bool knows_rows(const nlohmann::json& identity) {
+  return identity.contains(train_key);
+}
+
 const nlohmann::json& RunIdentity::whole() {
+  if (early_) add_early_rows();
   if (!identity_.contains(base_key)) identity_[base_key] = fingerprint_of(base_);
   return identity_;
 }
@@ -125,6 +145,7 @@ std::vector<std::string> identity_differences(const nlohmann::json& saved, const
   std::vector<std::string> differences;
   for (const std::string& name : names) {
     if (rendered_anew && (name == train_key || name == evaluation_key)) continue;
+    if (name == train_key && !knows_rows(saved)) continue;
     if (!differs(name) || (started_anew && name == adapter_key)) continue;
     if (name == weights_key) {
       differences.push_back(fmt::format("the weights of `data`, in order, were {} and are {}",

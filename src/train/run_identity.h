@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,16 +28,23 @@ struct RunInputs {
 /// every byte of the base's tensors), number of threads and processor features.
 class RunIdentity {
  public:
-  /// Captures everything except the base immediately, since training changes the adapter. The base must
-  /// outlive this.
+  /// Captures everything except the base, and rows that are still being read, immediately, since training
+  /// changes the adapter. The base must outlive this.
   explicit RunIdentity(const RunInputs& inputs);
-  /// The first call reads the whole base.
+  /// The first call reads the whole base, and waits until all rows are read; where a stop keeps that from
+  /// happening, nothing is said of them. Errors: as EarlyExamples::wait.
   const nlohmann::json& whole();
 
  private:
+  void add_early_rows();
+
   const Checkpoint& base_;
+  std::shared_ptr<EarlyExamples> early_;  ///< until they are part of the identity
   nlohmann::json identity_;
 };
+
+/// False for the identity of a run that was stopped before all rows were read.
+bool knows_rows(const nlohmann::json& identity);
 
 /// Differences (for messages, one clause each) between a saved identity and that of a run that would resume
 /// from there: "lr was 0.001 and is 0.002".

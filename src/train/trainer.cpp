@@ -96,7 +96,7 @@ StepResult Trainer::step(const StepBatches& batches, const Objective& objective)
   const double started = monotonic_seconds();
   StepResult result;
   result.step = step_ + 1;
-  result.epoch = plan_.epoch(result.step);
+  result.epoch = batches.epoch.value_or(plan_.epoch(result.step));
   result.tokens = batches.tokens;
   const StepInfo info{result.step, plan_.total_steps, 1, static_cast<uint64_t>(options_.seed)};
   std::vector<Batch> laid_out = batches.batches;

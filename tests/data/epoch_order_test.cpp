@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "data/order/left_out_rows.h"
 #include "data/order/weighted_examples.h"
+#include "support/expect_error.h"
 
 namespace lowrank {
 namespace {
@@ -96,6 +98,33 @@ TEST(WeightedExamples, CountWhatAnEpochTakes) {
   EXPECT_EQ(weighted.epoch_tokens(), 3 + 3);
   EXPECT_EQ(weighted.examples.lengths(), (std::vector<int32_t>{2, 4, 1}));
   EXPECT_EQ(weighted.examples.selected({2, 0}).lengths(), (std::vector<int32_t>{1, 2}));
+}
+
+TEST(LeftOutRows, AreATextAndBack) {
+  LeftOutRows rows;
+  EXPECT_EQ(rows.text(), "");
+  for (const int64_t row : {0, 1, 5, 130, 131, 132}) rows.add(row);
+  EXPECT_EQ(rows.text(), "0 2 3 1 124 3");
+  const LeftOutRows read = LeftOutRows::of_text(rows.text(), "here");
+  EXPECT_EQ(read.text(), rows.text());
+  EXPECT_EQ(read.count(), 6);
+  EXPECT_EQ(read.end(), 133);
+  for (const char* bad : {"1", "1 ", "a 1", "-1 1", "1 0", "1 1 0 1", "1  1", "99999999999999999999 1",
+                          "9223372036854775807 9223372036854775807"})
+    test::expect_error(ErrorKind::corrupt, "here: the rows left out", "",
+                       [&] { LeftOutRows::of_text(bad, "here"); });
+}
+
+TEST(LeftOutRows, AreNoExamples) {
+  LeftOutRows rows;
+  for (const int64_t row : {0, 1, 5, 63, 64, 130, 199}) rows.add(row);
+  const ExampleNumbers numbers(rows, 200);
+  int64_t example = 0;
+  for (int64_t row = 0; row < 200; ++row) {
+    const bool left_out = row < 2 || row == 5 || row == 63 || row == 64 || row == 130 || row == 199;
+    EXPECT_EQ(numbers.of(row), left_out ? std::nullopt : std::optional<int64_t>(example++)) << row;
+  }
+  EXPECT_EQ(example, 193);
 }
 
 }  // namespace

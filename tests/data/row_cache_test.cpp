@@ -84,6 +84,7 @@ TEST_F(RowCacheTest, LaterLoadsAreLikeTheFirst) {
     EXPECT_EQ(dataset->tokens(), plain.tokens());
   }
   EXPECT_EQ(plain.skipped, 1);
+  EXPECT_EQ(second.left_out.text(), "0 1");
   EXPECT_EQ(plain.cut_off, 0);
   EXPECT_EQ(second.truncated_rows, plain.truncated_rows);
   Fingerprint contents;

@@ -153,5 +153,140 @@ TEST(Weights, ThatLeaveNothingAreRefused) {
   });
 }
 
+/// 20 rows, of which those in `left_out` are no examples.
+WeightedExamples partly_left_out(const std::vector<int64_t>& left_out) {
+  WeightedExamples examples(numbered_examples(20 - std::ssize(left_out)));
+  for (const int64_t row : left_out) examples.left_out.add(row);
+  return examples;
+}
+
+TEST(LeftOut, RowsArePassedOverInTheOrderOfAllRows) {
+  const std::vector<int64_t> left_out{0, 3, 4, 11, 19};
+  TrainOptions options;
+  options.batch_size = 2;
+  options.grad_accum = 2;
+  ExampleSource source(partly_left_out(left_out), options, whole);
+  EXPECT_EQ(source.steps_per_epoch(), 4);
+  for (int64_t epoch = 0; epoch < 2; ++epoch) {
+    std::vector<int64_t> expected, seen;
+    for (const int64_t row : epoch_order(20, 0, epoch, true)) {
+      const auto before = std::ranges::lower_bound(left_out, row);
+      if (before == left_out.end() || *before != row) expected.push_back(row - (before - left_out.begin()));
+    }
+    for (int64_t step = 0; step < 4; ++step) {
+      const StepBatches found = source.batches(4 * epoch + step);
+      ASSERT_EQ(found.batches.size(), 2U);
+      for (const Batch& batch : found.batches) {
+        EXPECT_EQ(batch.examples.size(), step == 3 && &batch == &found.batches.back() ? 1U : 2U);
+        seen.insert(seen.end(), batch.examples.begin(), batch.examples.end());
+      }
+    }
+    EXPECT_EQ(seen, expected) << epoch;
+  }
+}
+
+TEST(LeftOut, EpochsCountTheRowsPassedOver) {
+  TrainOptions options;
+  options.batch_size = 4;
+  options.shuffle = false;
+  ExampleSource source(partly_left_out({0, 1, 2, 3, 18, 19}), options, whole);
+  // Rows 4 to 7, 8 to 11, 12 to 15, and then the rest.
+  const std::vector<double> shares{2. / 5, 3. / 5, 4. / 5, 1, 7. / 5};
+  for (int64_t step = 0; step < std::ssize(shares); ++step)
+    EXPECT_EQ(source.batches(step).epoch, shares[step]) << step;
+  ExampleSource all(numbered_examples(20), options, whole);
+  EXPECT_EQ(all.batches(0).epoch, std::nullopt) << "the plan's";
+}
+
+TEST(LeftOut, RowsDoNotCountWhereExamplesAreWeightedOrGrouped) {
+  TrainOptions options;
+  options.batch_size = 4;
+  const auto same_as_without = [&](WeightedExamples examples) {
+    ExampleSource with(examples, options, whole);
+    examples.left_out = {};
+    ExampleSource without(examples, options, whole);
+    const StepBatches found = with.batches(0);
+    EXPECT_FALSE(found.epoch.has_value());
+    EXPECT_EQ(examples_in(found), examples_in(without.batches(0)));
+  };
+  WeightedExamples weighted = partly_left_out({0, 7});
+  weighted.sources = {{18, 2}};
+  same_as_without(weighted);
+  options.group_prompts = true;
+  same_as_without(partly_left_out({0, 7}));
+}
+
+/// Rows that are all read once that many single ones were.
+class ReadSlowly final : public EarlyExamples {
+ public:
+  ReadSlowly(WeightedExamples whole, int64_t singly) : whole_(std::move(whole)), left_(singly) {}
+
+  int64_t rows() const override { return whole_.rows(); }
+  std::optional<Example> example(int64_t row) override {
+    --left_;
+    if (row == bad) fail(ErrorKind::invalid, "row {}", row);
+    const std::optional<int64_t> number = ExampleNumbers(whole_.left_out, rows()).of(row);
+    return number ? std::optional(whole_.examples[*number]) : std::nullopt;
+  }
+  const WeightedExamples* whole() override {
+    if (left_ > 0) return nullptr;
+    return &wait();
+  }
+  const WeightedExamples& wait() override {
+    left_ = 0;
+    check(bad < 0, ErrorKind::invalid, "row {} and others", bad);
+    return whole_;
+  }
+
+  int64_t bad = -1;
+
+ private:
+  WeightedExamples whole_;
+  int64_t left_;
+};
+
+TEST(EarlyExamples, GiveTheSameStepsWheneverAllRowsAreThere) {
+  TrainOptions options;
+  options.batch_size = 2;
+  options.grad_accum = 2;
+  const std::vector<int64_t> some{0, 3, 4, 11, 19}, none;
+  for (const std::vector<int64_t>& left_out : {some, none}) {
+    ExampleSource usual(partly_left_out(left_out), options, whole);
+    const RunPlan plan{12, usual.steps_per_epoch()};
+    for (const int64_t singly : {1, 5, 9, 20, 1000}) {
+      WeightedExamples examples;
+      examples.early = std::make_shared<ReadSlowly>(partly_left_out(left_out), singly);
+      ExampleSource source(examples, options, whole);
+      EXPECT_EQ(source.steps_per_epoch(), std::nullopt);
+      source.batches(1);
+      for (int64_t step = 0; step < 12; ++step) {
+        const StepBatches found = source.batches(step), expected = usual.batches(step);
+        ASSERT_EQ(found.batches.size(), expected.batches.size()) << step;
+        for (size_t i = 0; i < found.batches.size(); ++i) {
+          EXPECT_EQ(found.batches[i].tokens, expected.batches[i].tokens) << step;
+          EXPECT_EQ(found.batches[i].offsets, expected.batches[i].offsets) << step;
+        }
+        EXPECT_EQ(found.tokens, expected.tokens);
+        EXPECT_EQ(found.epoch, expected.epoch.value_or(plan.epoch(step + 1))) << step;
+      }
+      EXPECT_EQ(source.steps_per_epoch(), plan.steps_per_epoch);
+    }
+  }
+}
+
+TEST(EarlyExamples, WithErrorsAreToldByWhatReadsAllRows) {
+  const auto rows = std::make_shared<ReadSlowly>(partly_left_out({}), 1000);
+  TrainOptions options;
+  options.batch_size = 4;
+  options.shuffle = false;
+  WeightedExamples examples;
+  examples.early = rows;
+  ExampleSource source(examples, options, whole);
+  rows->bad = 9;
+  EXPECT_EQ(source.batches(0).batches[0].examples, (std::vector<int64_t>{0, 1, 2, 3}));
+  test::expect_error(ErrorKind::invalid, "row 9 and others", "", [&] { source.batches(2); });
+  test::expect_error(ErrorKind::invalid, "row 9 and others", "", [&] { source.finish(); });
+}
+
 }  // namespace
 }  // namespace lowrank

@@ -3,6 +3,7 @@
 namespace lowrank {
 
 int64_t WeightedExamples::epoch_size() const {
+  if (early) return rows();
   if (!is_weighted(sources)) return std::ssize(examples);
   int64_t count = 0;
   for (const SourceShare& source : sources) count += source.taken();

@@ -2,12 +2,15 @@
 
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "data/examples/example_store.h"
+#include "data/order/early_examples.h"
 #include "data/order/epoch_order.h"
+#include "data/order/left_out_rows.h"
 
 namespace lowrank {
 
@@ -16,6 +19,9 @@ namespace lowrank {
 struct WeightedExamples {
   ExampleStore examples;
   std::vector<SourceShare> sources;  ///< in the store's order; their counts sum to its size
+  LeftOutRows left_out = {};         ///< of the rows that the examples were made of
+  /// Set while the rows are still being read; the other members are then empty.
+  std::shared_ptr<EarlyExamples> early = nullptr;
 
   WeightedExamples() = default;
   WeightedExamples(ExampleStore store, std::vector<SourceShare> shares)
@@ -25,7 +31,10 @@ struct WeightedExamples {
       std::convertible_to<Store, ExampleStore> WeightedExamples(Store&& store)
       : examples(std::forward<Store>(store)) {}
 
-  /// Examples and their tokens in an epoch; the tokens are a mean if a weight takes a part of a source.
+  /// Rows that the examples were made of, also those left out.
+  int64_t rows() const { return early ? early->rows() : std::ssize(examples) + left_out.count(); }
+  /// Examples and their tokens in an epoch; while rows are being read, the examples are at most as many, and
+  /// the tokens 0. The tokens are a mean if a weight takes a part of a source.
   int64_t epoch_size() const;
   double epoch_tokens() const;
 };
