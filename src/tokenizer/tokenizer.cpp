@@ -23,8 +23,8 @@ constexpr std::array<std::string_view, 12> end_texts{
     "<|end_of_text|>", "<end_of_utterance>", "<eos>",   "<|END_OF_TURN_TOKEN|>"};
 
 /// The added tokens that are searched for before (`normalized` false) or after normalisation.
-AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized) {
-  const Normalizer normalizer(spec.normalizer);
+AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized, const std::string& where) {
+  const Normalizer normalizer(spec.normalizer, where);
   std::vector<AddedToken> chosen;
   for (AddedToken token : spec.added) {
     if (token.normalized != normalized) continue;
@@ -34,18 +34,33 @@ AddedTokens added_tokens(const TokenizerSpec& spec, bool normalized) {
   return AddedTokens(std::move(chosen));
 }
 
-std::variant<Bpe, WordPiece> model_of(const TokenizerSpec& spec, const std::string& where) {
+std::variant<Bpe, WordPiece, Unigram> model_of(const TokenizerSpec& spec, const std::string& where) {
   if (spec.model == TokenModel::word_piece) return WordPiece(spec, where);
+  if (spec.model == TokenModel::unigram) return Unigram(spec, where);
   return Bpe(spec, where);
+}
+
+/// How many tokens of two texts fit into `room`: the longer one loses tokens first (the reference's
+/// `longest_first`).
+std::pair<int64_t, int64_t> kept_of_pair(int64_t first, int64_t second, int64_t room) {
+  if (first + second <= room) return {first, second};
+  const bool swapped = first > second;
+  int64_t shorter = std::min(first, second);
+  int64_t longer = std::max(shorter, room - shorter);
+  if (shorter + longer > room) {
+    shorter = room / 2;
+    longer = room - shorter;
+  }
+  return swapped ? std::pair(longer, shorter) : std::pair(shorter, longer);
 }
 
 }  // namespace
 
 Tokenizer::Tokenizer(TokenizerSpec spec, const std::string& where)
     : spec_(std::move(spec)),
-      added_(added_tokens(spec_, false)),
-      added_normalized_(added_tokens(spec_, true)),
-      normalizer_(spec_.normalizer),
+      added_(added_tokens(spec_, false, where)),
+      added_normalized_(added_tokens(spec_, true, where)),
+      normalizer_(spec_.normalizer, where),
       pre_tokenizer_(spec_.pre_tokenizer, where),
       model_(model_of(spec_, where)),
       decoder_(spec_) {
@@ -61,6 +76,29 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, bool special_token
   encode(text, false, sink);
   if (special_tokens) sink.ids.insert(sink.ids.end(), spec_.suffix.begin(), spec_.suffix.end());
   return std::move(sink.ids);
+}
+
+Tokenizer::Pair Tokenizer::encode_pair(std::string_view first, std::string_view second, int64_t most) const {
+  check(!spec_.pair.empty(), ErrorKind::unsupported,
+        "the tokenizer has no template for pairs of texts (post_processor)");
+  TokenSink left(most), right(most);
+  encode(first, false, left);
+  encode(second, false, right);
+  const auto special = std::ranges::count(spec_.pair, TemplatePart::Kind::token, &TemplatePart::kind);
+  Pair pair;
+  pair.length = left.count() + right.count() + special;
+  const auto [first_kept, second_kept] =
+      kept_of_pair(left.count(), right.count(), std::max<int64_t>(most - special, 0));
+  for (const TemplatePart& part : spec_.pair) {
+    const auto before = std::ssize(pair.ids);
+    if (part.kind == TemplatePart::Kind::token) pair.ids.push_back(part.id);
+    if (part.kind == TemplatePart::Kind::first_text)
+      pair.ids.insert(pair.ids.end(), left.ids.begin(), left.ids.begin() + first_kept);
+    if (part.kind == TemplatePart::Kind::second_text)
+      pair.ids.insert(pair.ids.end(), right.ids.begin(), right.ids.begin() + second_kept);
+    pair.type_one = part.type > 0 ? pair.type_one + std::ssize(pair.ids) - before : 0;
+  }
+  return pair;
 }
 
 std::vector<int64_t> Tokenizer::encode_continuation(std::string_view text) const {

@@ -12,6 +12,7 @@
 #include "tokenizer/core/token_sink.h"
 #include "tokenizer/core/tokenizer_spec.h"
 #include "tokenizer/models/bpe.h"
+#include "tokenizer/models/unigram.h"
 #include "tokenizer/models/word_piece.h"
 #include "tokenizer/steps/added_tokens.h"
 #include "tokenizer/steps/decoder.h"
@@ -31,6 +32,18 @@ class Tokenizer {
   /// in the text become their ids. Errors: invalid, with the offset, if the text is not UTF-8 or the
   /// pre-tokenizer's regular expression takes too long on it.
   std::vector<int64_t> encode(std::string_view text, bool special_tokens) const;
+
+  /// The ids of two texts together.
+  struct Pair {
+    std::vector<int64_t> ids;
+    int64_t type_one = 0;  ///< ids at the end that have token type 1
+    int64_t length = 0;    ///< number of ids if none had been cut off
+  };
+
+  /// Ids of two texts as the post-processor puts them together. Of more than `most` ids, the longer text
+  /// loses tokens at its end until both are equally long, then both do. Errors: unsupported without a
+  /// template for pairs; as encode.
+  Pair encode_pair(std::string_view first, std::string_view second, int64_t most) const;
 
   /// Ids of a text that follows another one: without special tokens and without the space that
   /// SentencePiece's tokenizers put in front of a text. Errors: as encode.
@@ -64,7 +77,7 @@ class Tokenizer {
   AddedTokens added_, added_normalized_;
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
-  std::variant<Bpe, WordPiece> model_;
+  std::variant<Bpe, WordPiece, Unigram> model_;
   Decoder decoder_;
   std::vector<std::string> ends_;  ///< texts of the tokens that end a text or a turn
 };

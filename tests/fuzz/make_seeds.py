@@ -147,8 +147,11 @@ def cut_tokenizer(path, size=60):
     """A tokenizer.json with the first tokens of its vocabulary only."""
     tokenizer = json.loads(path.read_text())
     model = tokenizer["model"]
-    first = sorted(model["vocab"].items(), key=lambda entry: entry[1])[:size]
-    kept = model["vocab"] = {token: i for i, (token, _) in enumerate(first)}
+    if model["type"] == "Unigram":
+        model["vocab"] = model["vocab"][:size]
+    else:
+        first = sorted(model["vocab"].items(), key=lambda entry: entry[1])[:size]
+        kept = model["vocab"] = {token: i for i, (token, _) in enumerate(first)}
     if "merges" in model:
         pairs = [merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"]]
         known = [m for m, p in zip(model["merges"], pairs) if p[0] in kept and p[1] in kept and "".join(p) in kept]

@@ -89,14 +89,6 @@ TEST(Answers, Encoders) {
   EXPECT_TRUE(parsed(classes_json(chat_head, {3.5}, {}, 4))["data"][0]["label"].is_null());
 }
 
-TEST(Answers, Base64) {
-  EXPECT_EQ(base64(""), "");
-  EXPECT_EQ(base64("f"), "Zg==");
-  EXPECT_EQ(base64("fo"), "Zm8=");
-  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
-}
-
 TEST(Answers, Refusals) {
   const Json error = parsed(refusal_json(Refusal(404, "no \"x\"", "model", "model_not_found")))["error"];
   EXPECT_EQ(error["message"], "no \"x\"");

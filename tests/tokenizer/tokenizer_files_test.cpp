@@ -90,11 +90,11 @@ TEST(TokenizerFiles, TokensOutsideTheAlphabetAreNeverMet) {
 
 TEST(TokenizerFiles, RefusesOtherKindsOfTokenizers) {
   const std::vector<std::pair<const char*, const char*>> parts = {
-      {"/model/type", R"("Unigram")"},
+      {"/model/type", R"("WordLevel")"},
       {"/model/dropout", "0.1"},
       {"/model/end_of_word_suffix", R"("</w>")"},
-      {"/normalizer", R"({"type":"Precompiled"})"},
-      {"/normalizer", R"({"type":"Replace","pattern":{"Regex":"x"},"content":""})"},
+      {"/normalizer", R"({"type":"Nmt"})"},
+      {"/normalizer", R"({"type":"Replace","pattern":{"Glob":"x"},"content":""})"},
       {"/pre_tokenizer", R"({"type":"UnicodeScripts"})"},
       {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"[a-z&&[^b]]"},"behavior":"Isolated"})"},
       {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"x"},"behavior":"Sometimes"})"},

@@ -55,7 +55,7 @@ TEST_P(TokenizerToGguf, TokenisesAsBefore) {
   EXPECT_EQ(after.spec().chat_template, before.spec().chat_template);
   // llama.cpp normalises nothing; Qwen's NFC is the only normaliser beside SentencePiece's spaces.
   const bool composes = !spec.normalizer.empty() && std::holds_alternative<TextForm>(spec.normalizer.front());
-  const Normalizer normalizer(composes ? spec.normalizer : std::vector<NormalizerStep>());
+  const Normalizer normalizer(composes ? spec.normalizer : std::vector<NormalizerStep>(), "tokenizer");
   const bool prepends = !spec.normalizer.empty() && std::holds_alternative<Prepend>(spec.normalizer.front());
   const auto is_added = [&](int64_t id) {
     return std::ranges::find(spec.added, id, &AddedToken::id) != spec.added.end();

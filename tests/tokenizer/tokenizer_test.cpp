@@ -82,7 +82,7 @@ TEST_P(SmallTokenizer, IsWrittenAsItWasRead) {
 INSTANTIATE_TEST_SUITE_P(Tokenizers, SmallTokenizer,
                          testing::Values("gpt2_small", "smollm_small", "options_small", "llama3_small",
                                          "qwen2_small", "llama2_small", "llama2_legacy_small", "gemma_small",
-                                         "bert_small"),
+                                         "bert_small", "xlmr_small", "t5_small"),
                          [](const auto& name) { return std::string(name.param); });
 
 /// A GGUF file whose tokenizer does what a tokenizer.json does.

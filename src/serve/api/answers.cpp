@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "tokenizer/files/base64.h"
 
 namespace lowrank::serve {
 namespace {
@@ -117,7 +118,7 @@ std::string embeddings_json(const std::string& model, const std::vector<float>& 
   Json data = Json::array();
   for (int64_t begin = 0; begin < std::ssize(values); begin += width) {
     const float* row = values.data() + begin;
-    Json vector = as_base64 ? Json(base64({reinterpret_cast<const char*>(row), width * sizeof(float)}))
+    Json vector = as_base64 ? Json(to_base64({reinterpret_cast<const char*>(row), width * sizeof(float)}))
                             : Json(std::vector<float>(row, row + width));
     data.push_back({{"object", "embedding"}, {"index", begin / width}, {"embedding", std::move(vector)}});
   }
@@ -153,20 +154,6 @@ Json model_json(const ListedModel& model) {
       {"root", model.root}, {"parent", nullptr}, {"max_model_len", model.context}};
   if (!model.parent.empty()) json["parent"] = model.parent;
   return json;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j)
-      group = group << 8 | (j < count ? static_cast<unsigned char>(bytes[i + j]) : 0);
-    for (size_t j = 0; j < 4; ++j) text += j <= count ? digits[group >> (18 - 6 * j) & 63] : '=';
-  }
-  return text;
 }
 
 }  // namespace lowrank::serve

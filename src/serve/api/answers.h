@@ -72,7 +72,4 @@ struct ListedModel {
 
 Json model_json(const ListedModel& model);
 
-/// RFC 4648, with padding.
-std::string base64(std::string_view bytes);
-
 }  // namespace lowrank::serve

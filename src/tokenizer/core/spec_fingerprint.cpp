@@ -36,12 +36,14 @@ class Parts {
     add(token.content, token.id, token.special, token.single_word, token.lstrip, token.rstrip,
         token.normalized);
   }
-  void one(const Replace& step) { add(step.pattern, step.content); }
+  void one(const Replace& step) { add(step.pattern, step.content, step.regex); }
   void one(const Prepend& step) { add(step.text); }
   void one(const Strip& step) { add(step.left, step.right); }
   void one(const BertNormalizer& step) {
     add(step.clean_text, step.handle_chinese_chars, step.strip_accents, step.lowercase);
   }
+  void one(const Precompiled& step) { add(step.map.bytes()); }
+  void one(const TemplatePart& part) { add(part.kind, part.id, part.type); }
   void one(const Split& step) { add(step.pattern, step.behavior, step.invert); }
   void one(const ByteLevel& step) { add(step.add_prefix_space, step.use_regex); }
   void one(const Metaspace& step) { add(step.replacement, step.prepend_scheme, step.split); }
@@ -69,8 +71,11 @@ void add_to(Fingerprint& all, const TokenizerSpec& spec) {
   parts.list(spec.prefix);
   parts.list(spec.suffix);
   parts.list(spec.end_tokens);
+  parts.list(spec.pair);
   parts.add(std::ssize(spec.scores));
   all.add_values<float>(spec.scores);
+  parts.add(std::ssize(spec.log_probabilities));
+  all.add_values<double>(spec.log_probabilities);
 }
 
 }  // namespace lowrank

@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "tokenizer/core/charsmap.h"
+
 namespace lowrank {
 
 /// Names and meanings follow Hugging Face's tokenizers, which have five stages (added tokens, normaliser,
@@ -28,6 +30,7 @@ struct AddedToken {
 enum class TextForm { nfc, nfd, nfkc, nfkd, lowercase, strip_accents };
 struct Replace {
   std::string pattern, content;  ///< all occurrences of the one become the other
+  bool regex = false;            ///< the pattern is a regular expression in Oniguruma's dialect
 };
 struct Prepend {
   std::string text;  ///< in front of each non-empty text, except a continuation
@@ -41,7 +44,11 @@ struct BertNormalizer {
   bool strip_accents = true;
   bool lowercase = true;
 };
-using NormalizerStep = std::variant<TextForm, Replace, Prepend, Strip, BertNormalizer>;
+/// SentencePiece's replacements, grapheme by grapheme.
+struct Precompiled {
+  Charsmap map;
+};
+using NormalizerStep = std::variant<TextForm, Replace, Prepend, Strip, BertNormalizer, Precompiled>;
 
 /// What the matches of a pattern become: pieces of their own, nothing, part of a neighbour, or one piece with
 /// adjacent matches.
@@ -67,7 +74,15 @@ struct Metaspace {
 struct BertPreTokenizer {};
 using PreTokenizerStep = std::variant<Split, ByteLevel, Metaspace, BertPreTokenizer>;
 
-enum class TokenModel { bpe, word_piece };
+enum class TokenModel { bpe, word_piece, unigram };
+
+/// A part of what two texts become together: a special token, or all tokens of a text.
+struct TemplatePart {
+  enum class Kind { token, first_text, second_text };
+  Kind kind = Kind::token;
+  int64_t id = 0;    ///< of a token
+  int64_t type = 0;  ///< token type
+};
 
 /// From tokens back to text.
 struct TokenDecoder {
@@ -87,15 +102,18 @@ struct TokenizerSpec {
   /// Instead of merges, as in SentencePiece: two tokens are joined if the result is a token, the one with the
   /// highest score first.
   std::vector<float> scores;
+  std::vector<double> log_probabilities;  ///< for `unigram`: by id
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> pre_tokenizer;
   std::vector<AddedToken> added;
   bool byte_fallback = false;  ///< a character without a token becomes the tokens <0x..> of its bytes
   bool ignore_merges = false;  ///< a piece that is a token is taken whole
-  bool fuse_unknown = false;   ///< adjacent characters without a token become one `unknown`
+  /// Adjacent characters without a token become one `unknown` (for `unigram` they always do).
+  bool fuse_unknown = false;
   std::string continuing_prefix = "##";  ///< for `word_piece`: marks tokens inside a word
   int64_t max_word_characters = 100;     ///< for `word_piece`: longer words are `unknown`
   std::vector<int64_t> prefix, suffix;   ///< special tokens around every encoded text
+  std::vector<TemplatePart> pair;        ///< what two texts become; empty: the file does not say
   TokenDecoder decoder;
   std::optional<int64_t> bos, eos, pad;
   std::optional<int64_t> unknown;   ///< for characters that have no token

@@ -164,7 +164,7 @@ void write_special(const TokenizerSpec& spec, int64_t rows, const std::string& w
 std::vector<std::string> write_tokenizer_keys(const TokenizerSpec& spec, int64_t rows,
                                               bool merges_from_vocabulary, const std::string& where,
                                               GgufMetadata& keys) {
-  if (spec.model != TokenModel::bpe) refuse(where, "the WordPiece tokenizer of a decoder");
+  if (spec.model != TokenModel::bpe) refuse(where, "the WordPiece or Unigram tokenizer of a decoder");
   const bool sentence_piece = !spec.byte_level();
   if (sentence_piece && !spec.byte_fallback)
     refuse(where, "its tokenizer: its tokens are neither bytes nor have bytes");

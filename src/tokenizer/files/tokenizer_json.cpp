@@ -68,9 +68,33 @@ void read_unknown(TokenizerSpec& spec, const json& model, const std::string& whe
   spec.unknown = found - spec.vocabulary.begin();
 }
 
+/// Longer pieces would make long texts slow.
+constexpr size_t most_piece_bytes = 4096;
+
+void read_unigram(TokenizerSpec& spec, const json& model, const std::string& where) {
+  spec.model = TokenModel::unigram;
+  for (const json& piece : model.at("vocab")) {
+    const bool holds = piece.is_array() && piece.size() == 2 && piece[0].is_string() && piece[1].is_number();
+    check(holds && piece[0].get_ref<const std::string&>().size() <= most_piece_bytes, ErrorKind::corrupt,
+          "{}: {} is not a token of up to {} bytes with its score", where, piece.dump().substr(0, 100),
+          most_piece_bytes);
+    spec.vocabulary.push_back(piece[0].get<std::string>());
+    spec.log_probabilities.push_back(piece[1].get<double>());
+  }
+  check(!spec.vocabulary.empty(), ErrorKind::corrupt, "{}: the vocabulary is empty", where);
+  spec.byte_fallback = model.value("byte_fallback", false);
+  const json unknown = model.value("unk_id", json());
+  if (unknown.is_null()) return;
+  const bool known = unknown.is_number_integer() && unknown >= 0 && unknown < spec.vocabulary.size();
+  check(known, ErrorKind::corrupt, "{}: unk_id {} is the id of none of the {} tokens", where,
+        unknown.dump().substr(0, 100), spec.vocabulary.size());
+  spec.unknown = unknown.get<int64_t>();
+}
+
 void read_model(TokenizerSpec& spec, const json& model, const std::string& where) {
   const std::string type =
       model.is_object() ? model.value("type", model.contains("merges") ? "BPE" : "") : "";
+  if (type == "Unigram") return read_unigram(spec, model, where);
   const bool word_piece = type == "WordPiece";
   if (!word_piece && type != "BPE") unsupported_part(where, "model", model.is_object() ? json(type) : model);
   read_vocabulary(spec, model.at("vocab"), where);
@@ -89,16 +113,50 @@ void read_model(TokenizerSpec& spec, const json& model, const std::string& where
   read_unknown(spec, model, where);
 }
 
-void read_template(TokenizerSpec& spec, const json& part, const std::string& where) {
-  std::vector<int64_t>* side = &spec.prefix;
-  for (const json& piece : part.at("single")) {
-    if (piece.contains("Sequence")) side = &spec.suffix;
-    if (!piece.contains("SpecialToken")) continue;
-    const auto name = piece["SpecialToken"].at("id").get<std::string>();
+/// The parts of a template, which is `single` or `pair`.
+std::vector<TemplatePart> read_parts(const TokenizerSpec& spec, const json& part, const char* template_name,
+                                     const std::string& where) {
+  std::vector<TemplatePart> parts;
+  for (const json& piece : part.value(template_name, json::array())) {
+    const bool is_text = piece.contains("Sequence");
+    if (!is_text && !piece.contains("SpecialToken")) continue;
+    const json& entry = piece[is_text ? "Sequence" : "SpecialToken"];
+    const auto name = entry.at("id").get<std::string>();
+    const int64_t type = entry.value("type_id", 0);
+    if (is_text) {
+      const bool first = name == "A";
+      parts.push_back({first ? TemplatePart::Kind::first_text : TemplatePart::Kind::second_text, 0, type});
+      continue;
+    }
     for (const json& id : part.at("special_tokens").at(name).at("ids")) {
-      side->push_back(read_id(id, spec.vocabulary.size() + spec.added.size(), name, where));
+      parts.push_back({TemplatePart::Kind::token,
+                       read_id(id, spec.vocabulary.size() + spec.added.size(), name, where), type});
     }
   }
+  return parts;
+}
+
+void read_template(TokenizerSpec& spec, const json& part, const std::string& where) {
+  std::vector<int64_t>* side = &spec.prefix;
+  for (const TemplatePart& piece : read_parts(spec, part, "single", where)) {
+    if (piece.kind == TemplatePart::Kind::token) {
+      side->push_back(piece.id);
+    } else {
+      side = &spec.suffix;
+    }
+  }
+  spec.pair = read_parts(spec, part, "pair", where);
+}
+
+/// BERT: [CLS] A [SEP] B [SEP], the last two of type 1; RoBERTa: <s> A </s></s> B </s>, all of type 0.
+std::vector<TemplatePart> pair_of(int64_t begin, int64_t end, bool roberta) {
+  using enum TemplatePart::Kind;
+  std::vector<TemplatePart> parts{{token, begin}, {first_text}, {token, end}};
+  if (roberta) parts.push_back({token, end});
+  const int64_t type = roberta ? 0 : 1;
+  parts.push_back({second_text, 0, type});
+  parts.push_back({token, end, type});
+  return parts;
 }
 
 void read_post_processor(TokenizerSpec& spec, const json& part, const std::string& where) {
@@ -114,6 +172,7 @@ void read_post_processor(TokenizerSpec& spec, const json& part, const std::strin
     };
     spec.prefix.push_back(id("cls"));
     spec.suffix.push_back(id("sep"));
+    spec.pair = pair_of(id("cls"), id("sep"), type == "RobertaProcessing");
   } else {
     unsupported_part(where, "post-processor", part);
   }
@@ -152,11 +211,14 @@ void read_added(TokenizerSpec& spec, const json& tokens, int64_t next, const std
 
 /// Invalid ids around every text would only be noticed by the model, or not at all.
 void check_template(const TokenizerSpec& spec, const std::string& where) {
-  for (const std::vector<int64_t>* side : {&spec.prefix, &spec.suffix}) {
-    for (const int64_t id : *side) {
-      check(spec.has_token(id), ErrorKind::corrupt,
-            "{}: the post-processor puts {} around texts, which is the id of no token", where, id);
-    }
+  std::vector<int64_t> ids = spec.prefix;
+  ids.insert(ids.end(), spec.suffix.begin(), spec.suffix.end());
+  for (const TemplatePart& part : spec.pair) {
+    if (part.kind == TemplatePart::Kind::token) ids.push_back(part.id);
+  }
+  for (const int64_t id : ids) {
+    check(spec.has_token(id), ErrorKind::corrupt,
+          "{}: the post-processor puts {} around texts, which is the id of no token", where, id);
   }
 }
 

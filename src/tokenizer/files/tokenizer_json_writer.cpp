@@ -34,6 +34,22 @@ void check_texts(const TokenizerSpec& spec) {
   check_text(spec.chat_template, "the chat template");
 }
 
+/// The template for two texts; names its tokens in `tokens`.
+Json pair_template(const TokenizerSpec& spec, Json& tokens) {
+  Json pair = Json::array();
+  for (const TemplatePart& part : spec.pair) {
+    if (part.kind != TemplatePart::Kind::token) {
+      const bool first = part.kind == TemplatePart::Kind::first_text;
+      pair.push_back({{"Sequence", {{"id", first ? "A" : "B"}, {"type_id", part.type}}}});
+      continue;
+    }
+    const std::string name = token_name(spec, part.id);
+    pair.push_back({{"SpecialToken", {{"id", name}, {"type_id", part.type}}}});
+    tokens[name] = {{"id", name}, {"ids", {part.id}}, {"tokens", {name}}};
+  }
+  return pair;
+}
+
 Json post_processor(const TokenizerSpec& spec) {
   if (spec.prefix.empty() && spec.suffix.empty()) return nullptr;
   Json single = Json::array();
@@ -48,13 +64,21 @@ Json post_processor(const TokenizerSpec& spec) {
   add(spec.prefix);
   single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
   add(spec.suffix);
-  Json pair = single;
-  pair.push_back({{"Sequence", {{"id", "B"}, {"type_id", 1}}}});
+  Json pair = pair_template(spec, tokens);
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}};
 }
 
 /// Vocabulary and, for BPE, merges.
 Json model(const TokenizerSpec& spec) {
+  if (spec.model == TokenModel::unigram) {
+    Json pieces = Json::array();
+    for (size_t id = 0; id < spec.vocabulary.size(); ++id)
+      pieces.push_back({spec.vocabulary[id], spec.log_probabilities[id]});
+    return {{"type", "Unigram"},
+            {"unk_id", spec.unknown ? Json(*spec.unknown) : Json()},
+            {"vocab", pieces},
+            {"byte_fallback", spec.byte_fallback}};
+  }
   Json vocabulary = Json::object();
   for (size_t id = 0; id < spec.vocabulary.size(); ++id) {
     if (!spec.vocabulary[id].empty()) vocabulary[spec.vocabulary[id]] = id;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "tokenizer/files/base64.h"
 #include "tokenizer/steps/oniguruma.h"
 
 namespace lowrank {
@@ -23,6 +24,13 @@ std::vector<json> steps_of(const json& part, const char* key) {
   return steps;
 }
 
+NormalizerStep precompiled_of(const json& part, const std::string& where) {
+  const auto& text = part.at("precompiled_charsmap").get_ref<const std::string&>();
+  const std::optional<std::string> bytes = from_base64(text);
+  check(bytes.has_value(), ErrorKind::corrupt, "{}: precompiled_charsmap is not base64", where);
+  return Precompiled{Charsmap(*bytes, where)};
+}
+
 NormalizerStep normalizer_step(const json& part, const std::string& where) {
   static const std::map<std::string, TextForm> forms = {{"NFC", TextForm::nfc},
                                                         {"NFD", TextForm::nfd},
@@ -36,6 +44,9 @@ NormalizerStep normalizer_step(const json& part, const std::string& where) {
   if (type == "Strip") return Strip{part.value("strip_left", true), part.value("strip_right", true)};
   if (type == "Replace" && part.at("pattern").contains("String"))
     return Replace{part["pattern"]["String"].get<std::string>(), part.at("content").get<std::string>()};
+  if (type == "Replace" && part.at("pattern").contains("Regex"))
+    return Replace{part["pattern"]["Regex"].get<std::string>(), part.at("content").get<std::string>(), true};
+  if (type == "Precompiled") return precompiled_of(part, where);
   if (type == "BertNormalizer") {
     const bool lowercase = part.value("lowercase", true);
     const json strip = part.value("strip_accents", json());
@@ -115,8 +126,8 @@ std::string type_of_part(const json& part) {
 }
 
 void unsupported_part(const std::string& where, std::string_view stage, const json& part) {
-  fail(ErrorKind::unsupported, "{}: the {} {} is not supported (BPE and WordPiece tokenizers are)", where,
-       stage, part.dump().substr(0, 100));
+  fail(ErrorKind::unsupported, "{}: the {} {} is not supported (BPE, WordPiece and Unigram tokenizers are)",
+       where, stage, part.dump().substr(0, 100));
 }
 
 std::vector<NormalizerStep> read_normalizer(const json& part, const std::string& where) {

@@ -1,3 +1,4 @@
+#include "tokenizer/files/base64.h"
 #include "tokenizer/files/tokenizer_steps.h"
 
 namespace lowrank {
@@ -13,7 +14,8 @@ Json in_sequence(const std::vector<Json>& steps, const char* key) {
 }
 
 Json replace_json(const Replace& replace) {
-  return {{"type", "Replace"}, {"pattern", {{"String", replace.pattern}}}, {"content", replace.content}};
+  const char* kind = replace.regex ? "Regex" : "String";
+  return {{"type", "Replace"}, {"pattern", {{kind, replace.pattern}}}, {"content", replace.content}};
 }
 
 const char* name_of(TextForm form) {
@@ -67,6 +69,9 @@ struct StepWriter {
             {"handle_chinese_chars", bert.handle_chinese_chars},
             {"strip_accents", bert.strip_accents},
             {"lowercase", bert.lowercase}};
+  }
+  Json operator()(const Precompiled& precompiled) const {
+    return {{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(precompiled.map.bytes())}};
   }
   Json operator()(const Split& split) const {
     return {{"type", "Split"},

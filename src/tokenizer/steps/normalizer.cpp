@@ -3,6 +3,7 @@
 #include <unicode/uchar.h>
 
 #include "tokenizer/steps/bert_text.h"
+#include "tokenizer/steps/precompiled.h"
 #include "tokenizer/steps/unicode_text.h"
 
 namespace lowrank {
@@ -34,16 +35,15 @@ std::string stripped(std::string_view text, const Strip& strip) {
   return begin < end ? std::string(text.substr(begin, end - begin)) : std::string();
 }
 
-std::string step_applied(const NormalizerStep& step, std::string_view text, bool continues) {
-  if (const auto* form = std::get_if<TextForm>(&step)) return in_form(text, *form);
-  if (const auto* replace = std::get_if<Replace>(&step)) return replaced(text, *replace);
-  if (const auto* strip = std::get_if<Strip>(&step)) return stripped(text, *strip);
-  if (const auto* bert = std::get_if<BertNormalizer>(&step)) return bert_normalised(text, *bert);
-  const auto& prepend = std::get<Prepend>(step);
-  return text.empty() || continues ? std::string(text) : prepend.text + std::string(text);
-}
-
 }  // namespace
+
+Normalizer::Normalizer(std::vector<NormalizerStep> steps, const std::string& where)
+    : steps_(std::move(steps)), patterns_(steps_.size()) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const auto* replace = std::get_if<Replace>(&steps_[i]);
+    if (replace && replace->regex) patterns_[i].emplace(Split{replace->pattern}, where);
+  }
+}
 
 std::string replaced(std::string_view text, const Replace& replace) {
   std::string result;
@@ -60,8 +60,23 @@ std::string replaced(std::string_view text, const Replace& replace) {
 
 std::string Normalizer::apply(std::string_view text, bool continues) const {
   std::string normalised(text);
-  for (const NormalizerStep& step : steps_) normalised = step_applied(step, normalised, continues);
+  for (size_t step = 0; step < steps_.size(); ++step) normalised = after(step, normalised, continues);
   return normalised;
+}
+
+std::string Normalizer::after(size_t step, std::string_view text, bool continues) const {
+  const NormalizerStep& what = steps_[step];
+  if (const auto* form = std::get_if<TextForm>(&what)) return in_form(text, *form);
+  if (const auto* strip = std::get_if<Strip>(&what)) return stripped(text, *strip);
+  if (const auto* bert = std::get_if<BertNormalizer>(&what)) return bert_normalised(text, *bert);
+  if (const auto* map = std::get_if<Precompiled>(&what)) return precompiled(text, map->map);
+  if (const auto* replace = std::get_if<Replace>(&what)) {
+    const std::optional<Splitter>& pattern = patterns_[step];
+    return pattern ? pattern->replaced(text, Splitter::Scratch(text.size()), replace->content)
+                   : replaced(text, *replace);
+  }
+  const auto& prepend = std::get<Prepend>(what);
+  return text.empty() || continues ? std::string(text) : prepend.text + std::string(text);
 }
 
 }  // namespace lowrank

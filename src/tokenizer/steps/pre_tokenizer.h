@@ -34,8 +34,10 @@ class PreTokenizer {
     const Splitter::Scratch& scratch;
     const Piece& piece;
   };
-  void run(size_t index, std::string_view text, const Call& call) const;
-  void run_metaspace(size_t index, const Metaspace& metaspace, std::string_view text, const Call& call) const;
+  /// `begins`: the piece is the beginning of the text that is split.
+  void run(size_t index, std::string_view text, bool begins, const Call& call) const;
+  void run_metaspace(size_t index, const Metaspace& metaspace, std::string_view text, bool begins,
+                     const Call& call) const;
 
   std::vector<Step> steps_;
 };

@@ -110,6 +110,15 @@ void Splitter::each_range(std::string_view text, const Scratch& scratch, const V
   if (done < text.size()) visit({done, text.size(), invert_});
 }
 
+std::string Splitter::replaced(std::string_view text, const Scratch& scratch,
+                               std::string_view content) const {
+  std::string result;
+  each_range(text, scratch, [&](const Range& range) {
+    result += range.match != invert_ ? content : text.substr(range.begin, range.end - range.begin);
+  });
+  return result;
+}
+
 void Splitter::split(std::string_view text, const Scratch& scratch, const Piece& piece) const {
   const auto give = [&](const Range& range) { piece(text.substr(range.begin, range.end - range.begin)); };
   if (behavior_ == SplitBehavior::isolated) return each_range(text, scratch, give);

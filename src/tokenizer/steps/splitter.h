@@ -35,6 +35,9 @@ class Splitter {
   /// matches take more steps than a text of this size is allowed.
   void split(std::string_view text, const Scratch& scratch, const Piece& piece) const;
 
+  /// The text with every match replaced by `content`. Errors: as split.
+  std::string replaced(std::string_view text, const Scratch& scratch, std::string_view content) const;
+
  private:
   struct Code;
   struct Range {
