@@ -58,7 +58,7 @@ TEST_P(GoldenFamily, LogitsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamily,
-                         testing::Values("granite", "llama_dynamic", "llama_linear", "llama_llama3",
+                         testing::Values("granite", "lfm2", "llama_dynamic", "llama_linear", "llama_llama3",
                                          "llama_longrope", "llama_yarn", "olmo2", "phi3_longrope",
                                          "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
@@ -73,8 +73,8 @@ TEST_P(GoldenFamilyGguf, LogitsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenFamilyGguf,
-                         testing::Values("granite", "llama_linear", "llama_yarn", "olmo2", "phi3_longrope",
-                                         "phi4_mini", "smollm3"),
+                         testing::Values("granite", "lfm2", "llama_linear", "llama_yarn", "olmo2",
+                                         "phi3_longrope", "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// Whole passes: what the reference's generation gives when the text outgrows the original context.

@@ -52,7 +52,7 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamilyAdapter,
-                         testing::Values("granite", "llama_dynamic", "llama_linear", "llama_llama3",
+                         testing::Values("granite", "lfm2", "llama_dynamic", "llama_linear", "llama_llama3",
                                          "llama_longrope", "llama_yarn", "olmo2", "phi3_longrope",
                                          "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
