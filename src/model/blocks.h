@@ -6,6 +6,7 @@
 
 #include "kernels/operations/attention.h"
 #include "kernels/operations/recomputed.h"
+#include "kernels/operations/rope.h"
 #include "model/hooks.h"
 #include "model/kv_cache.h"
 
@@ -15,6 +16,22 @@ namespace lowrank {
 /// head_dim]: over the sequence's own rows or the cache, after any prefix that the hooks give.
 at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv, const AttentionShape& shape,
                   KvCache* cache);
+
+/// What a mixer knows of the pass.
+struct MixerPass {
+  const Place& in;
+  const Place& out;
+  const Hooks& hooks;
+  const RopeTable* rotary;  ///< of the layer's rows; null where it rotates nothing
+  KvCache* cache;           ///< null: whole sequences are computed
+};
+
+/// What a layer has in the place of plain attention.
+struct Mixer {
+  virtual ~Mixer() = default;
+  /// The branch's output for the rows of `out`, [R, d], from the normed rows x [T, d] of `in`.
+  virtual at::Tensor forward(const MixerPass& pass, const at::Tensor& x) const = 0;
+};
 
 /// Of the rows [T, n] those that the layer outputs (`SequenceLayout::output_tokens`), [R, n]: nothing after
 /// the attention needs to be computed for the others.

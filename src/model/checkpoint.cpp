@@ -4,8 +4,11 @@
 #include <iterator>
 #include <unordered_set>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/log.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
@@ -142,7 +145,7 @@ std::string other_quantisation(const nlohmann::json& config) {
 void copy_values(const StoredTensor& stored, int64_t row, int64_t first, int64_t count, at::ScalarType type,
                  void* out) {
   const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / stored.shape[0];
-  const int64_t row_values = stored.shape.size() == 2 ? stored.shape[1] : 1;
+  const int64_t row_values = *element_count(stored.shape) / std::max<int64_t>(stored.shape[0], 1);
   const auto source =
       stored.bytes.subspan(row * row_bytes + first * row_bytes / row_values, count * row_bytes / row_values);
   if (type == at::kBFloat16) {
@@ -166,33 +169,81 @@ void copy_columns(const StoredTensor& stored, int64_t begin, int64_t end, at::Te
   out.copy_(columns.t());
 }
 
-/// The row of the GGUF tensor for each row of the Hugging Face tensor, [rows].
-at::Tensor rotary_rows(int64_t rows, int64_t heads) {
+/// The place in a GGUF file of a value in row (or column) `place` of `count`.
+int64_t head_place(int64_t place, int64_t count, const GgufHeads& heads) {
+  if (place < heads.first) return place;
+  const int64_t size = (count - heads.first) / (heads.groups * heads.shared);
+  const int64_t head = (place - heads.first) / size;
+  const int64_t moved = head % heads.shared * heads.groups + head / heads.shared;
+  return heads.first + moved * size + (place - heads.first) % size;
+}
+
+bool moves_rows(const TensorRef& tensor) {
+  return tensor.rotary_heads > 0 || (tensor.gguf_heads.groups > 0 && !tensor.gguf_heads.columns);
+}
+
+bool moves_columns(const TensorRef& tensor) {
+  return tensor.gguf_heads.groups > 0 && tensor.gguf_heads.columns;
+}
+
+/// The row of the GGUF tensor that holds row `row` of the Hugging Face tensor's `rows`.
+int64_t gguf_row(int64_t row, int64_t rows, const TensorRef& tensor) {
+  if (tensor.rotary_heads > 0) return rotary_row(row, rows, tensor.rotary_heads);
+  return moves_rows(tensor) ? head_place(row, rows, tensor.gguf_heads) : row;
+}
+
+/// That row for each one, [rows].
+at::Tensor gguf_rows(int64_t rows, const TensorRef& tensor) {
   at::Tensor index = at::empty({rows}, at::kLong);
   auto* values = index.mutable_data_ptr<int64_t>();
-  for (int64_t row = 0; row < rows; ++row) values[row] = rotary_row(row, rows, heads);
+  for (int64_t row = 0; row < rows; ++row) values[row] = gguf_row(row, rows, tensor);
+  return index;
+}
+
+/// The same for columns.
+at::Tensor gguf_columns(int64_t columns, const TensorRef& tensor) {
+  at::Tensor index = at::empty({columns}, at::kLong);
+  auto* values = index.mutable_data_ptr<int64_t>();
+  for (int64_t column = 0; column < columns; ++column)
+    values[column] = head_place(column, columns, tensor.gguf_heads);
   return index;
 }
 
 }  // namespace
 
 at::Tensor in_gguf_row_order(const at::Tensor& values, const TensorRef& tensor) {
-  if (tensor.rotary_heads == 0) return values;
-  return at::empty_like(values).index_copy_(0, rotary_rows(values.size(0), tensor.rotary_heads), values);
+  if (!moves_rows(tensor)) return values;
+  return at::empty_like(values).index_copy_(0, gguf_rows(values.size(0), tensor), values);
 }
 
 at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor) {
-  if (tensor.rotary_heads == 0) return values;
-  return values.index_select(0, rotary_rows(values.size(0), tensor.rotary_heads));
+  return moves_rows(tensor) ? values.index_select(0, gguf_rows(values.size(0), tensor)) : values;
+}
+
+at::Tensor in_gguf_column_order(const at::Tensor& values, const TensorRef& tensor) {
+  if (!moves_columns(tensor)) return values;
+  return at::empty_like(values).index_copy_(1, gguf_columns(values.size(1), tensor), values);
+}
+
+at::Tensor from_gguf_column_order(const at::Tensor& values, const TensorRef& tensor) {
+  return moves_columns(tensor) ? values.index_select(1, gguf_columns(values.size(1), tensor)) : values;
+}
+
+at::Tensor in_gguf_form(const at::Tensor& values, const TensorRef& tensor) {
+  at::Tensor stored = in_gguf_column_order(in_gguf_row_order(values, tensor), tensor);
+  if (tensor.gguf_negative_exp) stored = -at::exp(stored);
+  return tensor.gguf_offset == 0 ? stored : stored + tensor.gguf_offset;
 }
 
 at::Tensor in_folder_layout(const at::Tensor& values, const TensorRef& tensor) {
+  if (tensor.depthwise) return values.reshape(folder_shape(tensor));
   return tensor.transposed ? values.t().contiguous() : values;
 }
 
 std::vector<int64_t> folder_shape(const TensorRef& tensor) {
   std::vector<int64_t> shape = tensor.shape;
   if (tensor.transposed) std::ranges::reverse(shape);
+  if (tensor.depthwise) shape.insert(shape.begin() + 1, 1);
   return shape;
 }
 
@@ -352,14 +403,16 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
     return expand_nf4(four_bit->packed, four_bit->scales, four_bit->block, begin * columns, out);
   }
   if (tensor.transposed && !gguf_) return copy_columns(*stored, begin, end, out);
-  const bool permuted = gguf_ && tensor.rotary_heads > 0;
   auto* target = static_cast<std::byte*>(out.mutable_data_ptr());
   const int64_t stride = columns * static_cast<int64_t>(out.element_size());
   for (int64_t row = begin; row < end; ++row, target += stride) {
-    const int64_t source = permuted ? rotary_row(row, rows, tensor.rotary_heads) : row;
+    const int64_t source = gguf_ ? gguf_row(row, rows, tensor) : row;
     copy_values(*stored, source, 0, columns, out.scalar_type(), target);
   }
-  if (gguf_ && tensor.gguf_offset != 0) out.sub_(tensor.gguf_offset);
+  if (!gguf_) return;
+  if (tensor.gguf_offset != 0) out.sub_(tensor.gguf_offset);
+  if (tensor.gguf_negative_exp) out.copy_(at::log(-out));
+  if (moves_columns(tensor)) out.copy_(from_gguf_column_order(out, tensor));
 }
 
 void Checkpoint::forget_pages() const {

@@ -96,6 +96,12 @@ int64_t rotary_row(int64_t row, int64_t rows, int64_t heads);
 /// and back. Its rows are the tensor's: the weight itself, its bias, or the left factor of a product.
 at::Tensor in_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
 at::Tensor from_gguf_row_order(const at::Tensor& values, const TensorRef& tensor);
+/// The same for columns: those of the weight itself, or of the right factor of a product.
+at::Tensor in_gguf_column_order(const at::Tensor& values, const TensorRef& tensor);
+at::Tensor from_gguf_column_order(const at::Tensor& values, const TensorRef& tensor);
+/// The values of a whole tensor as a GGUF file stores them: rows and columns in its order, norms with their
+/// offset.
+at::Tensor in_gguf_form(const at::Tensor& values, const TensorRef& tensor);
 
 /// A matrix {out, in} as a Hugging Face folder stores it, and the shape that it has there.
 at::Tensor in_folder_layout(const at::Tensor& values, const TensorRef& tensor);

@@ -22,6 +22,7 @@ struct Layer {
   Linear up;  ///< gate and up if there is a gate
   Linear down;
   Norm before_attention, after_attention, before_mlp, after_mlp, query, key;
+  std::unique_ptr<Mixer> mixer;  ///< in the place of attention, which then has no parts
 };
 
 /// Reads the parts of a decoder from its files.
@@ -46,8 +47,11 @@ class Loader {
       for (const PartName& part : parts) names.push_back(prefix + std::string(part.name));
       return load_linear(checkpoint_, options_, names);
     };
-    return {n.query_key_value ? linear({n.query_key_value}) : linear({n.query, n.key, n.value}),
-            linear({n.attention_out}),
+    const MixerKind* mixer = config_.mixer_of(index);
+    return {mixer               ? Linear()
+            : n.query_key_value ? linear({n.query_key_value})
+                                : linear({n.query, n.key, n.value}),
+            mixer ? Linear() : linear({n.attention_out}),
             n.gate_up ? linear({n.gate_up})
             : n.gate  ? linear({n.gate, n.up})
                       : linear({n.up}),
@@ -56,8 +60,9 @@ class Loader {
             norm(prefix, n.after_attention),
             norm(prefix, n.before_mlp),
             norm(prefix, n.after_mlp),
-            norm(prefix, n.query_norm),
-            norm(prefix, n.key_norm)};
+            mixer ? Norm() : norm(prefix, n.query_norm),
+            mixer ? Norm() : norm(prefix, n.key_norm),
+            mixer ? mixer->load(checkpoint_, options_, prefix) : nullptr};
   }
 
  private:
@@ -177,7 +182,11 @@ class Decoder final : public Model {
     const Context& context = in.context;
     const Layer& l = layers_[in.layer];
     const AddNorm first = entered(context, hooks, l.before_attention, hidden.stream, hidden.branch);
-    at::Tensor branch = attention_branch(pass, first.normed);
+    const int64_t rotary = config_.rotary_of[in.layer];
+    at::Tensor branch =
+        l.mixer
+            ? l.mixer->forward({in, out, hooks, rotary < 0 ? nullptr : &tables[rotary], cache}, first.normed)
+            : attention_branch(pass, first.normed);
     const at::Tensor stream = output_rows(first.stream, hidden.layout);
     branch = ended(pass, Role::attention_out, l.after_attention, stream, branch);
     const AddNorm second = entered(context, hooks, l.before_mlp, stream, branch);

@@ -1,5 +1,6 @@
 #include "model/decoder_config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -67,7 +68,11 @@ nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string&
   config["max_position_embeddings"] = read.count(gguf_key::context);
   const int64_t heads = read.count(gguf_key::heads);
   config["num_attention_heads"] = heads;
-  config["num_key_value_heads"] = read.count(gguf_key::kv_heads, heads);
+  // As an array, it has 0 for layers without attention.
+  const auto kv_heads =
+      file.find<std::vector<int64_t>>(fmt::format("{}.{}", architecture, gguf_key::kv_heads));
+  config["num_key_value_heads"] = kv_heads && !kv_heads->empty() ? *std::ranges::max_element(*kv_heads)
+                                                                 : read.count(gguf_key::kv_heads, heads);
   const int64_t head_dim =
       read.count(gguf_key::key_length, config["hidden_size"].get<int64_t>() / heads, most_head_dim);
   config["head_dim"] = head_dim;

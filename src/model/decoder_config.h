@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +15,11 @@
 #include "model/rope_frequencies.h"
 
 namespace lowrank {
+
+class Checkpoint;
+struct LoadOptions;
+struct Mixer;
+struct ModelSpec;
 
 /// What a part of a decoder is called in folders and in GGUF files, without `.weight` and `.bias`. A part
 /// that a model lacks has no name.
@@ -45,6 +52,16 @@ struct DecoderNames {
   bool gated() const { return gate || gate_up; }
 };
 
+/// A kind of layer that has something else than plain attention (model/mixers): what its parts are, and how
+/// they are read. Both take the layer's prefix in folders, such as `model.layers.0.`.
+struct MixerKind {
+  /// Adds the modules and tensors of a layer.
+  std::function<void(ModelSpec& spec, int layer, const std::string& prefix)> describe;
+  std::function<std::unique_ptr<Mixer>(const Checkpoint&, const LoadOptions&, const std::string& prefix)>
+      load;
+  bool recurrent = true;  ///< it carries a state from row to row
+};
+
 /// A decoder: sizes, names, and how it differs from Llama.
 struct DecoderConfig {
   int64_t hidden = 0, ff = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
@@ -64,6 +81,9 @@ struct DecoderConfig {
   std::vector<RopeFrequencies> rotary;  ///< the frequencies that layers choose from
   std::vector<int64_t> rotary_of;       ///< [layers] index into `rotary`; -1: the layer rotates nothing
 
+  /// [layers] what stands in the place of attention; null: attention. Empty: all layers have attention.
+  std::vector<std::shared_ptr<const MixerKind>> mixers;
+
   double embedding_multiplier = 1;
   double residual_multiplier = 1;  ///< factor on each branch before it is added
   double logits_multiplier = 1;
@@ -73,6 +93,9 @@ struct DecoderConfig {
   std::string gguf_architecture;
   bool rotary_order = false;  ///< GGUF stores query and key rows in llama.cpp's rotary order
   bool transposed = false;    ///< folders store the layers' matrices as {in, out}
+
+  /// What stands in the place of attention; nullptr: attention.
+  const MixerKind* mixer_of(int64_t layer) const { return mixers.empty() ? nullptr : mixers[layer].get(); }
 
   /// All layers rotate with these frequencies.
   void rotate(RopeFrequencies frequencies);

@@ -15,7 +15,7 @@ struct Entry {
   bool bias;
 };
 
-std::vector<Entry> layer_linears(const DecoderConfig& c) {
+std::vector<Entry> attention_linears(const DecoderConfig& c) {
   const DecoderNames& n = c.names;
   const int64_t q = c.heads * c.head_dim;
   const int64_t kv = c.kv_heads * c.head_dim;
@@ -30,6 +30,12 @@ std::vector<Entry> layer_linears(const DecoderConfig& c) {
     entries.push_back({n.value, Role::value, kv, c.hidden, 0, c.qkv_bias});
   }
   entries.push_back({n.attention_out, Role::attention_out, c.hidden, q, 0, c.out_bias});
+  return entries;
+}
+
+std::vector<Entry> mlp_linears(const DecoderConfig& c) {
+  const DecoderNames& n = c.names;
+  std::vector<Entry> entries;
   if (n.gate_up) {
     entries.push_back({n.gate_up, Role::gate_up, 2 * c.ff, c.hidden, 0, c.mlp_bias});
   } else {
@@ -48,11 +54,10 @@ void add_norm(ModelSpec& spec, const DecoderConfig& c, const std::string& name, 
   if (c.layer_norm) spec.tensors.push_back({name + ".bias", gguf_name + ".bias", {size}, layer, Role::norm});
 }
 
-void add_layer(ModelSpec& spec, const DecoderConfig& c, int layer) {
-  const DecoderNames& n = c.names;
-  const std::string prefix = layer_prefix(n, layer);
+void add_linears(ModelSpec& spec, const DecoderConfig& c, int layer, const std::vector<Entry>& entries) {
+  const std::string prefix = layer_prefix(c.names, layer);
   const std::string gguf_prefix = fmt::format("blk.{}.", layer);
-  for (const Entry& entry : layer_linears(c)) {
+  for (const Entry& entry : entries) {
     const std::string name = prefix + std::string(entry.part.name);
     const std::string gguf_name = gguf_prefix + std::string(entry.part.gguf_name);
     spec.modules.push_back({name, layer, entry.role, entry.in, entry.out, c.transposed});
@@ -64,12 +69,26 @@ void add_layer(ModelSpec& spec, const DecoderConfig& c, int layer) {
     spec.tensors.push_back(
         {name + ".bias", gguf_name + ".bias", {entry.out}, layer, entry.role, entry.rotary_heads});
   }
+}
+
+void add_layer(ModelSpec& spec, const DecoderConfig& c, int layer) {
+  const DecoderNames& n = c.names;
+  const std::string prefix = layer_prefix(n, layer);
+  const std::string gguf_prefix = fmt::format("blk.{}.", layer);
+  const MixerKind* mixer = c.mixer_of(layer);
+  if (mixer) {
+    mixer->describe(spec, layer, prefix);
+    spec.recurrent |= mixer->recurrent;
+  } else {
+    add_linears(spec, c, layer, attention_linears(c));
+  }
+  add_linears(spec, c, layer, mlp_linears(c));
   const int64_t q = c.norm_all_heads ? c.heads * c.head_dim : c.head_dim;
   const int64_t k = c.norm_all_heads ? c.kv_heads * c.head_dim : c.head_dim;
   for (const auto& [part, size] :
        {std::pair{n.before_attention, c.hidden}, std::pair{n.after_attention, c.hidden},
-        std::pair{n.before_mlp, c.hidden}, std::pair{n.after_mlp, c.hidden}, std::pair{n.query_norm, q},
-        std::pair{n.key_norm, k}}) {
+        std::pair{n.before_mlp, c.hidden}, std::pair{n.after_mlp, c.hidden},
+        std::pair{mixer ? PartName{} : n.query_norm, q}, std::pair{mixer ? PartName{} : n.key_norm, k}}) {
     if (part)
       add_norm(spec, c, prefix + std::string(part.name), gguf_prefix + std::string(part.gguf_name), size,
                layer);

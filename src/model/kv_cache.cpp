@@ -87,6 +87,16 @@ KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, c
   return table;
 }
 
+at::Tensor KvCache::state(int layer, int part, at::IntArrayRef sizes, at::ScalarType type) {
+  at::Tensor& state = states_[{layer, part}];
+  if (!state.defined()) {
+    std::vector<int64_t> all{std::ssize(slots_)};
+    all.insert(all.end(), sizes.begin(), sizes.end());
+    state = at::empty(all, type);
+  }
+  return state;
+}
+
 void KvCache::advance(const Batch& batch) {
   for (int64_t s = 0; s < batch.sequences(); ++s)
     slots_[batch.examples[s]].length += batch.offsets[s + 1] - batch.offsets[s];
@@ -94,7 +104,9 @@ void KvCache::advance(const Batch& batch) {
 
 int64_t KvCache::row_bytes() const {
   int64_t bytes = 0;
-  for (const KeyValue& table : layers_) bytes += table.k.element_size() * (table.k.size(1) + table.v.size(1));
+  for (const KeyValue& table : layers_) {
+    if (table.k.defined()) bytes += table.k.element_size() * (table.k.size(1) + table.v.size(1));
+  }
   return bytes;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +14,8 @@
 
 namespace lowrank {
 
-/// Keys and values of sequences that are being continued, for every layer. Their rows lie in pages of a fixed
+/// Keys and values of sequences that are being continued, for every layer, and the states that layers without
+/// attention carry on. Keys' and values' rows lie in pages of a fixed
 /// number of rows; each slot holds one sequence, whose rows fill its pages in order. Slots may share pages
 /// that are full. In a cached pass, a batch's `examples` are slot numbers.
 class KvCache {
@@ -38,6 +41,11 @@ class KvCache {
   /// after each slot's rows and returns the layer's table, [pages * page_rows, kv_heads * head_dim] each.
   KeyValue append(int layer, const Batch& batch, const at::Tensor& qkv, const AttentionShape& shape);
 
+  /// A state that a layer carries from pass to pass, [slots, sizes...], allocated when it is first asked for.
+  /// A layer may have several, numbered by `part`. That of a slot of length 0 is not yet written: a sequence
+  /// that starts anew. States are not in pages: slots with them cannot begin with rows of others.
+  at::Tensor state(int layer, int part, at::IntArrayRef sizes, at::ScalarType type);
+
   /// Adds the batch's rows to the slots' lengths, once all layers have appended them.
   void advance(const Batch& batch);
 
@@ -57,6 +65,7 @@ class KvCache {
   int64_t pages_, page_rows_;
   std::vector<Slot> slots_;
   std::vector<KeyValue> layers_;
+  std::map<std::pair<int, int>, at::Tensor> states_;  ///< by layer and part
 };
 
 }  // namespace lowrank

@@ -28,8 +28,10 @@ enum class Role {
   down,
   layer_input,  ///< products around an input that a layer takes beside the stream (Gemma 4)
   norm,
-  constant,  ///< a number that files store and nothing trains
-  pooler,    ///< what a label head reads of a text
+  constant,    ///< a number that files store and nothing trains
+  mixer_in,    ///< what a layer without attention reads
+  recurrence,  ///< how it carries its state from row to row: a convolution, a decay
+  pooler,      ///< what a label head reads of a text
   head,
 };
 
@@ -41,6 +43,15 @@ enum class Task {
   embedding,       ///< nothing: its hidden states are the result
 };
 
+/// How GGUF files order value heads of which several share a key head: in turn by key head (head k R + r at
+/// place r G + k, with G groups of R), where folders have those of a key head side by side.
+struct GgufHeads {
+  int64_t groups = 0;    ///< key heads; 0: the order is the same
+  int64_t shared = 1;    ///< value heads on each
+  int64_t first = 0;     ///< the row with which the heads begin; those before it stay
+  bool columns = false;  ///< the heads are columns, not rows
+};
+
 /// A tensor of the base model: one row of a family's weight table.
 struct TensorRef {
   std::string name;            ///< Hugging Face name, `model.layers.0.self_attn.q_proj.weight`
@@ -48,11 +59,14 @@ struct TensorRef {
   std::vector<int64_t> shape;  ///< outermost first; a matrix is {out, in}
   int layer = -1;              ///< -1 outside the layers
   Role role = Role::norm;
-  int64_t rotary_heads = 0;      ///< > 0: GGUF stores the rows of this many heads in llama.cpp's rotary order
-  bool optional = false;         ///< absent in some checkpoints (a tied head)
-  double gguf_offset = 0;        ///< GGUF stores the values plus this
-  bool transposed = false;       ///< folders store the matrix as {in, out}
-  std::string legacy_name = {};  ///< name in old folders; empty: none
+  int64_t rotary_heads = 0;  ///< > 0: GGUF stores the rows of this many heads in llama.cpp's rotary order
+  bool optional = false;     ///< absent in some checkpoints (a tied head)
+  double gguf_offset = 0;    ///< GGUF stores the values plus this
+  bool transposed = false;   ///< folders store the matrix as {in, out}
+  bool depthwise = false;    ///< folders store the kernel {channels, taps} as {channels, 1, taps}
+  GgufHeads gguf_heads = {};
+  bool gguf_negative_exp = false;  ///< GGUF stores -exp of the values
+  std::string legacy_name = {};    ///< name in old folders; empty: none
   /// For a head that may be new: standard deviation of its initial values if the folder lacks it.
   std::optional<double> start_deviation = {};
 
@@ -60,7 +74,9 @@ struct TensorRef {
   std::string_view module_name() const { return std::string_view(name).substr(0, name.rfind('.')); }
   bool is_weight() const { return name.ends_with(".weight"); }
   /// True if GGUF files store different values, or the rows in a different order.
-  bool gguf_differs() const { return rotary_heads > 0 || gguf_offset != 0; }
+  bool gguf_differs() const {
+    return rotary_heads > 0 || gguf_offset != 0 || gguf_heads.groups > 0 || gguf_negative_exp;
+  }
 };
 
 /// A layer that `target_modules` can name: y = W x (+ b), W of shape {out, in}.
@@ -97,6 +113,7 @@ struct ModelSpec {
   int64_t fixed_positions = std::numeric_limits<int64_t>::max();
   /// Layers also read rows of earlier layers, so no method can put rows between layers.
   bool rows_fixed = false;
+  bool recurrent = false;       ///< layers carry a state from row to row, beside keys and values
   bool restarts_cache = false;  ///< a text that grows beyond `fixed_positions` is recomputed
   Task task = Task::causal_lm;
   std::optional<LabelSet> labels;         ///< of a label head

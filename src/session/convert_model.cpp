@@ -53,7 +53,8 @@ DType fitting(DType wanted, int64_t columns) {
 }
 
 DType type_of(const TensorRef& tensor, const FileType& type) {
-  if (tensor.shape.size() != 2 || tensor.role == Role::position || tensor.role == Role::norm)
+  if (tensor.shape.size() != 2 || tensor.role == Role::position || tensor.role == Role::norm ||
+      tensor.role == Role::recurrence)
     return DType::f32;
   const bool end = tensor.role == Role::embedding || tensor.role == Role::head;
   return fitting(end ? type.ends : type.matrices, tensor.shape.back());
@@ -95,7 +96,7 @@ void write_tensor(const Checkpoint& checkpoint, const TensorRef& tensor, DType t
   constexpr int64_t piece_values = int64_t{1} << 24;
   const int64_t rows = tensor.shape[0];
   const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
-  const int64_t piece = tensor.rotary_heads > 0 ? rows : std::clamp<int64_t>(piece_values / columns, 1, rows);
+  const int64_t piece = tensor.gguf_differs() ? rows : std::clamp<int64_t>(piece_values / columns, 1, rows);
   std::vector<std::byte> bytes;
   for (int64_t begin = 0; begin < rows; begin += piece) {
     throw_if_interrupted();
@@ -103,8 +104,7 @@ void write_tensor(const Checkpoint& checkpoint, const TensorRef& tensor, DType t
     at::Tensor values =
         tensor.shape.size() == 2 ? at::empty({count, columns}, at::kFloat) : at::empty({count}, at::kFloat);
     checkpoint.read_rows(tensor, begin, begin + count, values);
-    values = in_gguf_row_order(values, tensor);
-    if (tensor.gguf_offset != 0) values.add_(tensor.gguf_offset);
+    values = in_gguf_form(values, tensor).contiguous();
     bytes.resize(*byte_count(type, values.numel()));
     try {
       round_rows(type, {values.const_data_ptr<float>(), static_cast<size_t>(values.numel())}, columns, bytes);

@@ -39,6 +39,8 @@ int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets,
       bytes += module.in * size;
     } else if (module.role == Role::down) {
       bytes += targets.contains(module.name) ? module.in * size : 0;
+    } else if (module.role == Role::mixer_in) {
+      bytes += 2 * module.out * size;  // as projected, and behind the convolution
     } else {
       bytes += module.out * size;
     }

@@ -192,5 +192,29 @@ TEST(EngineOutgrown, TextsThatOutgrowTheirFrequenciesAreThoseOfGenerate) {
   EXPECT_GT(engine.statistics().preemptions, 0);
 }
 
+TEST(EngineRecurrent, TextsOfModelsWithAStateAreThoseOfGenerateAndShareNoPages) {
+  const test::EngineModel base(test::tiny_config("lfm2"));
+  ASSERT_TRUE(base.checkpoint->spec().recurrent);
+  AdapterStore store(base.checkpoint, 1);
+  EngineOptions options;
+  options.page_rows = 5;
+  options.cache_pages = 12;  // too few for all four
+  options.max_batch_tokens = 4;
+  Engine engine(*base.model, base.tokenizer, store, options);
+  std::vector<EngineRequest> requests;
+  for (const int64_t length : {3, 18, 30, 18}) {
+    EngineRequest& request = requests.emplace_back();
+    request.prompt = base.random_prompt(length, 3);
+    request.max_new_tokens = 12;
+    request.ignore_eos = true;
+    engine.submit(request);
+  }
+  const auto heard = test::run_all(engine);
+  for (size_t i = 0; i < requests.size(); ++i)
+    test::expect_generated(heard.at(i + 1), base.expected(requests[i]));
+  EXPECT_EQ(engine.statistics().cached_tokens, 0);
+  EXPECT_GT(engine.statistics().preemptions, 0);
+}
+
 }  // namespace
 }  // namespace lowrank

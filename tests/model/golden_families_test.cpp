@@ -73,7 +73,7 @@ TEST_P(GoldenFamily, LogitsEqualTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamily,
                          testing::Values("gemma2", "gemma4_dense", "gemma4_text", "gemma4_wrapper", "glm4",
-                                         "granite", "llama_dynamic", "llama_linear", "llama_llama3",
+                                         "granite", "lfm2", "llama_dynamic", "llama_linear", "llama_llama3",
                                          "llama_longrope", "llama_yarn", "ministral3", "ministral3_wrapper",
                                          "olmo2", "olmo3", "phi3_longrope", "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
@@ -110,8 +110,8 @@ TEST_P(GoldenFamilyGguf, LogitsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenFamilyGguf,
-                         testing::Values("gemma4_dense", "glm4", "granite", "llama_linear", "llama_yarn",
-                                         "olmo2", "phi3_longrope", "phi4_mini", "smollm3"),
+                         testing::Values("gemma4_dense", "glm4", "granite", "lfm2", "llama_linear",
+                                         "llama_yarn", "olmo2", "phi3_longrope", "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// A file of llama.cpp's converter and the folder with the same numbers, under different names.

@@ -57,7 +57,7 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamilyAdapter,
                          testing::Values("gemma2", "gemma4_dense", "gemma4_text", "gemma4_wrapper", "glm4",
-                                         "granite", "llama_dynamic", "llama_linear", "llama_llama3",
+                                         "granite", "lfm2", "llama_dynamic", "llama_linear", "llama_llama3",
                                          "llama_longrope", "llama_yarn", "ministral3", "ministral3_wrapper",
                                          "olmo2", "olmo3", "phi3_longrope", "phi4_mini", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });

@@ -56,7 +56,7 @@ bool Scheduler::place(EngineSequence& sequence) {
   const bool in_front = sequence.front.positions > 0 || sequence.front.rows > 0;
   sequence.whole_prompt = in_front || !sequence.resident.can_cache;
   sequence.shares = sequence.request.share_prefix && sequence.resident.shares_prefix && !in_front &&
-                    sequence.most_tokens() <= spec_.fixed_positions;
+                    !spec_.recurrent && sequence.most_tokens() <= spec_.fixed_positions;
   return !sequence.resident.can_cache || pages_.begin(sequence, std::ssize(running_));
 }
 

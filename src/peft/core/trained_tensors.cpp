@@ -63,6 +63,7 @@ std::vector<std::string> TrainedTensors::names() const {
 std::optional<at::Tensor> TrainedTensors::value(const TensorRef& tensor) const {
   const auto found = entries_.find(tensor.name);
   if (found == entries_.end()) return std::nullopt;
+  if (tensor.depthwise) return found->second.value.reshape(tensor.shape);
   return tensor.transposed ? found->second.value.t() : found->second.value;
 }
 

@@ -54,7 +54,9 @@ AdapterContents read_gguf_lora(const std::filesystem::path& path, const ModelSpe
   std::vector<LowRankUpdate> updates = read_factor_pairs(file.tensors(), names_of(spec), path.string());
   for (LowRankUpdate& update : updates) {
     update.alpha = alpha > 0 ? alpha : static_cast<double>(update.rank);
-    update.b = from_gguf_row_order(update.b, *spec.find_tensor(update.module->name + ".weight"));
+    const TensorRef& weight = *spec.find_tensor(update.module->name + ".weight");
+    update.a = from_gguf_column_order(update.a, weight);
+    update.b = from_gguf_row_order(update.b, weight);
   }
   AdapterContents contents = contents_of(updates, spec, false);
   contents.config_name = contents.tensors_name = path.string();

@@ -35,7 +35,8 @@ StoredFactors stored_factors(const LowRankUpdate& update, const TensorRef& weigh
   const at::Tensor b =
       at::mul(update.b.detach().to(at::kDouble), update.alpha / static_cast<double>(alpha)).to(at::kFloat);
   const at::Tensor a = update.a.detach().to(at::kFloat);
-  return {(update.module->is_linear() ? a : a.t()).contiguous(), in_gguf_row_order(b, weight).contiguous()};
+  const at::Tensor right = in_gguf_column_order(update.module->is_linear() ? a : a.t(), weight);
+  return {right.contiguous(), in_gguf_row_order(b, weight).contiguous()};
 }
 
 StoredTensor stored(const std::string& name, const at::Tensor& values, const std::filesystem::path& path) {

@@ -1,7 +1,5 @@
 #include <map>
 
-#include <ATen/ops/add.h>
-
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "formats/gguf_writer.h"
@@ -30,13 +28,8 @@ DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
   return fits(stored, DType::q8_0) ? DType::q8_0 : DType::f16;
 }
 
-/// Values in the file's form: rows in llama.cpp's rotary order, norms with their offset.
-at::Tensor in_file_order(const at::Tensor& values, const TensorRef& tensor) {
-  return in_gguf_row_order(tensor.gguf_offset != 0 ? at::add(values, tensor.gguf_offset) : values, tensor);
-}
-
 ChangedTensor in_file_order(const ChangedTensor& values, const TensorRef& tensor) {
-  return {in_file_order(values.base, tensor), in_file_order(values.merged, tensor)};
+  return {in_gguf_form(values.base, tensor).contiguous(), in_gguf_form(values.merged, tensor).contiguous()};
 }
 
 /// The first of `type` and Q8_0 whose blocks keep enough of the update; otherwise F16.

@@ -36,6 +36,8 @@ class PrefixTuning final : public Method, public AdapterForm {
   TrainPlan plan(const ModelSpec& spec) override {
     check(spec.kv_heads > 0, ErrorKind::unsupported, "the family {} does not tell the width of its keys",
           spec.family);
+    check(!spec.recurrent, ErrorKind::unsupported,
+          "the family {} has layers without attention, which no keys and values can precede", spec.family);
     width_ = spec.kv_heads * spec.head_dim;
     heads_ = spec.kv_heads;
     if (hidden_ == 0) hidden_ = width_;

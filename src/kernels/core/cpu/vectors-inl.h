@@ -1,5 +1,5 @@
-// Loads and stores of f32 and bf16 as f32 vectors, and the exponential function; included once per Highway
-// target.
+// Loads and stores of f32 and bf16 as f32 vectors, the exponential function and the sigmoid; included once
+// per Highway target.
 #if defined(LOWRANK_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOWRANK_VECTORS_INL_H
 #undef LOWRANK_VECTORS_INL_H
@@ -138,6 +138,14 @@ HWY_INLINE hn::Vec<D> exp_negative(D d, hn::Vec<D> x) {
   const auto whole = hn::Round(power);
   const auto y = exp2_of(d, whole, hn::MulAdd(x, low, hn::MulSub(x, high, whole)));
   return hn::IfThenZeroElse(hn::Lt(power, hn::Set(d, -126.0f)), y);
+}
+
+/// 1 / (1 + e^-x).
+template <class D>
+HWY_INLINE hn::Vec<D> sigmoid(D d, hn::Vec<D> x) {
+  const auto one = hn::Set(d, 1.0F);
+  const auto small = exp_negative(d, hn::Neg(hn::Abs(x)));
+  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), small, one), hn::Add(one, small));
 }
 
 /// Calls two(d, i) for values [i, i + 2 lanes) of [0, count), then one(d, i) for what is left, one at a time.

@@ -11,13 +11,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-template <class D>
-HWY_INLINE hn::Vec<D> sigmoid(D d, hn::Vec<D> x) {
-  const auto one = hn::Set(d, 1.0F);
-  const auto small = exp_negative(d, hn::Neg(hn::Abs(x)));
-  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), small, one), hn::Add(one, small));
-}
-
 /// gate(g) and gate'(g).
 template <class D>
 struct GateValue {

@@ -1,0 +1,118 @@
+#include "kernels/operations/causal_conv.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "base/error.h"
+#include "kernels/core/node.h"
+#include "kernels/core/parallel.h"
+#include "kernels/operations/cpu/causal_conv_cpu.h"
+
+namespace lowrank {
+
+at::Tensor causal_conv_reference(const at::Tensor& x, const at::Tensor& weight, const RowSequences& sequences,
+                                 const at::Tensor& before, bool silu) {
+  const int64_t taps = weight.size(1), past = taps - 1, channels = x.size(1);
+  const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  // The rows, then what stands before each sequence, then a row of zeros.
+  const at::Tensor given = before.defined() ? before.reshape({-1, channels})
+                                            : at::zeros({sequences.count() * past, channels}, x.options());
+  const at::Tensor rows =
+      at::cat({x, given.to(x.scalar_type()), at::zeros({1, channels}, x.options())}).to(type);
+  const std::vector<int64_t> history = rows_before(sequences, past);
+  at::Tensor sum = at::zeros_like(rows.narrow(0, 0, x.size(0)));
+  for (int64_t j = 0; j < taps; ++j) {
+    std::vector<int64_t> source;
+    for (int64_t s = 0; s < sequences.count(); ++s) {
+      for (int64_t i = 0; i < sequences.offsets[s + 1] - sequences.offsets[s]; ++i) {
+        const int64_t known = i >= j ? sequences.offsets[s] + i - j : history[s * past + j - i - 1];
+        source.push_back(known >= 0 ? known : x.size(0) + s * past + past - (j - i));
+      }
+    }
+    sum = sum + rows.index_select(0, at::tensor(source, at::kLong)) * weight.select(1, past - j).to(type);
+  }
+  return (silu ? at::silu(sum) : sum).to(x.scalar_type());
+}
+
+namespace {
+
+constexpr int64_t channels_per_piece = 64;
+
+struct CausalConvBackward : Node {
+  at::Tensor x, before;
+  at::Tensor weight;  ///< [K, C]
+  RowSequences sequences;
+  std::vector<int64_t> history;
+  bool silu = false;
+
+  void release_variables() override {
+    x.reset();
+    before.reset();
+  }
+
+  CausalConv operation() const {
+    return {x.const_data_ptr(),
+            weight.const_data_ptr<float>(),
+            sequences.offsets.data(),
+            history.data(),
+            before.defined() ? before.const_data_ptr() : nullptr,
+            sequences.count(),
+            x.size(1),
+            weight.size(0),
+            silu,
+            x.scalar_type() == at::kBFloat16};
+  }
+
+  GradientList apply(GradientList&& gradients) override {
+    if (!gradients[0].defined()) return {at::Tensor(), at::Tensor()};
+    const at::NoGradGuard no_grad;
+    const at::Tensor d_out = gradients[0].contiguous();
+    at::Tensor d_x = at::empty_like(x), d_weight;
+    if (task_should_compute_output(1)) d_weight = at::empty_like(weight);
+    const CausalConv op = operation();
+    parallel_for(0, x.size(1), channels_per_piece, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin; at < end; at += channels_per_piece) {
+        causal_conv_backward_cpu(op, d_out.const_data_ptr(), d_x.mutable_data_ptr(),
+                                 d_weight.defined() ? d_weight.mutable_data_ptr<float>() : nullptr, at,
+                                 std::min(end, at + channels_per_piece));
+      }
+    });
+    return {d_x, d_weight.defined() ? d_weight.t() : d_weight};
+  }
+};
+
+}  // namespace
+
+at::Tensor causal_conv(const at::Tensor& x, const at::Tensor& weight, const RowSequences& sequences,
+                       const at::Tensor& before, bool silu) {
+  const OpScope scope("causal_conv");
+  check(weight.size(1) <= most_taps, ErrorKind::invalid, "a convolution over {} rows, at most {} are known",
+        weight.size(1), most_taps);
+  const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  if (!known) return causal_conv_reference(x, weight, sequences, before, silu);
+  const NodePointer<CausalConvBackward> node = make_node<CausalConvBackward>(x, weight);
+  const bool differentiable = needs_gradient(x, weight);
+  const at::NoGradGuard no_grad;
+  node->x = x.detach().contiguous();
+  node->weight = weight.detach().t().to(at::kFloat).contiguous();
+  node->sequences = sequences;
+  node->history = rows_before(sequences, weight.size(1) - 1);
+  if (before.defined()) node->before = before.to(x.scalar_type()).contiguous();
+  node->silu = silu;
+  at::Tensor out = at::empty_like(node->x);
+  const CausalConv op = node->operation();
+  parallel_for(0, x.size(1), channels_per_piece, [&](int64_t begin, int64_t end) {
+    causal_conv_forward_cpu(op, out.mutable_data_ptr(), begin, end);
+  });
+  if (differentiable) connect(out, node);
+  return out;
+}
+
+}  // namespace lowrank
