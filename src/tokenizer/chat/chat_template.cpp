@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 
 namespace lowrank {
 namespace {
@@ -89,15 +89,14 @@ void clip(Ranges& ranges, int64_t size) {
 /// Ends the rendering where the tag stands.
 void cut(Rendering& rendering, std::string_view final_text, const std::string& name) {
   const size_t at = rendering.text.rfind(bare_tag);
-  check(
-      at != std::string::npos && rendering.text.find(jinja::without_spaces(final_text)) != std::string::npos,
-      ErrorKind::invalid,
-      "chat template {}: it does not show the end of the last message, which cannot be continued", name);
+  check(at != std::string::npos && rendering.text.find(without_spaces(final_text)) != std::string::npos,
+        ErrorKind::invalid,
+        "chat template {}: it does not show the end of the last message, which cannot be continued", name);
   std::string_view kept = std::string_view(rendering.text).substr(0, at);
   if (!std::string_view(rendering.text).substr(at).starts_with(tag)) {
     // The template removed the space after the tag, so it would have removed those before it.
     size_t end = kept.size();
-    for (size_t next = end; next > 0 && jinja::is_space(jinja::previous_character(kept, next));) end = next;
+    for (size_t next = end; next > 0 && is_space(previous_character(kept, next));) end = next;
     kept = kept.substr(0, end);
   }
   rendering.text.resize(kept.size());

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 #include "tokenizer/jinja/values/numbers.h"
 #include "tokenizer/jinja/values/printing.h"
 #include "tokenizer/jinja/values/string_functions.h"

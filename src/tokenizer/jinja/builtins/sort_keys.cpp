@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text/characters.h"
 #include "tokenizer/jinja/builtins/lookup.h"
-#include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/string_functions.h"
 

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/text/characters.h"
 #include "tokenizer/jinja/builtins/filters.h"
-#include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/comparison.h"
 #include "tokenizer/jinja/values/numbers.h"
 #include "tokenizer/jinja/values/printing.h"

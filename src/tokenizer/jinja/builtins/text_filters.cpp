@@ -2,9 +2,9 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/text/characters.h"
 #include "tokenizer/jinja/builtins/filters.h"
 #include "tokenizer/jinja/builtins/printf_format.h"
-#include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/printing.h"
 #include "tokenizer/jinja/values/string_functions.h"
 

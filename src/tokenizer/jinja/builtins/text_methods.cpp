@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/text/characters.h"
 #include "tokenizer/jinja/builtins/methods.h"
 #include "tokenizer/jinja/builtins/printf_format.h"
-#include "tokenizer/jinja/values/characters.h"
 #include "tokenizer/jinja/values/string_functions.h"
 
 namespace lowrank::jinja {

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text/characters.h"
 #include "tokenizer/jinja/syntax/string_literal.h"
-#include "tokenizer/jinja/values/characters.h"
 
 namespace lowrank::jinja {
 namespace {

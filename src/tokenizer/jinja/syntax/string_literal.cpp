@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 
 namespace lowrank::jinja {
 namespace {

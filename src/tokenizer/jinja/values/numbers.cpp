@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 
 namespace lowrank::jinja {
 namespace {

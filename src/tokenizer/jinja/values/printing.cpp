@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 #include "tokenizer/jinja/values/numbers.h"
 
 namespace lowrank::jinja {

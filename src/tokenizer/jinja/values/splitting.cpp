@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 #include "tokenizer/jinja/values/string_functions.h"
 
 namespace lowrank::jinja {

@@ -4,11 +4,11 @@
 #include <string>
 #include <string_view>
 
-namespace lowrank::jinja {
+namespace lowrank {
 
 /// What Python's str knows about characters; their properties are ICU's.
 
-/// The character that begins at `offset` of valid UTF-8; `offset` moves behind it.
+/// The character that begins at `offset`, U+FFFD for bytes that are not UTF-8; `offset` moves behind it.
 char32_t next_character(std::string_view text, size_t& offset);
 /// The character that ends at `offset`, which moves to its start.
 char32_t previous_character(std::string_view text, size_t& offset);
@@ -21,6 +21,10 @@ bool is_space(char32_t character);
 std::string_view without_spaces(std::string_view text);
 /// Whether Python's repr shows the character as it is.
 bool is_printable(char32_t character);
+/// Whether the character's general category is a punctuation (P), a symbol (S) or a number (N).
+bool is_punctuation(char32_t character);
+bool is_symbol(char32_t character);
+bool is_number(char32_t character);
 /// Whether the character has a case.
 bool is_cased(char32_t character);
 /// Whether a name may begin, or go on, with the character.
@@ -41,4 +45,4 @@ std::string lower_case(std::string_view text);
 std::string capitalized(std::string_view text);
 std::string swapped_case(std::string_view text);
 
-}  // namespace lowrank::jinja
+}  // namespace lowrank

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja/values/characters.h"
+#include "base/text/characters.h"
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@
 #include <unicode/ustring.h>
 #include <unicode/utf8.h>
 
-namespace lowrank::jinja {
+namespace lowrank {
 namespace {
 
 bool ascii(std::string_view text) {
@@ -101,6 +101,18 @@ bool is_printable(char32_t c) {
   return (mask & (U_GC_C_MASK | U_GC_Z_MASK)) == 0;
 }
 
+bool is_punctuation(char32_t c) {
+  return (U_MASK(u_charType(static_cast<UChar32>(c))) & U_GC_P_MASK) != 0;
+}
+
+bool is_symbol(char32_t c) {
+  return (U_MASK(u_charType(static_cast<UChar32>(c))) & U_GC_S_MASK) != 0;
+}
+
+bool is_number(char32_t c) {
+  return (U_MASK(u_charType(static_cast<UChar32>(c))) & U_GC_N_MASK) != 0;
+}
+
 bool is_cased(char32_t c) {
   return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_CASED);
 }
@@ -175,4 +187,4 @@ std::string swapped_case(std::string_view text) {
   return result;
 }
 
-}  // namespace lowrank::jinja
+}  // namespace lowrank
