@@ -11,7 +11,7 @@ struct CausalConv {
   const int64_t* offsets;  ///< [sequences + 1]
   const int64_t* history;  ///< [sequences, taps - 1] rows before each sequence's first, the nearest first;
                            ///< -1: none
-  const void* before;  ///< [sequences, taps - 1, channels] what stands there then; null: zero
+  const void* before;      ///< [sequences, taps - 1, channels] what stands there then; null: zero
   int64_t sequences, channels, taps;
   bool silu, bf16;
 };
