@@ -431,8 +431,9 @@ at::Tensor Checkpoint::start(const TensorRef& tensor, uint64_t seed) const {
   at::Tensor values = at::empty(from.shape, at::kFloat);
   Philox random(derive_seed(seed, static_cast<uint64_t>(&from - spec_.tensors.data())));
   const auto deviation = static_cast<float>(*from.start_deviation);
+  const float mean = from.role == Role::norm && from.is_weight() ? 1 : 0;
   auto* out = values.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < values.numel(); ++i) out[i] = deviation * random.normal();
+  for (int64_t i = 0; i < values.numel(); ++i) out[i] = mean + deviation * random.normal();
   return values;
 }
 

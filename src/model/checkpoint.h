@@ -60,7 +60,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   at::Tensor read(const TensorRef& tensor, at::ScalarType type) const;
 
   /// The value from which training of a tensor starts, f32 in its shape: that of its source, or for a new
-  /// head that the files lack N(0, start_deviation^2), a function of the seed and the tensor.
+  /// head that the files lack N(0, start_deviation^2), or for its norms 1 and 0, a function of the seed and
+  /// the tensor.
   at::Tensor start(const TensorRef& tensor, uint64_t seed) const;
 
   /// Releases the memory of the file pages that were read; to be called after loading, when the weights are

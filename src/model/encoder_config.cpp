@@ -71,6 +71,15 @@ EncoderConfig read_encoder_config(const ConfigReader& read, int64_t first_positi
   return c;
 }
 
+EncoderConfig read_roberta_config(const nlohmann::json& config) {
+  const ConfigReader read(config);
+  EncoderConfig c = read_encoder_config(read, read.count("pad_token_id", 1) + 1);
+  c.prefix = "roberta.";
+  c.head_dense = "classifier.dense";
+  c.head_out = "classifier.out_proj";
+  return c;
+}
+
 ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, const EncoderConfig& c) {
   ModelSpec spec;
   spec.family = std::string(family);

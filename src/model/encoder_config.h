@@ -30,6 +30,10 @@ struct EncoderConfig {
 /// first position. Errors: invalid or unsupported, the key named.
 EncoderConfig read_encoder_config(const ConfigReader& read, int64_t first_position);
 
+/// A configuration of RoBERTa and its relatives: positions from after the padding token's id, a label head of
+/// its own. Errors: as read_encoder_config.
+EncoderConfig read_roberta_config(const nlohmann::json& config);
+
 /// Names and shapes, with the label head if the configuration is a classifier's (label_config.h).
 ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, const EncoderConfig& c);
 

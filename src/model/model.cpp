@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/stack.h>
@@ -91,8 +92,17 @@ at::Tensor batch_logits(const Model& model, const Context& context, const Hooks&
 }
 
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks) {
-  return model.label_scores(context, hooks,
-                            states(model, context, hooks, first_rows_of(*context.batch), nullptr));
+  const Batch& batch = *context.batch;
+  if (model.label_pooling() != Pooling::mean)
+    return model.label_scores(context, hooks, states(model, context, hooks, first_rows_of(batch), nullptr));
+  const HiddenState hidden = model.forward(context, hooks, nullptr);
+  std::vector<at::Tensor> means;
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    std::vector<int64_t> rows(batch.offsets[s + 1] - batch.offsets[s]);
+    std::iota(rows.begin(), rows.end(), batch.offsets[s]);
+    means.push_back(hidden.stream.index_select(0, hidden_rows(hidden, rows)).mean(0));
+  }
+  return model.label_scores(context, hooks, at::stack(means));
 }
 
 at::Tensor sequence_embeddings(const Model& model, const Context& context, const Hooks& hooks,

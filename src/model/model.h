@@ -36,6 +36,9 @@ struct LoadOptions {
   BaseMemory base_memory() const { return memory.value_or(nf4 ? BaseMemory::small : BaseMemory::one); }
 };
 
+/// How a text's hidden states become one vector.
+enum class Pooling { mean, first, last };
+
 /// A model of some family: a causal language model, or an encoder with or without a label head.
 struct Model {
   virtual ~Model() = default;
@@ -50,10 +53,12 @@ struct Model {
   /// With a cache, the new rows' keys and values are appended to it.
   virtual HiddenState forward(const Context& context, const Hooks& hooks, KvCache* cache) const = 0;
 
-  /// The label head's output for the first row of each sequence in the last hidden state: [S, d] -> [S,
-  /// outputs] in the same type. Errors: unsupported for models without one.
-  virtual at::Tensor label_scores(const Context& context, const Hooks& hooks,
-                                  const at::Tensor& first_rows) const;
+  /// What the label head reads of each sequence's last hidden states.
+  virtual Pooling label_pooling() const { return Pooling::first; }
+
+  /// The label head's output for the pooled last hidden state of each sequence: [S, d] -> [S, outputs] in the
+  /// same type. Errors: unsupported for models without one.
+  virtual at::Tensor label_scores(const Context& context, const Hooks& hooks, const at::Tensor& pooled) const;
 };
 
 /// Sum over the batch's targets of weight * negative log-likelihood (for values: squared error), and each
@@ -69,9 +74,6 @@ at::Tensor batch_logits(const Model& model, const Context& context, const Hooks&
 
 /// The label head's output for each sequence: [S, outputs], f32 (f64 in f64 models).
 at::Tensor sequence_scores(const Model& model, const Context& context, const Hooks& hooks);
-
-/// How a text's hidden states become one vector.
-enum class Pooling { mean, first, last };
 
 /// The last hidden states of each sequence as one vector: their mean over its tokens, or that of its first or
 /// last row, [S, d], f32 (f64 in f64 models).

@@ -59,7 +59,10 @@ void add_masks(std::vector<Case>& cases) {
     cases.push_back(packed("window " + std::to_string(window), shape, offsets));
   }
   shape.causal = false;
-  cases.push_back(packed("encoder with window", shape, offsets));
+  for (const int64_t window : {1, 5, 64, 1000}) {
+    shape.window = window;
+    cases.push_back(packed("encoder with window " + std::to_string(window), shape, offsets));
+  }
   shape.window = 0;
   cases.push_back(packed("encoder", shape, offsets));
 }

@@ -7,7 +7,7 @@
 namespace lowrank {
 
 /// Head h reads key head h / (heads / kv_heads). A key at position p is visible to a query at position t iff
-/// (!causal || p <= t) && (window == 0 || t - p < window).
+/// (!causal || p <= t) && (window == 0 || |t - p| < window).
 struct AttentionShape {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   double scale = 1;  ///< factor of q·k before the softmax
@@ -54,7 +54,9 @@ struct Range {
 inline Range visible_keys(const AttentionShape& shape, int64_t first, int64_t last, int64_t key_position,
                           int64_t count) {
   const auto clamp = [count](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
-  const int64_t end = shape.causal ? clamp(last - key_position + 1) : count;
+  const int64_t end = shape.causal       ? clamp(last - key_position + 1)
+                      : shape.window > 0 ? clamp(last + shape.window - key_position)
+                                         : count;
   const int64_t begin = shape.window > 0 ? clamp(first - shape.window + 1 - key_position) : 0;
   return {begin < end ? begin : end, end};
 }
@@ -64,7 +66,9 @@ inline Range visible_keys(const AttentionShape& shape, int64_t first, int64_t la
 inline Range seeing_queries(const AttentionShape& shape, int64_t first, int64_t last, int64_t query_position,
                             int64_t count) {
   const auto clamp = [count](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
-  const int64_t begin = shape.causal ? clamp(first - query_position) : 0;
+  const int64_t begin = shape.causal       ? clamp(first - query_position)
+                        : shape.window > 0 ? clamp(first - shape.window + 1 - query_position)
+                                           : 0;
   const int64_t end = shape.window > 0 ? clamp(last + shape.window - query_position) : count;
   return {begin < end ? begin : end, end};
 }

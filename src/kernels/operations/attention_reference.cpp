@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include <ATen/ops/cat.h>
@@ -24,7 +25,7 @@ at::Tensor hidden_keys(const QueryRun& run, const AttentionPlan& plan, const Att
     bool* entry = hidden.mutable_data_ptr<bool>();
     for (int64_t t = run.first_position; t < run.first_position + run.count; ++t)
       for (int64_t p = keys.first_position; p < keys.first_position + keys.count; ++p)
-        *entry++ = (shape.causal && p > t) || (shape.window > 0 && t - p >= shape.window);
+        *entry++ = (shape.causal && p > t) || (shape.window > 0 && std::abs(t - p) >= shape.window);
     columns.push_back(hidden);
   }
   return at::cat(columns, 1);
