@@ -21,15 +21,12 @@ namespace {
 
 constexpr const char* no_golden_families = "no reference checkpoints beside the source tree (LOWRANK_SHARED)";
 
-/// All logits of the sequences of `folder`, packed into one batch, by the model at `path`.
-void expect_logits(const std::filesystem::path& path, const std::filesystem::path& folder) {
-  const nlohmann::json sequences = read_json_file(folder / "expected.json", 1 << 20)["sequences"];
-  const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
+/// All logits that the model at `path` gives for the sequences, packed into one batch.
+void expect_logits(const std::filesystem::path& path, const std::vector<Example>& examples,
+                   const std::filesystem::path& file) {
+  const SafetensorsFile expected = SafetensorsFile::open(file);
   const auto checkpoint = Checkpoint::open(path);
   const auto model = checkpoint->family().load(checkpoint, test::in_f32());
-  std::vector<Example> examples;
-  for (const nlohmann::json& sequence : sequences)
-    examples.push_back({sequence["input_ids"], sequence["labels"]});
   const Batch batch = test::batch_of(examples);
   std::vector<int64_t> rows(batch.token_count());
   for (int64_t row = 0; row < batch.token_count(); ++row) rows[row] = row;
@@ -41,6 +38,15 @@ void expect_logits(const std::filesystem::path& path, const std::filesystem::pat
     const at::Tensor ours = logits.narrow(0, batch.offsets[i], theirs.size(0));
     EXPECT_LT(at::max(at::abs(ours - theirs)).item<double>(), 1e-4) << path << ", sequence " << i;
   }
+}
+
+/// Those of the sequences of `folder`.
+void expect_logits(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  const nlohmann::json sequences = read_json_file(folder / "expected.json", 1 << 20)["sequences"];
+  std::vector<Example> examples;
+  for (const nlohmann::json& sequence : sequences)
+    examples.push_back({sequence["input_ids"], sequence["labels"]});
+  expect_logits(path, examples, folder / "expected.safetensors");
 }
 
 class GoldenFamily : public testing::TestWithParam<const char*> {};
@@ -58,9 +64,10 @@ TEST_P(GoldenFamily, LogitsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamily,
-                         testing::Values("granite", "llama_dynamic", "llama_linear", "llama_llama3",
-                                         "llama_longrope", "llama_yarn", "olmo2", "phi3_longrope",
-                                         "phi4_mini", "smollm3"),
+                         testing::Values("gpt_oss", "gpt_oss_mxfp4", "granite", "llama_dynamic",
+                                         "llama_linear", "llama_llama3", "llama_longrope", "llama_yarn",
+                                         "mixtral", "olmo2", "phi3_longrope", "phi4_mini", "qwen3_moe",
+                                         "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GoldenFamilyGguf : public testing::TestWithParam<const char*> {};
@@ -75,6 +82,49 @@ TEST_P(GoldenFamilyGguf, LogitsEqualTransformers) {
 INSTANTIATE_TEST_SUITE_P(Files, GoldenFamilyGguf,
                          testing::Values("granite", "llama_linear", "llama_yarn", "olmo2", "phi3_longrope",
                                          "phi4_mini", "smollm3"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// Files that are not named like the folder with their numbers.
+TEST(GoldenFamilies, GgufFilesOfExpertsGiveTheLogitsOfTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path families = *shared / "golden/families";
+  expect_logits(families / "gguf/mixtral_as_llama.gguf", families / "mixtral");
+  const nlohmann::json index = read_json_file(families / "gguf/index.json", 1 << 20);
+  for (const std::string name : {"qwen3moe", "gpt_oss"}) {
+    std::vector<Example> examples;
+    for (const nlohmann::json& ids : index["files"][name + ".gguf"]["input_ids"])
+      examples.push_back({ids, ids});
+    ASSERT_GT(examples.size(), 1U);
+    expect_logits(families / "gguf" / (name + ".gguf"), examples,
+                  families / "gguf" / (name + ".expected.safetensors"));
+  }
+}
+
+class GoldenGreedyText : public testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenGreedyText, IsThatOfTransformersWithACache) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path folder = *shared / "golden/families" / GetParam();
+  const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20)["greedy"];
+  const auto checkpoint = Checkpoint::open(folder);
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
+  KvCache cache(1, 64);
+  std::vector<int64_t> tokens = expected["prompt"];
+  Batch next{tokens, {}, {0}, {}, {0}, {}, {}};
+  for (const int64_t token : expected["continuation"].get<std::vector<int64_t>>()) {
+    next.positions.clear();
+    for (int64_t i = 0; i < next.token_count(); ++i) next.positions.push_back(cache.length(0) + i);
+    next.offsets = {0, next.token_count()};
+    const at::Tensor logits =
+        batch_logits(*model, {&next}, Hooks(), std::vector<int64_t>{next.token_count() - 1}, &cache);
+    EXPECT_EQ(at::argmax(logits[0]).item<int64_t>(), token) << cache.length(0);
+    next.tokens = {token};
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Folders, GoldenGreedyText, testing::Values("gpt_oss", "mixtral", "qwen3_moe"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// Whole passes: what the reference's generation gives when the text outgrows the original context.

@@ -14,16 +14,20 @@
 namespace lowrank {
 namespace {
 
-class GoldenFamilyAdapter : public testing::TestWithParam<const char*> {};
+/// A checkpoint and the name of its adapter.
+using AdapterOf = std::pair<const char*, const char*>;
+
+class GoldenFamilyAdapter : public testing::TestWithParam<AdapterOf> {};
 
 TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
   const auto shared = test::shared_folder();
   if (!shared) GTEST_SKIP() << "no reference checkpoints beside the source tree (LOWRANK_SHARED)";
-  const std::filesystem::path folder = *shared / "golden/families" / GetParam();
+  const auto [family, name] = GetParam();
+  const std::filesystem::path folder = *shared / "golden/families" / family;
   const nlohmann::json expected = read_json_file(folder / "expected.json", 1 << 20);
-  const nlohmann::json& own = expected["adapter"];
+  const nlohmann::json& own = expected[name];
   const auto checkpoint = Checkpoint::open(folder);
-  const Adapter adapter = load_adapter(folder / "adapter", *checkpoint);
+  const Adapter adapter = load_adapter(folder / name, *checkpoint);
   LoadOptions options = test::in_f32();
   options.training = true;
   options.use = uses_of(adapter.plan);
@@ -44,6 +48,7 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
   EXPECT_NEAR(loss.item<double>(), own["loss"].get<double>(), 1e-5);
   adapter.parameters->zero_gradients();
   loss.backward();
+  adapter.method->end_backward();
   double squares = 0;
   for (const auto& [name, norm] : own["gradient_norms"].items())
     squares += norm.get<double>() * norm.get<double>();
@@ -51,11 +56,17 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
               1e-4 * std::sqrt(squares));
 }
 
-INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamilyAdapter,
-                         testing::Values("granite", "llama_dynamic", "llama_linear", "llama_llama3",
-                                         "llama_longrope", "llama_yarn", "olmo2", "phi3_longrope",
-                                         "phi4_mini", "smollm3"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(
+    Folders, GoldenFamilyAdapter,
+    testing::Values(AdapterOf{"gpt_oss", "adapter"}, AdapterOf{"granite", "adapter"},
+                    AdapterOf{"llama_dynamic", "adapter"}, AdapterOf{"llama_linear", "adapter"},
+                    AdapterOf{"llama_llama3", "adapter"}, AdapterOf{"llama_longrope", "adapter"},
+                    AdapterOf{"llama_yarn", "adapter"}, AdapterOf{"mixtral", "adapter"},
+                    AdapterOf{"mixtral", "adapter_all_linear"}, AdapterOf{"olmo2", "adapter"},
+                    AdapterOf{"phi3_longrope", "adapter"}, AdapterOf{"phi4_mini", "adapter"},
+                    AdapterOf{"qwen3_moe", "adapter"}, AdapterOf{"qwen3_moe", "adapter_all_linear"},
+                    AdapterOf{"smollm3", "adapter"}),
+    [](const auto& info) { return std::string(info.param.first) + "_" + info.param.second; });
 
 }  // namespace
 }  // namespace lowrank
