@@ -4,6 +4,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "base/error.h"
+#include "kernels/operations/attention_sinks.h"
 
 namespace lowrank {
 namespace {
@@ -40,7 +41,7 @@ std::vector<int64_t> rows_read(const Context& context, const SequenceLayout& lay
 }  // namespace
 
 at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv, const AttentionShape& shape,
-                  KvCache* cache) {
+                  KvCache* cache, const at::Tensor& sinks) {
   std::vector<KeyValue> extra;
   if (cache) extra.push_back(cache->append(place.layer, *place.context.batch, qkv, shape));
   std::shared_ptr<const AttentionPlan> plan = place.layout.plan;
@@ -48,7 +49,7 @@ at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv,
     extra.push_back({prefix->rows.k.to(qkv.scalar_type()), prefix->rows.v.to(qkv.scalar_type())});
     plan = with_prefix(*plan, prefix->runs, static_cast<int32_t>(extra.size()));
   }
-  return attention(qkv, extra, plan, shape);
+  return attention_with_sinks(qkv, extra, plan, shape, sinks);
 }
 
 at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout) {

@@ -13,9 +13,10 @@
 namespace lowrank {
 
 /// Attention of one layer over packed, rotated qkv [T, (heads + 2 kv_heads) * head_dim] -> [T, heads *
-/// head_dim]: over the sequence's own rows or the cache, after any prefix that the hooks give.
+/// head_dim]: over the sequence's own rows or the cache, after any prefix that the hooks give. `sinks`: a
+/// logit for each head (kernels/operations/attention_sinks.h), undefined for none.
 at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv, const AttentionShape& shape,
-                  KvCache* cache);
+                  KvCache* cache, const at::Tensor& sinks = {});
 
 /// What a mixer knows of the pass.
 struct MixerPass {

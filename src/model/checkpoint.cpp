@@ -19,6 +19,7 @@
 #include "kernels/products/nf4.h"
 #include "model/label_config.h"
 #include "model/registry.h"
+#include "model/stored/row_values.h"
 
 namespace lowrank {
 namespace {
@@ -84,6 +85,8 @@ Opened open_description(const std::filesystem::path& path, const std::optional<L
     check(architecture.has_value(), ErrorKind::invalid, "{}: no general.architecture", where);
     opened.family = &family_of_gguf(*architecture, where);
     config = opened.family->config_from_gguf(*opened.gguf);
+    // Mixtral's files name Llama's architecture.
+    opened.family = &family_of_model_type(config.at("model_type").get<std::string>(), where);
   }
   if (labels) {
     check(!opened.family->classifier.empty(), ErrorKind::unsupported,
@@ -141,34 +144,6 @@ std::string other_quantisation(const nlohmann::json& config) {
   return named ? in_quotes(method->get<std::string>()) : "none that it names";
 }
 
-/// Values [first, first + count) of a stored row, converted to `type`. Block formats: whole blocks only.
-void copy_values(const StoredTensor& stored, int64_t row, int64_t first, int64_t count, at::ScalarType type,
-                 void* out) {
-  const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / stored.shape[0];
-  const int64_t row_values = *element_count(stored.shape) / std::max<int64_t>(stored.shape[0], 1);
-  const auto source =
-      stored.bytes.subspan(row * row_bytes + first * row_bytes / row_values, count * row_bytes / row_values);
-  if (type == at::kBFloat16) {
-    expand_bf16(stored.dtype, source, {static_cast<uint16_t*>(out), static_cast<size_t>(count)});
-  } else if (type == at::kFloat) {
-    expand(stored.dtype, source, {static_cast<float*>(out), static_cast<size_t>(count)});
-  } else {
-    std::vector<float> values(count);
-    expand(stored.dtype, source, values);
-    std::ranges::copy(values, static_cast<double*>(out));
-  }
-}
-
-/// Columns [begin, end) of a stored matrix [in, out] as rows of `out`.
-void copy_columns(const StoredTensor& stored, int64_t begin, int64_t end, at::Tensor& out) {
-  at::Tensor columns = at::empty({stored.shape[0], end - begin}, out.scalar_type());
-  auto* target = static_cast<std::byte*>(columns.mutable_data_ptr());
-  const int64_t stride = (end - begin) * static_cast<int64_t>(out.element_size());
-  for (int64_t row = 0; row < stored.shape[0]; ++row, target += stride)
-    copy_values(stored, row, begin, end - begin, out.scalar_type(), target);
-  out.copy_(columns.t());
-}
-
 /// The place in a GGUF file of a value in row (or column) `place` of `count`.
 int64_t head_place(int64_t place, int64_t count, const GgufHeads& heads) {
   if (place < heads.first) return place;
@@ -207,6 +182,13 @@ at::Tensor gguf_columns(int64_t columns, const TensorRef& tensor) {
   for (int64_t column = 0; column < columns; ++column)
     values[column] = head_place(column, columns, tensor.gguf_heads);
   return index;
+}
+
+/// What a stack holds of one expert.
+StoredTensor layer_of(const StoredTensor& stack, const ExpertPart& part, std::vector<int64_t> shape) {
+  const size_t size = stack.bytes.size() / static_cast<size_t>(part.count);
+  return {stack.name, stack.dtype, std::move(shape),
+          stack.bytes.subspan(static_cast<size_t>(part.number) * size, size)};
 }
 
 }  // namespace
@@ -271,6 +253,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
     checkpoint->notes_ = checkpoint->safetensors_->notes();
     checkpoint->nf4_ = nf4_tensors(*checkpoint->safetensors_, path.string());
   }
+  checkpoint->divide_stacks();
   checkpoint->untie_other_head();
   checkpoint->check_tensors();
   checkpoint->tell_other_towers();
@@ -289,7 +272,7 @@ void Checkpoint::check_tensors() const {
     const std::vector<int64_t> shape = gguf_ ? tensor.shape : folder_shape(tensor);
     const StoredNf4* four_bit = nf4(tensor);
     const std::vector<int64_t>& own = four_bit ? four_bit->shape : stored ? stored->shape : shape;
-    if (own != shape) {
+    if (own != shape && !is_rearranged(tensor)) {
       problems.push_back(fmt::format("{} has shape [{}] where [{}] is expected", stored->name,
                                      fmt::join(own, ", "), fmt::join(shape, ", ")));
     }
@@ -298,7 +281,8 @@ void Checkpoint::check_tensors() const {
     const bool beside = !nf4_.empty() && is_nf4_part(stored.name);
     const bool ignored =
         begins_like(stored.name, spec_.ignored) || begins_like(stored.name, spec_.other_towers);
-    if (!known.contains(stored.name) && !is_recomputed(stored.name) && !beside && !ignored)
+    if (!known.contains(stored.name) && !stacks_.contains(stored.name) && !is_recomputed(stored.name) &&
+        !beside && !ignored)
       problems.push_back("unexpected " + stored.name);
   }
   if (problems.empty()) return;
@@ -335,6 +319,68 @@ void Checkpoint::tell_other_towers() {
       path_.string(), count, fmt::join(spec_.other_towers, ", ")));
 }
 
+void Checkpoint::check_stack(const StoredTensor& stack, const std::vector<int64_t>& shape) const {
+  check(stack.shape == shape, ErrorKind::invalid, "{}: {} has shape [{}] where [{}] is expected",
+        path_.string(), stack.name, fmt::join(stack.shape, ", "), fmt::join(shape, ", "));
+}
+
+void Checkpoint::divide_stacks() {
+  for (const TensorRef& tensor : spec_.tensors) {
+    if (!tensor.expert || find(tensor)) continue;
+    const bool plain = gguf_ || (tensor.expert->step == 1 && !tensor.expert->transposed);
+    std::optional<StackedPart> part = plain ? plain_part(tensor) : rearranged_part(tensor);
+    if (part) stacked_[tensor.name] = std::move(*part);
+  }
+}
+
+std::optional<StackedPart> Checkpoint::plain_part(const TensorRef& tensor) const {
+  const ExpertPart& part = *tensor.expert;
+  const StoredTensor* stack = gguf_ ? gguf_->find_tensor(tensor.gguf_name) : find_in_folder(part.stack_name);
+  if (!stack) return std::nullopt;
+  std::vector<int64_t> shape = tensor.shape;
+  if (!gguf_) shape[0] = part.rows;
+  const int64_t rows = shape[0];
+  shape.insert(shape.begin(), part.count);
+  check_stack(*stack, shape);
+  StoredTensor own = layer_of(*stack, part, tensor.shape);
+  const size_t row_bytes = own.bytes.size() / static_cast<size_t>(rows);
+  const auto first = static_cast<size_t>(gguf_ ? 0 : part.first_row);
+  own.bytes = own.bytes.subspan(first * row_bytes, static_cast<size_t>(tensor.shape[0]) * row_bytes);
+  return StackedPart{std::move(own)};
+}
+
+std::optional<StackedPart> Checkpoint::rearranged_part(const TensorRef& tensor) {
+  const ExpertPart& part = *tensor.expert;
+  const bool matrix = tensor.shape.size() == 2;
+  StackedPart own{{}, {}, part.first_row, part.step, matrix};
+  if (const StoredTensor* blocks = matrix ? find_in_folder(part.stack_name + "_blocks") : nullptr) {
+    const StoredTensor* scales = find_in_folder(part.stack_name + "_scales");
+    check(scales != nullptr, ErrorKind::corrupt, "{}: {} has no {}_scales", path_.string(), blocks->name,
+          part.stack_name);
+    const int64_t columns = tensor.shape[1];
+    check(columns % 32 == 0 && blocks->dtype == DType::u8 && scales->dtype == DType::u8, ErrorKind::invalid,
+          "{}: {} is no MXFP4: rows must hold multiples of 32 values, in U8", path_.string(), blocks->name);
+    check_stack(*blocks, {part.count, part.rows, columns / 32, 16});
+    check_stack(*scales, {part.count, part.rows, columns / 32});
+    own.layer = layer_of(*blocks, part, {part.rows, columns});
+    own.scales = layer_of(*scales, part, {}).bytes;
+    own.transposed = false;
+    stacks_[blocks->name] = blocks;
+    stacks_[scales->name] = scales;
+    return own;
+  }
+  const StoredTensor* stack = find_in_folder(part.stack_name);
+  if (!stack) return std::nullopt;
+  std::vector<int64_t> layer{part.rows};
+  if (matrix) layer.insert(layer.begin(), tensor.shape[1]);
+  std::vector<int64_t> whole = layer;
+  whole.insert(whole.begin(), part.count);
+  check_stack(*stack, whole);
+  own.layer = layer_of(*stack, part, std::move(layer));
+  stacks_[stack->name] = stack;
+  return own;
+}
+
 void Checkpoint::untie_other_head() {
   if (!spec_.tied_head) return;
   const TensorRef& embedding = *std::ranges::find(spec_.tensors, Role::embedding, &TensorRef::role);
@@ -363,14 +409,33 @@ void Checkpoint::train_new_layers() {
   }
 }
 
+const StoredTensor* Checkpoint::find_in_folder(std::string_view name) const {
+  if (name.empty()) return nullptr;
+  const StoredTensor* stored = safetensors_->find(name);
+  const bool prefixed = !spec_.optional_prefix.empty() && name.starts_with(spec_.optional_prefix);
+  return stored || !prefixed ? stored : safetensors_->find(name.substr(spec_.optional_prefix.size()));
+}
+
+bool Checkpoint::is_rearranged(const TensorRef& tensor) const {
+  const auto part = tensor.expert ? stacked_.find(tensor.name) : stacked_.end();
+  return part != stacked_.end() && !part->second.is_plain();
+}
+
+std::vector<const StoredTensor*> Checkpoint::rearranged_stacks() const {
+  std::vector<const StoredTensor*> stacks;
+  for (const auto& [name, stack] : stacks_) stacks.push_back(stack);
+  return stacks;
+}
+
 const StoredTensor* Checkpoint::find(const TensorRef& tensor) const {
+  if (tensor.expert) {
+    const auto part = stacked_.find(tensor.name);
+    if (part != stacked_.end()) return &part->second.layer;
+    if (gguf_) return nullptr;
+  }
   if (gguf_) return gguf_->find_tensor(tensor.gguf_name);
-  const size_t prefix = tensor.name.starts_with(spec_.optional_prefix) ? spec_.optional_prefix.size() : 0;
   for (const std::string_view name : {std::string_view(tensor.name), std::string_view(tensor.legacy_name)}) {
-    if (name.empty()) continue;
-    const StoredTensor* stored = safetensors_->find(name);
-    if (!stored && prefix > 0) stored = safetensors_->find(name.substr(prefix));
-    if (stored) return stored;
+    if (const StoredTensor* stored = find_in_folder(name)) return stored;
   }
   // Some folders store only the head of a tied pair.
   const bool tied = spec_.tied_head && tensor.role == Role::embedding;
@@ -395,6 +460,7 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
         tensor.start_deviation
             ? "; a head that is new must be trained (`modules_to_save`), or come with an `adapter`"
             : "");
+  if (is_rearranged(tensor)) return stacked_.find(tensor.name)->second.read(begin, end, out);
   const int64_t rows = tensor.shape[0];
   const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
   if (const StoredNf4* four_bit = nf4(tensor)) {

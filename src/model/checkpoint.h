@@ -10,8 +10,9 @@
 
 #include "formats/gguf.h"
 #include "formats/safetensors_index.h"
-#include "model/bitsandbytes.h"
 #include "model/spec.h"
+#include "model/stored/bitsandbytes.h"
+#include "model/stored/stacked_part.h"
 
 namespace lowrank {
 
@@ -45,6 +46,12 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// The tensor as it is stored; nullptr if it is optional and the checkpoint lacks it.
   const StoredTensor* find(const TensorRef& tensor) const;
 
+  /// True if a folder stores the tensor among those of all experts in another order or type; what `find`
+  /// returns then holds more than this tensor.
+  bool is_rearranged(const TensorRef& tensor) const;
+  /// The tensors that hold these.
+  std::vector<const StoredTensor*> rearranged_stacks() const;
+
   /// The tensor's values if bitsandbytes stored them in 4 bits, else nullptr.
   const StoredNf4* nf4(const TensorRef& tensor) const;
 
@@ -72,9 +79,19 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
 
  private:
   Checkpoint() = default;
+  /// The tensor of a folder of that name, with or without the optional prefix; nullptr if there is none.
+  const StoredTensor* find_in_folder(std::string_view name) const;
   void check_tensors() const;
   /// Notes which tensors belong to other parts of a multimodal model.
   void tell_other_towers();
+  /// Finds the matrices of experts in the tensors that stack them. Errors: invalid for stacks of another
+  /// shape.
+  void divide_stacks();
+  void check_stack(const StoredTensor& stack, const std::vector<int64_t>& shape) const;
+  /// The tensor's part of a stack, if the files have it: rows one below the other, or as in gpt-oss's
+  /// folders.
+  std::optional<StackedPart> plain_part(const TensorRef& tensor) const;
+  std::optional<StackedPart> rearranged_part(const TensorRef& tensor);
   /// Makes the head a matrix of its own if the files store one that differs from the embedding.
   void untie_other_head();
   /// Adds label head layers that the folder lacks to the modules that are trained whole.
@@ -85,7 +102,9 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   ModelSpec spec_;
   std::optional<GgufFile> gguf_;
   std::optional<SafetensorsIndex> safetensors_;
-  std::map<std::string, StoredNf4, std::less<>> nf4_;  ///< by name in the files
+  std::map<std::string, StoredNf4, std::less<>> nf4_;               ///< by name in the files
+  std::map<std::string, StackedPart, std::less<>> stacked_;         ///< by name of the TensorRef
+  std::map<std::string, const StoredTensor*, std::less<>> stacks_;  ///< those whose parts are not plain
   std::vector<std::string> notes_;
 };
 

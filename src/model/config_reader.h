@@ -54,6 +54,9 @@ namespace gguf_key {
 inline constexpr std::string_view layers = "block_count";
 inline constexpr std::string_view hidden = "embedding_length";
 inline constexpr std::string_view ff = "feed_forward_length";
+inline constexpr std::string_view experts = "expert_count";
+inline constexpr std::string_view used_experts = "expert_used_count";
+inline constexpr std::string_view expert_ff = "expert_feed_forward_length";
 inline constexpr std::string_view context = "context_length";
 inline constexpr std::string_view vocabulary = "vocab_size";
 inline constexpr std::string_view heads = "attention.head_count";

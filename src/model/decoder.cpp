@@ -13,6 +13,7 @@
 #include "model/blocks.h"
 #include "model/checkpoint.h"
 #include "model/decoder_spec.h"
+#include "model/experts.h"
 
 namespace lowrank {
 namespace {
@@ -22,7 +23,10 @@ struct Layer {
   Linear up;  ///< gate and up if there is a gate
   Linear down;
   Norm before_attention, after_attention, before_mlp, after_mlp, query, key;
-  std::unique_ptr<Mixer> mixer;  ///< in the place of attention, which then has no parts
+  std::unique_ptr<Mixer> mixer;    ///< in the place of attention, which then has no parts
+  std::optional<Experts> experts;  ///< in place of `up` and `down`
+  const TensorRef* sinks = nullptr;
+  at::Tensor sink_values;  ///< of frozen ones
 };
 
 /// Reads the parts of a decoder from its files.
@@ -48,21 +52,31 @@ class Loader {
       return load_linear(checkpoint_, options_, names);
     };
     const MixerKind* mixer = config_.mixer_of(index);
-    return {mixer               ? Linear()
-            : n.query_key_value ? linear({n.query_key_value})
-                                : linear({n.query, n.key, n.value}),
-            mixer ? Linear() : linear({n.attention_out}),
-            n.gate_up ? linear({n.gate_up})
-            : n.gate  ? linear({n.gate, n.up})
-                      : linear({n.up}),
-            linear({n.down}),
-            norm(prefix, n.before_attention),
-            norm(prefix, n.after_attention),
-            norm(prefix, n.before_mlp),
-            norm(prefix, n.after_mlp),
-            mixer ? Norm() : norm(prefix, n.query_norm),
-            mixer ? Norm() : norm(prefix, n.key_norm),
-            mixer ? mixer->load(checkpoint_, options_, prefix) : nullptr};
+    const bool sparse = config_.experts.in(index);
+    const TensorRef* sinks =
+        n.sinks ? checkpoint_.spec().find_tensor(prefix + std::string(n.sinks.name)) : nullptr;
+    const bool frozen_sinks = sinks && options_.use_of(*sinks) == TensorUse::frozen;
+    return {
+        mixer               ? Linear()
+        : n.query_key_value ? linear({n.query_key_value})
+                            : linear({n.query, n.key, n.value}),
+        mixer ? Linear() : linear({n.attention_out}),
+        sparse      ? Linear()
+        : n.gate_up ? linear({n.gate_up})
+        : n.gate    ? linear({n.gate, n.up})
+                    : linear({n.up}),
+        sparse ? Linear() : linear({n.down}),
+        norm(prefix, n.before_attention),
+        norm(prefix, n.after_attention),
+        norm(prefix, n.before_mlp),
+        norm(prefix, n.after_mlp),
+        mixer ? Norm() : norm(prefix, n.query_norm),
+        mixer ? Norm() : norm(prefix, n.key_norm),
+        mixer ? mixer->load(checkpoint_, options_, prefix) : nullptr,
+        sparse ? std::optional(load_experts(checkpoint_, options_, config_.experts, index)) : std::nullopt,
+        sinks,
+        frozen_sinks ? checkpoint_.read(*sinks, options_.compute == at::kDouble ? at::kDouble : at::kFloat)
+                     : at::Tensor()};
   }
 
  private:
@@ -190,11 +204,15 @@ class Decoder final : public Model {
     const at::Tensor stream = output_rows(first.stream, hidden.layout);
     branch = ended(pass, Role::attention_out, l.after_attention, stream, branch);
     const AddNorm second = entered(context, hooks, l.before_mlp, stream, branch);
-    const at::Tensor up = apply(l.up, out, hooks, second.normed);
-    branch =
-        apply(l.down, out, hooks, config_.names.gated() ? glu(up, gate_) : activated(up, config_.activation));
+    branch = l.experts ? apply(*l.experts, out, hooks, second.normed) : mlp(l, out, hooks, second.normed);
     branch = ended(pass, Role::down, l.after_mlp, second.stream, branch);
     return {second.stream, branch};
+  }
+
+  at::Tensor mlp(const Layer& l, const Place& place, const Hooks& hooks, const at::Tensor& x) const {
+    const at::Tensor up = apply(l.up, place, hooks, x);
+    return apply(l.down, place, hooks,
+                 config_.names.gated() ? glu(up, gate_) : activated(up, config_.activation));
   }
 
   at::Tensor attention_branch(const Pass& pass, const at::Tensor& x) const {
@@ -210,7 +228,9 @@ class Decoder final : public Model {
     }
     if (c.rotary_of[in.layer] >= 0)
       qkv = rope(qkv, tables[c.rotary_of[in.layer]], c.heads, c.kv_heads, c.head_dim);
-    const at::Tensor attended = attend(in, hooks, qkv, shape, cache);
+    const at::Tensor sinks =
+        l.sinks && !l.sink_values.defined() ? hooks.weight(context, *l.sinks) : l.sink_values;
+    const at::Tensor attended = attend(in, hooks, qkv, shape, cache, sinks);
     return apply(l.out, out, hooks, output_rows(attended, in.layout));
   }
 

@@ -11,7 +11,8 @@ namespace lowrank {
 
 /// The model of such a configuration. Norms n are the identity where a layer lacks them:
 ///   h = e E[token] (+ P[position]);  in each layer  h += r n2(O attend(rope(norm([Q; K; V] n1(h)))));
-///   h += r n4(D(act(G x) * (U x))) or h += r n4(D act(U x)) with x = n3(h);  logits = l H n(h).
+///   h += r n4(D(act(G x) * (U x))) or h += r n4(D act(U x)) with x = n3(h), or in
+///   some layers their experts (model/experts.h);  logits = l H n(h).
 /// Scores and logits y may be capped, c tanh(y / c).
 std::unique_ptr<Model> make_decoder(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options,
                                     DecoderConfig config);

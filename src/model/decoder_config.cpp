@@ -58,6 +58,21 @@ nlohmann::json text_config(const nlohmann::json& config) {
   return text;
 }
 
+ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key, int64_t count,
+                           int64_t used) {
+  // Each expert costs memory before the file's tensors are checked.
+  constexpr int64_t most_experts = 200'000;
+  ExpertsConfig experts;
+  experts.count = read.count(key, count, most_experts);
+  read.require(layers * experts.count <= most_experts, key,
+               fmt::format("must be at most {} over all layers", most_experts));
+  experts.used = read.count("num_experts_per_tok", used);
+  read.require(experts.used <= experts.count, "num_experts_per_tok",
+               fmt::format("must be at most {} ({})", key, experts.count));
+  experts.layers.assign(layers, true);
+  return experts;
+}
+
 nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture,
                                         bool partial_rotary) {
   const GgufConfigReader read(file, architecture);

@@ -48,6 +48,8 @@ struct DecoderNames {
   PartName before_attention{"input_layernorm", "attn_norm"}, after_attention;
   PartName before_mlp{"post_attention_layernorm", "ffn_norm"}, after_mlp;
   PartName query_norm, key_norm;
+  PartName
+      sinks;  ///< a logit for each head (kernels/operations/attention_sinks.h), without `.weight` in folders
 
   bool gated() const { return gate || gate_up; }
 };
@@ -60,6 +62,28 @@ struct MixerKind {
   std::function<std::unique_ptr<Mixer>(const Checkpoint&, const LoadOptions&, const std::string& prefix)>
       load;
   bool recurrent = true;  ///< it carries a state from row to row
+};
+
+/// Experts in place of the MLPs of some layers: a router chooses those that a token uses.
+struct ExpertsConfig {
+  int64_t count = 0;       ///< in each of these layers; 0: no layer has experts
+  int64_t used = 0;        ///< by a token
+  int64_t ff = 0;          ///< hidden values of each
+  bool normalised = true;  ///< the probabilities of the used ones are divided by their sum
+  bool biases = false;     ///< of the router and of each expert
+  /// gpt-oss: stacks in folders are {experts, in, out}, and gate and up take turns in their rows.
+  bool interleaved = false;
+  double limit = 0;  ///< > 0: h = (u + 1) g / (1 + exp(-alpha g)) with g at most this, and u within it
+  double alpha = 0;
+  std::vector<bool> layers;  ///< [layers] whether a layer has experts
+
+  PartName router{"mlp.gate", "ffn_gate_inp"};
+  std::string_view legacy_router;            ///< name in other folders; empty: none
+  std::string_view folder = "mlp.experts.";  ///< an expert's names begin with this and its number
+  PartName gate{"gate_proj", "ffn_gate_exps"}, up{"up_proj", "ffn_up_exps"};
+  PartName down{"down_proj", "ffn_down_exps"};
+
+  bool in(int64_t layer) const { return count > 0 && layers[layer]; }
 };
 
 /// A decoder: sizes, names, and how it differs from Llama.
@@ -89,6 +113,7 @@ struct DecoderConfig {
   double logits_multiplier = 1;
   double logit_softcap = 0;  ///< c > 0: each logit y becomes c tanh(y / c)
 
+  ExpertsConfig experts;
   DecoderNames names;
   std::string gguf_architecture;
   bool rotary_order = false;  ///< GGUF stores query and key rows in llama.cpp's rotary order
@@ -112,6 +137,11 @@ nlohmann::json text_config(const nlohmann::json& config);
 
 /// True for the configuration of a multimodal model, whose text tower has one of its own.
 bool is_multimodal(const nlohmann::json& config);
+
+/// Experts in all layers, `used` of `count` for each token; `key` names the configuration's key for the
+/// count. Errors: invalid, the key named.
+ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key, int64_t count,
+                           int64_t used);
 
 /// The same keys from a GGUF file's metadata, as config.json would have them. `partial_rotary`: a rotary
 /// dimension below the head's becomes `partial_rotary_factor`; else it is an error (unsupported).

@@ -54,6 +54,62 @@ void add_norm(ModelSpec& spec, const DecoderConfig& c, const std::string& name, 
   if (c.layer_norm) spec.tensors.push_back({name + ".bias", gguf_name + ".bias", {size}, layer, Role::norm});
 }
 
+/// A matrix of each expert in a layer.
+struct ExpertEntry {
+  PartName part;
+  Role role;
+  int64_t rows, columns;
+  std::string_view stack;  ///< in folders, where it has these rows of a layer
+  int64_t first_row, layer_rows, step;
+};
+
+void add_expert(ModelSpec& spec, const DecoderConfig& c, int layer, const ExpertEntry& entry, bool bias) {
+  const ExpertsConfig& x = c.experts;
+  const std::string prefix = layer_prefix(c.names, layer);
+  const std::string_view kind = bias ? "bias" : "weight";
+  for (int64_t number = 0; number < x.count; ++number) {
+    TensorRef tensor{fmt::format("{}{}{}.{}.{}", prefix, x.folder, number, entry.part.name, kind),
+                     fmt::format("blk.{}.{}.{}", layer, entry.part.gguf_name, kind),
+                     {entry.rows},
+                     layer,
+                     entry.role};
+    if (!bias) tensor.shape.push_back(entry.columns);
+    tensor.expert = ExpertPart{number,
+                               x.count,
+                               fmt::format("{}mlp.experts.{}{}", prefix, entry.stack, bias ? "_bias" : ""),
+                               entry.first_row,
+                               entry.layer_rows,
+                               entry.step,
+                               x.interleaved};
+    if (!bias)
+      spec.modules.push_back(
+          {std::string(tensor.module_name()), layer, entry.role, entry.columns, entry.rows, false, true});
+    spec.tensors.push_back(std::move(tensor));
+  }
+}
+
+/// The router and the experts of a layer: all gates, then all of `up`, then all of `down`, as GGUF files
+/// stack them.
+void add_experts(ModelSpec& spec, const DecoderConfig& c, int layer) {
+  const ExpertsConfig& x = c.experts;
+  const std::string prefix = layer_prefix(c.names, layer);
+  const std::string name = prefix + std::string(x.router.name);
+  const std::string gguf_name = fmt::format("blk.{}.{}", layer, x.router.gguf_name);
+  TensorRef router{name + ".weight", gguf_name + ".weight", {x.count, c.hidden}, layer, Role::router};
+  if (!x.legacy_router.empty()) router.legacy_name = prefix + std::string(x.legacy_router) + ".weight";
+  spec.modules.push_back({name, layer, Role::router, c.hidden, x.count, false, true});
+  spec.tensors.push_back(std::move(router));
+  if (x.biases) spec.tensors.push_back({name + ".bias", gguf_name + ".bias", {x.count}, layer, Role::router});
+  const int64_t step = x.interleaved ? 2 : 1, up = x.interleaved ? 1 : x.ff;
+  for (const ExpertEntry& entry :
+       {ExpertEntry{x.gate, Role::gate, x.ff, c.hidden, "gate_up_proj", 0, 2 * x.ff, step},
+        ExpertEntry{x.up, Role::up, x.ff, c.hidden, "gate_up_proj", up, 2 * x.ff, step},
+        ExpertEntry{x.down, Role::down, c.hidden, x.ff, "down_proj", 0, c.hidden, 1}}) {
+    add_expert(spec, c, layer, entry, false);
+    if (x.biases) add_expert(spec, c, layer, entry, true);
+  }
+}
+
 void add_linears(ModelSpec& spec, const DecoderConfig& c, int layer, const std::vector<Entry>& entries) {
   const std::string prefix = layer_prefix(c.names, layer);
   const std::string gguf_prefix = fmt::format("blk.{}.", layer);
@@ -82,7 +138,16 @@ void add_layer(ModelSpec& spec, const DecoderConfig& c, int layer) {
   } else {
     add_linears(spec, c, layer, attention_linears(c));
   }
-  add_linears(spec, c, layer, mlp_linears(c));
+  if (c.experts.in(layer))
+    add_experts(spec, c, layer);
+  else
+    add_linears(spec, c, layer, mlp_linears(c));
+  if (n.sinks && !mixer)
+    spec.tensors.push_back({prefix + std::string(n.sinks.name),
+                            gguf_prefix + std::string(n.sinks.gguf_name) + ".weight",
+                            {c.heads},
+                            layer,
+                            Role::sink});
   const int64_t q = c.norm_all_heads ? c.heads * c.head_dim : c.head_dim;
   const int64_t k = c.norm_all_heads ? c.kv_heads * c.head_dim : c.head_dim;
   for (const auto& [part, size] :
@@ -125,6 +190,7 @@ ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, co
     spec.fixed_positions = std::min(spec.fixed_positions, frequencies.fixed_positions);
     spec.restarts_cache |= !frequencies.longer.empty();
   }
+  if (c.experts.count > 0) spec.experts = {c.experts.count, c.experts.used, c.experts.ff, c.experts.layers};
   spec.tied_head = c.tied;
   spec.optional_prefix = std::string(c.names.prefix);
   add_table(spec, c.names, c.names.embedding, Role::embedding, c.vocabulary, c.hidden);

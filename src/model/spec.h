@@ -27,6 +27,8 @@ enum class Role {
   gate_up,  ///< one matrix for the two
   down,
   layer_input,  ///< products around an input that a layer takes beside the stream (Gemma 4)
+  router,       ///< what chooses experts
+  sink,         ///< a logit of attention for each head that stands for no position
   norm,
   constant,    ///< a number that files store and nothing trains
   mixer_in,    ///< what a layer without attention reads
@@ -52,6 +54,16 @@ struct GgufHeads {
   bool columns = false;  ///< the heads are columns, not rows
 };
 
+/// Where the matrix (or bias) of an expert lies in a tensor that stacks those of all experts: GGUF's, or one
+/// of folders, whose layers may have other rows as well.
+struct ExpertPart {
+  int64_t number = 0, count = 0;    ///< of the expert, and of all
+  std::string stack_name;           ///< in folders, {experts, rows, columns}
+  int64_t first_row = 0, rows = 0;  ///< this one's first row in a layer of that stack, and the layer's rows
+  int64_t step = 1;                 ///< from one of its rows to the next
+  bool transposed = false;          ///< the stack is {experts, columns, rows}
+};
+
 /// A tensor of the base model: one row of a family's weight table.
 struct TensorRef {
   std::string name;            ///< Hugging Face name, `model.layers.0.self_attn.q_proj.weight`
@@ -69,6 +81,8 @@ struct TensorRef {
   std::string legacy_name = {};    ///< name in old folders; empty: none
   /// For a head that may be new: standard deviation of its initial values if the folder lacks it.
   std::optional<double> start_deviation = {};
+  /// For an expert's matrix; GGUF files always stack them under `gguf_name`, folders may.
+  std::optional<ExpertPart> expert = {};
 
   /// The name without its last part.
   std::string_view module_name() const { return std::string_view(name).substr(0, name.rfind('.')); }
@@ -87,8 +101,16 @@ struct Module {
   int64_t in = 0;
   int64_t out = 0;
   bool transposed = false;  ///< folders store the matrix as {in, out}
+  bool expert = false;      ///< computed for the tokens that use its expert
 
   bool is_linear() const { return role != Role::embedding && role != Role::position; }
+};
+
+/// What a token costs in the layers whose MLP consists of experts.
+struct ExpertUse {
+  int64_t count = 0, used = 0;  ///< experts in a layer, and those that a token uses
+  int64_t ff = 0;               ///< hidden values of each
+  std::vector<bool> layers;     ///< whether a layer has them; empty: none has
 };
 
 /// AdapterHub's names for the ends of a layer's branches, below the layer's own prefix.
@@ -124,6 +146,7 @@ struct ModelSpec {
   bool tied_head = false;       ///< the head is the embedding's matrix
   std::string optional_prefix;  ///< of names, omitted in some folders
   BranchNames branch_names;
+  ExpertUse experts;
   std::vector<TensorRef> tensors;
   std::vector<Module> modules;
 
@@ -137,7 +160,7 @@ struct ModelSpec {
   std::string model_class() const;
   /// Values in all tensors (a tied head counts once).
   int64_t parameters() const;
-  /// Multiply-adds per token in the linear layers, including the head.
+  /// Multiply-adds per token in the linear layers, including the head, and in the experts that it uses.
   int64_t macs_per_token() const;
 };
 

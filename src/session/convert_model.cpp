@@ -54,7 +54,7 @@ DType fitting(DType wanted, int64_t columns) {
 
 DType type_of(const TensorRef& tensor, const FileType& type) {
   if (tensor.shape.size() != 2 || tensor.role == Role::position || tensor.role == Role::norm ||
-      tensor.role == Role::recurrence)
+      tensor.role == Role::recurrence || tensor.role == Role::router)
     return DType::f32;
   const bool end = tensor.role == Role::embedding || tensor.role == Role::head;
   return fitting(end ? type.ends : type.matrices, tensor.shape.back());
@@ -69,11 +69,20 @@ std::vector<const TensorRef*> written_tensors(const Checkpoint& checkpoint) {
   return tensors;
 }
 
+/// True for an expert's matrix that follows another's in the tensor of all experts.
+bool continues_stack(const TensorRef& tensor) {
+  return tensor.expert && tensor.expert->number > 0;
+}
+
+/// The tensors as the file has them, those of experts stacked.
 std::vector<StoredTensor> declared(const std::vector<const TensorRef*>& tensors, const FileType& type,
                                    const GgufDescription& description) {
   std::vector<StoredTensor> all;
-  for (const TensorRef* tensor : tensors)
+  for (const TensorRef* tensor : tensors) {
+    if (continues_stack(*tensor)) continue;
     all.push_back({tensor->gguf_name, type_of(*tensor, type), tensor->shape, {}});
+    if (tensor->expert) all.back().shape.insert(all.back().shape.begin(), tensor->expert->count);
+  }
   for (const GgufDescription::Table& table : description.tables)
     all.push_back({table.name, DType::f32, {std::ssize(table.values)}, {}});
   return all;
@@ -204,8 +213,10 @@ ConvertResult convert_model(const ConvertOptions& options) {
   const std::vector<StoredTensor> all = declared(tensors, type, description);
   ConvertResult result{.tensors = std::ssize(all), .notes = description.notes};
   GgufWriter writer(options.output, all, description.keys, Existing::kept);
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    write_tensor(*checkpoint, *tensors[i], all[i].dtype, writer);
+  size_t turn = 0;
+  for (const TensorRef* tensor : tensors) {
+    turn += tensor != tensors.front() && !continues_stack(*tensor) ? 1 : 0;
+    write_tensor(*checkpoint, *tensor, all[turn].dtype, writer);
     checkpoint->forget_pages();
   }
   for (const GgufDescription::Table& table : description.tables)

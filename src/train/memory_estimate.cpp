@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "model/experts.h"
+
 namespace lowrank {
 namespace {
 
@@ -29,12 +31,21 @@ int64_t stream_size(const ModelSpec& spec) {
   return biased ? f32_size : 0;
 }
 
+/// Bytes per row that a layer's experts keep: each token's rows before and after their products, and the
+/// weighted sum's.
+int64_t expert_bytes(const ModelSpec& spec, int layer, int64_t size) {
+  const ExpertUse& experts = spec.experts;
+  if (experts.layers.empty() || !experts.layers[layer]) return 0;
+  return experts.count * f32_size +
+         experts.used * ((2 * spec.hidden_size + 3 * experts.ff) * size + spec.hidden_size * f32_size);
+}
+
 /// Bytes per row that a layer keeps: outputs that attention and activation need again, inputs of adapted
 /// products, and what norms output and keep.
 int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets, int layer, int64_t size) {
-  int64_t bytes = 2 * spec.hidden_size * (stream_size(spec) + size);
+  int64_t bytes = 2 * spec.hidden_size * (stream_size(spec) + size) + expert_bytes(spec, layer, size);
   for (const Module& module : spec.modules) {
-    if (module.layer != layer) continue;
+    if (module.layer != layer || module.expert) continue;
     if (module.role == Role::attention_out) {
       bytes += module.in * size;
     } else if (module.role == Role::down) {
@@ -46,6 +57,11 @@ int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets,
     }
   }
   return bytes;
+}
+
+/// Whether a module's matrix stays in the file.
+bool stays_in_file(const Module& module, const StoredTensor& stored, const LoadOptions& options) {
+  return module.expert ? stays_in_file(stored, options) : options.base_memory() == BaseMemory::small;
 }
 
 /// The lowest layer that is trained; nothing is kept below it.
@@ -92,12 +108,12 @@ ReplacedBytes replaced_bytes(const ModelSpec& spec, const TrainPlan& plan, int64
 }  // namespace
 
 int64_t mapped_bytes(const Checkpoint& base, const LoadOptions& options) {
-  if (options.base_memory() != BaseMemory::small || options.nf4) return 0;
+  if (options.nf4) return 0;
   int64_t bytes = 0;
   for (const Module& module : base.spec().modules) {
     const TensorRef* tensor = base.spec().find_tensor(module.name + ".weight");
     const StoredTensor* stored = tensor ? base.find(*tensor) : nullptr;
-    if (stored) bytes += std::ssize(stored->bytes);
+    if (stored && stays_in_file(module, *stored, options)) bytes += std::ssize(stored->bytes);
   }
   return bytes;
 }

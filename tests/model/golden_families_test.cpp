@@ -73,9 +73,10 @@ TEST_P(GoldenFamily, LogitsEqualTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Folders, GoldenFamily,
                          testing::Values("gemma2", "gemma4_dense", "gemma4_text", "gemma4_wrapper", "glm4",
-                                         "granite", "lfm2", "llama_dynamic", "llama_linear", "llama_llama3",
-                                         "llama_longrope", "llama_yarn", "ministral3", "ministral3_wrapper",
-                                         "olmo2", "olmo3", "phi3_longrope", "phi4_mini", "smollm3"),
+                                         "gpt_oss", "gpt_oss_mxfp4", "granite", "lfm2", "llama_dynamic",
+                                         "llama_linear", "llama_llama3", "llama_longrope", "llama_yarn",
+                                         "ministral3", "ministral3_wrapper", "mixtral", "olmo2", "olmo3",
+                                         "phi3_longrope", "phi4_mini", "qwen3_moe", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// Prompt and continuation go through a cache, token by token, as in generation.
@@ -127,6 +128,23 @@ TEST(GoldenFamilies, OtherGgufFilesHaveTheLogitsOfTransformers) {
   std::vector<Example> examples;
   for (const nlohmann::json& ids : index["files"]["gemma2.gguf"]["input_ids"]) examples.push_back({ids, ids});
   expect_logits(families / "gguf/gemma2.gguf", examples, families / "gguf/gemma2.expected.safetensors");
+}
+
+/// Files that are not named like the folder with their numbers.
+TEST(GoldenFamilies, GgufFilesOfExpertsGiveTheLogitsOfTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << no_golden_families;
+  const std::filesystem::path families = *shared / "golden/families";
+  expect_logits(families / "gguf/mixtral_as_llama.gguf", families / "mixtral");
+  const nlohmann::json index = read_json_file(families / "gguf/index.json", 1 << 20);
+  for (const std::string name : {"qwen3moe", "gpt_oss"}) {
+    std::vector<Example> examples;
+    for (const nlohmann::json& ids : index["files"][name + ".gguf"]["input_ids"])
+      examples.push_back({ids, ids});
+    ASSERT_GT(examples.size(), 1U);
+    expect_logits(families / "gguf" / (name + ".gguf"), examples,
+                  families / "gguf" / (name + ".expected.safetensors"));
+  }
 }
 
 /// Whole passes: what the reference's generation gives when the text outgrows the original context.

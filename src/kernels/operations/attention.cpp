@@ -1,12 +1,16 @@
-#include "kernels/operations/attention.h"
-
+#include <numbers>
 #include <vector>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/exp2.h>
+#include <ATen/ops/logaddexp2.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include "base/error.h"
 #include "kernels/core/node.h"
+#include "kernels/operations/attention_sinks.h"
 #include "kernels/operations/cpu/attention_cpu.h"
 
 namespace lowrank {
@@ -65,11 +69,31 @@ std::vector<Range> key_ranges(const BackwardSchedule& schedule, int32_t source) 
   return ranges;
 }
 
-/// The gradient of attention; its edges are qkv, then k and v of each extra source.
+/// Adds the sinks [heads] to the sums in `lse`, and scales `out` accordingly.
+void add_sinks(at::Tensor& out, at::Tensor& lse, const at::Tensor& sinks) {
+  const at::Tensor with_sink = at::logaddexp2(lse, sinks.to(at::kFloat) * std::numbers::log2e);
+  const at::Tensor kept = at::exp2(lse - with_sink).unsqueeze(2);
+  at::Tensor heads = out.view({lse.size(0), lse.size(1), out.size(1) / lse.size(1)});
+  heads.copy_(heads * kept);
+  lse = with_sink;
+}
+
+/// The gradient of the sinks: a sink's probability takes from all keys, so it is -sum_t p[t,h]
+/// dout[t,h]·out[t,h].
+at::Tensor sink_gradient(const at::Tensor& out, const at::Tensor& dout, const at::Tensor& lse,
+                         const at::Tensor& sinks) {
+  const at::Tensor p = at::exp2(sinks.to(at::kFloat) * std::numbers::log2e - lse);
+  const std::vector<int64_t> by_head{lse.size(0), lse.size(1), out.size(1) / lse.size(1)};
+  const at::Tensor change = (dout.reshape(by_head).to(at::kFloat) * out.view(by_head)).sum(-1);
+  return (p * change).sum(0).neg().to(sinks.scalar_type());
+}
+
+/// The gradient of attention; its edges are qkv, then k and v of each extra source, then the sinks.
 struct AttentionBackward : Node {
   SavedVariable qkv, out;
   std::vector<SavedVariable> keys, values;
-  at::Tensor lse;  // [T, heads] f32, base-2 logarithms
+  at::Tensor lse;    // [T, heads] f32, base-2 logarithms
+  at::Tensor sinks;  // [heads], undefined without any
   std::shared_ptr<const AttentionPlan> plan;
   AttentionShape shape;
 
@@ -81,6 +105,7 @@ struct AttentionBackward : Node {
     for (SavedVariable& saved : keys) saved.reset_data();
     for (SavedVariable& saved : values) saved.reset_data();
     lse.reset();
+    sinks.reset();
   }
 
   GradientList apply(GradientList&& grads) override;
@@ -88,11 +113,14 @@ struct AttentionBackward : Node {
 
 GradientList AttentionBackward::apply(GradientList&& grads) {
   check(!at::GradMode::is_enabled(), ErrorKind::unsupported, "attention has no second derivative");
-  GradientList result(1 + 2 * keys.size());
+  const size_t sink_edge = 1 + 2 * keys.size();
+  GradientList result(sink_edge + 1);
   if (!grads[0].defined()) return result;
   const at::Tensor rows = qkv.unpack(), output = out.unpack(getptr()), dout = with_rows(grads[0]);
   std::vector<KeyValue> extra;
   for (size_t i = 0; i < keys.size(); ++i) extra.push_back({keys[i].unpack(), values[i].unpack()});
+  if (sinks.defined() && task_should_compute_output(sink_edge))
+    result[sink_edge] = sink_gradient(output, dout, lse, sinks);
 
   std::vector<bool> wants{task_should_compute_output(0)};
   for (size_t i = 0; i < keys.size(); ++i)
@@ -159,29 +187,38 @@ bool requires_grad(const at::Tensor& qkv, std::span<const KeyValue> extra) {
 
 at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
                      const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape) {
+  return attention_with_sinks(qkv, extra, plan, shape, {});
+}
+
+at::Tensor attention_with_sinks(const at::Tensor& qkv, std::span<const KeyValue> extra,
+                                const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape,
+                                const at::Tensor& sinks) {
   const OpScope scope("attention");
   check_operands(qkv, extra, *plan, shape);
   if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)
-    return attention_reference(qkv, extra, plan, shape);
+    return attention_with_sinks_reference(qkv, extra, plan, shape, sinks);
 
   const at::Tensor rows = with_rows(qkv);
   std::vector<KeyValue> sources;
   for (const KeyValue& source : extra) sources.push_back({with_rows(source.k), with_rows(source.v)});
-  const bool recorded = requires_grad(rows, sources);
+  const bool recorded = requires_grad(rows, sources) || needs_gradient(sinks);
 
   at::Tensor out = at::empty({rows.size(0), shape.heads * shape.head_dim}, rows.options());
   at::Tensor lse;
-  if (recorded) lse = at::empty({rows.size(0), shape.heads}, rows.options().dtype(at::kFloat));
+  if (recorded || sinks.defined())
+    lse = at::zeros({rows.size(0), shape.heads}, rows.options().dtype(at::kFloat));
   {
     at::NoGradGuard no_grad;
     clear_uncovered(out, query_ranges(*plan), 0, out.size(1));
     attention_forward_cpu(operands_of(rows, sources, *plan, shape), writable_rows(out),
-                          recorded ? lse.mutable_data_ptr<float>() : nullptr);
+                          lse.defined() ? lse.mutable_data_ptr<float>() : nullptr);
+    if (sinks.defined()) add_sinks(out, lse, sinks);
   }
   if (!recorded) return out;
 
   GradientList inputs{rows};
   for (const KeyValue& source : sources) inputs.insert(inputs.end(), {source.k, source.v});
+  inputs.push_back(sinks);
   const auto node = make_node<AttentionBackward>(inputs);
   for (const KeyValue& source : sources) {
     node->keys.emplace_back(source.k, false);
@@ -189,6 +226,7 @@ at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
   }
   node->qkv = SavedVariable(rows, false);
   node->lse = std::move(lse);
+  node->sinks = sinks.defined() ? sinks.detach() : sinks;
   node->plan = plan;
   node->shape = shape;
   connect(out, node);

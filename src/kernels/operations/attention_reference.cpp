@@ -7,7 +7,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
-#include "kernels/operations/attention.h"
+#include "kernels/operations/attention_sinks.h"
 
 namespace lowrank {
 namespace {
@@ -33,7 +33,7 @@ at::Tensor hidden_keys(const QueryRun& run, const AttentionPlan& plan, const Att
 
 /// One query run: q [n, heads*head_dim] -> [n, heads*head_dim].
 at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan& plan, const Sources& sources,
-                  const AttentionShape& shape) {
+                  const AttentionShape& shape, const at::Tensor& sinks) {
   std::vector<at::Tensor> ks, vs;
   for (int64_t i = run.first_key_run; i < run.first_key_run + run.key_runs; ++i) {
     const KeyRun& key = plan.keys[i];
@@ -51,7 +51,10 @@ at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan&
   at::Tensor scores = at::matmul(heads_first(q, shape.heads), k.transpose(1, 2)).mul(shape.scale);
   if (shape.softcap > 0) scores = scores.div(shape.softcap).tanh().mul(shape.softcap);
   // A finite stand-in for minus infinity: a row without a visible key must not become NaN.
-  const at::Tensor weights = scores.masked_fill(hidden, -1e30).softmax(-1).masked_fill(hidden, 0);
+  scores = scores.masked_fill(hidden, -1e30);
+  if (sinks.defined())
+    scores = at::cat({scores, sinks.view({-1, 1, 1}).expand({shape.heads, run.count, 1})}, -1);
+  const at::Tensor weights = scores.softmax(-1).narrow(-1, 0, hidden.size(1)).masked_fill(hidden, 0);
   return at::matmul(weights, v).transpose(0, 1).flatten(1);
 }
 
@@ -60,6 +63,12 @@ at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan&
 at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
                                const std::shared_ptr<const AttentionPlan>& plan,
                                const AttentionShape& shape) {
+  return attention_with_sinks_reference(qkv, extra, plan, shape, {});
+}
+
+at::Tensor attention_with_sinks_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
+                                          const std::shared_ptr<const AttentionPlan>& plan,
+                                          const AttentionShape& shape, const at::Tensor& sinks) {
   const auto type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
   const at::Tensor all = qkv.to(type);
@@ -75,8 +84,8 @@ at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> 
   for (const QueryRun& run : runs) {
     if (run.count == 0) continue;
     if (run.begin > done) pieces.push_back(at::zeros({run.begin - done, width}, all.options()));
-    pieces.push_back(
-        attend(all.narrow(0, run.begin, run.count).narrow(1, 0, width), run, *plan, sources, shape));
+    pieces.push_back(attend(all.narrow(0, run.begin, run.count).narrow(1, 0, width), run, *plan, sources,
+                            shape, sinks.defined() ? sinks.to(type) : sinks));
     done = run.begin + run.count;
   }
   if (done < qkv.size(0) || pieces.empty())

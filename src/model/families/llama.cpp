@@ -6,6 +6,7 @@
 
 #include "model/decoder.h"
 #include "model/gguf/decoder_gguf.h"
+#include "model/gguf/experts_gguf.h"
 #include "model/registry.h"
 
 namespace lowrank {
@@ -43,6 +44,8 @@ DecoderConfig parse(const nlohmann::json& json) {
 
 nlohmann::json config_from_gguf(const GgufFile& file) {
   const auto architecture = file.get<std::string>("general.architecture");
+  if (architecture == "llama" && file.find<int64_t>("llama.expert_count").value_or(0) > 0)
+    return mixtral_config_from_gguf(file);
   nlohmann::json config = decoder_config_from_gguf(file, architecture);
   config["model_type"] = architecture;
   config["architectures"] = {architecture == "llama"   ? "LlamaForCausalLM"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <set>
 
@@ -71,6 +72,19 @@ std::vector<std::string> short_names(const ModelSpec& spec) {
   return {names.begin(), names.end()};
 }
 
+/// Refuses targets that select experts. Of `all-linear`, as everywhere, they are no part.
+void check_no_experts(const ModelSpec& spec, const std::function<bool(const std::string&)>& selects) {
+  const auto refuse = [&](std::string_view name) {
+    check(!selects(std::string(name)), ErrorKind::unsupported,
+          "target_modules: {} belongs to a mixture of experts, which only LoRA adapts (`target_parameters`); "
+          "choose layers of attention or of dense MLPs",
+          name);
+  };
+  for (const TensorRef& tensor : spec.tensors) {
+    if (tensor.role == Role::router || tensor.expert) refuse(tensor.module_name());
+  }
+}
+
 void check_matched(const ModelSpec& spec, const TargetModules& targets, size_t selected) {
   const std::vector<std::string> known = short_names(spec);
   std::vector<std::string> problems;
@@ -134,7 +148,7 @@ bool names_module(const std::vector<std::string>& names, const std::string& expr
 
 std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles) {
   const auto wanted = [&](const Module& module) {
-    return std::ranges::find(roles, module.role) != roles.end();
+    return !module.expert && std::ranges::find(roles, module.role) != roles.end();
   };
   const auto names_others = [&](const std::string& end) {
     return std::ranges::any_of(spec.modules, [&](const Module& module) {
@@ -175,9 +189,17 @@ std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetMod
     const bool shorter = targets.from_file && !prefix.empty() && name.starts_with(prefix);
     return pattern.matches(name) || (shorter && pattern.matches(name.substr(prefix.size())));
   };
+  const auto is_excluded = [&](const std::string& name) {
+    return excluded ? matches(*excluded, name) : any_names(name, targets.excluded_names);
+  };
+  if (!is_all_linear(targets)) {
+    check_no_experts(spec, [&](const std::string& name) {
+      return (expression ? matches(*expression, name) : any_names(name, targets.names)) && !is_excluded(name);
+    });
+  }
   std::vector<const Module*> selected;
   for (const Module& module : spec.modules) {
-    if (excluded ? matches(*excluded, module.name) : any_names(module.name, targets.excluded_names)) continue;
+    if (module.expert || is_excluded(module.name)) continue;
     bool wanted = false;
     if (expression) {
       wanted = matches(*expression, module.name);

@@ -44,7 +44,7 @@ nlohmann::json write_targets(const std::vector<std::string>& names, const std::s
 bool names_module(const std::vector<std::string>& names, const std::string& expression,
                   const std::string& module);
 
-/// The shortest dotted suffixes that name the modules of these roles and no others.
+/// The shortest dotted suffixes that name the modules of these roles outside experts, and no others.
 std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles);
 
 /// The targeted modules, in the model's order. Errors: invalid when there are none, with the model's module

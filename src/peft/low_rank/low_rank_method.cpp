@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
+
+#include "base/error.h"
 #include "model/embedding.h"
 #include "peft/core/trained_tensors.h"
+#include "peft/low_rank/expert_updates.h"
 #include "peft/low_rank/low_rank_options.h"
 
 namespace lowrank {
@@ -19,15 +23,22 @@ class LowRankMethod final : public Method, public AdapterForm {
     return fields;
   }
   TrainPlan plan(const ModelSpec& spec) override {
-    variant_.options.targets.resolve(spec, {Role::query, Role::value, Role::query_key_value});
-    variant_.options.modules_to_save = with_head(spec, variant_.options.modules_to_save);
-    TrainPlan plan = updates_.plan(spec, variant_.options);
-    updates_.bind(ParameterSet::stand_ins(plan.parameters));
+    LowRankOptions& options = variant_.options;
+    if (!changes_patches()) move_expert_targets(spec, options);
+    check(options.target_parameters.empty() || !changes_patches(), ErrorKind::unsupported,
+          "target_parameters: only plain LoRA adapts experts");
+    if (options.target_parameters.empty())
+      options.targets.resolve(spec, {Role::query, Role::value, Role::query_key_value});
+    options.modules_to_save = with_head(spec, options.modules_to_save);
+    TrainPlan plan = updates_.plan(spec, options);
+    experts_.plan(spec, options, plan);
+    check_all_patterns(plan);
+    bind_updates(ParameterSet::stand_ins(plan.parameters));
     if (variant_.plan) variant_.plan(plan, updates_);
     return plan;
   }
   void bind(const ParameterSet& parameters) override {
-    updates_.bind(parameters);
+    bind_updates(parameters);
     if (variant_.bind) variant_.bind(parameters, updates_);
   }
   void read_base(const Checkpoint& base) override {
@@ -36,11 +47,14 @@ class LowRankMethod final : public Method, public AdapterForm {
   }
   void initialise(const Checkpoint& base, uint64_t seed) override {
     updates_.initialise(base, seed);
+    experts_.initialise(seed);
     if (variant_.initialise) variant_.initialise(base, updates_);
   }
   void begin_step(const StepInfo&) override {
     if (variant_.begin_step) variant_.begin_step();
+    experts_.begin_step();
   }
+  void end_backward() override { experts_.end_backward(); }
   void after_step(const StepInfo&) override {
     if (variant_.after_step) variant_.after_step();
   }
@@ -49,6 +63,7 @@ class LowRankMethod final : public Method, public AdapterForm {
     return updates_.embed(place.context, embedding, rows);
   }
   std::vector<Patch> patches(const Place& place, const Module& module) const override {
+    if (module.expert) return experts_.patches(module);
     std::optional<Patch> patch = updates_.patch(place.context, module);
     const LowRankFactors* factors = updates_.find(module.name);
     if (factors && patch && variant_.patch) variant_.patch(*patch, *factors);
@@ -56,7 +71,12 @@ class LowRankMethod final : public Method, public AdapterForm {
   }
 
   bool starts_from_base() const override { return variant_.options.init != "false"; }
-  std::vector<const Module*> adapted() const override { return updates_.patched(); }
+  std::vector<const Module*> adapted() const override {
+    std::vector<const Module*> all = updates_.patched();
+    const std::vector<const Module*> experts = experts_.modules();
+    all.insert(all.end(), experts.begin(), experts.end());
+    return all;
+  }
   bool acts_between_layers() const override { return false; }
   const TrainedTensors* trained_beside() const override { return &updates_.saved(); }
   bool merges(const TensorRef& tensor) const override {
@@ -76,7 +96,9 @@ class LowRankMethod final : public Method, public AdapterForm {
   bool keeps_tied_head() const override { return updates_.keeps_tied_head(); }
 
   LowRankForm low_rank_form() const override {
-    return variant_.form ? variant_.form(updates_.form()) : updates_.form();
+    LowRankForm form = updates_.form();
+    if (!experts_.empty()) form.beside.emplace_back("updates of experts (target_parameters)");
+    return variant_.form ? variant_.form(std::move(form)) : form;
   }
 
   AdapterForm& form() override { return *this; }
@@ -96,8 +118,29 @@ class LowRankMethod final : public Method, public AdapterForm {
   }
 
  private:
+  /// True for variants that are more than factors beside weights.
+  bool changes_patches() const {
+    return variant_.patch || variant_.initialise || variant_.bind || variant_.form || variant_.begin_step;
+  }
+  void bind_updates(const ParameterSet& parameters) {
+    updates_.bind(parameters);
+    experts_.bind(parameters);
+  }
+  /// Errors: invalid for a pattern that matches nothing that is adapted.
+  void check_all_patterns(const TrainPlan& plan) const {
+    const LowRankOptions& options = variant_.options;
+    if (options.targets.from_file) return;
+    for (const auto& [key, patterns] : {std::pair{"rank_pattern", &options.rank_pattern},
+                                        std::pair{"alpha_pattern", &options.alpha_pattern}}) {
+      const std::vector<std::string> idle = idle_patterns(*patterns, plan.targets);
+      check(idle.empty(), ErrorKind::invalid, "{}: {} matches none of the adapted modules", key,
+            fmt::join(idle, ", "));
+    }
+  }
+
   LowRankVariant variant_;
   LowRankUpdates updates_;
+  ExpertUpdates experts_;
 };
 
 }  // namespace

@@ -13,8 +13,8 @@ namespace {
 
 /// Fields of unimplemented variants; empty for plain LoRA.
 constexpr const char* other_variants[] = {
-    "alora_invocation_tokens", "arrow_config", "kasa_config",       "megatron_config",  "monteclora_config",
-    "velora_config",           "use_bdlora",   "target_parameters", "layer_replication"};
+    "alora_invocation_tokens", "arrow_config",  "kasa_config", "megatron_config",
+    "monteclora_config",       "velora_config", "use_bdlora",  "layer_replication"};
 
 /// Options of unimplemented initialisations; a trained adapter does not need them.
 constexpr const char* other_starts[] = {"corda_config", "eva_config", "lora_ga_config"};
@@ -49,6 +49,7 @@ constexpr const char* other_fields[] = {"peft_type",
                                         "qalora_group_size",
                                         "megatron_core",
                                         "target_modules",
+                                        "target_parameters",
                                         "exclude_modules",
                                         "layers_to_transform",
                                         "layers_pattern",
@@ -134,6 +135,9 @@ std::vector<Field> LowRankOptions::fields() {
   };
   for (Field& target : targets.fields()) fields.push_back(std::move(target));
   const std::vector<Field> beside{
+      field("target_parameters", target_parameters,
+            "parameters of experts that are adapted beside `target_modules`, by dotted ends of their names: "
+            "experts.gate_up_proj, experts.down_proj, gate.weight"),
       one_of(field("init", init,
                    "A uniform (true) or gaussian, with B zero; orthogonal (even r): both non-zero with B A = "
                    "0; false: both random"),
@@ -187,6 +191,7 @@ nlohmann::json write_low_rank_config(const LowRankOptions& options,
       {"bias", o.bias},
       {"lora_bias", o.lora_bias},
       {"modules_to_save", list_or_null(o.modules_to_save)},
+      {"target_parameters", list_or_null(o.target_parameters)},
       {"trainable_token_indices", list_or_null(o.trainable_token_indices)},
       {"ensure_weight_tying", o.ensure_weight_tying},
       {"fan_in_fan_out",
@@ -214,6 +219,7 @@ void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config,
                                                 {"bias", "bias"},
                                                 {"lora_bias", "lora_bias"},
                                                 {"modules_to_save", "modules_to_save"},
+                                                {"target_parameters", "target_parameters"},
                                                 {"ensure_weight_tying", "ensure_weight_tying"}});
   if (!is_given(config, "lora_alpha")) values["alpha"] = 8;
   if (is_given(config, "use_rslora") && config["use_rslora"] == true) values["scaling"] = "alpha/sqrt(r)";

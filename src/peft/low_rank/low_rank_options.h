@@ -20,7 +20,8 @@ struct LowRankOptions {
   double dropout = 0;
   Patterns rank_pattern, alpha_pattern;
   TargetOptions targets;
-  std::string init = "true";  ///< see `initialise_factors`
+  std::vector<std::string> target_parameters;  ///< of experts and routers (peft/low_rank/expert_updates.h)
+  std::string init = "true";                   ///< see `initialise_factors`
   bool lora_bias = false;
   std::string bias = "none";
   std::vector<std::string> modules_to_save;

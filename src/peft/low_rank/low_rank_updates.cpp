@@ -38,17 +38,17 @@ TrainPlan LowRankUpdates::plan(const ModelSpec& spec, const LowRankOptions& opti
   saved_ = {};
   tied_ = options_.ensure_weight_tying && spec.tied_head;
   const Module& embedding = *std::ranges::find(spec.modules, Role::embedding, &Module::role);
-  for (const Module* module : select_modules(spec, options_.targets.targets())) {
+  const TargetModules targets = options_.targets.targets();
+  const bool only_parameters = targets.empty() && !options_.target_parameters.empty();
+  for (const Module* module :
+       only_parameters ? std::vector<const Module*>() : select_modules(spec, targets)) {
     if (is_saved_whole(module->name, options_.modules_to_save)) continue;
     // A tied head's adapter is the embedding's.
     const Module& adapted = tied_ && module->role == Role::head ? embedding : *module;
     if (!find(adapted.name)) add_factors(adapted, plan);
   }
-  check(!factors_.empty(), ErrorKind::invalid, "target_modules: all of them are in modules_to_save");
-  if (!options_.targets.from_file) {
-    check_patterns(options_.rank_pattern, "rank_pattern", modules());
-    check_patterns(options_.alpha_pattern, "alpha_pattern", modules());
-  }
+  check(!factors_.empty() || only_parameters, ErrorKind::invalid,
+        "target_modules: all of them are in modules_to_save");
   if (tied_ && embedding_) {
     head_ = &*std::ranges::find(spec.modules, Role::head, &Module::role);
     plan.copies.push_back({factor_key(*head_, "A"), factor_key(embedding, "B"), true});

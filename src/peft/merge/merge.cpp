@@ -30,11 +30,27 @@ void check_folder_type(DType type) {
         "merged tensors are written as F32, BF16 or F16, not {}", info_of(type).name);
 }
 
+/// The outputs without the matrices of experts that the base stacks in another order or type: those stacks
+/// are copied. Errors: unsupported if one of them is changed, or if no folder could hold them.
+std::vector<MergeOutput> written_alone(const Checkpoint& base, const MergePlan& plan) {
+  std::vector<MergeOutput> outputs;
+  for (const MergeOutput& output : plan.outputs) {
+    const TensorRef& tensor = *output.source;
+    const bool stacked = base.is_rearranged(tensor);
+    check(!(stacked && output.changed) && !(base.gguf() && tensor.expert && tensor.expert->transposed),
+          ErrorKind::unsupported, "{}: folders hold this expert's values in a stack that is not written",
+          tensor.name);
+    if (!stacked) outputs.push_back(output);
+  }
+  return outputs;
+}
+
 /// Writes model.safetensors and counts the changed tensors in `result`.
 void write_tensors(const Checkpoint& base, const Method& method, const MergePlan& plan,
                    std::optional<DType> type, const std::filesystem::path& path, MergeResult& result) {
   std::vector<StoredTensor> declared;
-  for (const MergeOutput& output : plan.outputs) {
+  const std::vector<MergeOutput> outputs = written_alone(base, plan);
+  for (const MergeOutput& output : outputs) {
     const StoredTensor* stored = base.find(*output.source);
     // Multimodal folders name the text part's tensors differently from its modules.
     const bool renamed = stored && output.tensor == output.source && !base.spec().other_towers.empty();
@@ -45,10 +61,12 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
   }
   const std::vector<StoredTensor> others = base.other_tensors();
   declared.insert(declared.end(), others.begin(), others.end());
+  const std::vector<const StoredTensor*> stacks = base.rearranged_stacks();
+  for (const StoredTensor* stack : stacks) declared.push_back({stack->name, stack->dtype, stack->shape, {}});
   SafetensorsWriter writer(path, declared);
-  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
     throw_if_interrupted();
-    const MergeOutput& output = plan.outputs[i];
+    const MergeOutput& output = outputs[i];
     const StoredTensor* stored = base.find(*output.source);
     const bool stored_otherwise = base.gguf() && (output.source->gguf_differs() || output.source->transposed);
     if (!output.changed && stored->dtype == declared[i].dtype && !stored_otherwise) {
@@ -66,6 +84,10 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
     result.count(declared[i].dtype, values, bytes);
   }
   for (const StoredTensor& other : others) writer.append(other.bytes);
+  for (const StoredTensor* stack : stacks) {
+    check_finite(*stack);
+    writer.append(stack->bytes);
+  }
   writer.commit();
 }
 

@@ -1,4 +1,8 @@
+#include <algorithm>
 #include <map>
+
+#include <ATen/ops/add.h>
+#include <ATen/ops/cat.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -18,7 +22,7 @@ bool fits(const StoredTensor& stored, DType type) {
 /// The type of a changed tensor: its own for vectors; for matrices the wanted one, else its own if it can be
 /// written, else Q8_0, or F16 if rows do not fill Q8_0's blocks.
 DType type_of(const StoredTensor& stored, std::optional<DType> wanted) {
-  if (stored.shape.size() == 1) return stored.dtype;
+  if (stored.shape.size() == 1 || stored.name.ends_with(".bias")) return stored.dtype;
   if (wanted) {
     check(fits(stored, *wanted), ErrorKind::unsupported, "{}: rows of {} values do not fill blocks of {}",
           stored.name, stored.shape.back(), info_of(*wanted).name);
@@ -44,30 +48,50 @@ DType type_that_keeps(const StoredTensor& stored, const ChangedTensor& values, D
 }
 
 struct Planned {
-  StoredTensor declared;                ///< as written; `bytes` are those of an unchanged tensor
-  const MergeOutput* output = nullptr;  ///< nullptr: copied
+  StoredTensor declared;                    ///< as written; `bytes` are those of an unchanged tensor
+  std::vector<const MergeOutput*> outputs;  ///< none: copied; several: those of experts, one below the other
+
+  bool is_changed() const { return std::ranges::any_of(outputs, &MergeOutput::changed); }
 };
+
+/// The values before and after merging, in the file's order.
+ChangedTensor planned_values(const Checkpoint& base, const Method& method, const Planned& planned) {
+  std::vector<at::Tensor> before, after;
+  for (const MergeOutput* output : planned.outputs) {
+    const ChangedTensor part = in_file_order(merged_values(base, method, *output), *output->tensor);
+    before.push_back(part.base);
+    after.push_back(part.merged);
+  }
+  if (before.size() == 1) return {before.front(), after.front()};
+  return {at::cat(before), at::cat(after)};
+}
 
 std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& plan,
                                      std::optional<DType> type) {
-  std::map<std::string, const MergeOutput*> by_name;
+  std::map<std::string, std::vector<const MergeOutput*>> by_name;
   for (const MergeOutput& output : plan.outputs) {
-    if (output.changed || output.source != output.tensor) by_name[output.tensor->gguf_name] = &output;
+    if (output.changed || output.source != output.tensor) by_name[output.tensor->gguf_name] = {};
+  }
+  for (const MergeOutput& output : plan.outputs) {
+    const auto found = by_name.find(output.tensor->gguf_name);
+    if (found != by_name.end()) found->second.push_back(&output);
   }
   std::vector<Planned> tensors;
   for (const StoredTensor& stored : base.gguf()->tensors()) {
     const auto found = by_name.find(stored.name);
-    Planned planned{stored, found == by_name.end() ? nullptr : found->second};
-    if (planned.output) planned.declared.dtype = type_of(stored, type);
+    Planned planned{stored, {}};
+    if (found != by_name.end()) planned.outputs = found->second;
+    if (!planned.outputs.empty()) planned.declared.dtype = type_of(stored, type);
     tensors.push_back(std::move(planned));
     if (found != by_name.end()) by_name.erase(found);
   }
   // What remains is a head that was tied.
-  for (const auto& [name, output] : by_name) {
-    StoredTensor declared = *base.find(*output->source);
+  for (const auto& [name, outputs] : by_name) {
+    const MergeOutput& output = *outputs.front();
+    StoredTensor declared = *base.find(*output.source);
     declared.name = name;
-    if (output->changed) declared.dtype = type_of(declared, type);
-    tensors.push_back({declared, output->changed ? output : nullptr});
+    if (output.changed) declared.dtype = type_of(declared, type);
+    tensors.push_back({declared, output.changed ? outputs : std::vector<const MergeOutput*>{}});
   }
   return tensors;
 }
@@ -78,9 +102,8 @@ int64_t raise_types(const Checkpoint& base, const Method& method, std::vector<Pl
   int64_t raised = 0;
   for (Planned& planned : tensors) {
     StoredTensor& declared = planned.declared;
-    if (!planned.output || !planned.output->changed || info_of(declared.dtype).block == 1) continue;
-    const ChangedTensor values =
-        in_file_order(merged_values(base, method, *planned.output), *planned.output->tensor);
+    if (!planned.is_changed() || info_of(declared.dtype).block == 1) continue;
+    const ChangedTensor values = planned_values(base, method, planned);
     const DType type = type_that_keeps(declared, values, declared.dtype, enough);
     raised += type != declared.dtype ? 1 : 0;
     declared.dtype = type;
@@ -108,18 +131,18 @@ MergeResult merge_to_gguf(const Checkpoint& base, const Adapter& adapter, std::o
   declared.reserve(tensors.size());
   for (const Planned& planned : tensors) declared.push_back(planned.declared);
   GgufWriter writer(output, declared, GgufMetadata(*base.gguf()), existing);
-  for (const auto& [tensor, written] : tensors) {
+  for (const Planned& planned : tensors) {
     throw_if_interrupted();
-    if (!written) {
+    const StoredTensor& tensor = planned.declared;
+    if (planned.outputs.empty()) {
       check_finite(tensor);
       writer.append(tensor.bytes);
       continue;
     }
-    const ChangedTensor values =
-        in_file_order(merged_values(base, *adapter.method, *written), *written->tensor);
+    const ChangedTensor values = planned_values(base, *adapter.method, planned);
     const std::vector<std::byte> bytes = rounded(tensor.name, tensor.dtype, values.merged);
     writer.append(bytes);
-    if (written->changed) result.count(tensor.dtype, values, bytes);
+    if (planned.is_changed()) result.count(tensor.dtype, values, bytes);
   }
   base.check_unchanged();
   writer.commit();

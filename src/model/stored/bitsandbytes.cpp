@@ -1,4 +1,4 @@
-#include "model/bitsandbytes.h"
+#include "model/stored/bitsandbytes.h"
 
 #include <array>
 #include <optional>

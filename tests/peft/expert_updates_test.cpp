@@ -1,0 +1,170 @@
+// LoRA on experts: gradients, files in PEFT's form, merging, and the targets that mean experts.
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/max.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "peft/bank/adapter_bank.h"
+#include "peft/core/registry.h"
+#include "peft/files/adapter_file.h"
+#include "peft/merge/merge.h"
+#include "support/expect_error.h"
+#include "support/gradient_check.h"
+#include "support/load_forms.h"
+#include "support/tiny_model.h"
+
+namespace lowrank {
+namespace {
+
+class LoraOnExperts : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    test::write_tiny_model(folder_.path() / "base", test::tiny_config(GetParam()));
+    checkpoint_ = Checkpoint::open(folder_.path() / "base");
+    batch_ = test::batch_of(test::random_examples({7, 1, 12}, 64));
+  }
+
+  Adapter planned(const char* method, const nlohmann::json& options, at::ScalarType type = at::kFloat) const {
+    const MethodInfo& info = method_named(method);
+    std::unique_ptr<Method> made = info.make();
+    apply(made->fields(), options, "test");
+    return make_adapter(info, std::move(made), *checkpoint_, type);
+  }
+
+  /// With values that all matter.
+  Adapter stirred(const nlohmann::json& options, at::ScalarType type = at::kFloat, uint64_t seed = 4) const {
+    Adapter adapter = planned("lora", options, type);
+    adapter.method->initialise(*checkpoint_, 3);
+    const at::NoGradGuard no_grad;
+    Philox random(seed);
+    at::Tensor& values = adapter.parameters->values();
+    for (int64_t i = 0; i < values.numel(); ++i) values[i] += 0.05 * random.normal();
+    adapter.method->begin_step({});
+    return adapter;
+  }
+
+  std::unique_ptr<Model> model(at::ScalarType type = at::kFloat) const {
+    LoadOptions options;
+    options.compute = type;
+    options.training = true;
+    return checkpoint_->family().load(checkpoint_, options);
+  }
+
+  static at::Tensor logits(const Model& model, const Hooks& hooks, Batch batch) {
+    const at::NoGradGuard no_grad;
+    hooks.layout(batch);
+    std::vector<int64_t> rows;
+    for (int64_t row = 0; row < batch.token_count(); ++row) rows.push_back(row);
+    return batch_logits(model, {&batch}, hooks, rows, nullptr);
+  }
+
+  static double difference(const at::Tensor& a, const at::Tensor& b) {
+    return at::max(at::abs(a - b)).item<double>();
+  }
+
+  const nlohmann::json everything_ = {{"target_modules", "gate_proj,up_proj,down_proj,gate,q_proj"},
+                                      {"rank", 3}};
+  test::TemporaryFolder folder_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  Batch batch_;
+};
+
+TEST_P(LoraOnExperts, GradientsMatchFiniteDifferences) {
+  Adapter adapter = stirred(everything_, at::kDouble);
+  const auto adapted = model(at::kDouble);
+  test::expect_gradients(
+      *adapter.parameters,
+      [&](bool backward) {
+        adapter.method->begin_step({1, 1});
+        const TargetLoss loss = batch_loss(*adapted, {&batch_, true}, *adapter.method);
+        if (backward) {
+          loss.loss.backward();
+          adapter.method->end_backward();
+        }
+        return loss.loss.item<double>();
+      },
+      std::max<int64_t>(17, adapter.parameters->count() / 60));
+}
+
+TEST_P(LoraOnExperts, IsSavedInPeftsFormAndRead) {
+  const Adapter adapter = stirred(everything_);
+  save_adapter(folder_.path() / "adapter", adapter, "base");
+  const nlohmann::json config = read_json_file(folder_.path() / "adapter/adapter_config.json", 1 << 20);
+  EXPECT_EQ(config["target_modules"], nlohmann::json({"q_proj"}));
+  EXPECT_EQ(config["target_parameters"], nlohmann::json({"gate_up_proj", "down_proj", "gate.weight"}));
+  EXPECT_EQ(config["rank_pattern"], nlohmann::json({{".*\\.gate_up_proj", 6}}));
+  EXPECT_EQ(config["alpha_pattern"], nlohmann::json({{".*\\.gate_up_proj", 32}}));
+  const Adapter again = load_adapter(folder_.path() / "adapter", *checkpoint_);
+  const std::string experts = "base_model.model.model.layers.0.mlp.experts.";
+  EXPECT_EQ(again.parameters->at(experts + "base_layer.lora_A.weight").sizes(),
+            (std::vector<int64_t>{24, 32}));
+  EXPECT_EQ(again.parameters->at(experts + "base_layer.lora_B.weight").sizes(),
+            (std::vector<int64_t>{32, 24}));
+  EXPECT_EQ(again.parameters->at(experts + "lora_A.weight").sizes(), (std::vector<int64_t>{12, 16}));
+  for (const ParameterSpec& spec : adapter.plan.parameters)
+    EXPECT_TRUE(at::equal(adapter.parameters->at(spec.name), again.parameters->at(spec.name))) << spec.name;
+  again.method->begin_step({});
+  const auto plain = model();
+  EXPECT_EQ(difference(logits(*plain, *again.method, batch_), logits(*plain, *adapter.method, batch_)), 0);
+}
+
+TEST_P(LoraOnExperts, MergedModelComputesTheSame) {
+  const Adapter adapter = stirred(everything_);
+  merge_to_folder(*checkpoint_, adapter, std::nullopt, folder_.path() / "merged");
+  const auto merged = Checkpoint::open(folder_.path() / "merged");
+  adapter.method->begin_step({});
+  const auto plain = model();
+  const at::Tensor expected = logits(*plain, *adapter.method, batch_);
+  EXPECT_GT(difference(logits(*plain, Hooks(), batch_), expected), 1e-3);
+  EXPECT_LT(difference(logits(*merged->family().load(merged, test::in_f32()), Hooks(), batch_), expected),
+            1e-4);
+}
+
+/// Experts see the tokens of all sequences mixed; each takes its own adapter's factors.
+TEST_P(LoraOnExperts, AdaptersOfABankStayApart) {
+  const auto plain = model();
+  const at::Tensor base = logits(*plain, Hooks(), batch_);
+  std::vector<at::Tensor> alone;
+  AdapterBank bank;
+  for (const uint64_t seed : {4, 9}) {
+    Adapter adapter = stirred(everything_, at::kFloat, seed);
+    alone.push_back(logits(*plain, *adapter.method, batch_));
+    bank.add("a" + std::to_string(seed), std::move(adapter));
+  }
+  Batch mixed = batch_;
+  mixed.adapters = {no_adapter, 0, 1};
+  const at::Tensor found = logits(*plain, bank, mixed);
+  EXPECT_GT(difference(alone[0], alone[1]), 1e-3);
+  const auto rows = [&](const at::Tensor& of, int64_t s) {
+    return of.narrow(0, batch_.offsets[s], batch_.offsets[s + 1] - batch_.offsets[s]);
+  };
+  EXPECT_LT(difference(rows(found, 0), rows(base, 0)), 2e-5);
+  EXPECT_LT(difference(rows(found, 1), rows(alone[0], 1)), 2e-5);
+  EXPECT_LT(difference(rows(found, 2), rows(alone[1], 2)), 2e-5);
+}
+
+TEST_P(LoraOnExperts, TargetsThatCannotBeAreRefused) {
+  const auto refused = [&](ErrorKind kind, const char* method, const nlohmann::json& options,
+                           const char* part) {
+    test::expect_error(kind, "target_", part, [&] { planned(method, options); });
+  };
+  refused(ErrorKind::invalid, "lora", {{"target_modules", "gate_proj,q_proj"}}, "both gate_proj and up_proj");
+  refused(ErrorKind::invalid, "lora", {{"target_parameters", {"experts.gate_proj"}}},
+          "mlp.experts.down_proj");
+  refused(ErrorKind::unsupported, "lora", {{"target_parameters", {"experts.down_proj"}}, {"dropout", 0.1}},
+          "without dropout");
+  refused(ErrorKind::unsupported, "dora", {{"target_parameters", {"experts.down_proj"}}}, "only plain LoRA");
+  const std::string name = GetParam() == std::string("mixtral") ? "w2" : "down_proj";
+  refused(ErrorKind::unsupported, "dora", {{"target_modules", name}}, "a mixture of experts");
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, LoraOnExperts, testing::Values("mixtral", "qwen3_moe"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace lowrank
