@@ -63,11 +63,11 @@ TEST(DeltaRule, IsTheRecurrence) {
 }
 
 /// Lengths around chunks, an empty sequence and forks: 3 continues 0, 4 and 5 continue 3.
-const RowSequences forked{{0, 70, 71, 71, 200, 203, 267}, {-1, -1, -1, 0, 3, 3}};
+const RowSequences forked_rows{{0, 70, 71, 71, 200, 203, 267}, {-1, -1, -1, 0, 3, 3}};
 
 TEST(DeltaRule, ForksAndCarriedStatesEqualTheWholeSequence) {
   const Operands x(Operands(267, small, at::kFloat), at::kDouble);
-  const at::Tensor y = delta_rule(x.qkv, x.decay, x.beta, small, forked, {});
+  const at::Tensor y = delta_rule(x.qkv, x.decay, x.beta, small, forked_rows, {});
   const auto parts = [](const at::Tensor& of) {
     return at::cat({of.narrow(0, 0, 70), of.narrow(0, 71, 129), of.narrow(0, 203, 64)}).detach();
   };
@@ -113,7 +113,7 @@ TEST_P(ChunkedDeltaRule, EqualsTheReference) {
   const double tolerance = type == at::kFloat ? 2e-5 : 1.0 / 256 + 1e-3;
   for (const DeltaRuleShape& shape : {small, DeltaRuleShape{2, 4, 20, 19}, DeltaRuleShape{1, 1, 64, 72}}) {
     for (const bool continued : {false, true}) {
-      const RowSequences sequences = continued ? RowSequences{forked.offsets, {}} : forked;
+      const RowSequences sequences = continued ? RowSequences{forked_rows.offsets, {}} : forked_rows;
       const Operands ours(267, shape, type), exact(ours, at::kDouble);
       at::Tensor states, exact_states;
       if (continued) {
