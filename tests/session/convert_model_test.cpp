@@ -76,10 +76,12 @@ class ConvertedDecoder : public testing::TestWithParam<std::string> {
 
 TEST_P(ConvertedDecoder, HasTheFoldersLogits) {
   EXPECT_LT(difference("f32"), 1e-5);
-  EXPECT_LT(difference("f16"), 0.02);
-  EXPECT_LT(difference("bf16"), 0.1);
+  // Gemma 4's scores are not divided by the heads' size, so its random fixture is bent more by rounding.
+  const double more = GetParam() == "families/gemma4_text" ? 4 : 1;
+  EXPECT_LT(difference("f16"), more * 0.02);
+  EXPECT_LT(difference("bf16"), more * 0.1);
   // The fixtures' weights are large and their rows short.
-  EXPECT_LT(difference("q8_0"), 0.25);
+  EXPECT_LT(difference("q8_0"), more * 0.25);
 }
 
 /// What GGUF files cannot say, by folder.

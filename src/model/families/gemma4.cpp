@@ -17,15 +17,17 @@ ModelSpec spec(const nlohmann::json& config) {
   return gemma4_spec(family_name, config);
 }
 
-/// A layer with a window of 5, one with full attention, and one of each that read their keys and values.
+/// A layer with a window of 5, one with full attention, and one that reads the latter's keys and values.
+/// Heads are small, since scores are not divided by their size.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("gemma4_text", "Gemma4ForCausalLM");
-  config["num_hidden_layers"] = 4;
-  config["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention", "full_attention"};
-  config["num_kv_shared_layers"] = 2;
+  config["num_hidden_layers"] = 3;
+  config["layer_types"] = {"sliding_attention", "full_attention", "full_attention"};
+  config["num_kv_shared_layers"] = 1;
   config["use_double_wide_mlp"] = true;
   config["sliding_window"] = 5;
-  config["global_head_dim"] = 16;
+  config["head_dim"] = 4;
+  config["global_head_dim"] = 8;
   config["hidden_size_per_layer_input"] = 8;
   config["vocab_size_per_layer_input"] = 64;
   config["final_logit_softcapping"] = 5.0;
