@@ -24,7 +24,8 @@ const char* lowrank_version(void);
 void lowrank_free(char* text);
 /* What the program `lowrank` sets for its own process; call it before anything else, or not at all. */
 int lowrank_prepare_process(void);
-/* Where log lines go; NULL: to standard error, as initially. `warning` is 0 for mere information. */
+/* Where log lines go; NULL: to standard error, as initially. `warning` is 0 for mere information. While rows
+   are read beside the first steps of a run, lines also come from a thread of the library's. */
 void lowrank_set_log(void (*sink)(void* user, int warning, const char* line), void* user);
 
 /* The methods, as a JSON list of objects with name, summary, paper, default_learning_rate. */

@@ -138,7 +138,8 @@ class Session {
 };
 
 /// How much the library logs: to `sink`, or (initially) to standard error. `warning` is false for mere
-/// information.
+/// information. While rows are read beside the first steps of a run, lines also come from a thread of the
+/// library's.
 void set_log(std::function<void(bool warning, std::string_view line)> sink);
 
 /// What the program `lowrank` sets for its own process, if a host wants the same: defaults of the numeric

@@ -35,7 +35,7 @@ std::optional<LineIndex> LineIndex::of(const std::filesystem::path& path) {
 }
 
 void LineIndex::read() {
-  constexpr size_t most_in_memory = 32 << 20;
+  constexpr size_t most_in_memory = 8 << 20;
   const std::string_view all = text();
   size_t forgotten = 0;
   int64_t number = 1;
@@ -53,7 +53,7 @@ void LineIndex::read() {
 }
 
 LineIndex::Line LineIndex::line(int64_t row) const {
-  constexpr int64_t most_in_memory = 1000;
+  constexpr int64_t most_in_memory = 200;
   if (++read_ % most_in_memory == 0) file_.forget_pages();
   const std::string_view all = text();
   const Mark& mark = marks_[row / rows_per_mark];
