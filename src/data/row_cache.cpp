@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Changes when the same rows and options give other examples.
-constexpr int64_t format_version = 2;
+constexpr int64_t format_version = 3;
 
 /// Adds the first and last megabyte of a file, and blocks between them.
 void add_sample(Fingerprint& all, const fs::path& path) {
@@ -57,6 +57,7 @@ void add_options(Fingerprint& all, const DatasetOptions& options) {
   nlohmann::json values = {options.format, options.columns, options.max_length,
                            static_cast<int>(options.on_long), static_cast<int>(options.train_on)};
   values.push_back(options.labels ? nlohmann::json(options.labels->names) : nlohmann::json());
+  values.push_back(options.labels && options.labels->several);
   all.add(json_text(values));
 }
 
