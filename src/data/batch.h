@@ -15,6 +15,8 @@ struct Targets {
   std::vector<float> weights;          ///< [N] or [S] factor of each target's term in the loss
   std::vector<int64_t> examples = {};  ///< [N] data set index of the example that has the target (several
                                        ///< examples may share a row); empty for labelled sequences
+  std::vector<std::vector<int64_t>> classes = {};  ///< [S] for labelled sequences: the numbers of all classes
+                                                   ///< of texts that may have several
 
   int64_t count() const { return static_cast<int64_t>(weights.size()); }
 };
@@ -34,6 +36,8 @@ struct Batch {
                                        ///< `no_parent`; empty: none does
   std::vector<int64_t> adapters = {};  ///< [S] index of each sequence's adapter in a bank, or `no_adapter`;
                                        ///< empty: none has one
+  std::vector<int64_t> type_one_tokens = {};  ///< [S] rows at the end of each sequence with token type 1;
+                                              ///< empty: all rows have type 0
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }

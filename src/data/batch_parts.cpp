@@ -54,8 +54,10 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
   part.prompt_rows = slice(batch.prompt_rows, begin, end);
   part.first_labels = slice(batch.first_labels, begin, end);
   part.adapters = slice(batch.adapters, begin, end);
+  part.type_one_tokens = slice(batch.type_one_tokens, begin, end);
   const Targets& targets = batch.targets;
   part.targets.values = slice(targets.values, begin, end);
+  part.targets.classes = slice(targets.classes, begin, end);
   if (!targets.values.empty()) {
     part.targets.weights = slice(targets.weights, begin, end);
     return part;
@@ -82,6 +84,7 @@ void append(Batch& batch, const Batch& part) {
   add(&Batch::prompt_rows, batch, part, length);
   add(&Batch::first_labels, batch, part, [](const Batch&, int64_t) { return no_target; });
   add(&Batch::adapters, batch, part, [](const Batch&, int64_t) { return no_adapter; });
+  add(&Batch::type_one_tokens, batch, part, [](const Batch&, int64_t) { return int64_t{0}; });
   const int64_t first = batch.token_count();
   if (batch.offsets.empty()) batch.offsets.push_back(0);
   add(batch.tokens, part.tokens);
@@ -92,6 +95,7 @@ void append(Batch& batch, const Batch& part) {
   add(batch.targets.tokens, part.targets.tokens);
   add(batch.targets.examples, part.targets.examples);
   add(batch.targets.values, part.targets.values);
+  add(batch.targets.classes, part.targets.classes);
   add(batch.targets.weights, part.targets.weights);
 }
 

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "base/staged_folder.h"
 #include "data/encode_conversation.h"
+#include "data/encode_row.h"
 #include "data/examples/cache_folder.h"
 #include "data/examples/example_file.h"
 #include "data/row_cache.h"
@@ -54,17 +55,7 @@ Example tokenised_example(const Row& row, int64_t max_length) {
 Example labelled_example(const Row& row, const Tokenizer& tokenizer, const DatasetOptions& options) {
   check(options.labels.has_value(), ErrorKind::invalid, "{}: labelled rows are for models with a label head",
         row.where);
-  const TokenizerSpec& spec = tokenizer.spec();
-  const int64_t most = options.max_length > 0 ? options.max_length : std::numeric_limits<int64_t>::max();
-  TokenSink text(most);
-  tokenizer.encode(row.completion, false, text);
-  const int64_t length = text.count() + std::ssize(spec.prefix) + std::ssize(spec.suffix);
-  text.ids.insert(text.ids.begin(), spec.prefix.begin(), spec.prefix.end());
-  text.ids.insert(text.ids.end(), spec.suffix.begin(), spec.suffix.end());
-  cut_text(text.ids, most, tokenizer);
-  Example example{std::move(text.ids), {}, row.line, options.labels->value_of(row.label, row.where)};
-  if (length > most) example.length = length;
-  return example;
+  return encode_labelled(tokenizer, row, *options.labels, options.max_length);
 }
 
 /// Refuses `train_on` for rows without answers, where it would be ignored.
@@ -339,8 +330,10 @@ Batch make_batch(std::span<const Example> examples, std::span<const int64_t> ind
     }
     if (example.label) {
       batch.targets.values.push_back(static_cast<float>(*example.label));
+      batch.targets.classes.push_back(example.classes);
       batch.targets.weights.push_back(1);
     }
+    batch.type_one_tokens.push_back(example.type_one_tokens);
     batch.offsets.push_back(batch.token_count());
     batch.examples.push_back(index);
     const auto completion =

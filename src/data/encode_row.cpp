@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "base/one_line.h"
 
 namespace lowrank {
@@ -12,6 +13,29 @@ namespace {
 
 bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
   return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
+}
+
+/// The ids of a row's text, or of its two texts.
+Example text_example(const Row& row, const Tokenizer& tokenizer, int64_t most) {
+  Example example;
+  example.line = row.line;
+  if (row.second) {
+    Tokenizer::Pair pair = tokenizer.encode_pair(row.completion, *row.second, most);
+    if (pair.length > most) example.length = pair.length;
+    example.tokens = std::move(pair.ids);
+    example.type_one_tokens = pair.type_one;
+    return example;
+  }
+  const TokenizerSpec& spec = tokenizer.spec();
+  TokenSink text(most);
+  tokenizer.encode(row.completion, false, text);
+  const int64_t length = text.count() + std::ssize(spec.prefix) + std::ssize(spec.suffix);
+  text.ids.insert(text.ids.begin(), spec.prefix.begin(), spec.prefix.end());
+  text.ids.insert(text.ids.end(), spec.suffix.begin(), spec.suffix.end());
+  cut_text(text.ids, most, tokenizer);
+  if (length > most) example.length = length;
+  example.tokens = std::move(text.ids);
+  return example;
 }
 
 }  // namespace
@@ -82,6 +106,25 @@ Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_lengt
   if (std::ssize(example.tokens) > most) example.tokens.resize(most);
   example.labels = example.tokens;
   if (!all) std::fill_n(example.labels.begin(), std::min(prompt, std::ssize(example.labels)), no_target);
+  return example;
+}
+
+Example encode_labelled(const Tokenizer& tokenizer, const Row& row, const LabelSet& labels,
+                        int64_t max_length) {
+  check(
+      labels.several || !row.lists_classes, ErrorKind::invalid,
+      "{}: a list of labels, where each text has one (problem_type multi_label_classification in the model's "
+      "config.json allows several)",
+      row.where);
+  Example example =
+      text_example(row, tokenizer, max_length > 0 ? max_length : std::numeric_limits<int64_t>::max() / 2);
+  if (labels.several) {
+    example.classes = row.lists_classes ? labels.classes_of(row.classes, row.where)
+                                        : labels.classes_of(std::span(&row.label, 1), row.where);
+    example.label = static_cast<double>(example.classes.size());
+  } else {
+    example.label = labels.value_of(row.label, row.where);
+  }
   return example;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/examples/example.h"
+#include "data/labels.h"
 #include "data/rows.h"
 #include "tokenizer/tokenizer.h"
 
@@ -32,6 +33,13 @@ std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view 
 /// completion ends with an end token, and only the completion and the end are targets. In a `text` row every
 /// token is a target. The first `max_length` tokens are kept (0: all). Adds to `notes`.
 Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_length, RowNotes& notes);
+
+/// The example of a labelled row: its text or its two texts with all special tokens, and its label or, where
+/// a text may have several, its classes. At most `max_length` tokens (0: all); of two texts the longer one is
+/// cut. Errors: as LabelSet::value_of and Tokenizer::encode_pair; invalid for a list of labels where each
+/// text has one.
+Example encode_labelled(const Tokenizer& tokenizer, const Row& row, const LabelSet& labels,
+                        int64_t max_length);
 
 /// Truncates the ids of a whole text to `max_length`, keeping the tokenizer's suffix at the end.
 void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer);

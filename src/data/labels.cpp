@@ -37,13 +37,20 @@ struct Seen {
   std::set<std::string, std::less<>> texts;
   bool numbers = true, fractions = false;
   std::string first_text;  ///< the first label that is not a number
+  std::string first_list;  ///< where the first list of labels is; empty: there is none
 
   void add(const Row& row) {
-    const std::optional<double> value = number(row.label);
-    if (!value && numbers) first_text = fmt::format("{}: the label '{}'", row.where, row.label.substr(0, 40));
+    if (!row.lists_classes) return add(row.label, row.where);
+    if (first_list.empty()) first_list = row.where;
+    for (const std::string& label : row.classes) add(label, row.where);
+  }
+
+  void add(const std::string& label, const std::string& where) {
+    const std::optional<double> value = number(label);
+    if (!value && numbers) first_text = fmt::format("{}: the label '{}'", where, label.substr(0, 40));
     numbers &= value.has_value();
     fractions |= value && !is_whole(*value);
-    if (texts.size() <= most_classes) texts.insert(row.label);
+    if (texts.size() <= most_classes) texts.insert(label);
   }
 };
 
@@ -76,14 +83,24 @@ double LabelSet::value_of(std::string_view label, const std::string& where) cons
   return *value;
 }
 
+std::vector<int64_t> LabelSet::classes_of(std::span<const std::string> labels,
+                                          const std::string& where) const {
+  std::set<int64_t> classes;
+  for (const std::string& label : labels) classes.insert(static_cast<int64_t>(value_of(label, where)));
+  return {classes.begin(), classes.end()};
+}
+
 LabelSet read_labels(std::span<const std::string> patterns, const std::vector<std::string>& columns,
                      Labelling labelling) {
   Seen seen;
   for (const std::string& pattern : patterns)
     read_rows(pattern, {"label", columns, true}, [&](const Row& row, const auto&) { seen.add(row); });
-  const bool values =
-      labelling == Labelling::values || (labelling == Labelling::automatic && seen.numbers && seen.fractions);
+  const bool several = !seen.first_list.empty();
+  const bool values = labelling == Labelling::values ||
+                      (labelling == Labelling::automatic && !several && seen.numbers && seen.fractions);
   if (values) {
+    check(!several, ErrorKind::invalid, "{}: a list of labels, where `task` regression needs a number",
+          seen.first_list);
     check(seen.numbers, ErrorKind::invalid, "{} is no number, which `task` regression needs",
           seen.first_text);
     return {};
@@ -91,6 +108,9 @@ LabelSet read_labels(std::span<const std::string> patterns, const std::vector<st
   check(seen.texts.size() <= most_classes, ErrorKind::invalid,
         "{}: more than {} different labels; `task` regression takes numbers as values",
         fmt::join(patterns, ", "), most_classes);
+  check(!seen.texts.empty(), ErrorKind::invalid, "{}: all rows have an empty list of labels",
+        fmt::join(patterns, ", "));
+  if (several) return {ordered(seen), true};
   check(seen.texts.size() > 1, ErrorKind::invalid,
         "{}: all rows have the label '{}', so nothing can be learned", fmt::join(patterns, ", "),
         seen.texts.begin()->substr(0, 40));

@@ -57,6 +57,7 @@ void add_options(Fingerprint& all, const DatasetOptions& options) {
   nlohmann::json values = {options.format, options.columns, options.max_length,
                            static_cast<int>(options.on_long), static_cast<int>(options.train_on)};
   values.push_back(options.labels ? nlohmann::json(options.labels->names) : nlohmann::json());
+  values.push_back(options.labels && options.labels->several);
   all.add(json_text(values));
 }
 

@@ -37,7 +37,7 @@ constexpr std::array<Unread, 27> unread{{
     {"output", false, false, false, false, false, true},
     {"response", false, false, false, false, false, true},
     {"kto_tag", true, false, true, false, false, true},
-    {"text_pair", false, true, false, false, true, true},
+    {"text_pair", false, true, false, false, false, true},
     {"image", true, true, true, true, true, true},
     {"images", true, true, true, true, true, true},
     {"audio", true, true, true, true, true, true},

@@ -43,6 +43,10 @@ bool is_alpaca_chat(const Json& row) {
          (has_field(row, "system") || has_field(row, "history") || has_field(row, "tools"));
 }
 
+bool has_labelled_text(const Json& row) {
+  return row.contains(text) || row.contains("sentence1");
+}
+
 bool never(const Json&) {
   return false;
 }
@@ -58,7 +62,7 @@ constexpr std::array<RowLayout, 9> layouts{{
     {"alpaca-chat", RowFormat::alpaca_chat, has<instruction>, is_alpaca_chat},
     {"alpaca", RowFormat::alpaca, has<instruction>, has<instruction>},
     {"text", RowFormat::text, has<text>, has<text>},
-    {"label", RowFormat::labelled, has<text>, never},
+    {"label", RowFormat::labelled, has_labelled_text, never},
 }};
 
 }  // namespace

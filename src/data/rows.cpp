@@ -26,11 +26,15 @@ class RowReader {
   /// A string, number or boolean as text.
   std::string scalar(const char* key, bool required) const {
     const auto found = field(key, required);
-    if (found == row_.end()) return {};
-    const bool number = found->is_number() || found->is_binary();
-    check(found->is_string() || number || found->is_boolean(), ErrorKind::invalid,
-          "{}: \"{}\" must be a string or a number, not {}", where_, key, found->type_name());
-    std::string text = found->is_string() ? found->get<std::string>() : row_text(*found);
+    return found == row_.end() ? std::string() : scalar(key, *found);
+  }
+
+  /// The same of a value of the field.
+  std::string scalar(const char* key, const Json& value) const {
+    const bool number = value.is_number() || value.is_binary();
+    check(value.is_string() || number || value.is_boolean(), ErrorKind::invalid,
+          "{}: \"{}\" must be a string or a number, not {}", where_, key, value.type_name());
+    std::string text = value.is_string() ? value.get<std::string>() : row_text(value);
     if (number && text.find_first_of(".eE") != std::string::npos)
       text = fmt::format("{}", Json::parse(text).get<double>());
     if (text.size() > 2 && text.ends_with(".0")) text.resize(text.size() - 2);
@@ -81,6 +85,21 @@ ConversationShape shape_of(RowFormat format) {
   return format == RowFormat::alpaca_chat ? ConversationShape::alpaca : ConversationShape::messages;
 }
 
+/// One text or two, with a label or a list of labels.
+void read_labelled(const RowReader& read, const Json& json, bool need_label, Row& row) {
+  const bool sentences = json.contains("sentence1") && !json.contains("text");
+  row.completion = read.text(sentences ? "sentence1" : "text");
+  const char* second = sentences ? "sentence2" : "text_pair";
+  if (sentences || has_field(json, second)) row.second = read.text(second);
+  const auto label = json.find("label");
+  row.lists_classes = label != json.end() && label->is_array();
+  if (!row.lists_classes) {
+    row.label = read.scalar("label", need_label);
+    return;
+  }
+  for (const Json& entry : *label) row.classes.push_back(read.scalar("label", entry));
+}
+
 /// `json`: the fields of `data` under the names that formats have.
 Row make_row(const Json& json, const RowLayout& layout, bool need_completion, const DataRow& data) {
   const std::string& where = data.where;
@@ -103,8 +122,7 @@ Row make_row(const Json& json, const RowLayout& layout, bool need_completion, co
       row.completion = read.text("text");
       break;
     case RowFormat::labelled:
-      row.completion = read.text("text");
-      row.label = read.scalar("label", need_completion);
+      read_labelled(read, json, need_completion, row);
       break;
     case RowFormat::alpaca:
       row.prompt = alpaca_prompt(read.text("instruction"), read.text("input", false));

@@ -22,7 +22,7 @@ enum class RowFormat {
   text,               ///< {"text"}
   alpaca,             ///< {"instruction", "input", "output"}
   tokenised,          ///< {"input_ids", "labels"}
-  labelled,           ///< {"text", "label"}
+  labelled,           ///< {"text", "label"}, or two texts, {"sentence1", "sentence2", "label"}
   messages,           ///< {"messages"} or {"conversations"}: OpenAI's and ShareGPT's lists
   prompt_messages,    ///< {"prompt", "completion"}, both lists of messages
   alpaca_chat,        ///< {"instruction", "input", "output", "system", "history"} as a conversation
@@ -37,10 +37,13 @@ struct Row {
   int64_t line = 0;   ///< counted from 1; in an array, the row's number
   bool in_array = false;
   RowFormat format = RowFormat::text;
-  std::string_view format_name;  ///< as the option `format` has it
-  std::string prompt;            ///< empty for `text`
-  std::string completion;        ///< the whole text for `text` and `labelled`
-  std::string label;             ///< of `labelled`; numbers and booleans as text, 1.0 as 1
+  std::string_view format_name;       ///< as the option `format` has it
+  std::string prompt;                 ///< empty for `text`
+  std::string completion;             ///< the whole text for `text` and `labelled`
+  std::string label;                  ///< of `labelled`; numbers and booleans as text, 1.0 as 1
+  std::vector<std::string> classes;   ///< of `labelled`, if `label` is a list: its entries
+  bool lists_classes = false;         ///< `label` is a list
+  std::optional<std::string> second;  ///< of `labelled`: the second of two texts
   std::vector<int64_t> input_ids, labels;
   std::optional<ConversationRow> conversation;  ///< of the formats that are conversations
   std::string adapter;                          ///< the adapter that the row names; empty: none

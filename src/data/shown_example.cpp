@@ -35,7 +35,10 @@ std::string shown_example(const Example& example, const Tokenizer* tokenizer, co
   std::string shown =
       fmt::format("{} {}: {}, {}", in_array ? "row" : "line", example.line,
                   counted(std::ssize(example.tokens), "token"), counted(example.targets(), "target"));
-  if (example.label) shown += fmt::format(", label {}", *example.label);
+  if (!example.classes.empty())
+    shown += fmt::format(", labels {}", fmt::join(example.classes, " "));
+  else if (example.label)
+    shown += fmt::format(", label {}", *example.label);
   if (example.length > 0) shown += fmt::format(" (cut from {} tokens)", example.length);
   shown += '\n';
   const auto is_target = [&](size_t i) { return !example.label && example.labels[i] != no_target; };

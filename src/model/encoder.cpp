@@ -1,7 +1,7 @@
 #include "model/encoder.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tanh.h>
@@ -101,14 +101,28 @@ class Encoder final : public Model {
     return table.frozen() ? table.look_up(ids) : table.look_up(ids, hooks.weight(context, table.tensor()));
   }
 
-  /// What is added to the rows of the tokens: the rows of their positions and of the first token type.
+  /// The token type of each row; one for all if all have the first, as all do in models with only one.
+  std::vector<int64_t> types_of(const Batch& batch, const SequenceLayout& layout) const {
+    std::vector<int64_t> types(1);
+    if (config_.token_types < 2 ||
+        std::ranges::count(batch.type_one_tokens, 0) == std::ssize(batch.type_one_tokens))
+      return types;
+    types.resize(layout.rows());
+    for (int64_t s = 0; s < batch.sequences(); ++s) {
+      const int64_t end = batch.offsets[s + 1];
+      std::fill(types.begin() + end - batch.type_one_tokens[s], types.begin() + end, 1);
+    }
+    return types;
+  }
+
+  /// What is added to the rows of the tokens: the rows of their positions and of their types.
   at::Tensor placed(const Context& context, const Hooks& hooks, const SequenceLayout& layout) const {
     const std::span<const int64_t> positions(layout.positions.const_data_ptr<int64_t>(),
                                              layout.positions.numel());
     std::vector<int64_t> ids(positions.begin(), positions.end());
     for (int64_t& id : ids) id += config_.first_position;
-    constexpr int64_t first_type[] = {0};
-    return rows_of(positions_, ids, context, hooks) + rows_of(types_, first_type, context, hooks);
+    return rows_of(positions_, ids, context, hooks) +
+           rows_of(types_, types_of(*context.batch, layout), context, hooks);
   }
 
   TensorPair layer(const Place& in, const Place& out, const Hooks& hooks, const HiddenState& hidden) const {

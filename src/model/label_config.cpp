@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* values_name = "regression";
 constexpr const char* classes_name = "single_label_classification";
+constexpr const char* several_name = "multi_label_classification";
 
 /// The name of each class: `{"0": "negative", "1": "positive"}`.
 std::vector<std::string> names_in(const nlohmann::json& id2label) {
@@ -30,15 +31,14 @@ std::vector<std::string> names_in(const nlohmann::json& id2label) {
 LabelSet labels_from_keys(const nlohmann::json& keys) {
   const ConfigReader read(keys);
   const std::string problem = read.text("problem_type", "");
-  check(problem != "multi_label_classification", ErrorKind::unsupported,
-        "config: problem_type multi_label_classification is not supported; known are {} and {}", classes_name,
-        values_name);
-  read.require(problem.empty() || problem == values_name || problem == classes_name, "problem_type",
-               "must be single_label_classification or regression");
+  read.require(
+      problem.empty() || problem == values_name || problem == classes_name || problem == several_name,
+      "problem_type", "must be single_label_classification, multi_label_classification or regression");
   if (problem == values_name) return {};
-  if (!read.has("id2label")) return {{"LABEL_0", "LABEL_1"}};
+  const bool several = problem == several_name;
+  if (!read.has("id2label")) return {{"LABEL_0", "LABEL_1"}, several};
   read.require(keys["id2label"].is_object(), "id2label", "must be an object");
-  LabelSet labels{names_in(keys["id2label"])};
+  LabelSet labels{names_in(keys["id2label"]), several};
   const bool one_value = labels.names.size() == 1 && problem.empty();
   return one_value ? LabelSet{} : labels;
 }
@@ -53,7 +53,8 @@ std::optional<LabelSet> labels_of(const nlohmann::json& config) {
 nlohmann::json label_keys(const LabelSet& labels) {
   const std::vector<std::string> names =
       labels.has_classes() ? labels.names : std::vector<std::string>{"LABEL_0"};
-  nlohmann::json keys = {{"problem_type", labels.has_classes() ? classes_name : values_name}};
+  const char* problem = labels.several ? several_name : labels.has_classes() ? classes_name : values_name;
+  nlohmann::json keys = {{"problem_type", problem}};
   for (size_t i = 0; i < names.size(); ++i) {
     keys["id2label"][std::to_string(i)] = names[i];
     keys["label2id"][names[i]] = i;

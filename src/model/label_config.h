@@ -11,8 +11,7 @@ namespace lowrank {
 
 /// The labels that a configuration describes, as in Hugging Face's classifiers (`id2label`, `problem_type`):
 /// values for one label or problem_type `regression`, two classes without any labels; nothing unless
-/// `architectures` names a ...ForSequenceClassification. Errors: invalid, the key named; unsupported for
-/// multi_label_classification.
+/// `architectures` names a ...ForSequenceClassification. Errors: invalid, the key named.
 std::optional<LabelSet> labels_of(const nlohmann::json& config);
 
 /// Turns a configuration into that of a classifier for these labels. `architecture`: the class name.

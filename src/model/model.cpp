@@ -6,6 +6,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "base/error.h"
 #include "kernels/losses/label_loss.h"
@@ -77,7 +78,27 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
                      head_patches(model, context, hooks, targets.rows), model.head().softcap);
 }
 
+namespace {
+
+/// [S, classes]: 1 where a sequence has the class.
+at::Tensor truth_of(const Targets& targets, const at::Tensor& scores) {
+  at::Tensor truth = at::zeros(scores.sizes(), at::TensorOptions().dtype(at::kFloat));
+  auto* next = truth.mutable_data_ptr<float>();
+  for (const std::vector<int64_t>& classes : targets.classes) {
+    for (const int64_t one : classes) next[one] = 1;
+    next += scores.size(1);
+  }
+  return truth.to(scores.scalar_type());
+}
+
+}  // namespace
+
 TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets) {
+  if (spec.labels->several) {
+    check(std::ssize(targets.classes) == scores.size(0), ErrorKind::invalid,
+          "{} sequences with lists of classes, but {} with scores", targets.classes.size(), scores.size(0));
+    return classes_loss(scores, truth_of(targets, scores), at::tensor(targets.weights, scores.scalar_type()));
+  }
   const at::Tensor values = at::tensor(targets.values, scores.scalar_type());
   const at::Tensor weights = at::tensor(targets.weights, scores.scalar_type());
   return spec.task == Task::classification ? class_loss(scores, values.to(at::kLong), weights)

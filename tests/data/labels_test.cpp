@@ -61,6 +61,70 @@ TEST(Labels, AClassIsFoundByItsNameOrByItsNumberWhereNoNameIsANumber) {
   message_of(ErrorKind::invalid, [] { LabelSet().value_of("nan", "here"); });
 }
 
+TEST(Labels, AListMakesThemSeveral) {
+  constexpr const char* rows =
+      "{\"text\":\"a\",\"label\":[\"red\",\"big\"]}\n{\"text\":\"b\",\"label\":[]}\n"
+      "{\"text\":\"c\",\"label\":\"old\"}";
+  const LabelSet labels = labels_in(rows);
+  EXPECT_TRUE(labels.several);
+  EXPECT_EQ(labels.names, (Names{"big", "old", "red"}));
+  EXPECT_EQ(labels.classes_of(Names{"red", "big", "red"}, "here"), (std::vector<int64_t>{0, 2}));
+  EXPECT_TRUE(labels.classes_of({}, "here").empty());
+  expect_failure(ErrorKind::invalid, "here: the label 'x' is none of the classes",
+                 [&] { labels.classes_of(Names{"x"}, "here"); });
+  EXPECT_FALSE(labels_in("{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":0}").several);
+  expect_failure(ErrorKind::invalid, "`task` regression needs a number",
+                 [] { labels_in("{\"text\":\"a\",\"label\":[1]}", Labelling::values); });
+  expect_failure(ErrorKind::invalid, "an empty list of labels",
+                 [] { labels_in("{\"text\":\"a\",\"label\":[]}"); });
+  expect_failure(ErrorKind::invalid, "must be a string or a number",
+                 [] { labels_in("{\"text\":\"a\",\"label\":[[1]]}"); });
+}
+
+Dataset labelled(std::string_view rows, const Tokenizer& tokenizer, const LabelSet& labels, int64_t longest) {
+  const Scratch scratch;
+  DatasetOptions options;
+  options.labels = labels;
+  options.max_length = longest;
+  return load_dataset(scratch.write("rows.jsonl", rows), &tokenizer, 1000, options);
+}
+
+TEST(Labels, RowsMayHaveTwoTextsAndSeveralLabels) {
+  const Tokenizer tokenizer = load_tokenizer(text_fixture("t5_small"));
+  const LabelSet labels{{"big", "old", "red"}, true};
+  for (const char* rows :
+       {"{\"sentence1\":\"hello world\",\"sentence2\":\"Hello, World!\",\"label\":[\"red\",\"big\"]}",
+        "{\"text\":\"hello world\",\"text_pair\":\"Hello, World!\",\"label\":[\"red\",\"big\"]}"}) {
+    const Dataset dataset = labelled(rows, tokenizer, labels, 15);
+    const std::vector<Example> examples = dataset.examples.at(std::vector<int64_t>{0});
+    const Tokenizer::Pair pair = tokenizer.encode_pair("hello world", "Hello, World!", 15);
+    EXPECT_EQ(examples[0].tokens, pair.ids);
+    EXPECT_EQ(examples[0].type_one_tokens, 8);
+    EXPECT_EQ(examples[0].classes, (std::vector<int64_t>{0, 2}));
+    EXPECT_EQ(examples[0].length, pair.length);
+    EXPECT_EQ(examples[0].targets(), 1);
+    const Batch batch = make_batch(examples, std::vector<int64_t>{0});
+    EXPECT_EQ(batch.type_one_tokens, (std::vector<int64_t>{8}));
+    EXPECT_EQ(batch.targets.classes, (std::vector<std::vector<int64_t>>{{0, 2}}));
+    EXPECT_EQ(batch.targets.count(), 1);
+  }
+  const Dataset one =
+      labelled("{\"text\":\"a\",\"label\":\"old\"}\n{\"text\":\"a\",\"label\":[]}", tokenizer, labels, 0);
+  const std::vector<Example> examples = one.examples.at(std::vector<int64_t>{0, 1});
+  EXPECT_EQ(examples[0].classes, (std::vector<int64_t>{1}));
+  EXPECT_TRUE(examples[1].classes.empty());
+  EXPECT_EQ(examples[1].label, 0.0);
+  expect_failure(ErrorKind::invalid, "a list of labels, where each text has one", [&] {
+    labelled("{\"text\":\"a\",\"label\":[\"red\"]}", tokenizer, LabelSet{{"red", "blue"}}, 0);
+  });
+  expect_failure(ErrorKind::invalid, "the row has no \"sentence2\"",
+                 [&] { labelled("{\"sentence1\":\"a\",\"label\":\"red\"}", tokenizer, labels, 0); });
+  const Tokenizer gpt = load_tokenizer(text_fixture("gpt2_small"));
+  expect_failure(ErrorKind::unsupported, "no template for pairs of texts", [&] {
+    labelled("{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":\"red\"}", gpt, labels, 0);
+  });
+}
+
 TEST(Labels, BatchesHoldOneTargetASequence) {
   const std::vector<Example> examples{{{5, 6, 7}, {}, 1, 2.0}, {{8}, {}, 2, 0.5}};
   const std::vector<int64_t> indices{1, 0};

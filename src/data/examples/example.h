@@ -17,9 +17,11 @@ inline constexpr int64_t no_adapter = -1;
 struct Example {
   std::vector<int64_t> tokens, labels;
   int64_t line = 0;
-  std::optional<double> label = {};  ///< of the whole example, instead of `labels`
-  int64_t length = 0;                ///< number of tokens before it was cut; 0: it was not cut
-  int64_t adapter = no_adapter;      ///< as in Batch::adapters
+  std::optional<double> label = {};   ///< of the whole example, instead of `labels`
+  int64_t length = 0;                 ///< number of tokens before it was cut; 0: it was not cut
+  int64_t adapter = no_adapter;       ///< as in Batch::adapters
+  std::vector<int64_t> classes = {};  ///< of a text that may have several: their numbers; `label` counts them
+  int64_t type_one_tokens = 0;        ///< tokens at the end with token type 1 (a second text's)
 
   int64_t targets() const;  ///< targets after the first token, which nothing predicts; 1 with a `label`
 };

@@ -49,6 +49,12 @@ PackedExample packed(const Example& example) {
   packed.record.adapter = narrow(example.adapter);
   packed.record.has_label = example.label ? 1 : 0;
   packed.record.label = example.label.value_or(0);
+  packed.record.type_one_tokens = example.type_one_tokens;
+  if (!example.classes.empty()) {
+    packed.record.labels = StoredLabels::classes;
+    packed.marks = narrow(example.classes);
+    return packed;
+  }
   if (example.labels.empty()) return packed;
   const bool runs = labels_are_tokens(example);
   check(runs || example.labels.size() == example.tokens.size(), ErrorKind::invalid,
@@ -65,6 +71,8 @@ Example unpacked(const ExampleArrays& arrays, int64_t index) {
   if (record.has_label != 0) example.label = record.label;
   example.length = record.length;
   example.adapter = record.adapter;
+  example.type_one_tokens = record.type_one_tokens;
+  if (record.labels == StoredLabels::classes) example.classes.assign(marks.begin(), marks.end());
   if (record.labels == StoredLabels::own) example.labels.assign(marks.begin(), marks.end());
   if (record.labels == StoredLabels::runs) {
     example.labels.assign(tokens.size(), no_target);

@@ -10,9 +10,10 @@ namespace lowrank {
 
 /// How the labels of a stored example are held.
 enum class StoredLabels : uint32_t {
-  runs,  ///< `marks` has the runs of targets, each as first token and end; their labels are the tokens
-  own,   ///< `marks` has the labels themselves, one per token
-  none,  ///< the example has no labels
+  runs,     ///< `marks` has the runs of targets, each as first token and end; their labels are the tokens
+  own,      ///< `marks` has the labels themselves, one per token
+  none,     ///< the example has no labels
+  classes,  ///< `marks` has the numbers of the example's classes
 };
 
 /// What is stored of an example beside its tokens and marks. They end where those of the next one begin; one
@@ -25,8 +26,9 @@ struct StoredExample {
   int32_t adapter = no_adapter;
   StoredLabels labels = StoredLabels::none;
   uint32_t has_label = 0;
+  int64_t type_one_tokens = 0;
 };
-static_assert(sizeof(StoredExample) == 48, "a file format: no padding, no other sizes");
+static_assert(sizeof(StoredExample) == 56, "a file format: no padding, no other sizes");
 
 /// Examples as three arrays, which lie in memory or in a mapped file.
 struct ExampleArrays {

@@ -55,6 +55,8 @@ void add_to(Fingerprint& all, const Example& example) {
   all.add_values<int64_t>(example.tokens);
   all.add_values<int64_t>(example.labels);
   if (example.label) all.add_values<double>(std::span(&*example.label, 1));
+  if (!example.classes.empty()) all.add_values<int64_t>(example.classes);
+  if (example.type_one_tokens > 0) all.add(example.type_one_tokens);
 }
 
 SpillFile::SpillFile(const std::filesystem::path& folder) : folder_(folder) {
@@ -197,11 +199,12 @@ void MappedExamples::check_records() const {
     const int64_t tokens = records[i + 1].tokens - records[i].tokens;
     const int64_t marks = records[i + 1].marks - records[i].marks;
     const StoredLabels labels = records[i].labels;
-    const bool fits =
-        tokens >= 0 && marks >= 0 && records[i + 1].tokens <= std::ssize(arrays_.tokens) &&
-        records[i + 1].marks <= std::ssize(arrays_.marks) &&
-        ((labels == StoredLabels::runs && marks % 2 == 0) ||
-         (labels == StoredLabels::own && marks == tokens) || (labels == StoredLabels::none && marks == 0));
+    const bool fits = tokens >= 0 && marks >= 0 && records[i + 1].tokens <= std::ssize(arrays_.tokens) &&
+                      records[i + 1].marks <= std::ssize(arrays_.marks) &&
+                      ((labels == StoredLabels::runs && marks % 2 == 0) ||
+                       (labels == StoredLabels::own && marks == tokens) ||
+                       (labels == StoredLabels::none && marks == 0) || labels == StoredLabels::classes) &&
+                      records[i].type_one_tokens >= 0 && records[i].type_one_tokens <= tokens;
     if (!fits) fails(i);
   }
   file_.forget_pages();
@@ -211,7 +214,10 @@ void MappedExamples::check_example(int64_t index) const {
   const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < vocabulary_; };
   const std::span<const int32_t> tokens = arrays_.tokens_of(index), marks = arrays_.marks_of(index);
   bool good = std::ranges::all_of(tokens, in_vocabulary);
-  if (arrays_.records[index].labels == StoredLabels::own) {
+  const StoredLabels labels = arrays_.records[index].labels;
+  if (labels == StoredLabels::classes) {
+    good = good && std::ranges::all_of(marks, [](int32_t number) { return number >= 0; });
+  } else if (labels == StoredLabels::own) {
     good = good && std::ranges::all_of(
                        marks, [&](int32_t label) { return label == no_target || in_vocabulary(label); });
   } else {

@@ -73,6 +73,7 @@ int64_t ExampleStore::prompt_length(int64_t index) const {
     case StoredLabels::own:
       return std::ranges::find_if(marks, [](int32_t label) { return label != no_target; }) - marks.begin();
     case StoredLabels::none:
+    case StoredLabels::classes:
       break;
   }
   return 0;

@@ -2,11 +2,17 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/softplus.h>
 
 namespace lowrank {
 
 TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights) {
   const at::Tensor nll = at::logsumexp(scores, 1) - scores.gather(1, classes.unsqueeze(1)).squeeze(1);
+  return {(nll * weights).sum(), nll};
+}
+
+TargetLoss classes_loss(const at::Tensor& scores, const at::Tensor& truth, const at::Tensor& weights) {
+  const at::Tensor nll = (at::softplus(scores) - scores * truth).mean(1);
   return {(nll * weights).sum(), nll};
 }
 

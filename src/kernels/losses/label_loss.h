@@ -10,6 +10,11 @@ namespace lowrank {
 /// f64, differentiable; classes int64 [S]; weights [S], the factors of nll_i in the loss.
 TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights);
 
+/// Binary cross-entropy of sequences with several classes: nll_i = mean_c (log(1 + exp(scores_ic)) -
+/// scores_ic truth_ic). scores [S, C]; truth [S, C] of the same type, 1 for the classes that a sequence has,
+/// else 0; weights [S].
+TargetLoss classes_loss(const at::Tensor& scores, const at::Tensor& truth, const at::Tensor& weights);
+
 /// Squared errors of sequences with values, in place of nll: (scores_i - value_i)^2. scores [S, 1]; values
 /// and weights [S].
 TargetLoss value_loss(const at::Tensor& scores, const at::Tensor& values, const at::Tensor& weights);

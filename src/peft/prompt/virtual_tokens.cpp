@@ -19,8 +19,10 @@ class Widening {
     wide_.offsets.push_back(0);
     wide_.examples = old.examples;
     wide_.adapters = old.adapters;
+    wide_.type_one_tokens = old.type_one_tokens;
     // Sequence labels keep their weights, one per sequence.
     wide_.targets.values = old.targets.values;
+    wide_.targets.classes = old.targets.classes;
     if (!old.targets.values.empty()) wide_.targets.weights = old.targets.weights;
   }
 
