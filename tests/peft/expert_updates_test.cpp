@@ -25,7 +25,9 @@ namespace {
 class LoraOnExperts : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    test::write_tiny_model(folder_.path() / "base", test::tiny_config(GetParam()));
+    nlohmann::json config = test::tiny_config(GetParam());
+    config["num_experts_per_tok"] = 2;
+    test::write_tiny_model(folder_.path() / "base", config);
     checkpoint_ = Checkpoint::open(folder_.path() / "base");
     batch_ = test::batch_of(test::random_examples({7, 1, 12}, 64));
   }
