@@ -209,7 +209,8 @@ TEST(ExpertFiles, BadConfigurationsNameTheKey) {
 }
 
 TEST(ExpertFiles, WorkPerTokenCountsTheExpertsInUse) {
-  const nlohmann::json config = test::tiny_config("qwen3_moe");
+  nlohmann::json config = test::tiny_config("qwen3_moe");
+  config["num_experts_per_tok"] = 2;
   const FamilyInfo& family = family_of_model_type("qwen3_moe", "");
   nlohmann::json more = config;
   more["num_experts"] = 8;

@@ -16,6 +16,7 @@
 #include "support/expect_error.h"
 #include "support/gradient_check.h"
 #include "support/load_forms.h"
+#include "support/places.h"
 #include "support/tiny_model.h"
 
 namespace lowrank {
@@ -24,7 +25,9 @@ namespace {
 class LoraOnExperts : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    test::write_tiny_model(folder_.path() / "base", test::tiny_config(GetParam()));
+    nlohmann::json config = test::tiny_config(GetParam());
+    config["num_experts_per_tok"] = 2;
+    test::write_tiny_model(folder_.path() / "base", config);
     checkpoint_ = Checkpoint::open(folder_.path() / "base");
     batch_ = test::batch_of(test::random_examples({7, 1, 12}, 64));
   }
@@ -165,6 +168,40 @@ TEST_P(LoraOnExperts, TargetsThatCannotBeAreRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Families, LoraOnExperts, testing::Values("mixtral", "qwen3_moe"),
                          [](const auto& info) { return std::string(info.param); });
+
+Adapter stirred_lora(const Checkpoint& checkpoint, const nlohmann::json& options) {
+  const MethodInfo& info = method_named("lora");
+  std::unique_ptr<Method> made = info.make();
+  apply(made->fields(), options, "test");
+  Adapter adapter = make_adapter(info, std::move(made), checkpoint);
+  const at::NoGradGuard no_grad;
+  adapter.parameters->values().uniform_(-0.1, 0.1);
+  adapter.method->begin_step({});
+  return adapter;
+}
+
+/// gpt-oss's folders stack experts transposed, gate and up in turns.
+TEST(LoraOnGptOss, MergingCopiesStacksAndRefusesToChangeThem) {
+  const test::TemporaryFolder folder;
+  const auto checkpoint = Checkpoint::open(test::fixture("families/gpt_oss"));
+  const auto base = checkpoint->family().load(checkpoint, test::in_f32());
+  const Batch batch = test::batch_of(test::random_examples({9, 5}, 128));
+  const at::NoGradGuard no_grad;
+  const auto logits = [&](const Model& model, const Hooks& hooks) {
+    return batch_logits(model, {&batch}, hooks, std::vector<int64_t>{3, 8, 13}, nullptr);
+  };
+  const Adapter adapter = stirred_lora(*checkpoint, {{"rank", 2}});
+  const at::Tensor expected = logits(*base, *adapter.method);
+  EXPECT_GT(at::max(at::abs(expected - logits(*base, Hooks()))).item<double>(), 1e-2);
+  merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged");
+  const auto merged = Checkpoint::open(folder.path() / "merged");
+  EXPECT_EQ(merged->rearranged_stacks().size(), checkpoint->rearranged_stacks().size());
+  const at::Tensor found = logits(*merged->family().load(merged, test::in_f32()), Hooks());
+  EXPECT_LT(at::max(at::abs(expected - found)).item<double>(), 1e-4);
+  const Adapter deeper = stirred_lora(*checkpoint, {{"target_parameters", {"experts.down_proj"}}});
+  test::expect_error(ErrorKind::unsupported, "mlp.experts.0.down_proj", "a stack that is not written",
+                     [&] { merge_to_folder(*checkpoint, deeper, std::nullopt, folder.path() / "no"); });
+}
 
 }  // namespace
 }  // namespace lowrank

@@ -54,8 +54,11 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
   loss.backward();
   adapter.method->end_backward();
   double squares = 0;
-  for (const auto& [name, norm] : own["gradient_norms"].items())
+  for (const auto& [name, norm] : own["gradient_norms"].items()) {
     squares += norm.get<double>() * norm.get<double>();
+    const double found = adapter.parameters->at(name).grad().norm().item<double>();
+    EXPECT_NEAR(found, norm.get<double>(), 1e-3 * norm.get<double>() + 1e-5) << name;
+  }
   EXPECT_NEAR(adapter.parameters->gradients().norm().item<double>(), std::sqrt(squares),
               1e-4 * std::sqrt(squares));
 }

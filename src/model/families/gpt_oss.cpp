@@ -95,11 +95,12 @@ GgufDescription describe_gguf(const nlohmann::json& json) {
   return description;
 }
 
-/// The first layer has a window of 6, and the limit is reached.
+/// The first layer has a window of 6, the limit is reached, and each token uses all experts: where it chooses
+/// some, rounding to bf16 can change the choice.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("gpt_oss", "GptOssForCausalLM");
   config["num_local_experts"] = 4;
-  config["num_experts_per_tok"] = 2;
+  config["num_experts_per_tok"] = 4;
   config["intermediate_size"] = 16;
   config["sliding_window"] = 6;
   config["swiglu_limit"] = 1.5;

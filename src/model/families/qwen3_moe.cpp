@@ -65,11 +65,12 @@ GgufDescription describe_gguf(const nlohmann::json& config) {
   return description;
 }
 
-/// One layer with experts and one without.
+/// One layer with experts, of which each token uses all (where it chooses some, rounding to bf16 can change
+/// the choice), and one without.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("qwen3_moe", "Qwen3MoeForCausalLM");
   config["num_experts"] = 4;
-  config["num_experts_per_tok"] = 2;
+  config["num_experts_per_tok"] = 4;
   config["moe_intermediate_size"] = 16;
   config["mlp_only_layers"] = {1};
   return config;
