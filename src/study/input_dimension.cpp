@@ -15,9 +15,10 @@
 #include "base/rng.h"
 #include "infer/encode.h"
 #include "kernels/losses/label_loss.h"
+#include "metrics/classification.h"
 #include "session/task.h"
 #include "study/random_projection.h"
-#include "train/metrics.h"
+#include "train/correlation.h"
 
 namespace lowrank {
 namespace {
@@ -66,7 +67,7 @@ struct Experiment {
       return {correlation(doubles(scores.squeeze(1)), truth),
               value_loss(scores, evaluation.labels, ones).loss.item<double>() / count};
     }
-    return {accuracy(doubles(scores.argmax(1)), truth),
+    return {metrics::accuracy(doubles(scores.argmax(1)), truth),
             class_loss(scores, evaluation.labels.to(at::kLong), ones).loss.item<double>() / count};
   }
 

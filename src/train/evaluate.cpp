@@ -10,7 +10,8 @@
 #include "base/interrupt.h"
 #include "data/batch_parts.h"
 #include "data/training_batch.h"
-#include "train/metrics.h"
+#include "metrics/classification.h"
+#include "train/correlation.h"
 
 namespace lowrank {
 namespace {
@@ -20,14 +21,14 @@ struct Agreement {
   std::vector<double> predicted, labels;
 };
 
-TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& metrics) {
+TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& agreement) {
   const at::Tensor scores = sequence_scores(model, context, hooks);
   const bool classes = model.spec().task == Task::classification;
   const at::Tensor predicted = (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).contiguous();
   const auto* values = predicted.const_data_ptr<double>();
-  metrics.predicted.insert(metrics.predicted.end(), values, values + predicted.numel());
+  agreement.predicted.insert(agreement.predicted.end(), values, values + predicted.numel());
   const std::vector<float>& labels = context.batch->targets.values;
-  metrics.labels.insert(metrics.labels.end(), labels.begin(), labels.end());
+  agreement.labels.insert(agreement.labels.end(), labels.begin(), labels.end());
   return label_loss(model.spec(), scores, context.batch->targets);
 }
 
@@ -76,7 +77,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
   const Hooks& hooks = *ready;
   Evaluation result;
   result.rows.resize(examples.size());
-  Agreement metrics;
+  Agreement agreement;
   double sum = 0;
   // If frequencies depend on a text's length, keep all of its rows, however many virtual rows are added.
   constexpr int64_t any = std::numeric_limits<int64_t>::max();
@@ -92,10 +93,10 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
     renumber(batch, indices);
     for (const Example& example : part) batch.adapters.push_back(example.adapter);
     hooks.layout(batch);
-    const at::Tensor nll =
-        (model.spec().labels ? labelled(model, {&batch}, hooks, metrics) : batch_loss(model, {&batch}, hooks))
-            .nll.to(at::kDouble)
-            .contiguous();
+    const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
+                                                : batch_loss(model, {&batch}, hooks))
+                               .nll.to(at::kDouble)
+                               .contiguous();
     const double* next = nll.const_data_ptr<double>();
     const std::vector<int64_t> counts = targets_of_sequences(batch);
     for (size_t s = 0; s < indices.size(); ++s) {
@@ -112,9 +113,9 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
   }
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
   if (model.spec().task == Task::classification)
-    result.accuracy = accuracy(metrics.predicted, metrics.labels);
+    result.accuracy = metrics::accuracy(agreement.predicted, agreement.labels);
   if (model.spec().task == Task::regression)
-    result.correlation = correlation(metrics.predicted, metrics.labels);
+    result.correlation = correlation(agreement.predicted, agreement.labels);
   return result;
 }
 
