@@ -58,7 +58,8 @@ std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& pl
   for (const StoredTensor& stored : base.gguf()->tensors()) {
     const auto found = by_name.find(stored.name);
     Planned planned{stored, found == by_name.end() ? nullptr : found->second};
-    if (planned.output) planned.declared.dtype = type_of(stored, type);
+    const bool converts = planned.output && planned.output->tensor->role != Role::recurrence;
+    if (converts) planned.declared.dtype = type_of(stored, type);
     tensors.push_back(std::move(planned));
     if (found != by_name.end()) by_name.erase(found);
   }
