@@ -81,5 +81,6 @@ std::vector<KernelCase> adamw_cases();
 std::vector<KernelCase> dropout_cases();
 std::vector<KernelCase> nf4_cases();
 std::vector<KernelCase> walsh_hadamard_cases();
+std::vector<KernelCase> recurrent_cases();
 
 }  // namespace lowrank

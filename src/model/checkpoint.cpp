@@ -312,7 +312,9 @@ std::vector<StoredTensor> Checkpoint::other_tensors() const {
 }
 
 void Checkpoint::tell_other_towers() {
-  const size_t count = other_tensors().size();
+  const auto count = std::ranges::count_if(
+      gguf_ ? gguf_->tensors() : safetensors_->tensors(),
+      [&](const StoredTensor& stored) { return begins_like(stored.name, spec_.other_towers); });
   if (count == 0) return;
   notes_.push_back(fmt::format(
       "{}: only the text part of this model is used; {} of its tensors belong to other parts ({})",

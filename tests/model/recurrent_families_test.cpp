@@ -1,14 +1,21 @@
 // Families whose layers carry a state from row to row: packed batches, forks, and texts that go on from a
 // cache.
 #include <algorithm>
+#include <numeric>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/max.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
 #include "data/training_batch.h"
+#include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
 #include "support/expect_error.h"
@@ -94,7 +101,7 @@ TEST_P(RecurrentFamily, GoesOnFromACacheInPiecesOfAnySize) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, RecurrentFamily, testing::Values("lfm2"),
+INSTANTIATE_TEST_SUITE_P(Families, RecurrentFamily, testing::Values("lfm2", "qwen3_5"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// The greedy text with a cache, from a folder of the reference.
@@ -122,8 +129,45 @@ TEST_P(GoldenRecurrent, GreedyTextIsTransformers) {
   }
 }
 
+/// Qwen 3.5's small outputs of the delta rule are blown up by the norm: transformers itself is 2e-4 from f64.
+TEST_P(GoldenRecurrent, PackedLogitsAreTransformers) {
+  const auto shared = test::shared_folder();
+  if (!shared) GTEST_SKIP() << "no reference checkpoints beside the source tree (LOWRANK_SHARED)";
+  const std::filesystem::path families = *shared / "golden/families";
+  const std::filesystem::path folder = families / GetParam().second;
+  const nlohmann::json texts = read_json_file(folder / "expected.json", 1 << 20);
+  const SafetensorsFile expected = SafetensorsFile::open(folder / "expected.safetensors");
+  std::vector<Example> examples;
+  std::vector<std::string> names;
+  const auto add = [&](const nlohmann::json& text, const std::string& name) {
+    const std::vector<int64_t> tokens = text["input_ids"];
+    examples.push_back({tokens, tokens});
+    names.push_back(name);
+  };
+  if (texts.contains("long")) add(texts["long"], "logits_long");
+  for (size_t i = 0; i < texts["sequences"].size(); ++i)
+    add(texts["sequences"][i], "logits_" + std::to_string(i));
+  const auto checkpoint = Checkpoint::open(families / GetParam().first);
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
+  const Batch batch = test::batch_of(examples);
+  std::vector<int64_t> rows(batch.token_count());
+  std::iota(rows.begin(), rows.end(), 0);
+  const at::Tensor logits = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const StoredTensor& stored = *expected.find(names[i]);
+    const at::Tensor theirs =
+        at::from_blob(const_cast<std::byte*>(stored.bytes.data()), stored.shape, at::kFloat);
+    const at::Tensor ours = logits.narrow(0, batch.offsets[i + 1] - theirs.size(0), theirs.size(0));
+    EXPECT_LT((ours - theirs).abs().max().item<double>(), 5e-4) << names[i];
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Checkpoints, GoldenRecurrent,
-                         testing::Values(std::pair{"lfm2", "lfm2"}, std::pair{"gguf/lfm2.gguf", "lfm2"}),
+                         testing::Values(std::pair{"lfm2", "lfm2"}, std::pair{"gguf/lfm2.gguf", "lfm2"},
+                                         std::pair{"qwen3_5_text", "qwen3_5_text"},
+                                         std::pair{"qwen3_5_wrapper", "qwen3_5_text"},
+                                         std::pair{"gguf/qwen35.gguf", "qwen3_5_text"},
+                                         std::pair{"gguf/qwen35_mtp.gguf", "qwen3_5_text"}),
                          [](const auto& info) {
                            std::string name = info.param.first;
                            std::ranges::replace_if(
@@ -166,6 +210,43 @@ TEST(Lfm2, WidthsAreRoundedUpAsTransformersDoes) {
   EXPECT_EQ(width(), 256);
   config["block_ffn_dim_multiplier"] = 4.0;
   EXPECT_EQ(width(), 512);
+}
+
+TEST(Qwen35, BadConfigurationsNameTheKey) {
+  const auto refused = [](const char* key, const nlohmann::json& value) {
+    nlohmann::json config = test::tiny_config("qwen3_5");
+    config[key] = value;
+    test::expect_error(ErrorKind::invalid, "config", key,
+                       [&] { family_of_model_type("qwen3_5_text", "test").spec(config); });
+  };
+  refused("layer_types", {"linear_attention", "full_attention"});
+  refused("layer_types", {"linear_attention", "sliding_attention", "linear_attention"});
+  refused("layer_types", {"linear_attention", "linear_attention", "linear_attention"});
+  refused("linear_num_value_heads", 3);
+  refused("linear_conv_kernel_dim", 17);
+  refused("linear_key_head_dim", 0);
+  refused("partial_rotary_factor", 2);
+  nlohmann::json wrapper = test::tiny_config("qwen3_5");
+  wrapper["model_type"] = "qwen3_5";
+  test::expect_error(ErrorKind::invalid, "config", "text_config",
+                     [&] { family_of_model_type("qwen3_5", "test").spec(wrapper); });
+}
+
+/// Three rows, then four heads of two rows on two key heads: 0 1 on the first, 2 3 on the second.
+TEST(Qwen35, GgufFilesOrderValueHeadsByTheirPlaceOnTheKeyHead) {
+  TensorRef tensor{"w", "w", {11, 8}, 0, Role::mixer_in};
+  tensor.gguf_heads = {2, 2, 3, false};
+  const at::Tensor rows = at::arange(11).unsqueeze(1).repeat({1, 8});
+  const at::Tensor stored = in_gguf_row_order(rows, tensor);
+  const std::vector<int64_t> expected{0, 1, 2, 3, 4, 7, 8, 5, 6, 9, 10};
+  for (int64_t i = 0; i < 11; ++i) EXPECT_EQ(stored[i][0].item<int64_t>(), expected[i]) << i;
+  EXPECT_TRUE(at::equal(from_gguf_row_order(stored, tensor), rows));
+  tensor.gguf_heads = {2, 2, 0, true};
+  const at::Tensor columns = at::arange(8).unsqueeze(0).repeat({2, 1});
+  const at::Tensor turned = in_gguf_column_order(columns, tensor);
+  const std::vector<int64_t> places{0, 1, 4, 5, 2, 3, 6, 7};
+  for (int64_t i = 0; i < 8; ++i) EXPECT_EQ(turned[1][i].item<int64_t>(), places[i]) << i;
+  EXPECT_TRUE(at::equal(from_gguf_column_order(turned, tensor), columns));
 }
 
 }  // namespace

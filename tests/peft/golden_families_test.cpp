@@ -32,6 +32,8 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
   const nlohmann::json& own = expected[name];
   const auto checkpoint = Checkpoint::open(folder);
   const Adapter adapter = load_adapter(folder / name, *checkpoint);
+  // Qwen 3.5's norm blows up the rounding of small outputs of the delta rule.
+  const double allowed = checkpoint->family().name == "qwen3_5" ? 1e-4 : 1e-5;
   LoadOptions options = test::in_f32();
   options.training = true;
   options.use = uses_of(adapter.plan);
@@ -43,13 +45,13 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
   for (size_t i = 0; i < examples.size(); ++i) {
     const Batch alone = test::batch_of({examples[i]});
     const double loss = batch_loss(*model, {&alone}, *adapter.method).loss.item<double>();
-    EXPECT_NEAR(loss / static_cast<double>(alone.targets.count()), own["losses"][i].get<double>(), 1e-5);
+    EXPECT_NEAR(loss / static_cast<double>(alone.targets.count()), own["losses"][i].get<double>(), allowed);
   }
   const Batch batch = test::batch_of(examples);
   EXPECT_EQ(batch.targets.count(), own["targets"].get<int64_t>());
   const at::Tensor loss =
       batch_loss(*model, {&batch, true}, *adapter.method).loss / static_cast<double>(batch.targets.count());
-  EXPECT_NEAR(loss.item<double>(), own["loss"].get<double>(), 1e-5);
+  EXPECT_NEAR(loss.item<double>(), own["loss"].get<double>(), allowed);
   adapter.parameters->zero_gradients();
   loss.backward();
   adapter.method->end_backward();
@@ -60,7 +62,7 @@ TEST_P(GoldenFamilyAdapter, LossesAndGradientsArePefts) {
     EXPECT_NEAR(found, norm.get<double>(), 1e-3 * norm.get<double>() + 1e-5) << name;
   }
   EXPECT_NEAR(adapter.parameters->gradients().norm().item<double>(), std::sqrt(squares),
-              1e-4 * std::sqrt(squares));
+              10 * allowed * std::sqrt(squares));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -75,8 +77,9 @@ INSTANTIATE_TEST_SUITE_P(
                     AdapterOf{"ministral3_wrapper", "adapter"}, AdapterOf{"mixtral", "adapter"},
                     AdapterOf{"mixtral", "adapter_all_linear"}, AdapterOf{"olmo2", "adapter"},
                     AdapterOf{"olmo3", "adapter"}, AdapterOf{"phi3_longrope", "adapter"},
-                    AdapterOf{"phi4_mini", "adapter"}, AdapterOf{"qwen3_moe", "adapter"},
-                    AdapterOf{"qwen3_moe", "adapter_all_linear"}, AdapterOf{"smollm3", "adapter"}),
+                    AdapterOf{"phi4_mini", "adapter"}, AdapterOf{"qwen3_5_text", "adapter"},
+                    AdapterOf{"qwen3_moe", "adapter"}, AdapterOf{"qwen3_moe", "adapter_all_linear"},
+                    AdapterOf{"smollm3", "adapter"}),
     [](const auto& info) { return std::string(info.param.first) + "_" + info.param.second; });
 
 }  // namespace

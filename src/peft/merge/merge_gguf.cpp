@@ -81,7 +81,9 @@ std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& pl
     const auto found = by_name.find(stored.name);
     Planned planned{stored, {}};
     if (found != by_name.end()) planned.outputs = found->second;
-    if (!planned.outputs.empty()) planned.declared.dtype = type_of(stored, type);
+    const bool converts =
+        !planned.outputs.empty() && planned.outputs.front()->tensor->role != Role::recurrence;
+    if (converts) planned.declared.dtype = type_of(stored, type);
     tensors.push_back(std::move(planned));
     if (found != by_name.end()) by_name.erase(found);
   }
