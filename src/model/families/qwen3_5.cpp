@@ -143,7 +143,7 @@ std::vector<int32_t> sections(const nlohmann::json& text, const DecoderConfig& c
 }
 
 GgufDescription describe_gguf(const nlohmann::json& json) {
-  const nlohmann::json text = text_config(json);
+  const nlohmann::json text = completed(json);
   const DecoderConfig c = parse_text(text);
   const ConfigReader read(text);
   const DeltaRuleShape heads = delta_sizes(read, c).heads;
