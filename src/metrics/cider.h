@@ -15,8 +15,8 @@ struct CiderOptions {
 /// CIDEr (Vedantam et al., 2015) of each text: 10 times the mean over n = 1..4 and over its references of the
 /// similarity of n-gram vectors. An n-gram's weight is its count times ln(texts / texts with it in a
 /// reference). A corpus of one text scores 0. Words lie between white space and are compared as they are: the
-/// E2E challenge and COCO first put texts through Stanford's PTBTokenizer (lower case, no punctuation), which
-/// is not part of this. Errors: as check_texts; invalid for a sigma that is not above 0.
+/// E2E challenge and COCO first prepare texts (metrics/caption_words.h). Errors: as check_texts; invalid for
+/// a sigma that is not above 0.
 std::vector<double> cider_of_each(std::span<const std::string> predictions,
                                   std::span<const References> references, const CiderOptions& options = {});
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/one_line.h"
 #include "metrics/bleu.h"
+#include "metrics/caption_words.h"
 #include "metrics/chrf.h"
 #include "metrics/cider.h"
 #include "metrics/classification.h"
@@ -43,6 +44,28 @@ Scored scored_chrf_words(Texts predictions, Lists references) {
   options.word_order = 2;
   const ChrfScore score = chrf(predictions, references, options);
   return {score.score, score.signature};
+}
+
+/// Texts as the E2E challenge prepares them for the metrics of captions.
+std::string prepared(const std::string& text) {
+  return std::string(caption_words(text).text());
+}
+
+template <double (*metric)(Texts, Lists)>
+Scored of_prepared(Texts predictions, Lists references) {
+  check_texts(predictions, references);
+  std::vector<std::string> texts;
+  std::vector<References> lists;
+  for (size_t i = 0; i < predictions.size(); ++i) {
+    texts.push_back(prepared(predictions[i]));
+    lists.emplace_back();
+    for (const std::string& reference : references[i]) lists.back().push_back(prepared(reference));
+  }
+  return {metric(texts, lists), {}};
+}
+
+double default_cider(Texts predictions, Lists references) {
+  return cider(predictions, references);
 }
 
 constexpr MetricInfo of_texts(std::string_view name, std::string_view description,
@@ -82,6 +105,9 @@ constexpr std::array metrics{
              [](Texts p, Lists r) {
                return Scored{cider(p, r), {}};
              }),
+    of_texts("e2e_rouge_l", "caption_rouge_l of words as the E2E challenge prepares them, 0 to 1",
+             of_prepared<caption_rouge_l>),
+    of_texts("e2e_cider", "cider of the same words, 0 to 10", of_prepared<default_cider>),
     of_texts("ter", "translation edit rate as sacrebleu, from 0, lower is better", scored_ter, false),
     of_texts("chrf", "chrF as sacrebleu, 0 to 100", scored_chrf),
     of_texts("chrf++", "chrF++ as sacrebleu, 0 to 100", scored_chrf_words),

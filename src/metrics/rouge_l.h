@@ -19,8 +19,7 @@ double rouge_l(std::span<const std::string> predictions, std::span<const Referen
 
 /// ROUGE-L of pycocoevalcap, which the E2E challenge uses: of several references the best precision and the
 /// best recall, F with beta 1.2, the mean over texts. Words lie between single spaces and are compared as
-/// they are: the challenge first puts texts through Stanford's PTBTokenizer (lower case, no punctuation),
-/// which is not part of this. Errors: as check_texts.
+/// they are: the challenge first prepares texts (metrics/caption_words.h). Errors: as check_texts.
 double caption_rouge_l(std::span<const std::string> predictions, std::span<const References> references);
 
 }  // namespace lowrank::metrics

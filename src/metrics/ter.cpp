@@ -47,7 +47,9 @@ TerScore ter(std::span<const std::string> predictions, std::span<const Reference
     int64_t fewest = std::numeric_limits<int64_t>::max();
     double lengths = 0;
     for (const std::string& text : references[i]) {
-      const std::vector<uint32_t> reference = sequence(text);
+      // sacrebleu divides references twice, which divides some punctuation further.
+      const std::vector<uint32_t> reference =
+          sequence(std::string(ter_words(without_space_at_end(text), options).text()));
       fewest = std::min(fewest, edits(prediction, reference));
       lengths += static_cast<double>(reference.size());
     }

@@ -1,5 +1,6 @@
 // How metrics divide texts into words, against sacrebleu's tokenizers.
 #include "metric_fixture.h"
+#include "metrics/caption_words.h"
 #include "metrics/ter_words.h"
 #include "metrics/tokenise.h"
 
@@ -31,6 +32,15 @@ TEST(MetricWords, AreThoseOfSacrebleu) {
     options = {};
     options.asian = options.no_punctuation = true;
     EXPECT_EQ(list_of(ter_words(text, options)), expected("tercom without punctuation")) << text;
+  }
+}
+
+TEST(MetricWords, OfCaptionsAreThoseOfThePtbTokenizer) {
+  const nlohmann::json cases = test::metric_fixture("captions.json");
+  ASSERT_GT(cases.size(), 100u);
+  for (const nlohmann::json& item : cases) {
+    const auto text = item.at("text").get<std::string>();
+    EXPECT_EQ(caption_words(text).text(), item.at("words").get<std::string>()) << text;
   }
 }
 

@@ -4,6 +4,7 @@
 #include "metrics/cider.h"
 #include "metrics/e2e.h"
 #include "metrics/exact_match.h"
+#include "metrics/registry.h"
 #include "metrics/rouge_l.h"
 
 namespace lowrank::metrics {
@@ -60,6 +61,22 @@ TEST(ReferenceScores, Cider) {
                   reference_bound);
     }
   });
+}
+
+TEST(ReferenceScores, MetricsOfPreparedCaptions) {
+  const std::map<std::string, test::Corpus> corpora = test::metric_corpora();
+  const nlohmann::json scores = test::metric_fixture("scores.json");
+  size_t visited = 0;
+  for (const nlohmann::json& item : scores.at("cases")) {
+    const auto metric = item.at("metric").get<std::string>();
+    if (metric != "e2e_rouge_l" && metric != "e2e_cider") continue;
+    const test::Corpus& corpus = corpora.at(item.at("corpus").get<std::string>());
+    EXPECT_NEAR(metric_of_name(metric).of_texts(corpus.predictions, corpus.references).score,
+                item.at("score").get<double>(), reference_bound)
+        << metric;
+    ++visited;
+  }
+  EXPECT_GE(visited, 2u);
 }
 
 TEST(ReferenceScores, ExactMatch) {
