@@ -13,6 +13,7 @@
 #include "formats/quantise.h"
 #include "kernels/core/parallel.h"
 #include "model/gguf/decoder_gguf.h"
+#include "model/tensor_form.h"
 #include "session/places.h"
 #include "session/session.h"
 #include "tokenizer/files/tokenizer_gguf.h"

@@ -12,6 +12,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "model/tensor_form.h"
 #include "support/block_model.h"
 #include "support/load_forms.h"
 #include "support/places.h"

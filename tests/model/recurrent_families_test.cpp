@@ -18,6 +18,7 @@
 #include "formats/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "model/tensor_form.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
 #include "support/places.h"

@@ -14,6 +14,7 @@
 #include "formats/safetensors_writer.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "model/tensor_form.h"
 #include "support/places_in.h"
 #include "support/temporary_folder.h"
 

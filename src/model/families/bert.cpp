@@ -1,7 +1,7 @@
 // BERT (Devlin et al. 2019, arXiv 1810.04805), including sentence-transformers folders: encoder.h.
 // The label head is the pooler, which folders of plain encoders may also contain, and a classifier.
 #include "base/error.h"
-#include "model/encoder.h"
+#include "model/encoders/encoder.h"
 #include "model/registry.h"
 
 namespace lowrank {

@@ -1,6 +1,6 @@
 // RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder (encoder.h) with positions that start after the
 // padding token's id, one token type, and a label head of its own.
-#include "model/encoder.h"
+#include "model/encoders/encoder.h"
 #include "model/registry.h"
 
 namespace lowrank {

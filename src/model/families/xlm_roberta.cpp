@@ -1,6 +1,6 @@
 // XLM-RoBERTa (Conneau et al. 2020, arXiv 1911.02116): RoBERTa (encoder_config.h) under another name, with a
 // multilingual Unigram vocabulary.
-#include "model/encoder.h"
+#include "model/encoders/encoder.h"
 #include "model/registry.h"
 
 namespace lowrank {

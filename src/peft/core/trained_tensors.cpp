@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
+#include "model/tensor_form.h"
 #include "tokenizer/steps/pattern.h"
 
 namespace lowrank {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "formats/gguf.h"
+#include "model/tensor_form.h"
 #include "peft/files/factor_pairs.h"
 #include "peft/files/gguf_lora.h"
 

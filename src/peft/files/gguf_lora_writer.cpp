@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "formats/gguf_writer.h"
+#include "model/tensor_form.h"
 #include "peft/files/gguf_lora.h"
 
 namespace lowrank {

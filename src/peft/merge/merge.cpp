@@ -7,6 +7,7 @@
 #include "base/staged_folder.h"
 #include "formats/block_formats.h"
 #include "formats/safetensors_writer.h"
+#include "model/tensor_form.h"
 #include "peft/bank/inference_hooks.h"
 #include "peft/merge/merge_plan.h"
 #include "peft/merge/merge_rounding.h"

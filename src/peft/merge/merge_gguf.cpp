@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "formats/quantise.h"
+#include "model/tensor_form.h"
 #include "peft/bank/inference_hooks.h"
 #include "peft/merge/merge.h"
 #include "peft/merge/merge_plan.h"

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "model/checkpoint.h"
-#include "model/encoder_config.h"
+#include "model/encoders/encoder_config.h"
 #include "model/model.h"
 
 namespace lowrank {

@@ -1,4 +1,4 @@
-#include "model/encoder.h"
+#include "model/encoders/encoder.h"
 
 #include <algorithm>
 #include <cmath>

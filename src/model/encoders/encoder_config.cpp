@@ -1,4 +1,4 @@
-#include "model/encoder_config.h"
+#include "model/encoders/encoder_config.h"
 
 #include "base/error.h"
 #include "model/label_config.h"
