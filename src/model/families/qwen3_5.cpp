@@ -2,6 +2,7 @@
 // positions on a part of each head. Of the folders of the multimodal models the text model is read.
 #include <algorithm>
 #include <cmath>
+#include <variant>
 
 #include "base/error.h"
 #include "kernels/operations/causal_conv.h"
@@ -118,7 +119,9 @@ nlohmann::json config_from_gguf(const GgufFile& file) {
   config["linear_key_head_dim"] = read.count("ssm.state_size");
   config["linear_value_head_dim"] = inner / value_heads;
   const int64_t interval = read.count("full_attention_interval", 4);
-  const auto recurrent = file.find<std::vector<bool>>("qwen35.attention.recurrent_layers");
+  const auto listed = file.metadata().find("qwen35.attention.recurrent_layers");
+  const auto* recurrent =
+      listed == file.metadata().end() ? nullptr : std::get_if<std::vector<bool>>(&listed->second);
   check(!recurrent || std::ssize(*recurrent) == blocks, ErrorKind::invalid,
         "{}: qwen35.attention.recurrent_layers has {} values for {} blocks", file.path().string(),
         recurrent ? recurrent->size() : 0, blocks);
