@@ -335,8 +335,10 @@ const StoredTensor* Checkpoint::find_in_folder(std::string_view name) const {
 }
 
 bool Checkpoint::is_rearranged(const TensorRef& tensor) const {
-  const auto part = tensor.expert ? stacked_.find(tensor.name) : stacked_.end();
-  return part != stacked_.end() && !part->second.is_plain();
+  if (gguf_ || !tensor.expert) return false;
+  const auto part = stacked_.find(tensor.name);
+  // A bias may lie there as it is, but its stack is copied with the others.
+  return part != stacked_.end() && (tensor.expert->transposed || !part->second.is_plain());
 }
 
 std::vector<const StoredTensor*> Checkpoint::rearranged_stacks() const {

@@ -51,7 +51,8 @@ TEST(AttentionSinks, KernelAndItsGradientsAreThoseOfThePlainOperations) {
   const at::Tensor qkv = at::randn({31, 64}, at::kDouble), sinks = at::randn({4}, at::kDouble);
   const at::Tensor direction = at::randn({31, 32}, at::kDouble);
   const auto run = [&](at::ScalarType type) {
-    const at::Tensor rows = qkv.to(type).requires_grad_(true), own = sinks.to(type).requires_grad_(true);
+    const at::Tensor rows = qkv.to(type).clone().requires_grad_(true),
+                     own = sinks.to(type).clone().requires_grad_(true);
     const at::Tensor out = attention_with_sinks(rows, {}, plan, shape, own);
     (out * direction.to(type)).sum().backward();
     return std::vector<at::Tensor>{out.detach(), rows.grad(), own.grad()};

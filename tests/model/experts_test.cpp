@@ -183,6 +183,7 @@ TEST(ExpertFiles, StacksOfAllExpertsAreRead) {
     EXPECT_TRUE(at::equal(one->read(tensor, at::kFloat), all->read(tensor, at::kFloat))) << tensor.name;
   nlohmann::json config = test::tiny_config("qwen3_moe");
   config["num_experts"] = 3;
+  config["num_experts_per_tok"] = 2;
   folder.write("all/config.json", config.dump());
   test::expect_error(ErrorKind::invalid, "mlp.experts.gate_up_proj",
                      "has shape [4, 32, 32] where [3, 32, 32]",

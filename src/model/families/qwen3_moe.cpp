@@ -72,6 +72,7 @@ nlohmann::json tiny_config() {
   config["num_experts"] = 4;
   config["num_experts_per_tok"] = 4;
   config["moe_intermediate_size"] = 16;
+  config["intermediate_size"] = 40;
   config["mlp_only_layers"] = {1};
   return config;
 }
