@@ -171,7 +171,6 @@ template std::optional<bool> GgufPart::find(std::string_view) const;
 template std::optional<int64_t> GgufPart::find(std::string_view) const;
 template std::optional<double> GgufPart::find(std::string_view) const;
 template std::optional<std::string> GgufPart::find(std::string_view) const;
-template std::optional<std::vector<bool>> GgufPart::find(std::string_view) const;
 template std::optional<std::vector<int64_t>> GgufPart::find(std::string_view) const;
 template std::optional<std::vector<double>> GgufPart::find(std::string_view) const;
 template std::optional<std::vector<std::string_view>> GgufPart::find(std::string_view) const;
