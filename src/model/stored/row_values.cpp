@@ -12,7 +12,7 @@ namespace lowrank {
 void copy_values(const StoredTensor& stored, int64_t row, int64_t first, int64_t count, at::ScalarType type,
                  void* out) {
   const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / stored.shape[0];
-  const int64_t row_values = stored.shape.size() == 2 ? stored.shape[1] : 1;
+  const int64_t row_values = *element_count(stored.shape) / std::max<int64_t>(stored.shape[0], 1);
   const auto source =
       stored.bytes.subspan(row * row_bytes + first * row_bytes / row_values, count * row_bytes / row_values);
   if (type == at::kBFloat16) {
