@@ -1,6 +1,8 @@
 #include "train/evaluate.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -18,10 +20,35 @@ namespace {
 /// A label head's prediction for each example, and the example's label.
 struct Agreement {
   std::vector<double> predicted, labels;
+  int64_t right = 0, found = 0, wanted = 0;  ///< classes of examples that may have several
 };
+
+/// Compares the classes with a score above 0 with those that each example has; an example counts as right
+/// if they are the same.
+void add_classes(const at::Tensor& scores, const Targets& targets, Agreement& metrics) {
+  for (int64_t s = 0; s < scores.size(0); ++s) {
+    std::vector<int64_t> predicted;
+    const at::Tensor row = scores[s].to(at::kDouble).contiguous();
+    for (int64_t c = 0; c < row.size(0); ++c) {
+      if (row.const_data_ptr<double>()[c] > 0) predicted.push_back(c);
+    }
+    const std::vector<int64_t>& truth = targets.classes[s];
+    std::vector<int64_t> both;
+    std::ranges::set_intersection(predicted, truth, std::back_inserter(both));
+    metrics.right += std::ssize(both);
+    metrics.found += std::ssize(predicted);
+    metrics.wanted += std::ssize(truth);
+    metrics.predicted.push_back(predicted == truth ? 1 : 0);
+    metrics.labels.push_back(1);
+  }
+}
 
 TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& metrics) {
   const at::Tensor scores = sequence_scores(model, context, hooks);
+  if (model.spec().labels->several) {
+    add_classes(scores, context.batch->targets, metrics);
+    return label_loss(model.spec(), scores, context.batch->targets);
+  }
   const bool classes = model.spec().task == Task::classification;
   const at::Tensor predicted = (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).contiguous();
   const auto* values = predicted.const_data_ptr<double>();
@@ -51,6 +78,7 @@ double Evaluation::perplexity() const {
 }
 
 nlohmann::ordered_json Evaluation::figures() const {
+  if (f1) return {{"loss", loss}, {"accuracy", *accuracy}, {"f1", *f1}};
   if (accuracy) return {{"loss", loss}, {"accuracy", *accuracy}};
   if (correlation) return {{"loss", loss}, {"correlation", *correlation}};
   nlohmann::ordered_json figures = {{"loss", loss}};
@@ -113,6 +141,8 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
   if (model.spec().task == Task::classification)
     result.accuracy = accuracy(metrics.predicted, metrics.labels);
+  if (model.spec().labels && model.spec().labels->several)
+    result.f1 = f1(metrics.right, metrics.found, metrics.wanted);
   if (model.spec().task == Task::regression)
     result.correlation = correlation(metrics.predicted, metrics.labels);
   return result;

@@ -11,6 +11,10 @@ double accuracy(std::span<const double> predicted, std::span<const double> label
   return equal / static_cast<double>(labels.size());
 }
 
+double f1(int64_t right, int64_t found, int64_t wanted) {
+  return found + wanted == 0 ? 1 : 2.0 * static_cast<double>(right) / static_cast<double>(found + wanted);
+}
+
 double correlation(std::span<const double> predicted, std::span<const double> labels) {
   const auto count = static_cast<double>(labels.size());
   const double x = std::accumulate(predicted.begin(), predicted.end(), 0.0) / count;
