@@ -39,6 +39,7 @@ void check_finite(const at::Tensor& results, size_t first_text) {
 
 at::Tensor over_texts(const Model& model, const InferenceHooks& hooks,
                       std::span<const std::vector<int64_t>> texts, int64_t batch_size,
+                      std::span<const int64_t> type_one,
                       const std::function<at::Tensor(const Context&)>& compute) {
   const at::NoGradGuard no_grad;
   check(!texts.empty(), ErrorKind::invalid, "there are no texts");
@@ -48,6 +49,10 @@ at::Tensor over_texts(const Model& model, const InferenceHooks& hooks,
     const size_t count = std::min<size_t>(batch_size, texts.size() - begin);
     Batch batch =
         batch_of(texts.subspan(begin, count), static_cast<int64_t>(begin), model.spec().max_positions);
+    if (!type_one.empty()) {
+      const std::span<const int64_t> own = type_one.subspan(begin, count);
+      batch.type_one_tokens.assign(own.begin(), own.end());
+    }
     hooks->layout(batch);
     const at::Tensor result = compute({&batch}).to(at::kFloat).contiguous();
     check_finite(result, begin);
@@ -59,17 +64,18 @@ at::Tensor over_texts(const Model& model, const InferenceHooks& hooks,
 }  // namespace
 
 at::Tensor score_texts(const Model& model, const InferenceHooks& hooks,
-                       std::span<const std::vector<int64_t>> texts, int64_t batch_size) {
-  return over_texts(model, hooks, texts, batch_size,
+                       std::span<const std::vector<int64_t>> texts, int64_t batch_size,
+                       std::span<const int64_t> type_one) {
+  return over_texts(model, hooks, texts, batch_size, type_one,
                     [&](const Context& context) { return sequence_scores(model, context, *hooks); });
 }
 
 at::Tensor embed_texts(const Model& model, const InferenceHooks& hooks,
                        std::span<const std::vector<int64_t>> texts, int64_t batch_size,
-                       const EmbeddingForm& form) {
-  const at::Tensor vectors = over_texts(model, hooks, texts, batch_size, [&](const Context& context) {
-    return sequence_embeddings(model, context, *hooks, form.pooling);
-  });
+                       const EmbeddingForm& form, std::span<const int64_t> type_one) {
+  const at::Tensor vectors = over_texts(
+      model, hooks, texts, batch_size, type_one,
+      [&](const Context& context) { return sequence_embeddings(model, context, *hooks, form.pooling); });
   if (!form.normalised) return vectors;
   constexpr double smallest = 1e-12;  // as torch.nn.functional.normalize
   return vectors / vectors.norm(2, {1}, true).clamp_min(smallest);

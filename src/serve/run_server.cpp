@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 
 #include "base/error.h"
@@ -160,7 +161,9 @@ EncoderWork encoder_work(const OpenSession& session, const Tokenizer& tokenizer,
   work.labels = *labels;
   work.classify = [&session, labels](const std::vector<std::vector<int64_t>>& ids) {
     const at::Tensor scores = score_texts(*session.model, session.hooks(), ids, batch_size);
-    return values_of(labels->has_classes() ? at::softmax(scores, 1) : scores);
+    return values_of(labels->several         ? at::sigmoid(scores)
+                     : labels->has_classes() ? at::softmax(scores, 1)
+                                             : scores);
   };
   return work;
 }

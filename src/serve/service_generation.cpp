@@ -209,7 +209,7 @@ void Service::encode_texts(const HttpRequest& http, const Reply& exchange, bool 
   plan.ids = std::move(request.ids);
   plan.compute = labels ? encoder.classify : encoder.embed;
   plan.body = [&encoder, head, tokens, labels, base64 = request.base64](const std::vector<float>& values) {
-    return labels ? classes_json(head, values, encoder.labels.names, tokens)
+    return labels ? classes_json(head, values, encoder.labels, tokens)
                   : embeddings_json(head.model, values, encoder.width, tokens, base64);
   };
   std::make_shared<EncoderAnswer>(std::move(plan), exchange, served_.loop)->start();

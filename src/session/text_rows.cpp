@@ -29,20 +29,27 @@ TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenize
   check(options.text.empty() != options.data.empty(), ErrorKind::invalid, "give either `text` or `data`");
   TextRows result;
   int64_t cut = 0;
-  const auto take = [&](const std::string& text, const nlohmann::ordered_json& json) {
-    std::vector<int64_t> ids = tokenizer.encode(prompt + text, true);
-    if (std::ssize(ids) > max_length) {
-      cut_text(ids, max_length, tokenizer);
-      ++cut;
+  const auto take = [&](const std::string& text, const std::optional<std::string>& second,
+                        const nlohmann::ordered_json& json) {
+    Tokenizer::Pair pair;
+    if (second) {
+      pair = tokenizer.encode_pair(prompt + text, *second, max_length);
+    } else {
+      pair.ids = tokenizer.encode(prompt + text, true);
+      pair.length = std::ssize(pair.ids);
+      cut_text(pair.ids, max_length, tokenizer);
     }
+    if (pair.length > max_length) ++cut;
     result.rows.push_back(json);
-    result.ids.push_back(std::move(ids));
+    result.ids.push_back(std::move(pair.ids));
+    result.type_one.push_back(pair.type_one);
   };
   if (options.data.empty()) {
-    take(options.text, {{"text", options.text}});
+    take(options.text, std::nullopt, {{"text", options.text}});
   } else {
-    read_rows(options.data, {"label", options.columns, false},
-              [&](const Row& row, const nlohmann::ordered_json& json) { take(row.completion, json); });
+    read_rows(
+        options.data, {"label", options.columns, false},
+        [&](const Row& row, const nlohmann::ordered_json& json) { take(row.completion, row.second, json); });
   }
   if (cut > 0)
     warn("{0} {1} longer than the {2} that the model takes and {1} cut", counted(cut, "text"),

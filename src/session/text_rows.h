@@ -26,9 +26,11 @@ bool any_has(const std::vector<nlohmann::ordered_json>& rows, const std::string&
 struct TextRows {
   std::vector<nlohmann::ordered_json> rows;
   std::vector<std::vector<int64_t>> ids;
+  std::vector<int64_t> type_one;  ///< [rows] ids at the end with token type 1: those of a second text
 };
 
-/// The rows of `data`, or one with `text`, with `prompt` in front of each text. Those longer than
+/// The rows of `data`, or one with `text`, with `prompt` in front of each text; two texts of a row become one
+/// as the tokenizer pairs them. Those longer than
 /// `max_length` tokens are cut, with a warning. Errors: as read_rows; invalid unless exactly one of the two
 /// is given.
 TextRows read_text_rows(const TextRowOptions& options, const Tokenizer& tokenizer, int64_t max_length,

@@ -104,6 +104,8 @@ Experiment experiment_of(const DimensionQuestion& question, const InputDimension
   const LabelSet labels =
       decoder ? read_labels(data, question.rows.dataset.columns, labelling_of(question.task))
               : *choose_labels(question.task, question.session.model, "", data, question.rows.dataset);
+  check(!labels.several, ErrorKind::unsupported,
+        "the dimension of texts with lists of labels is not measured; give rows with one label each");
   const auto checkpoint = open_model(question.session);
   TrainingDataOptions rows = question.rows;
   rows.dataset.labels = labels;

@@ -1,6 +1,8 @@
 #include "train/evaluate.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -19,10 +21,42 @@ namespace {
 /// A label head's prediction for each example, and the example's label.
 struct Agreement {
   std::vector<double> predicted, labels;
+  int64_t right = 0, found = 0, wanted = 0;  ///< classes of examples that may have several
 };
+
+/// The harmonic mean of precision and recall over all classes, 2 right / (found + wanted); 1 if nothing is
+/// found or wanted.
+double f1_of(const Agreement& agreement) {
+  const int64_t all = agreement.found + agreement.wanted;
+  return all == 0 ? 1 : 2.0 * static_cast<double>(agreement.right) / static_cast<double>(all);
+}
+
+/// Compares the classes with a score above 0 with those that each example has; an example counts as right
+/// if they are the same.
+void add_classes(const at::Tensor& scores, const Targets& targets, Agreement& agreement) {
+  for (int64_t s = 0; s < scores.size(0); ++s) {
+    std::vector<int64_t> predicted;
+    const at::Tensor row = scores[s].to(at::kDouble).contiguous();
+    for (int64_t c = 0; c < row.size(0); ++c) {
+      if (row.const_data_ptr<double>()[c] > 0) predicted.push_back(c);
+    }
+    const std::vector<int64_t>& truth = targets.classes[s];
+    std::vector<int64_t> both;
+    std::ranges::set_intersection(predicted, truth, std::back_inserter(both));
+    agreement.right += std::ssize(both);
+    agreement.found += std::ssize(predicted);
+    agreement.wanted += std::ssize(truth);
+    agreement.predicted.push_back(predicted == truth ? 1 : 0);
+    agreement.labels.push_back(1);
+  }
+}
 
 TargetLoss labelled(const Model& model, const Context& context, const Hooks& hooks, Agreement& agreement) {
   const at::Tensor scores = sequence_scores(model, context, hooks);
+  if (model.spec().labels->several) {
+    add_classes(scores, context.batch->targets, agreement);
+    return label_loss(model.spec(), scores, context.batch->targets);
+  }
   const bool classes = model.spec().task == Task::classification;
   const at::Tensor predicted = (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).contiguous();
   const auto* values = predicted.const_data_ptr<double>();
@@ -52,6 +86,7 @@ double Evaluation::perplexity() const {
 }
 
 nlohmann::ordered_json Evaluation::figures() const {
+  if (f1) return {{"loss", loss}, {"accuracy", *accuracy}, {"f1", *f1}};
   if (accuracy) return {{"loss", loss}, {"accuracy", *accuracy}};
   if (correlation) return {{"loss", loss}, {"correlation", *correlation}};
   nlohmann::ordered_json figures = {{"loss", loss}};
@@ -114,6 +149,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
   if (model.spec().task == Task::classification)
     result.accuracy = metrics::accuracy(agreement.predicted, agreement.labels);
+  if (model.spec().labels && model.spec().labels->several) result.f1 = f1_of(agreement);
   if (model.spec().task == Task::regression)
     result.correlation = correlation(agreement.predicted, agreement.labels);
   return result;

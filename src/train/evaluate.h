@@ -16,7 +16,9 @@ struct Evaluation {
   double loss = 0;  ///< mean negative log-likelihood over all targets (regression: mean squared error)
   int64_t target_tokens = 0;
   std::vector<double> rows;        ///< the same per example
-  std::optional<double> accuracy;  ///< classification: share of examples whose highest score is the label's
+  std::optional<double> accuracy;  ///< classification: share of examples whose highest score is the label's,
+                                   ///< or whose classes with a score above 0 are exactly the labels
+  std::optional<double> f1;        ///< several classes per example: F1 over all classes together
   std::optional<double> correlation;  ///< regression: Pearson correlation of scores and labels
 
   double perplexity() const;  ///< e^loss: infinite for a loss above 709

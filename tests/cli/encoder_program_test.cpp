@@ -54,6 +54,28 @@ TEST_F(EncoderProgram, LearnsLabelsTellsThemAndMerges) {
   EXPECT_EQ(nlohmann::json::parse(alone.out)["label"], "0");
 }
 
+TEST_F(EncoderProgram, LearnsSeveralLabelsOfPairsOfTexts) {
+  const std::string rows =
+      write("pairs.jsonl",
+            "{\"sentence1\":\"good film\",\"sentence2\":\"good food\",\"label\":[\"film\",\"food\"]}\n"
+            "{\"sentence1\":\"good film\",\"sentence2\":\"bad food\",\"label\":[\"film\"]}\n"
+            "{\"sentence1\":\"bad film\",\"sentence2\":\"good food\",\"label\":[\"food\"]}\n"
+            "{\"sentence1\":\"bad film\",\"sentence2\":\"bad food\",\"label\":[]}\n")
+          .string();
+  succeeds("train --model " + model().string() + " --data " + rows + " --output " + out().string() +
+           " --dtype f32 --steps 80 --batch-size 4 --lr 2e-2 --rank 4");
+  EXPECT_EQ(read_json_file(out() / "labels.json", 1 << 20)["problem_type"], "multi_label_classification");
+  const nlohmann::json figures =
+      nlohmann::json::parse(succeeds(with_adapter("evaluate") + "--data " + rows + " --json").out);
+  EXPECT_EQ(figures["accuracy"], 1.0);
+  EXPECT_EQ(figures["f1"], 1.0);
+  EXPECT_LT(figures["loss"], 0.3);
+  const std::string labelled = succeeds(with_adapter("classify") + "--data " + rows).out;
+  const nlohmann::json first = nlohmann::json::parse(labelled.substr(0, labelled.find('\n')));
+  EXPECT_EQ(first["predicted_label"], nlohmann::json({"film", "food"}));
+  EXPECT_GT(first["probabilities"]["film"], 0.5);
+}
+
 TEST_F(EncoderProgram, LearnsValues) {
   succeeds(train("--task regression"));
   const test::Outcome evaluated =

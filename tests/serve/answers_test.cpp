@@ -82,11 +82,13 @@ TEST(Answers, Encoders) {
   EXPECT_EQ(plain["data"].size(), 2U);
   EXPECT_EQ(plain["data"][1]["embedding"], Json::array({3, 4}));
   EXPECT_EQ(parsed(embeddings_json("m", {1}, 1, 5, true))["data"][0]["embedding"], "AACAPw==");
-  const Json classes = parsed(classes_json(chat_head, {0.25, 0.75, 0.5, 0.5}, {"no", "yes"}, 4));
+  const Json classes = parsed(classes_json(chat_head, {0.25, 0.75, 0.5, 0.5}, {{"no", "yes"}}, 4));
   EXPECT_EQ(classes["data"][0]["label"], "yes");
   EXPECT_EQ(classes["data"][1]["probs"], Json::array({0.5, 0.5}));
   EXPECT_EQ(classes["data"][0]["num_classes"], 2);
   EXPECT_TRUE(parsed(classes_json(chat_head, {3.5}, {}, 4))["data"][0]["label"].is_null());
+  const Json several = parsed(classes_json(chat_head, {0.75, 0.5, 0.9}, {{"a", "b", "c"}, true}, 4));
+  EXPECT_EQ(several["data"][0]["label"], Json::array({"a", "c"}));
 }
 
 TEST(Answers, Refusals) {

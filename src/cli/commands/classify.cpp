@@ -1,5 +1,6 @@
 // lowrank classify: labels texts with a model that has a label head.
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 
 #include "base/error.h"
@@ -13,14 +14,30 @@
 namespace lowrank {
 namespace {
 
-/// Writes each row with its result: the class as label with its probability, or the value as label.
+/// The classes with a probability above a half, and the probabilities of all.
+void add_classes(nlohmann::ordered_json& row, const char* key, const at::Tensor& shares,
+                 const LabelSet& labels) {
+  row[key] = nlohmann::ordered_json::array();
+  for (int64_t i = 0; i < labels.outputs(); ++i) {
+    const float share = shares[i].item<float>();
+    if (share > 0.5F) row[key].push_back(labels.names[i]);
+    row["probabilities"][labels.names[i]] = share;
+  }
+}
+
+/// Writes each row with its result: the class as label with its probability, or the value as label; for texts
+/// that may have several classes, their list and the probability of each.
 void write_labels(TextRows& texts, const at::Tensor& scores, const LabelSet& labels, RowWriter& writer) {
-  const at::Tensor shares = labels.has_classes() ? at::softmax(scores, 1) : scores;
+  const at::Tensor shares = labels.several         ? at::sigmoid(scores)
+                            : labels.has_classes() ? at::softmax(scores, 1)
+                                                   : scores;
   // A row's own label is kept next to the model's.
   const char* key = any_has(texts.rows, "label") ? "predicted_label" : "label";
   for (size_t i = 0; i < texts.rows.size(); ++i) {
     const at::Tensor row = shares[static_cast<int64_t>(i)];
-    if (labels.has_classes()) {
+    if (labels.several) {
+      add_classes(texts.rows[i], key, row, labels);
+    } else if (labels.has_classes()) {
       const auto best = at::argmax(row).item<int64_t>();
       texts.rows[i][key] = labels.names[best];
       texts.rows[i]["probability"] = row[best].item<float>();
@@ -51,7 +68,8 @@ int run(Arguments& arguments) {
   const Tokenizer tokenizer = load_tokenizer(session_options.model);
   TextRows texts = read_text_rows(options, tokenizer, session.room());
   RowWriter writer(options.output, options.data);
-  write_labels(texts, score_texts(*session.model, session.hooks(), texts.ids, options.batch_size),
+  write_labels(texts,
+               score_texts(*session.model, session.hooks(), texts.ids, options.batch_size, texts.type_one),
                *spec.labels, writer);
   return 0;
 }
@@ -59,7 +77,7 @@ int run(Arguments& arguments) {
 }  // namespace
 
 extern const CommandInfo classify_command;
-const CommandInfo classify_command{"classify",
-                                   "labels texts with an encoder (BERT, RoBERTa) and its label head", run};
+const CommandInfo classify_command{
+    "classify", "labels texts with an encoder (BERT, RoBERTa, ModernBERT) and its label head", run};
 
 }  // namespace lowrank

@@ -52,7 +52,7 @@ int run(Arguments& arguments) {
   TextRows texts = read_text_rows(options, tokenizer, longest, form.prompt);
   RowWriter writer(options.output, options.data);
   const at::Tensor vectors =
-      embed_texts(*session.model, session.hooks(), texts.ids, options.batch_size, form);
+      embed_texts(*session.model, session.hooks(), texts.ids, options.batch_size, form, texts.type_one);
   const auto* values = vectors.const_data_ptr<float>();
   for (nlohmann::ordered_json& row : texts.rows) {
     row["embedding"] = std::vector<float>(values, values + vectors.size(1));

@@ -1,5 +1,6 @@
 // lowrank tokenize: the token ids of every line or row of a file, or of one text.
 #include <iostream>
+#include <limits>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -62,6 +63,8 @@ class RowTokens {
 
   std::vector<int64_t> of(const Row& row) {
     if (row.format == RowFormat::tokenised) return row.input_ids;
+    if (row.second)
+      return tokenizer_.encode_pair(row.completion, *row.second, std::numeric_limits<int64_t>::max() / 2).ids;
     if (row.format == RowFormat::labelled) return tokenizer_.encode(row.completion, true);
     return row.conversation ? of_conversation(row) : encode_row(tokenizer_, row, 0, notes_).tokens;
   }

@@ -128,14 +128,21 @@ std::string embeddings_json(const std::string& model, const std::vector<float>& 
                         {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}});
 }
 
-std::string classes_json(const AnswerHead& head, const std::vector<float>& shares,
-                         const std::vector<std::string>& labels, int64_t tokens) {
+std::string classes_json(const AnswerHead& head, const std::vector<float>& shares, const LabelSet& labels,
+                         int64_t tokens) {
   Json data = Json::array();
-  const int64_t outputs = std::max<int64_t>(std::ssize(labels), 1);
+  const int64_t outputs = labels.outputs();
   for (int64_t begin = 0; begin < std::ssize(shares); begin += outputs) {
     const std::vector<float> row(shares.begin() + begin, shares.begin() + begin + outputs);
     Json label = nullptr;
-    if (!labels.empty()) label = labels[std::ranges::max_element(row) - row.begin()];
+    if (labels.several) {
+      label = Json::array();
+      for (int64_t i = 0; i < outputs; ++i) {
+        if (row[i] > 0.5F) label.push_back(labels.names[i]);
+      }
+    } else if (labels.has_classes()) {
+      label = labels.names[std::ranges::max_element(row) - row.begin()];
+    }
     data.push_back(
         {{"index", begin / outputs}, {"label", std::move(label)}, {"probs", row}, {"num_classes", outputs}});
   }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/labels.h"
 #include "infer/engine/request.h"
 #include "serve/api/parameters.h"
 
@@ -59,8 +60,8 @@ std::string embeddings_json(const std::string& model, const std::vector<float>& 
                             int64_t tokens, bool base64);
 
 /// What /classify answers: one row of shares (or a value) per text, [count, outputs].
-std::string classes_json(const AnswerHead& head, const std::vector<float>& shares,
-                         const std::vector<std::string>& labels, int64_t tokens);
+std::string classes_json(const AnswerHead& head, const std::vector<float>& shares, const LabelSet& labels,
+                         int64_t tokens);
 
 /// A model in GET /v1/models.
 struct ListedModel {
