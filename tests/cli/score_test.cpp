@@ -47,9 +47,10 @@ TEST_F(ScoreCommand, RowsHoldTheirReferences) {
   EXPECT_EQ(labels["scores"]["matthews"], 0.0);
   const std::string numbers =
       write("numbers.jsonl", "{\"a\":1,\"b\":2.5}\n{\"a\":2,\"b\":3}\n{\"a\":3,\"b\":\"4e0\"}\n").string();
-  EXPECT_EQ(scores("--metric spearman --prediction-key a --reference-key b --predictions " +
-                   numbers)["scores"]["spearman"],
-            1.0);
+  EXPECT_NEAR(scores("--metric spearman --prediction-key a --reference-key b --predictions " +
+                     numbers)["scores"]["spearman"]
+                  .get<double>(),
+              1.0, 1e-12);
 }
 
 TEST_F(ScoreCommand, BadInputIsOneSentence) {
