@@ -16,10 +16,10 @@
 namespace lowrank {
 namespace {
 
-/// Makes the calling thread, and those that it starts, yield to others: beside as many busy threads they get
-/// a quarter of the time. Much less would keep the end of a run on a busy machine waiting for them.
+/// Makes the calling thread, and those that it starts, yield a little to others. Much less time for them
+/// would keep the end of a run on a busy machine waiting.
 void step_back() {
-  constexpr int niceness = 5;
+  constexpr int niceness = 2;
   ::setpriority(PRIO_PROCESS, 0, niceness);
 }
 
@@ -35,7 +35,9 @@ EarlyDataset::EarlyDataset(std::vector<std::string> patterns, std::shared_ptr<co
     : patterns_(std::move(patterns)),
       tokenizer_(std::move(tokenizer)),
       vocabulary_(vocabulary),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+  options_.threads /= 2;  // training has threads, too
+}
 
 std::shared_ptr<EarlyDataset> EarlyDataset::start(std::vector<std::string> patterns,
                                                   std::shared_ptr<const Tokenizer> tokenizer,
