@@ -2,7 +2,7 @@
 // of attention; the others norms on query and key heads.
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <variant>
 
 #include "base/error.h"
 #include "kernels/operations/causal_conv.h"
@@ -97,7 +97,10 @@ DecoderConfig parse(const nlohmann::json& json) {
 
 /// [layers] key heads; 0: a convolution.
 std::vector<int64_t> kv_heads_of(const GgufFile& file) {
-  if (const auto listed = file.find<std::vector<int64_t>>(kv_heads_key)) return *listed;
+  const auto listed = file.metadata().find(kv_heads_key);
+  const auto* heads =
+      listed == file.metadata().end() ? nullptr : std::get_if<std::vector<int64_t>>(&listed->second);
+  if (heads) return *heads;
   const GgufConfigReader read(file, "lfm2");
   return std::vector<int64_t>(read.count(gguf_key::layers, std::nullopt, most_layers),
                               read.count(gguf_key::kv_heads));
