@@ -60,8 +60,8 @@ nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string&
   const auto listed = file.metadata().find(fmt::format("{}.{}", architecture, gguf_key::kv_heads));
   const auto* kv_heads =
       listed == file.metadata().end() ? nullptr : std::get_if<std::vector<int64_t>>(&listed->second);
-  config["num_key_value_heads"] = kv_heads && !kv_heads->empty() ? std::ranges::max(*kv_heads)
-                                                                 : read.count(gguf_key::kv_heads, heads);
+  config["num_key_value_heads"] =
+      kv_heads && !kv_heads->empty() ? std::ranges::max(*kv_heads) : read.count(gguf_key::kv_heads, heads);
   const int64_t head_dim =
       read.count(gguf_key::key_length, config["hidden_size"].get<int64_t>() / heads, most_head_dim);
   config["head_dim"] = head_dim;
