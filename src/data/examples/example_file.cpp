@@ -125,6 +125,7 @@ void ExampleFileWriter::commit(std::string_view key, std::string_view facts) {
   marks_.each_block(copy);
   pad(static_cast<size_t>(marks_written_) * sizeof(int32_t));
   records_.each_block(copy);
+  pad(static_cast<size_t>(records_written_ + 1) * sizeof(StoredExample));
   file_.write(facts);
   pad(facts.size());
   Footer footer;
