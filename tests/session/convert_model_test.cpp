@@ -76,8 +76,10 @@ class ConvertedDecoder : public testing::TestWithParam<std::string> {
 
 TEST_P(ConvertedDecoder, HasTheFoldersLogits) {
   EXPECT_LT(difference("f32"), 1e-5);
-  // Gemma 4's scores are not divided by the heads' size, so its random fixture is bent more by rounding.
-  const double more = GetParam() == "families/gemma4_text" ? 4 : 1;
+  // Random weights are bent more by rounding where scores are not divided by the heads' size (Gemma 4), and
+  // where a norm follows small outputs of a recurrence (Qwen 3.5).
+  const bool bent = GetParam() == "families/gemma4_text" || GetParam() == "families/qwen3_5_text";
+  const double more = bent ? 4 : 1;
   EXPECT_LT(difference("f16"), more * 0.02);
   // Coarser rounding changes which experts a token uses.
   if (read_spec(test::fixture(GetParam())).experts.count > 0) return;
