@@ -171,7 +171,7 @@ TEST_F(Program, BadModelsAreRefused) {
   std::filesystem::create_directories(folder.path() / "other");
   write("other/config.json", "{\"model_type\":\"mamba\"}");
   refused("train --dry-run --model " + (folder.path() / "other").string(),
-          "the model_type 'mamba' is not known; known are bert, gemma3_text, gpt2, ");
+          "the model_type 'mamba' is not known; known are bert, gemma2, gemma3_text, ");
 }
 
 TEST_F(Program, ALossThatIsNotFiniteStopsTheRun) {
