@@ -177,10 +177,14 @@ RopeFrequencies rope_frequencies(const nlohmann::json& config, int64_t rotary_di
 
 nlohmann::json with_rope_of(const nlohmann::json& config, const char* layer_type) {
   const auto all = config.find("rope_parameters");
-  if (all == config.end() || !all->is_object() || !all->contains("full_attention")) return config;
+  if (all == config.end() || !all->is_object()) return config;
+  if (!all->contains("full_attention") && !all->contains("sliding_attention")) return config;
+  const auto given = all->find(layer_type);
+  ConfigReader(config).require(given != all->end() && given->is_object(), "rope_parameters",
+                               fmt::format("must hold an object for {}", layer_type));
   nlohmann::json own = config;
-  nlohmann::json& rope = own["rope_parameters"] = all->value(layer_type, nlohmann::json::object());
-  if (rope.is_object()) rope.erase("truncate");
+  own["rope_parameters"] = *given;
+  own["rope_parameters"].erase("truncate");
   return own;
 }
 

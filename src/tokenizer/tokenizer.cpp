@@ -169,9 +169,11 @@ Tokenizer load_tokenizer(const std::filesystem::path& model) {
 }
 
 std::optional<Tokenizer> find_tokenizer(const std::filesystem::path& model) {
-  const bool has_one = std::filesystem::is_directory(model)
-                           ? std::filesystem::exists(model / "tokenizer.json")
-                           : GgufFile::open(model).find<std::string>("tokenizer.ggml.model").has_value();
+  // llama.cpp's converter names `none` where it was told to leave the vocabulary out.
+  const bool has_one =
+      std::filesystem::is_directory(model)
+          ? std::filesystem::exists(model / "tokenizer.json")
+          : GgufFile::open(model).find<std::string>("tokenizer.ggml.model").value_or("none") != "none";
   return has_one ? std::optional(load_tokenizer(model)) : std::nullopt;
 }
 

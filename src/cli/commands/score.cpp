@@ -1,11 +1,14 @@
 // lowrank score: how close predicted texts, labels or numbers are to their references.
+#include <algorithm>
 #include <charconv>
 #include <iostream>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/one_line.h"
 #include "cli/arguments.h"
@@ -42,6 +45,7 @@ std::vector<References> texts_of_rows(const std::string& pattern, const std::vec
     for (const std::string& key : keys) {
       const auto value = row.fields.find(key);
       if (value == row.fields.end()) continue;
+      check(!value->is_null(), ErrorKind::invalid, "{}: \"{}\" is null", row.where, key);
       texts.emplace_back();
       if (!value->is_array()) {
         texts.back().push_back(text_of_value(*value));
@@ -120,11 +124,36 @@ std::vector<double> numbers_of(const std::vector<std::string>& texts, const std:
   return numbers;
 }
 
+bool is_whole_number(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// The predicted labels in the references' form: where those are all numbers, Hugging Face's `LABEL_1` of
+/// classes without names is 1. Warns if no label of one side occurs on the other.
+std::vector<std::string> comparable_labels(std::vector<std::string> predictions,
+                                           const std::vector<std::string>& references) {
+  constexpr std::string_view unnamed = "LABEL_";
+  const auto is_unnamed = [&](const std::string& label) {
+    return label.starts_with(unnamed) && is_whole_number(std::string_view(label).substr(unnamed.size()));
+  };
+  if (std::ranges::all_of(references, is_whole_number) && std::ranges::all_of(predictions, is_unnamed)) {
+    for (std::string& label : predictions) label.erase(0, unnamed.size());
+  }
+  const std::set<std::string> known(references.begin(), references.end());
+  const bool meet =
+      std::ranges::any_of(predictions, [&](const auto& label) { return known.contains(label); });
+  if (!meet && !predictions.empty())
+    warn("no predicted label is one of the references': {} and {}, for example; are they named alike?",
+         in_quotes(predictions.front()), in_quotes(references.front()));
+  return predictions;
+}
+
 metrics::Scored score(const MetricInfo& metric, const std::vector<std::string>& predictions,
                       const std::vector<References>& references, const Options& options) {
   if (metric.input == MetricInput::texts) return metric.of_texts(predictions, references);
   const std::vector<std::string> labels = single_texts(references, "references");
-  if (metric.input == MetricInput::labels) return {metric.of_labels(predictions, labels), {}};
+  if (metric.input == MetricInput::labels)
+    return {metric.of_labels(comparable_labels(predictions, labels), labels), {}};
   const std::string& file = options.references.empty() ? options.predictions : options.references;
   return {metric.of_numbers(numbers_of(predictions, options.predictions), numbers_of(labels, file)), {}};
 }
@@ -182,16 +211,15 @@ int run(Arguments& arguments) {
       reference_file, keys_or(options.reference_key, {"references", "reference", "completion", "label"}),
       options.blocks);
   nlohmann::ordered_json out{{"texts", predictions.size()}};
+  std::string lines;
   for (const MetricInfo* metric : chosen) {
     const metrics::Scored scored = score(*metric, predictions, references, options);
     out["scores"][std::string(metric->name)] = scored.score;
     if (!scored.signature.empty()) out["signatures"][std::string(metric->name)] = scored.signature;
-    if (!options.json) {
-      std::cout << fmt::format("{} {:.4f}{}{}\n", metric->name, scored.score,
-                               scored.signature.empty() ? "" : "  ", scored.signature);
-    }
+    lines += fmt::format("{} {:.4f}{}{}\n", metric->name, scored.score, scored.signature.empty() ? "" : "  ",
+                         scored.signature);
   }
-  if (options.json) std::cout << out.dump() << '\n';
+  std::cout << (options.json ? out.dump() + "\n" : lines);
   return 0;
 }
 

@@ -24,11 +24,11 @@ nlohmann::json tiny_config() {
           {"model_type", family_name},
           {"hidden_size", 32},
           {"intermediate_size", 48},
-          {"num_hidden_layers", 2},
+          {"num_hidden_layers", 3},
           {"num_attention_heads", 4},
           {"vocab_size", 64},
           {"max_position_embeddings", 66},
-          {"layer_types", {"full_attention", "sliding_attention"}},
+          {"layer_types", {"full_attention", "sliding_attention", "full_attention"}},
           {"local_attention", 6},
           {"id2label", {{"0", "no"}, {"1", "perhaps"}, {"2", "yes"}}}};
 }

@@ -38,9 +38,12 @@ std::vector<MergeOutput> written_alone(const Checkpoint& base, const MergePlan& 
   for (const MergeOutput& output : plan.outputs) {
     const TensorRef& tensor = *output.source;
     const bool stacked = base.is_rearranged(tensor);
-    check(!(stacked && output.changed) && !(base.gguf() && tensor.expert && tensor.expert->transposed),
-          ErrorKind::unsupported, "{}: folders hold this expert's values in a stack that is not written",
-          tensor.name);
+    const bool changed = stacked && output.changed;
+    check(!changed && !(base.gguf() && tensor.expert && tensor.expert->transposed), ErrorKind::unsupported,
+          "{}: models of the family {} are not written to folders with {} experts, whose stacks are copied "
+          "only; {}",
+          base.path().string(), base.spec().family, changed ? "changed" : "a GGUF file's",
+          changed ? "use the adapter as it is" : "merge into a GGUF file");
     if (!stacked) outputs.push_back(output);
   }
   return outputs;

@@ -25,9 +25,10 @@ std::vector<json> steps_of(const json& part, const char* key) {
 }
 
 NormalizerStep precompiled_of(const json& part, const std::string& where) {
-  const auto& text = part.at("precompiled_charsmap").get_ref<const std::string&>();
-  const std::optional<std::string> bytes = from_base64(text);
-  check(bytes.has_value(), ErrorKind::corrupt, "{}: precompiled_charsmap is not base64", where);
+  const json& text = part.at("precompiled_charsmap");
+  const std::optional<std::string> bytes =
+      text.is_string() ? from_base64(text.get_ref<const std::string&>()) : std::nullopt;
+  check(bytes.has_value(), ErrorKind::corrupt, "{}: precompiled_charsmap is no text in base64", where);
   return Precompiled{Charsmap(*bytes, where)};
 }
 
