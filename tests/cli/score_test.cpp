@@ -45,6 +45,16 @@ TEST_F(ScoreCommand, RowsHoldTheirReferences) {
   EXPECT_EQ(labels["scores"]["accuracy"], 0.5);
   EXPECT_NEAR(labels["scores"]["f1"].get<double>(), 2.0 / 3, 1e-12);
   EXPECT_EQ(labels["scores"]["matthews"], 0.0);
+  // Classes without names are numbers in rows.
+  const std::string unnamed =
+      write("unnamed.jsonl",
+            "{\"label\":1,\"predicted_label\":\"LABEL_1\"}\n{\"label\":0,\"predicted_label\":\"LABEL_1\"}\n")
+          .string();
+  EXPECT_EQ(scores("--metric accuracy --predictions " + unnamed)["scores"]["accuracy"], 0.5);
+  const std::string apart =
+      write("apart.jsonl", "{\"label\":\"good\",\"predicted_label\":\"positive\"}\n").string();
+  EXPECT_NE(succeeds("score --metric accuracy --predictions " + apart).err.find("are they named alike"),
+            std::string::npos);
   const std::string numbers =
       write("numbers.jsonl", "{\"a\":1,\"b\":2.5}\n{\"a\":2,\"b\":3}\n{\"a\":3,\"b\":\"4e0\"}\n").string();
   EXPECT_NEAR(scores("--metric spearman --prediction-key a --reference-key b --predictions " +
@@ -54,6 +64,9 @@ TEST_F(ScoreCommand, RowsHoldTheirReferences) {
 }
 
 TEST_F(ScoreCommand, BadInputIsOneSentence) {
+  refused("score --metric bleu --predictions " +
+              write("null.jsonl", "{\"generated\":null,\"references\":[\"a\"]}\n").string(),
+          "null.jsonl:1: \"generated\" is null");
   const std::string two = write("two.txt", "a\nb\n").string(), one = write("one.txt", "a\n").string();
   const std::string rows = write("rows.jsonl", "{\"generated\":\"a\",\"references\":[]}\n").string();
   refused("score --metric bleu --predictions " + two, "--references is missing");
