@@ -99,6 +99,10 @@ class ContractFixture : public testing::Test {
     }
   }
 
+  /// How much more rounding counts than in most families: Qwen 3.5 normalises small outputs of its
+  /// recurrence.
+  double rounding() const { return the_case_.family->name == "qwen3_5" ? 2 : 1; }
+
   Adapter fresh(at::ScalarType type = at::kFloat) const {
     Adapter adapter = make_adapter(*the_case_.method, the_case_.make(), *checkpoint, type);
     adapter.method->initialise(*checkpoint, 11);

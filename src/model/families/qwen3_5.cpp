@@ -176,7 +176,7 @@ GgufDescription describe_gguf(const nlohmann::json& json) {
 /// The large epsilon keeps the norm of the recurrence's small outputs from magnifying their rounding.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("qwen3_5_text", "Qwen3_5ForCausalLM");
-  config["rms_norm_eps"] = 0.1;
+  config["rms_norm_eps"] = 0.01;
   config["num_hidden_layers"] = 3;
   config["full_attention_interval"] = 2;
   config["linear_num_key_heads"] = 2;
