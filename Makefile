@@ -46,7 +46,7 @@ interop: all  ## what we write, read by PEFT, AdapterHub, llama.cpp and mlx-lm, 
 	cmake --build $(BUILD) --target test_formats -j $(JOBS)
 	tests/interop/run $(BUILD) $(CHECKS)
 
-serving: all  ## the server with real clients and hostile ones (CHECKS="openai curl attacks schemathesis page soak"; installs them: 300 MB)
+serving: all  ## the server with real clients and hostile ones (CHECKS="openai curl wrk attacks schemathesis page soak"; installs them: 300 MB)
 	tests/serving/run $(BUILD) $(CHECKS)
 
 # Without the long ones: what every method promises (contract), the same tests for older processors (levels), the package (scripts).
