@@ -198,7 +198,7 @@ def keyboard_only(browser, url, pictures):
         order.append(reader.page.evaluate("document.activeElement.id || document.activeElement.localName"))
         if order[-1] == "clear":
             break
-    wanted = ["summary", "adapter-0", "compare", "reload", "system", "temperature", "max-tokens", "key", "message", "send", "clear"]
+    wanted = ["summary", "adapter-0", "compare", "reload", "system", "temperature", "max-tokens", "key", "main", "message", "send", "clear"]
     assert order == wanted, order
     reader.page.keyboard.press("Shift+Tab")
     reader.page.keyboard.press("Shift+Tab")
