@@ -23,7 +23,7 @@ nlohmann::json tiny_config() {
   return {{"architectures", {"ModernBertForSequenceClassification"}},
           {"model_type", family_name},
           {"hidden_size", 32},
-          {"intermediate_size", 48},
+          {"intermediate_size", 40},
           {"num_hidden_layers", 3},
           {"num_attention_heads", 4},
           {"vocab_size", 64},
