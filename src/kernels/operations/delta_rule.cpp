@@ -21,7 +21,8 @@ namespace lowrank {
 at::Tensor delta_rule_reference(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
                                 const DeltaRuleShape& shape, const RowSequences& sequences,
                                 const at::Tensor& states) {
-  const auto [key_heads, value_heads, a, b] = shape;
+  const int64_t key_heads = shape.key_heads, value_heads = shape.value_heads;
+  const int64_t a = shape.key_dim, b = shape.value_dim;
   const at::ScalarType type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const auto heads = [&](int64_t at, int64_t width, int64_t count) {
     return qkv.narrow(1, at, width * count).to(type).reshape({-1, count, width});

@@ -2,6 +2,7 @@
 // GeGLU, embeddings times sqrt(d), a window in every other layer, and capped scores and logits.
 #include <cmath>
 
+#include "base/error.h"
 #include "model/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/sigmoid.h>
 
+#include "base/error.h"
 #include "kernels/operations/head_norm.h"
 #include "kernels/operations/rope.h"
 #include "model/blocks.h"

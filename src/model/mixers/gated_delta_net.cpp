@@ -6,6 +6,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
 
+#include "base/error.h"
 #include "kernels/operations/causal_conv.h"
 #include "kernels/operations/rms_norm.h"
 #include "model/blocks.h"

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "base/error.h"
 #include "kernels/operations/causal_conv.h"
 #include "model/blocks.h"
 #include "model/checkpoint.h"
