@@ -1,6 +1,8 @@
 // Runs whose first steps come before all rows are read.
 #include <fstream>
 
+#include <fmt/format.h>
+
 #include "base/json.h"
 #include "support/places.h"
 #include "support/program.h"
