@@ -52,9 +52,9 @@ TEST(Labels, AClassIsFoundByItsNameOrByItsNumberWhereNoNameIsANumber) {
   EXPECT_EQ(named.value_of("0", "here"), 0);
   const LabelSet stars{{"1", "2", "3"}};
   EXPECT_EQ(stars.value_of("3", "here"), 2);
-  for (const auto& [labels, text] : {std::pair(named, "2"), std::pair(named, "Yes"), std::pair(stars, "0")}) {
-    const std::string message = message_of(ErrorKind::invalid, [&] { labels.value_of(text, "here"); });
-    EXPECT_NE(message.find("here: the label '" + std::string(text) + "' is none of the classes"),
+  for (const auto& of : {std::pair(named, "2"), std::pair(named, "Yes"), std::pair(stars, "0")}) {
+    const std::string message = message_of(ErrorKind::invalid, [&] { of.first.value_of(of.second, "here"); });
+    EXPECT_NE(message.find("here: the label '" + std::string(of.second) + "' is none of the classes"),
               std::string::npos);
   }
   EXPECT_EQ(LabelSet().value_of("-2.5", "here"), -2.5);

@@ -2,6 +2,7 @@
 // refused with the key's name.
 #include <map>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>

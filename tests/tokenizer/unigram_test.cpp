@@ -286,7 +286,7 @@ TEST(UnigramFiles, BrokenOnesAreRefused) {
       {"/model/vocab", "{\"a\":1}", ErrorKind::corrupt, "is not a token of up to"},
       {"/normalizer/precompiled_charsmap", "\"AAAA\"", ErrorKind::corrupt, "the character map has 3 bytes"},
       {"/normalizer/precompiled_charsmap", "\"?\"", ErrorKind::corrupt, "no text in base64"},
-      {"/normalizer/precompiled_charsmap", "null", ErrorKind::corrupt, "not laid out as a tokenizer"},
+      {"/normalizer/precompiled_charsmap", "null", ErrorKind::corrupt, "no text in base64"},
       {"/post_processor/special_tokens/<s>/ids", "[5000]", ErrorKind::corrupt, "5000"},
   };
   const json whole = json_of(text_fixture("xlmr_small") / "tokenizer.json");
