@@ -62,6 +62,11 @@ nlohmann::json label_keys(const LabelSet& labels) {
   return keys;
 }
 
+Task task_of(const std::optional<LabelSet>& labels) {
+  if (!labels) return Task::embedding;
+  return labels->has_classes() ? Task::classification : Task::regression;
+}
+
 void set_labels(nlohmann::json& config, const LabelSet& labels, std::string_view architecture) {
   config.update(label_keys(labels));
   config["architectures"] = {architecture};

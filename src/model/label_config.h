@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/labels.h"
+#include "model/spec.h"
 
 namespace lowrank {
 
@@ -13,6 +14,9 @@ namespace lowrank {
 /// values for one label or problem_type `regression`, two classes without any labels; nothing unless
 /// `architectures` names a ...ForSequenceClassification. Errors: invalid, the key named.
 std::optional<LabelSet> labels_of(const nlohmann::json& config);
+
+/// What an encoder with a head for these labels predicts, or without one.
+Task task_of(const std::optional<LabelSet>& labels);
 
 /// Turns a configuration into that of a classifier for these labels. `architecture`: the class name.
 void set_labels(nlohmann::json& config, const LabelSet& labels, std::string_view architecture);

@@ -93,9 +93,7 @@ ModelSpec encoder_spec(std::string_view family, const nlohmann::json& config, co
   spec.optional_prefix = c.prefix;
   spec.branch_names = {"attention.output", "output"};
   spec.labels = labels_of(config);
-  spec.task = !spec.labels                 ? Task::embedding
-              : spec.labels->has_classes() ? Task::classification
-                                           : Task::regression;
+  spec.task = task_of(spec.labels);
   // Heads for other tasks, which are ignored.
   spec.ignored = {"cls.", "lm_head.", "pooler.", c.prefix + "pooler."};
   const std::string p = c.prefix + "embeddings.";

@@ -154,9 +154,7 @@ ModelSpec rotary_encoder_spec(std::string_view family, const nlohmann::json& con
     spec.fixed_positions = std::min(spec.fixed_positions, frequencies.fixed_positions);
   spec.optional_prefix = "model.";
   spec.labels = labels_of(config);
-  spec.task = !spec.labels                 ? Task::embedding
-              : spec.labels->has_classes() ? Task::classification
-                                           : Task::regression;
+  spec.task = task_of(spec.labels);
   spec.ignored = {"head.", "decoder."};  // of masked language models
   Table table(spec, c);
   const std::string embeddings = "model.embeddings.tok_embeddings";
