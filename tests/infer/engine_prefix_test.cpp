@@ -1,6 +1,9 @@
 // Beginnings that requests share are computed once, and never shared across adapters; log-probabilities;
 // failures.
+#include <array>
 #include <cmath>
+#include <span>
+#include <vector>
 
 #include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
@@ -167,53 +170,44 @@ TEST_F(EnginePrefix, LogitsThatAreNoNumbersEndTheirRequestAlone) {
   test::expect_generated(heard.at(last), base.expected(request()));
 }
 
+/// Runs requests of these lengths on an engine with too few pages for all of them: each text must be that of
+/// `generate`.
+EngineStatistics expect_texts_of_generate(const test::EngineModel& base, std::span<const int64_t> lengths) {
+  AdapterStore store(base.checkpoint, 1);
+  EngineOptions options;
+  options.page_rows = 5;
+  options.cache_pages = 12;
+  options.max_batch_tokens = 4;
+  Engine engine(*base.model, base.tokenizer, store, options);
+  std::vector<EngineRequest> requests;
+  for (const int64_t length : lengths) {
+    EngineRequest& request = requests.emplace_back();
+    request.prompt = base.random_prompt(length, 3);
+    request.max_new_tokens = 12;
+    request.ignore_eos = true;
+    engine.submit(request);
+  }
+  const auto heard = test::run_all(engine);
+  for (size_t i = 0; i < requests.size(); ++i)
+    test::expect_generated(heard.at(i + 1), base.expected(requests[i]));
+  return engine.statistics();
+}
+
 TEST(EngineOutgrown, TextsThatOutgrowTheirFrequenciesAreThoseOfGenerate) {
   nlohmann::json config = test::tiny_config("phi3");
   config["original_max_position_embeddings"] = 24;
   const test::EngineModel base(config);
   ASSERT_EQ(base.checkpoint->spec().fixed_positions, 24);
-  AdapterStore store(base.checkpoint, 1);
-  EngineOptions options;
-  options.page_rows = 5;
-  options.cache_pages = 12;  // too few for all three
-  options.max_batch_tokens = 4;
-  Engine engine(*base.model, base.tokenizer, store, options);
-  std::vector<EngineRequest> requests;
-  for (const int64_t length : {3, 18, 30, 8}) {
-    EngineRequest& request = requests.emplace_back();
-    request.prompt = base.random_prompt(length, 3);
-    request.max_new_tokens = 12;
-    request.ignore_eos = true;
-    engine.submit(request);
-  }
-  const auto heard = test::run_all(engine);
-  for (size_t i = 0; i < requests.size(); ++i)
-    test::expect_generated(heard.at(i + 1), base.expected(requests[i]));
-  EXPECT_GT(engine.statistics().preemptions, 0);
+  const EngineStatistics statistics = expect_texts_of_generate(base, std::array<int64_t, 4>{3, 18, 30, 8});
+  EXPECT_GT(statistics.preemptions, 0);
 }
 
 TEST(EngineRecurrent, TextsOfModelsWithAStateAreThoseOfGenerateAndShareNoPages) {
   const test::EngineModel base(test::tiny_config("lfm2"));
   ASSERT_TRUE(base.checkpoint->spec().recurrent);
-  AdapterStore store(base.checkpoint, 1);
-  EngineOptions options;
-  options.page_rows = 5;
-  options.cache_pages = 12;  // too few for all four
-  options.max_batch_tokens = 4;
-  Engine engine(*base.model, base.tokenizer, store, options);
-  std::vector<EngineRequest> requests;
-  for (const int64_t length : {3, 18, 30, 18}) {
-    EngineRequest& request = requests.emplace_back();
-    request.prompt = base.random_prompt(length, 3);
-    request.max_new_tokens = 12;
-    request.ignore_eos = true;
-    engine.submit(request);
-  }
-  const auto heard = test::run_all(engine);
-  for (size_t i = 0; i < requests.size(); ++i)
-    test::expect_generated(heard.at(i + 1), base.expected(requests[i]));
-  EXPECT_EQ(engine.statistics().cached_tokens, 0);
-  EXPECT_GT(engine.statistics().preemptions, 0);
+  const EngineStatistics statistics = expect_texts_of_generate(base, std::array<int64_t, 4>{3, 18, 30, 18});
+  EXPECT_EQ(statistics.cached_tokens, 0);
+  EXPECT_GT(statistics.preemptions, 0);
 }
 
 }  // namespace
