@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/ranges.h>
 
@@ -13,7 +11,6 @@
 #include "base/nearest_name.h"
 #include "data/batch_parts.h"
 #include "peft/core/from_patches.h"
-#include "peft/core/trained_tensors.h"
 
 namespace lowrank {
 namespace {
@@ -47,83 +44,7 @@ at::Tensor rows_of(const at::Tensor& all, const SequenceLayout& layout, int64_t 
   return all.narrow(0, layout.offsets[begin], layout.offsets[end] - layout.offsets[begin]);
 }
 
-/// s B^T [r, n] of B [n, r], written to `out`.
-void write_scaled_transpose(const at::Tensor& b, double scale, at::Tensor& out) {
-  if (b.scalar_type() != at::kFloat || !b.is_contiguous()) {
-    out.copy_((b * scale).t());
-    return;
-  }
-  const auto factor = static_cast<float>(scale);
-  const int64_t rows = b.size(0), rank = b.size(1);
-  const float* from = b.const_data_ptr<float>();
-  float* to = out.mutable_data_ptr<float>();
-  for (int64_t r = 0; r < rank; ++r) {
-    for (int64_t row = 0; row < rows; ++row) to[r * rows + row] = from[row * rank + r] * factor;
-  }
-}
-
-/// Stores A and s B^T of all patches contiguously, in the order in which passes read them.
-void lay_out_factors(std::map<const Module*, std::vector<Patch>>& patches,
-                     const std::vector<const Module*>& order) {
-  int64_t count = 0;
-  for (const auto& [module, own] : patches) {
-    for (const Patch& patch : own) count += patch.A.defined() ? patch.A.numel() + patch.B.numel() : 0;
-  }
-  at::Tensor all;
-  int64_t next = 0;
-  const auto place = [&](const at::Tensor& like, int64_t rows, int64_t columns) {
-    if (!all.defined()) all = at::empty({count}, like.options().requires_grad(false));
-    const at::Tensor view = all.narrow(0, next, rows * columns).view({rows, columns});
-    next += rows * columns;
-    return view;
-  };
-  for (const Module* module : order) {
-    for (Patch& patch : patches.at(module)) {
-      if (!patch.A.defined()) continue;
-      patch.A = place(patch.A, patch.A.size(0), patch.A.size(1)).copy_(patch.A);
-      patch.scaled_b = place(patch.A, patch.B.size(1), patch.B.size(0));
-      write_scaled_transpose(patch.B, patch.scale, patch.scaled_b);
-    }
-  }
-}
-
-/// Multiplies the scales of all patches. Errors: unsupported if the adapter does more than add products of
-/// factors.
-void multiply(std::map<const Module*, std::vector<Patch>>& patches, double factor, const Adapter& adapter,
-              const std::string& name) {
-  check(has_scale(*adapter.method), ErrorKind::unsupported,
-        "the adapter {} ({}) has no scale that a factor could change: it does more than add low-rank updates "
-        "to linear layers",
-        name, adapter.info->name);
-  for (auto& [module, own] : patches) {
-    for (Patch& patch : own) patch.scale *= factor;
-  }
-}
-
 }  // namespace
-
-bool has_scale(const Method& method) {
-  if (method.acts_between_layers() || (method.trained_beside() && !method.trained_beside()->names().empty()))
-    return false;
-  const LowRankForm form = method.low_rank_form();
-  const auto modules = method.adapted();
-  return form.beside.empty() &&
-         std::ranges::all_of(form.updates,
-                             [](const LowRankUpdate& update) { return update.module->is_linear(); }) &&
-         std::ranges::all_of(modules, [&](const Module* module) {
-           return std::ranges::all_of(plain_patches(method, *module), only_factors);
-         });
-}
-
-void check_shares_base(std::string_view name, const MethodInfo& info, const TrainPlan& plan) {
-  const auto replaced =
-      std::ranges::find_if(plan.uses, [](const auto& use) { return use.second != TensorUse::frozen; });
-  check(
-      replaced == plan.uses.end(), ErrorKind::unsupported,
-      "the adapter {} ({}) replaces tensors of the base ({}), which all sequences of a batch share; merge it "
-      "into a model of its own, or use it alone",
-      name, info.name, replaced == plan.uses.end() ? "" : replaced->first);
-}
 
 int64_t AdapterBank::add(std::string name, Adapter adapter, double factor) {
   check(!name.empty() && name != base_name, ErrorKind::invalid,
@@ -133,11 +54,8 @@ int64_t AdapterBank::add(std::string name, Adapter adapter, double factor) {
   const at::NoGradGuard no_grad;
   adapter.method->begin_step({});
   Entry entry{name, std::make_shared<Adapter>(std::move(adapter)), {}};
-  const Method& method = *entry.adapter->method;
-  for (const Module* module : method.adapted()) entry.patches.emplace(module, plain_patches(method, *module));
-  if (factor != 1) multiply(entry.patches, factor, *entry.adapter, name);
-  lay_out_factors(entry.patches, method.adapted());
-  if (method.acts_between_layers()) ++between_layers_;
+  entry.patches = adapter_patches(*entry.adapter, factor, name);
+  if (entry.adapter->method->acts_between_layers()) ++between_layers_;
   const auto free = std::ranges::find(entries_, nullptr, &Entry::adapter);
   const int64_t number = free - entries_.begin();
   free == entries_.end() ? entries_.push_back(std::move(entry)) : void(*free = std::move(entry));

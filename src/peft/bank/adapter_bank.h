@@ -7,16 +7,10 @@
 #include <vector>
 
 #include "model/hooks.h"
+#include "peft/bank/adapter_patches.h"
 #include "peft/files/adapter_file.h"
 
 namespace lowrank {
-
-/// True if all that the planned method does is to add products of low-rank factors to linear layers, so that
-/// a factor on their scales scales its whole effect.
-bool has_scale(const Method& method);
-
-/// Errors: unsupported for an adapter that replaces tensors of the base, with advice.
-void check_shares_base(std::string_view name, const MethodInfo& info, const TrainPlan& plan);
 
 /// Any number of adapters of one base, each applied to its own sequences of a batch (`Batch::adapters`):
 /// hooks for inference. `layout` sorts a batch's sequences by adapter, so that each adapter has one range of
@@ -54,7 +48,7 @@ class AdapterBank final : public Hooks {
     std::string name;
     std::shared_ptr<Adapter> adapter;
     /// The patches of its adapted modules, computed once, with s B^T beside them.
-    std::map<const Module*, std::vector<Patch>> patches;
+    AdapterPatches patches;
   };
   /// Consecutive sequences of one adapter in a batch.
   struct Part {
