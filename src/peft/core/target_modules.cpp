@@ -102,6 +102,27 @@ void check_matched(const ModelSpec& spec, const TargetModules& targets, size_t s
         fmt::join(problems, "; "), fmt::join(known, ", "));
 }
 
+/// The shortest dotted suffixes that name the wanted modules outside experts, and no others.
+std::vector<std::string> suffixes_of(const ModelSpec& spec,
+                                     const std::function<bool(const Module&)>& is_wanted) {
+  const auto wanted = [&](const Module& module) { return !module.expert && is_wanted(module); };
+  const auto names_others = [&](const std::string& end) {
+    return std::ranges::any_of(spec.modules, [&](const Module& module) {
+      return !wanted(module) && (module.name == end || module.name.ends_with("." + end));
+    });
+  };
+  std::vector<std::string> names;
+  for (const Module& module : spec.modules) {
+    if (!wanted(module)) continue;
+    size_t dot = module.name.rfind('.');
+    while (dot != std::string::npos && names_others(module.name.substr(dot + 1)))
+      dot = module.name.rfind('.', dot - 1);
+    const std::string end = dot == std::string::npos ? module.name : module.name.substr(dot + 1);
+    if (std::ranges::find(names, end) == names.end()) names.push_back(end);
+  }
+  return names;
+}
+
 }  // namespace
 
 void read_targets(const std::string& text, std::vector<std::string>& names, std::string& expression) {
@@ -147,24 +168,19 @@ bool names_module(const std::vector<std::string>& names, const std::string& expr
 }
 
 std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles) {
-  const auto wanted = [&](const Module& module) {
-    return !module.expert && std::ranges::find(roles, module.role) != roles.end();
-  };
-  const auto names_others = [&](const std::string& end) {
-    return std::ranges::any_of(spec.modules, [&](const Module& module) {
-      return !wanted(module) && (module.name == end || module.name.ends_with("." + end));
-    });
-  };
-  std::vector<std::string> names;
-  for (const Module& module : spec.modules) {
-    if (!wanted(module)) continue;
-    size_t dot = module.name.rfind('.');
-    while (dot != std::string::npos && names_others(module.name.substr(dot + 1)))
-      dot = module.name.rfind('.', dot - 1);
-    const std::string end = dot == std::string::npos ? module.name : module.name.substr(dot + 1);
-    if (std::ranges::find(names, end) == names.end()) names.push_back(end);
-  }
-  return names;
+  return suffixes_of(
+      spec, [&](const Module& module) { return std::ranges::find(roles, module.role) != roles.end(); });
+}
+
+std::vector<std::string> names_of_default_layers(const ModelSpec& spec) {
+  const bool sparse = std::ranges::any_of(
+      spec.tensors, [](const TensorRef& tensor) { return tensor.role == Role::router || tensor.expert; });
+  return suffixes_of(spec, [&](const Module& module) {
+    const Role role = module.role;
+    const bool in_mlp = role == Role::gate || role == Role::up || role == Role::gate_up || role == Role::down;
+    return module.is_linear() && role != Role::head && !(sparse && in_mlp) &&
+           (role != Role::pooler || spec.labels);
+  });
 }
 
 std::vector<const Module*> select_modules(const ModelSpec& spec, const TargetModules& targets) {

@@ -31,6 +31,9 @@ struct TargetModules {
 /// The keyword for all linear layers.
 inline constexpr std::string_view all_linear = "all-linear";
 
+/// The keyword for queries and values, which PEFT adapts where it has a default.
+inline constexpr std::string_view query_value = "query-value";
+
 /// Reads `a,b,c`, `all-linear`, or a regular expression (recognised by its special characters) into `names`
 /// or `expression`.
 void read_targets(const std::string& text, std::vector<std::string>& names, std::string& expression);
@@ -46,6 +49,11 @@ bool names_module(const std::vector<std::string>& names, const std::string& expr
 
 /// The shortest dotted suffixes that name the modules of these roles outside experts, and no others.
 std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles);
+
+/// The same of the linear layers that pay most when nothing else is asked for: all but the head; of a model
+/// with experts without its MLPs, whose names PEFT takes for experts; without a label head without what only
+/// such a head reads.
+std::vector<std::string> names_of_default_layers(const ModelSpec& spec);
 
 /// The targeted modules, in the model's order. Errors: invalid when there are none, with the model's module
 /// names; when a name matches nothing, with the nearest one, or a layer does not exist, unless `from_file`;

@@ -7,8 +7,8 @@ namespace lowrank {
 std::vector<Field> TargetOptions::fields() {
   return {
       field("target_modules", target_modules,
-            "names (or dotted ends of names), a regular expression that matches whole names, or all-linear; "
-            "empty: the method's default"),
+            "names (or dotted ends of names), a regular expression that matches whole names, all-linear, or "
+            "query-value, which PEFT adapts by default; empty: the method's default"),
       field("exclude_modules", exclude_modules, "the same; takes precedence over `target_modules`"),
       field("layers_to_transform", layers_to_transform,
             "only these layers; `target_modules` must then be names"),
@@ -27,7 +27,20 @@ TargetModules TargetOptions::targets() const {
 }
 
 void TargetOptions::resolve(const ModelSpec& spec, const std::vector<Role>& roles) {
-  if (target_modules.empty()) target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, roles), ","));
+  const bool keyword = target_modules == query_value;
+  if (!target_modules.empty() && !keyword) return;
+  const std::vector<Role> query_value_roles{Role::query, Role::value, Role::query_key_value};
+  target_modules =
+      fmt::format("{}", fmt::join(names_of_roles(spec, keyword ? query_value_roles : roles), ","));
+}
+
+void TargetOptions::resolve_default_layers(const ModelSpec& spec) {
+  // A file without targets means PEFT's default.
+  if (target_modules.empty()) {
+    target_modules =
+        from_file ? query_value : fmt::format("{}", fmt::join(names_of_default_layers(spec), ","));
+  }
+  resolve(spec, {});
 }
 
 void TargetOptions::write(nlohmann::json& config) const {

@@ -22,8 +22,11 @@ struct TargetOptions {
 
   std::vector<Field> fields();
   TargetModules targets() const;
-  /// Sets `target_modules` to the modules of the given roles if it is empty.
+  /// Sets `target_modules` to the modules of the given roles if it is empty, and to queries and values if it
+  /// is their keyword.
   void resolve(const ModelSpec& spec, const std::vector<Role>& roles);
+  /// The same with `names_of_default_layers`.
+  void resolve_default_layers(const ModelSpec& spec);
 
   /// Writes the fields of adapter_config.json as PEFT does, and reads them back. Errors: invalid, naming the
   /// key.
