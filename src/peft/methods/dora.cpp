@@ -120,7 +120,7 @@ extern const MethodInfo dora_method;
 const MethodInfo dora_method{"dora",
                              "Liu et al. 2024, arXiv 2402.09353",
                              "low-rank update of directions, with trained magnitudes",
-                             2e-4,
+                             5e-4,
                              make,
                              reads,
                              examples};

@@ -43,7 +43,7 @@ extern const MethodInfo lora_method;
 const MethodInfo lora_method{"lora",
                              "Hu et al. 2021, arXiv 2106.09685",
                              "low-rank update s B A beside chosen weights",
-                             2e-4,
+                             5e-4,
                              make,
                              reads,
                              examples};

@@ -27,7 +27,7 @@ extern const MethodInfo lora_fa_method;
 const MethodInfo lora_fa_method{"lora_fa",
                                 "Zhang et al. 2023, arXiv 2308.03303",
                                 "low-rank update with a frozen random A",
-                                4e-4,
+                                1e-3,
                                 make,
                                 nullptr,
                                 examples};

@@ -30,7 +30,7 @@ extern const MethodInfo lora_plus_method;
 const MethodInfo lora_plus_method{"lora_plus",
                                   "Hayou et al. 2024, arXiv 2402.12354",
                                   "low-rank update whose B learns faster than A",
-                                  5e-5,
+                                  1e-4,
                                   make,
                                   nullptr,
                                   examples};

@@ -22,7 +22,7 @@ extern const MethodInfo rslora_method;
 const MethodInfo rslora_method{"rslora",
                                "Kalajdzievski 2023, arXiv 2312.03732",
                                "low-rank update scaled by alpha / sqrt(r), for high ranks",
-                               1e-4,
+                               2e-4,
                                make,
                                nullptr,
                                examples};
