@@ -47,13 +47,15 @@ Arguments Arguments::describing(std::string_view command, std::string_view summa
   return arguments;
 }
 
-std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::string, std::string>>& names) {
+std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::string, std::string>>& names,
+                                            bool lists) {
   std::vector<std::string> known;
   for (const auto& [name, summary] : names) known.push_back(name);
   description_.words = known;
   if (describing_) return std::nullopt;
-  check_usage(!arguments_.empty(), "lowrank {}: name one of {}", description_.name, fmt::join(known, ", "));
-  if (arguments_.front() == "--help" || arguments_.front() == "-h") {
+  check_usage(lists || !arguments_.empty(), "lowrank {}: name one of {}", description_.name,
+              fmt::join(known, ", "));
+  if (arguments_.empty() || arguments_.front() == "--help" || arguments_.front() == "-h") {
     std::cout << fmt::format("lowrank {}: {}\n\n", description_.name, description_.summary);
     for (const auto& [name, summary] : names)
       std::cout << fmt::format("  {:<10} {}\n", name, with_flags(summary));

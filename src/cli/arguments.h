@@ -47,9 +47,10 @@ class Arguments {
   void set_example(std::string example) { description_.example = std::move(example); }
 
   /// For a command of several: goes on to the one that the first word names, or prints the list (then
-  /// nothing). `names` have their summaries, which replace the command's. Errors: invalid, with the nearest
-  /// name.
-  std::optional<std::string> enter(const std::vector<std::pair<std::string, std::string>>& names);
+  /// nothing); with `lists` also when there is no word. `names` have their summaries, which replace the
+  /// command's. Errors: invalid, with the nearest name.
+  std::optional<std::string> enter(const std::vector<std::pair<std::string, std::string>>& names,
+                                   bool lists = false);
 
   /// Adds fields, under a heading of the help; they must outlive the parse.
   void add(std::vector<Field> fields, const std::string& group = "Options");

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iostream>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -18,6 +19,8 @@
 #include "data/sources/compression.h"
 #include "data/sources/file_kind.h"
 #include "metrics/registry.h"
+#include "study/benchmark/benchmark.h"
+#include "study/benchmark/description.h"
 
 namespace lowrank {
 namespace {
@@ -27,7 +30,7 @@ using metrics::MetricInput;
 using metrics::References;
 
 struct Options {
-  std::string predictions, references, prediction_key, reference_key;
+  std::string predictions, references, prediction_key, reference_key, benchmark;
   std::vector<std::string> metric;
   bool blocks = false, json = false;
 };
@@ -169,6 +172,23 @@ std::vector<std::string> keys_or(const std::string& named, std::vector<std::stri
   return named.empty() ? std::move(keys) : std::vector<std::string>{named};
 }
 
+/// How the answers to a benchmark are scored: a folder that `lowrank benchmark` wrote, or a benchmark's name.
+BenchmarkScoring scoring_of(const std::string& benchmark) {
+  const bool prepared = std::filesystem::is_directory(benchmark);
+  const DescribedBenchmark described = prepared
+                                           ? read_description(benchmark)
+                                           : DescribedBenchmark{benchmark, nlohmann::ordered_json::object()};
+  BenchmarkScoring scoring = benchmark_of_name(described.benchmark).scoring(described.options);
+  check(scoring.answer != Answer::loss, ErrorKind::invalid,
+        "the benchmark {} is scored by the loss, which `lowrank evaluate` computes", described.benchmark);
+  return scoring;
+}
+
+void extract(std::vector<std::string>& texts, const BenchmarkScoring& scoring) {
+  if (!scoring.extract) return;
+  for (std::string& text : texts) text = scoring.extract(text);
+}
+
 void add_fields(Arguments& arguments, Options& options) {
   arguments.set_example("lowrank score --predictions generated.jsonl --metric bleu,rouge_l");
   arguments.add(
@@ -179,6 +199,9 @@ void add_fields(Arguments& arguments, Options& options) {
              "the same with a text, or in rows a list of texts, for each prediction; empty: they are in "
              "the rows of `predictions`"),
        field("metric", options.metric, "one or several of " + all_names()),
+       field("benchmark", options.benchmark,
+             "scores answers to a benchmark as it does: a folder that `lowrank benchmark` wrote, or a "
+             "benchmark's name; empty: texts as they are"),
        field("prediction_key", options.prediction_key,
              "the predictions' key in rows; empty: generated, prediction or predicted_label (with "
              "`references` also label "
@@ -195,6 +218,11 @@ int run(Arguments& arguments) {
   add_fields(arguments, options);
   if (!arguments.parse()) return 0;
   require({{"--predictions", &options.predictions}});
+  std::optional<BenchmarkScoring> benchmark;
+  if (!options.benchmark.empty()) {
+    benchmark = scoring_of(options.benchmark);
+    if (options.metric.empty()) options.metric = benchmark->metrics;
+  }
   check_usage(!options.metric.empty(), "--metric is missing: give one or several of {}", all_names());
   std::vector<const MetricInfo*> chosen;
   for (const std::string& name : options.metric) chosen.push_back(&metrics::metric_of_name(name));
@@ -204,12 +232,16 @@ int run(Arguments& arguments) {
   std::vector<std::string> prediction_keys{"generated", "prediction", "predicted_label"};
   // Beside references of the same file, a label would be its own prediction.
   if (!options.references.empty()) prediction_keys.insert(prediction_keys.end(), {"label", "completion"});
-  const std::vector<std::string> predictions = single_texts(
+  std::vector<std::string> predictions = single_texts(
       texts_of_file(options.predictions, keys_or(options.prediction_key, prediction_keys), false),
       "predictions");
-  const std::vector<References> references = texts_of_file(
+  std::vector<References> references = texts_of_file(
       reference_file, keys_or(options.reference_key, {"references", "reference", "completion", "label"}),
       options.blocks);
+  if (benchmark) {
+    extract(predictions, *benchmark);
+    for (References& of_text : references) extract(of_text, *benchmark);
+  }
   nlohmann::ordered_json out{{"texts", predictions.size()}};
   std::string lines;
   for (const MetricInfo* metric : chosen) {

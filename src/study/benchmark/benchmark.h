@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/fields.h"
 #include "infer/generate.h"
 
 namespace lowrank {
@@ -22,8 +24,9 @@ enum class Answer {
 
 /// Rows that are asked after training. What a metric compares is the prediction and the row's references.
 struct AskedRows {
-  std::string name;            ///< "test"; MNLI has "matched" and "mismatched"
-  std::filesystem::path rows;  ///< JSON lines, as `train` reads them: one line per distinct prompt, or per text
+  std::string name;  ///< "test"; MNLI has "matched" and "mismatched"
+  std::filesystem::path
+      rows;  ///< JSON lines, as `train` reads them: one line per distinct prompt, or per text
   /// References of each row; one for labels and numbers.
   std::vector<std::vector<std::string>> references;
 };
@@ -44,6 +47,12 @@ struct BenchmarkScoring {
   std::string (*extract)(std::string_view text) = nullptr;
 };
 
+/// A benchmark's options with their default values, as fields that point into `values`.
+struct BenchmarkOptions {
+  std::shared_ptr<void> values;
+  std::vector<Field> fields;
+};
+
 /// A benchmark: one entry of the table of study/benchmarks, one file each.
 struct BenchmarkInfo {
   std::string_view name;
@@ -54,6 +63,8 @@ struct BenchmarkInfo {
                                const nlohmann::ordered_json& options) = nullptr;
   /// Errors: invalid for an option that is unknown or has a wrong value.
   BenchmarkScoring (*scoring)(const nlohmann::ordered_json& options) = nullptr;
+  /// A new value of the options that the two take: for flags and help.
+  BenchmarkOptions (*options)() = nullptr;
 };
 
 /// All benchmarks, in the order of their names.
