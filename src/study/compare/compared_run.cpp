@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/staged_folder.h"
 #include "study/compare/generation_speed.h"
 #include "study/compare/fewer_rows.h"
 #include "study/compare/run_memory.h"
@@ -143,6 +144,7 @@ RunRecord ComparedRuns::run(const RunRequest& request, const StepSink& after_ste
     record.problem = fmt::format("the validation loss rose from {:.4f} to {:.4f}", *record.loss_before,
                                  *record.loss);
   adapter.method->begin_step({record.steps, record.steps});
+  make_folders(request.folder / "adapter");
   save_adapter(request.folder / "adapter", adapter, options_.session.model);
   record.adapter_bytes = adapter_file_size(request.folder / "adapter", adapter);
   const InferenceHooks hooks(adapter);

@@ -8,6 +8,7 @@
 #include "study/compare/run_memory.h"
 #include "study/compare/run_record.h"
 #include "study/loaded_base.h"
+#include "train/trainer.h"
 
 namespace lowrank {
 

@@ -21,8 +21,6 @@ class ComparisonProgress {
   void step(const StepResult& step, int64_t total);
   /// The run has ended; `result`: a line on it.
   void end(const std::string& result);
-  /// Of work that needs not be done: a search that ended early.
-  void drop(double work) { work_ -= work; }
 
  private:
   std::optional<double> seconds_left(double share_done) const;
