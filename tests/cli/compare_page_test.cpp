@@ -1,4 +1,4 @@
-// The page of a comparison in a browser: its table, charts and answers as the script makes them. tests/serving/run page also looks at it in both
+// The page of a comparison in a browser: its table, charts and answers as the script makes them. tests/serving/run comparison also looks at it in both
 // themes.
 #include <algorithm>
 

@@ -1,5 +1,7 @@
 #include "study/compare/compared_task.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/fingerprint.h"
 #include "base/log.h"

@@ -19,7 +19,7 @@ struct PlannedMethod {
   int64_t head = 0;
   double share = 0;
   int64_t context_rows = 0;
-  std::vector<double> rates;
+  std::vector<double> rates = {};
   int64_t search_runs = 0;  ///< short ones, before those of the seeds
 };
 

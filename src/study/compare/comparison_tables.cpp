@@ -1,5 +1,6 @@
 #include "study/compare/comparison_tables.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -23,9 +24,15 @@ std::string cell(const std::optional<Spread>& spread, int digits, double factor 
   return spread->deviation ? fmt::format("{} ± {:.{}f}", mean, factor * *spread->deviation, digits) : mean;
 }
 
-/// Scores of 0 to 1 need more digits than those of 0 to 100.
-int digits_of(const std::optional<Spread>& spread) {
-  return spread && std::abs(spread->mean) < 5 ? 4 : 2;
+/// Digits after the point of a metric's column: scores of 0 to 1 need more than those of 0 to 100.
+int digits_of(const std::vector<MethodSummary>& summaries, size_t metric) {
+  constexpr double small = 5;
+  double largest = 0;
+  for (const MethodSummary& summary : summaries) {
+    const std::optional<Spread>& spread = summary.metrics[metric].second;
+    if (spread) largest = std::max(largest, std::abs(spread->mean));
+  }
+  return largest < small ? 4 : 2;
 }
 
 std::string in_csv(const std::string& text) {
@@ -58,12 +65,14 @@ std::string markdown_of(const ComparisonReport& report) {
                            "merged ms", "context taken", "forgetting", "runs"})
     headings.emplace_back(name);
   std::vector<std::vector<std::string>> rows;
-  for (const MethodSummary& summary : summaries_of(report)) {
+  const std::vector<MethodSummary> summaries = summaries_of(report);
+  for (const MethodSummary& summary : summaries) {
     const bool trained = summary.trained + summary.head > 0;
     std::vector<std::string> row = {summary.label, std::to_string(summary.trained),
                                     fmt::format("{:.3f}", 100 * summary.share),
                                     trained ? fmt::format("{:g}", summary.learning_rate) : ""};
-    for (const auto& [name, spread] : summary.metrics) row.push_back(cell(spread, digits_of(spread)));
+    for (size_t metric = 0; metric < summary.metrics.size(); ++metric)
+      row.push_back(cell(summary.metrics[metric].second, digits_of(summaries, metric)));
     row.push_back(cell(summary.loss, 4));
     row.push_back(cell(summary.seconds, 1));
     row.push_back(cell(summary.tokens_per_second, 0));

@@ -21,6 +21,8 @@ const spread = (found, digits, factor = 1) => !found ? "" :
   (found.mean * factor).toFixed(digits) + (found.deviation === null ? "" : ` ± ${(found.deviation * factor).toFixed(digits)}`);
 const measured = (name, key, digits, factor, better) => ({
   name, better, value: method => method[key] ? method[key].mean : null, text: method => spread(method[key], digits, factor)});
+// Scores of 0 to 1 need more digits than those of 0 to 100.
+const digitsOf = metric => Math.max(...results.methods.map(method => method.metrics[metric.name] ? Math.abs(method.metrics[metric.name].mean) : 0)) < 5 ? 4 : 2;
 const columns = [
   {name: "method", value: method => method.label, text: method => method.label},
   {name: "trained parameters", better: -1, value: method => method.trained_parameters, text: method => method.trained_parameters.toLocaleString("en")},
@@ -29,7 +31,7 @@ const columns = [
   ...results.metrics.map(metric => ({
     name: metric.name, better: metric.higher_is_better ? 1 : -1,
     value: method => method.metrics[metric.name] ? method.metrics[metric.name].mean : null,
-    text: method => { const found = method.metrics[metric.name]; return spread(found, found && Math.abs(found.mean) < 5 ? 4 : 2); }})),
+    text: method => spread(method.metrics[metric.name], digitsOf(metric))})),
   measured("validation loss", "validation_loss", 4, 1, -1),
   measured("training, s", "seconds", 1, 1, -1),
   measured("tokens/s", "tokens_per_second", 0, 1, 1),
