@@ -185,7 +185,7 @@ function drawCurves() {
 function drawSearches() {
   at("searches").hidden = results.searches.length === 0;
   const head = element("tr");
-  for (const name of ["method", "round", "learning rate", "steps", "validation loss", "score", ""]) {
+  for (const name of ["method", "round", "learning rate", "steps", "validation loss", "score", "problem"]) {
     const heading = element("th", name);
     heading.scope = "col";
     head.append(heading);
