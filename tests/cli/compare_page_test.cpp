@@ -1,5 +1,5 @@
-// The page of a comparison in a browser: its table, charts and answers as the script makes them. tests/serving/run comparison also looks at it in both
-// themes.
+// The page of a comparison in a browser: its table, charts and answers as the script makes them.
+// tests/serving/run comparison also looks at it in both themes.
 #include <algorithm>
 
 #include <gtest/gtest.h>
@@ -43,18 +43,21 @@ TEST(ComparisonInBrowser, ShowsTableChartsAndAnswers) {
   const test::TemporaryFolder folder;
   const std::filesystem::path page = folder.write("index.html", comparison_page(json_of(shown_report())));
   const std::string command = "timeout 600 chromium --headless --no-sandbox --disable-gpu --user-data-dir=" +
-                              (folder.path() / "profile").string() + " --virtual-time-budget=2000 --dump-dom file://" +
-                              page.string() + " 2>/dev/null";
+                              (folder.path() / "profile").string() +
+                              " --virtual-time-budget=2000 --dump-dom file://" + page.string() +
+                              " 2>/dev/null";
   std::string dom;
   FILE* pipe = popen(command.c_str(), "r");
   std::array<char, 4096> piece{};
   while (const size_t count = fread(piece.data(), 1, piece.size(), pipe)) dom.append(piece.data(), count);
   ASSERT_EQ(pclose(pipe), 0);
   for (const char* expected :
-       {"<h1 id=\"title\">e2e on small</h1>", "The comparison is not finished", "<button type=\"button\">bleu</button>",
+       {"<h1 id=\"title\">e2e on small</h1>", "The comparison is not finished",
+        "<button type=\"button\">bleu</button>",
         // A label and an answer are texts.
         "&lt;b&gt;bold&lt;/b&gt;", "&lt;/script&gt;&lt;script&gt;document.title='taken'&lt;/script&gt;",
-        "<title>e2e on models/small</title>", "aria-label=\"bleu against trained parameters: LoRA 31.00 at 1000",
+        "<title>e2e on models/small</title>",
+        "aria-label=\"bleu against trained parameters: LoRA 31.00 at 1000",
         "<h3>in the data</h3><p>a reference</p>", "<pre id=\"prompt\">What is it?</pre>",
         // The better one of the two.
         "<td class=\"best\">32.00</td>"})

@@ -22,7 +22,8 @@ class CompareProgram : public test::ProgramTest {
     std::filesystem::create_directories(rows());
     std::string lines;
     for (const char* noun : {"film", "one", "story", "play", "cast", "plot", "book", "song"})
-      lines += fmt::format("{{\"prompt\": \"the {0} was\", \"completion\": \" good </script> {0}\"}}\n", noun);
+      lines +=
+          fmt::format("{{\"prompt\": \"the {0} was\", \"completion\": \" good </script> {0}\"}}\n", noun);
     for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"}) write_row(name, lines);
   }
   void write_row(const std::string& name, const std::string& lines) const {
@@ -33,19 +34,20 @@ class CompareProgram : public test::ProgramTest {
 
   /// A configuration with this for `methods`, and more lines.
   std::string configuration(const std::string& methods, const std::string& more = "") const {
-    return write("comparison.yaml", fmt::format("model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\n"
-                                                "benchmark_options: {{metrics: [rouge_l, chrf]}}\ndtype: f32\n"
-                                                "training: {{steps: 4, batch_size: 2}}\n"
-                                                "generation: {{max_new_tokens: 4, temperature: 0}}\n"
-                                                "latency_tokens: 2\nmax_rows: 3\nmethods:\n{}{}",
-                                                model().string(), rows().string(), out().string(), methods,
-                                                more))
+    return write("comparison.yaml",
+                 fmt::format("model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\n"
+                             "benchmark_options: {{metrics: [rouge_l, chrf]}}\ndtype: f32\n"
+                             "training: {{steps: 4, batch_size: 2}}\n"
+                             "generation: {{max_new_tokens: 4, temperature: 0}}\n"
+                             "latency_tokens: 2\nmax_rows: 3\nmethods:\n{}{}",
+                             model().string(), rows().string(), out().string(), methods, more))
         .string();
   }
   std::string two_methods(const std::string& more = "") const {
-    return configuration("  - {method: lora, rank: 2, lr: 1e-3}\n"
-                         "  - {method: prompt_tuning, num_virtual_tokens: 3, lr: 1e-2}\n",
-                         more);
+    return configuration(
+        "  - {method: lora, rank: 2, lr: 1e-3}\n"
+        "  - {method: prompt_tuning, num_virtual_tokens: 3, lr: 1e-2}\n",
+        more);
   }
   nlohmann::json results() const { return read_json_file(out() / "results.json", 1 << 24); }
 };
@@ -80,8 +82,8 @@ TEST_F(CompareProgram, EndsWithTablesAndAPage) {
     EXPECT_TRUE(std::filesystem::exists(out() / name)) << name;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(out()))
     EXPECT_EQ(entry.path().string().find("partial"), std::string::npos) << entry.path();
-  succeeds("evaluate --model " + model().string() + " --adapter " + (out() / "runs/lora/seed-1/adapter").string() +
-           " --data " + (rows() / "test.jsonl").string());
+  succeeds("evaluate --model " + model().string() + " --adapter " +
+           (out() / "runs/lora/seed-1/adapter").string() + " --data " + (rows() / "test.jsonl").string());
 }
 
 TEST_F(CompareProgram, GoesOnWhereItStopped) {
@@ -111,9 +113,8 @@ TEST_F(CompareProgram, SaysWhatDiffersFromEarlierRuns) {
 }
 
 TEST_F(CompareProgram, SearchesForRates) {
-  const std::string file =
-      configuration("  - {method: lora, rank: 2, learning_rates: [1e-9, 1e-2, 1e-8]}\n",
-                    "base: false\nsearch: {rungs: 2, keep: 0.5, judge: metric}\n");
+  const std::string file = configuration("  - {method: lora, rank: 2, learning_rates: [1e-9, 1e-2, 1e-8]}\n",
+                                         "base: false\nsearch: {rungs: 2, keep: 0.5, judge: metric}\n");
   succeeds("compare " + file);
   const nlohmann::json found = results();
   // Three rates, then two.
@@ -121,8 +122,8 @@ TEST_F(CompareProgram, SearchesForRates) {
   EXPECT_EQ(found["searches"][0]["steps"], 1);
   EXPECT_EQ(found["searches"][4]["steps"], 2);
   EXPECT_EQ(found["runs"][0]["steps"], 4);
-  const std::string by_loss = configuration(
-      "  - {method: lora, rank: 2, learning_rates: [1e-9, 1e-2, 1e-8]}\n", "base: false\n");
+  const std::string by_loss =
+      configuration("  - {method: lora, rank: 2, learning_rates: [1e-9, 1e-2, 1e-8]}\n", "base: false\n");
   succeeds("compare --overwrite " + by_loss);
   EXPECT_EQ(results()["runs"][0]["learning_rate"], 1e-2);
 }
@@ -148,15 +149,17 @@ TEST_F(CompareProgram, ComparesEncodersOnLabels) {
   test::write_tiny_encoder(encoder);
   std::string lines;
   for (const char* noun : {"film", "one", "story", "play", "cast", "plot"})
-    lines += fmt::format("{{\"text\": \"good {0}\", \"label\": \"up\"}}\n{{\"text\": \"bad {0}\", \"label\": \"down\"}}\n",
-                         noun);
+    lines += fmt::format(
+        "{{\"text\": \"good {0}\", \"label\": \"up\"}}\n{{\"text\": \"bad {0}\", \"label\": \"down\"}}\n",
+        noun);
   for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"}) write_row(name, lines);
   const std::string file =
       write("labels.yaml",
-            fmt::format("model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\n"
-                        "benchmark_options: {{metrics: [accuracy]}}\ndtype: f32\ntraining: {{steps: 60, "
-                        "batch_size: 8}}\nmethods: [{{method: lora, lr: 1e-2}}, {{method: bitfit, lr: 1e-2}}]\n",
-                        encoder.string(), rows().string(), out().string()))
+            fmt::format(
+                "model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\n"
+                "benchmark_options: {{metrics: [accuracy]}}\ndtype: f32\ntraining: {{steps: 60, "
+                "batch_size: 8}}\nmethods: [{{method: lora, lr: 1e-2}}, {{method: bitfit, lr: 1e-2}}]\n",
+                encoder.string(), rows().string(), out().string()))
           .string();
   succeeds("compare " + file);
   const nlohmann::json found = results();
@@ -181,9 +184,8 @@ class PaperComparison : public test::ProgramTest {
  protected:
   nlohmann::json planned(const std::string& example, const std::string& shape) const {
     const std::filesystem::path examples = std::filesystem::path(LOWRANK_SOURCE) / "examples/compare";
-    const test::Outcome outcome =
-        succeeds("compare --dry-run --json " + (examples / example).string() + " --model " +
-                 (examples / "shapes" / shape).string());
+    const test::Outcome outcome = succeeds("compare --dry-run --json " + (examples / example).string() +
+                                           " --model " + (examples / "shapes" / shape).string());
     nlohmann::json counts;
     const nlohmann::json plan = nlohmann::json::parse(outcome.out);
     for (const nlohmann::json& method : plan["methods"])

@@ -88,7 +88,8 @@ TEST(ComparisonReport, MarkdownShowsMeansAndWhatDiverged) {
 
 TEST(ComparisonReport, CsvQuotesWhatNeedsIt) {
   const std::string text = csv_of(known_report());
-  EXPECT_NE(text.find("\r\n\"LoRA, \"\"r\"\" | 4\",lora,1000,0,0.01,0,0.001,3,1,32,2.82843,"), std::string::npos)
+  EXPECT_NE(text.find("\r\n\"LoRA, \"\"r\"\" | 4\",lora,1000,0,0.01,0,0.001,3,1,32,2.82843,"),
+            std::string::npos)
       << text;
   // Two lines, each ended, with as many commas outside of quotes.
   EXPECT_EQ(std::ranges::count(text, '\n'), 2);
@@ -103,7 +104,8 @@ TEST(ComparisonReport, RecordsSurviveTheirFile) {
   record.metrics[0].second = std::nan("");
   const RunRecord without = run_record_of(parse_json(json_text(json_of(record)), "test"), "test");
   EXPECT_TRUE(without.metrics.empty());
-  test::expect_error(ErrorKind::corrupt, "where", "not the record", [] { run_record_of(nlohmann::json::object(), "where"); });
+  test::expect_error(ErrorKind::corrupt, "where", "not the record",
+                     [] { run_record_of(nlohmann::json::object(), "where"); });
 }
 
 TEST(ComparisonPage, IsOneDocumentThatLoadsNothing) {
@@ -161,7 +163,8 @@ TEST(RunStore, SaysWhatDiffersAndTakesNewMethods) {
 TEST(RunStore, LeavesOthersFoldersAlone) {
   const test::TemporaryFolder folder;
   write_file_atomically(folder.path() / "thesis.tex", "x");
-  test::expect_error(ErrorKind::invalid, "thesis.tex", "no comparison", [&] { RunStore(folder.path()).open(true); });
+  test::expect_error(ErrorKind::invalid, "thesis.tex", "no comparison",
+                     [&] { RunStore(folder.path()).open(true); });
   EXPECT_TRUE(std::filesystem::exists(folder.path() / "thesis.tex"));
 }
 

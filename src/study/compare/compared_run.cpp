@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/staged_folder.h"
-#include "study/compare/generation_speed.h"
 #include "study/compare/fewer_rows.h"
+#include "study/compare/generation_speed.h"
 #include "study/compare/run_memory.h"
 #include "study/measured_run.h"
 #include "train/example_trainer.h"
@@ -121,8 +121,7 @@ void ComparedRuns::train(const RunRequest& request, Adapter& adapter, RunMemory&
     after_step(step, total);
   };
   try {
-    record.loss =
-        measured_run(model, adapter, task_.data.examples, rows, options, follow).evaluation.loss;
+    record.loss = measured_run(model, adapter, task_.data.examples, rows, options, follow).evaluation.loss;
     record.evaluations.insert(record.evaluations.begin(), {0, *record.loss_before});
     record.evaluations.push_back({record.steps, *record.loss});
   } catch (const Error& error) {
@@ -141,8 +140,8 @@ RunRecord ComparedRuns::run(const RunRequest& request, const StepSink& after_ste
   train(request, adapter, memory, record, after_step);
   if (!record.problem.empty()) return record;
   if (*record.loss > *record.loss_before)
-    record.problem = fmt::format("the validation loss rose from {:.4f} to {:.4f}", *record.loss_before,
-                                 *record.loss);
+    record.problem =
+        fmt::format("the validation loss rose from {:.4f} to {:.4f}", *record.loss_before, *record.loss);
   adapter.method->begin_step({record.steps, record.steps});
   make_folders(request.folder / "adapter");
   save_adapter(request.folder / "adapter", adapter, options_.session.model);
@@ -194,8 +193,7 @@ void ComparedRuns::ask(const Model& model, const InferenceHooks& hooks, RunRecor
   for (const Questions& questions : task_.questions) {
     const std::string before = task_.questions.size() > 1 ? questions.name + " " : "";
     if (questions.answer == Answer::loss) {
-      const Evaluation found =
-          evaluate(model, hooks, questions.examples, options_.training.rows_per_batch());
+      const Evaluation found = evaluate(model, hooks, questions.examples, options_.training.rows_per_batch());
       record.metrics.emplace_back(before + "loss", found.loss);
       continue;
     }

@@ -17,8 +17,8 @@ struct RunRequest {
   const ComparedMethod& method;
   int64_t seed = 0;
   double rate = 0;
-  double share = 1;                  ///< of the budget
-  bool measures_latency = false;     ///< else the time per token is left out
+  double share = 1;                   ///< of the budget
+  bool measures_latency = false;      ///< else the time per token is left out
   std::filesystem::path folder = {};  ///< for the adapter; empty: a run of a search, which leaves none
 };
 

@@ -25,9 +25,7 @@ struct ComparedTask {
   std::string fingerprint;              ///< of all rows
 
   /// The labels of the model's head; null: none.
-  const LabelSet* labels() const {
-    return checkpoint->spec().labels ? &*checkpoint->spec().labels : nullptr;
-  }
+  const LabelSet* labels() const { return checkpoint->spec().labels ? &*checkpoint->spec().labels : nullptr; }
 };
 
 /// The rows of a benchmark as files in `folder`, no more of them than the options ask for.

@@ -37,11 +37,7 @@ class Comparison {
  public:
   Comparison(const ComparisonOptions& options, const ComparisonPlan& plan, const ComparedTask& task,
              const RunStore& store)
-      : options_(options),
-        plan_(plan),
-        task_(task),
-        store_(store),
-        progress_(work_left()) {
+      : options_(options), plan_(plan), task_(task), store_(store), progress_(work_left()) {
     report_.model = options.session.model;
     report_.benchmark = options.benchmark;
     report_.methods = plan.methods;
@@ -73,7 +69,8 @@ class Comparison {
 
  private:
   double work_left() const {
-    double work = options_.base && plan_.spec.task == Task::causal_lm && !store_.finished("base", 0) ? 0.3 : 0;
+    double work =
+        options_.base && plan_.spec.task == Task::causal_lm && !store_.finished("base", 0) ? 0.3 : 0;
     for (const ComparedMethod& method : options_.methods) {
       for (const int64_t seed : options_.seeds) work += store_.finished(method.label, seed) ? 0 : 1;
       const std::vector<int64_t> sizes = sizes_of(method);
@@ -154,11 +151,11 @@ class Comparison {
   std::optional<double> rate_of(const ComparedMethod& method) {
     const std::vector<double> rates = method.rates();
     if (rates.size() == 1) return rates.front();
-    const std::optional<size_t> best = best_by_halving(
-        std::ssize(rates), options_.search.rungs, options_.search.keep,
-        [&](size_t candidate, int64_t round, double share) {
-          return score_of(tried(method, rates[candidate], round, share));
-        });
+    const std::optional<size_t> best =
+        best_by_halving(std::ssize(rates), options_.search.rungs, options_.search.keep,
+                        [&](size_t candidate, int64_t round, double share) {
+                          return score_of(tried(method, rates[candidate], round, share));
+                        });
     if (best) {
       info("{}: learning rate {:g} of {}", method.label, rates[*best], fmt::join(rates, ", "));
       return rates[*best];

@@ -14,7 +14,8 @@
 namespace lowrank {
 namespace {
 
-/// A mapping. Where all its values are numbers and its keys are not sorted, the YAML reader makes pairs of it.
+/// A mapping. Where all its values are numbers and its keys are not sorted, the YAML reader makes pairs of
+/// it.
 nlohmann::json as_object(const nlohmann::json& given, std::string_view name) {
   if (given.is_object()) return given;
   nlohmann::json object = nlohmann::json::object();
@@ -69,7 +70,8 @@ std::vector<Field> training_fields(TrainOptions& training) {
                                                "save_every", "keep",      "profile"};
   std::vector<Field> fields;
   for (Field& option : training.fields()) {
-    if (option.name == "eval_every") option.help = "steps between evaluations of the curve; 0: at the end only";
+    if (option.name == "eval_every")
+      option.help = "steps between evaluations of the curve; 0: at the end only";
     if (!unused.contains(option.name)) fields.push_back(std::move(option));
   }
   return fields;
@@ -106,8 +108,7 @@ ComparedMethod read_method(nlohmann::json entry, size_t number, std::vector<std:
   }
   std::optional<double> rate;
   const std::vector<Field> own = {
-      field("method", found.method, "training method"),
-      field("label", found.label, "its name in the tables"),
+      field("method", found.method, "training method"), field("label", found.label, "its name in the tables"),
       limited(field("learning_rates", found.learning_rates, "peak learning rates to choose from"), 1e-12,
               1e3),
       limited(field("lr", rate, "the only peak learning rate"), 1e-12, 1e3)};
@@ -175,9 +176,8 @@ std::vector<Field> ComparisonOptions::fields() {
   std::vector<Field> all = session.fields();
   std::vector<Field> budget = training_fields(training);
   std::erase_if(budget, [](const Field& option) { return option.name == "lr"; });
-  budget.push_back(limited(field("minutes", minutes,
-                                 "minutes of training per run, in place of `steps` and `epochs`"),
-                           1e-3, 1e5));
+  budget.push_back(limited(
+      field("minutes", minutes, "minutes of training per run, in place of `steps` and `epochs`"), 1e-3, 1e5));
   std::vector<Field> own = {
       field("benchmark", benchmark, "the task: a benchmark's name, or rows"),
       field("source", source, "folder with the benchmark's published files"),

@@ -29,7 +29,7 @@ struct SearchOptions {
 struct ComparedMethod {
   std::string method;  ///< empty if there are mistakes in the entry
   std::string label;
-  std::vector<double> learning_rates;  ///< one, or several to search; empty: the method's own
+  std::vector<double> learning_rates;                  ///< one, or several to search; empty: the method's own
   nlohmann::json options = nlohmann::json::object();   ///< the method's, by name
   nlohmann::json training = nlohmann::json::object();  ///< that differ from the comparison's
 

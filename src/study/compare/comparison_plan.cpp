@@ -45,8 +45,7 @@ PlannedMethod planned(const ComparedMethod& method, const ComparisonOptions& opt
 BenchmarkScoring scoring_of(const ComparisonOptions& options, std::vector<std::string>& problems) {
   BenchmarkScoring scoring;
   collect(problems, [&] {
-    scoring = benchmark_of_name(options.benchmark)
-                  .scoring(nlohmann::ordered_json(options.benchmark_options));
+    scoring = benchmark_of_name(options.benchmark).scoring(nlohmann::ordered_json(options.benchmark_options));
   });
   collect(problems, [&] { apply(scoring.generation.fields(), options.generation, "generation"); });
   for (const std::string& metric : scoring.metrics)
@@ -70,7 +69,8 @@ void check_fit(const ComparisonOptions& options, const ComparisonPlan& plan,
   if (!options.general_text.empty() && !decoder)
     problems.emplace_back("general_text: forgetting is measured on causal language models only");
   if (options.search.judge == "metric" && plan.scoring.metrics.empty())
-    problems.push_back(fmt::format("search: judge metric, but benchmark {} has no metric", options.benchmark));
+    problems.push_back(
+        fmt::format("search: judge metric, but benchmark {} has no metric", options.benchmark));
 }
 
 }  // namespace
@@ -93,7 +93,8 @@ ComparisonPlan plan_comparison(const ComparisonOptions& options, const std::opti
     const ModelSpec plain = read_spec(options.session.model);
     LabelSet two{{"LABEL_0", "LABEL_1"}};
     if (plan.scoring.answer == Answer::number) two.names.clear();
-    plan.spec = plain.task == Task::causal_lm ? plain : read_spec(options.session.model, labels.value_or(two));
+    plan.spec =
+        plain.task == Task::causal_lm ? plain : read_spec(options.session.model, labels.value_or(two));
     known = true;
   });
   if (!known) return plan;

@@ -46,8 +46,8 @@ void summarise(MethodSummary& summary, const std::vector<const RunRecord*>& runs
   summary.seconds = spread_over(whole, [&](const RunRecord& run) { return positive(run.seconds); });
   summary.tokens_per_second =
       spread_over(whole, [&](const RunRecord& run) { return positive(run.tokens_per_second()); });
-  summary.peak_bytes = spread_over(
-      whole, [&](const RunRecord& run) { return positive(static_cast<double>(run.peak_bytes)); });
+  summary.peak_bytes =
+      spread_over(whole, [&](const RunRecord& run) { return positive(static_cast<double>(run.peak_bytes)); });
   summary.adapter_bytes =
       spread_over(whole, [](const RunRecord& run) { return as_number(run.adapter_bytes); });
   summary.latency = spread_over(whole, [](const RunRecord& run) { return run.latency; });
@@ -93,8 +93,7 @@ std::optional<Spread> spread_of(const std::vector<double>& values) {
   double mean = 0, squares = 0;
   for (const double value : values) mean += value / count;
   for (const double value : values) squares += (value - mean) * (value - mean);
-  return Spread{mean,
-                values.size() > 1 ? std::optional(std::sqrt(squares / (count - 1))) : std::nullopt,
+  return Spread{mean, values.size() > 1 ? std::optional(std::sqrt(squares / (count - 1))) : std::nullopt,
                 std::ssize(values)};
 }
 
@@ -135,9 +134,10 @@ nlohmann::ordered_json json_of(const ComparisonReport& report) {
     entry.update(json_of(tried.record));
     searches.push_back(std::move(entry));
   }
-  return {{"model", report.model},     {"benchmark", report.benchmark}, {"finished", report.finished},
-          {"metrics", metrics},        {"methods", methods},            {"runs", runs},
-          {"searches", searches},      {"options", report.settings}};
+  return {{"model", report.model},       {"benchmark", report.benchmark},
+          {"finished", report.finished}, {"metrics", metrics},
+          {"methods", methods},          {"runs", runs},
+          {"searches", searches},        {"options", report.settings}};
 }
 
 }  // namespace lowrank

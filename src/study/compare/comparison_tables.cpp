@@ -95,8 +95,9 @@ std::string markdown_of(const ComparisonReport& report) {
 }
 
 std::string csv_of(const ComparisonReport& report) {
-  std::vector<std::string> headings = {"label",         "method", "trained_parameters", "head_parameters",
-                                       "share",         "context_rows", "learning_rate", "runs", "diverged"};
+  std::vector<std::string> headings = {"label",           "method", "trained_parameters",
+                                       "head_parameters", "share",  "context_rows",
+                                       "learning_rate",   "runs",   "diverged"};
   const auto heading = [&](const std::string& name) {
     headings.push_back(in_csv(name));
     headings.push_back(in_csv(name + "_deviation"));
@@ -107,23 +108,18 @@ std::string csv_of(const ComparisonReport& report) {
     heading(name);
   std::string text = fmt::format("{}\r\n", fmt::join(headings, ","));
   for (const MethodSummary& summary : summaries_of(report)) {
-    std::vector<std::string> row = {in_csv(summary.label),
-                                    in_csv(summary.method),
-                                    std::to_string(summary.trained),
-                                    std::to_string(summary.head),
-                                    number(summary.share),
-                                    std::to_string(summary.context_rows),
-                                    number(summary.learning_rate),
-                                    std::to_string(summary.runs),
-                                    std::to_string(summary.diverged)};
+    std::vector<std::string> row = {
+        in_csv(summary.label),         in_csv(summary.method),       std::to_string(summary.trained),
+        std::to_string(summary.head),  number(summary.share),        std::to_string(summary.context_rows),
+        number(summary.learning_rate), std::to_string(summary.runs), std::to_string(summary.diverged)};
     const auto add = [&](const std::optional<Spread>& spread) {
       row.push_back(spread ? number(spread->mean) : "");
       row.push_back(spread ? number(spread->deviation) : "");
     };
     for (const auto& [name, spread] : summary.metrics) add(spread);
-    for (const auto* spread : {&summary.loss, &summary.seconds, &summary.tokens_per_second,
-                               &summary.peak_bytes, &summary.adapter_bytes, &summary.latency,
-                               &summary.merged_latency, &summary.forgetting})
+    for (const auto* spread :
+         {&summary.loss, &summary.seconds, &summary.tokens_per_second, &summary.peak_bytes,
+          &summary.adapter_bytes, &summary.latency, &summary.merged_latency, &summary.forgetting})
       add(*spread);
     text += fmt::format("{}\r\n", fmt::join(row, ","));
   }

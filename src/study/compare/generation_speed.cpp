@@ -26,9 +26,8 @@ double measured_latency(const Model& model, const InferenceHooks& hooks, const T
 std::optional<double> merged_latency(const SessionOptions& options, const Checkpoint& base,
                                      const Adapter& adapter, std::span<const int64_t> prompt, int64_t tokens,
                                      const std::filesystem::path& beside, std::string& why) try {
-  const bool mergeable = std::ranges::any_of(base.spec().tensors, [&](const TensorRef& tensor) {
-    return adapter.method->merges(tensor);
-  });
+  const bool mergeable = std::ranges::any_of(
+      base.spec().tensors, [&](const TensorRef& tensor) { return adapter.method->merges(tensor); });
   if (!mergeable) {
     why = adapter.method->why_not_merged();
     return std::nullopt;

@@ -85,8 +85,8 @@ std::vector<std::string> answers_to(const Questions& questions, const Model& mod
   if (questions.answer != Answer::text) {
     check(labels != nullptr, ErrorKind::invalid, "the model has no label head, which the benchmark needs");
     constexpr int64_t batch_size = 32;
-    return labels_by(
-        score_texts(model, hooks, questions.texts.ids, batch_size, questions.texts.type_one), *labels);
+    return labels_by(score_texts(model, hooks, questions.texts.ids, batch_size, questions.texts.type_one),
+                     *labels);
   }
   GenerationOptions options = generation;
   options.end_tokens = questions.prompts.end_tokens;
@@ -112,8 +112,12 @@ std::vector<std::pair<std::string, double>> scores_of(const std::vector<std::str
     const metrics::MetricInfo& metric = metrics::metric_of_name(name);
     double score = 0;
     switch (metric.input) {
-      case metrics::MetricInput::texts: score = metric.of_texts(compared, references).score; break;
-      case metrics::MetricInput::labels: score = metric.of_labels(compared, firsts); break;
+      case metrics::MetricInput::texts:
+        score = metric.of_texts(compared, references).score;
+        break;
+      case metrics::MetricInput::labels:
+        score = metric.of_labels(compared, firsts);
+        break;
       case metrics::MetricInput::numbers:
         score = metric.of_numbers(numbers_of(compared), numbers_of(firsts));
         break;

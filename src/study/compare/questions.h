@@ -17,8 +17,8 @@ namespace lowrank {
 struct Questions {
   std::string name;
   Answer answer = Answer::text;
-  PromptRows prompts;  ///< for `text`
-  TextRows texts;      ///< for `label` and `number`
+  PromptRows prompts;     ///< for `text`
+  TextRows texts;         ///< for `label` and `number`
   ExampleStore examples;  ///< for `loss`
   std::vector<metrics::References> references;
 
@@ -28,9 +28,9 @@ struct Questions {
   std::string shown(size_t row) const;
 };
 
-/// Reads rows for the model of this path, which has so many tokens; a text has at most `room` of them. Errors:
-/// as read_prompt_rows, check_prompt_lengths, read_text_rows and load_dataset; corrupt if there is not a list
-/// of references for each row.
+/// Reads rows for the model of this path, which has so many tokens; a text has at most `room` of them.
+/// Errors: as read_prompt_rows, check_prompt_lengths, read_text_rows and load_dataset; corrupt if there is
+/// not a list of references for each row.
 Questions read_questions(const AskedRows& asked, Answer answer, const std::string& model,
                          const Tokenizer& tokenizer, int64_t vocabulary, int64_t room);
 

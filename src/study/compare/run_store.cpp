@@ -97,7 +97,8 @@ void RunStore::keep_configuration(const nlohmann::ordered_json& common,
                   "give another `output`, or `overwrite` to drop those runs");
   }
   make_folders(folder_);
-  write_file_atomically(path, json_text(nlohmann::ordered_json{{"common", common}, {"methods", kept}}, 2) + "\n");
+  write_file_atomically(path,
+                        json_text(nlohmann::ordered_json{{"common", common}, {"methods", kept}}, 2) + "\n");
 }
 
 std::optional<RunRecord> RunStore::finished(const std::string& label, int64_t seed) const {
