@@ -91,8 +91,9 @@ ComparedTask open_task(const ComparisonOptions& options, const ComparisonPlan& p
   if (options.search.judge == "metric") {
     RowOptions reading;
     if (answer != Answer::text) reading.format = "label";
-    task.validation = read(
-        write_asked_rows({"validation.asked", rows_of_file(prepared.validation, reading, answer)}, folder));
+    task.validation = read(write_asked_rows(
+        {"validation.asked", rows_of_file(prepared.validation, reading, answer), answer == Answer::text},
+        folder));
   }
   if (!options.general_text.empty()) task.general = general_examples(options, plan, *task.tokenizer, room);
   task.fingerprint = fingerprint_of(prepared, options.general_text);
