@@ -6,7 +6,7 @@ LIBTORCH = $(shell tools/setup path libtorch)
 ARROW = $(wildcard $(shell tools/setup path arrow))
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps arrow configure demo test check interop serving asan fuzz bench wheel package format clean
+.PHONY: all help deps arrow configure demo compare test check interop serving asan fuzz bench wheel package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
@@ -30,6 +30,10 @@ configure: deps
 demo: all  ## fine-tune SmolLM2 on this machine's package lists (3 to 5 minutes after the build)
 	@tools/setup model
 	examples/demo/run $(BUILD)/lowrank "$$(tools/setup path model)"
+
+compare: all  ## compare four methods on this machine's package lists (under ten minutes after the build)
+	@tools/setup model
+	examples/compare/run $(BUILD)/lowrank "$$(tools/setup path model)"
 
 test: arrow deps configure  ## all tests
 	@tools/setup model

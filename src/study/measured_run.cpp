@@ -19,6 +19,8 @@ MeasuredRun measured_run(const Model& model, Adapter& adapter, const WeightedExa
     throw_if_interrupted();
     const StepResult step = trainer.step();
     run.seconds += step.seconds;
+    run.tokens += step.tokens;
+    run.steps = step.step;
     after_step(step, trainer.total_steps());
   }
   adapter.method->begin_step({trainer.total_steps(), trainer.total_steps()});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <span>
 
@@ -13,6 +14,7 @@ namespace lowrank {
 struct MeasuredRun {
   Evaluation evaluation;  ///< after the last step
   double seconds = 0;     ///< of the steps
+  int64_t steps = 0, tokens = 0;
 };
 
 /// The evaluation before any step, of an adapter whose values are those of `initialise`.

@@ -1,7 +1,6 @@
 #include "study/weight_dimension.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include <fmt/ranges.h>
@@ -11,6 +10,7 @@
 #include "base/progress.h"
 #include "peft/core/registry.h"
 #include "session/task.h"
+#include "study/loaded_base.h"
 #include "study/measured_run.h"
 #include "train/example_trainer.h"
 
@@ -54,40 +54,29 @@ int64_t first_dimension(const ChosenMethod& chosen, const ModelSpec& spec, int64
   return high;
 }
 
-/// The runs of one question, on one model that stays loaded as long as the plans use its tensors in the same
-/// way.
+/// The runs of one question.
 class Runs {
  public:
   Runs(const DimensionQuestion& question, const WeightDimensionOptions& options,
        std::shared_ptr<const Checkpoint> checkpoint, TrainingData data)
-      : question_(question),
-        train_(options.train),
-        checkpoint_(std::move(checkpoint)),
-        data_(std::move(data)) {}
+      : train_(options.train), base_(question.session, std::move(checkpoint)), data_(std::move(data)) {}
 
   /// An initialised adapter; loads the model that it acts on if needed.
   Adapter prepare(ChosenMethod chosen) {
-    Adapter adapter = make_adapter(*chosen.info, std::move(chosen.method), *checkpoint_);
-    if (!model_ || adapter.plan.uses != uses_) {
-      model_.reset();
-      model_ = load_model(checkpoint_, question_.session, &adapter.plan, true);
-      uses_ = adapter.plan.uses;
-    }
-    adapter.method->initialise(*checkpoint_, static_cast<uint64_t>(train_.seed));
-    return adapter;
+    return base_.prepare(std::move(chosen), static_cast<uint64_t>(train_.seed));
   }
 
   Evaluation at_start(Adapter& adapter) const {
-    return evaluate_at_start(*model_, adapter, data_.evaluation.examples, train_);
+    return evaluate_at_start(base_.model(), adapter, data_.evaluation.examples, train_);
   }
 
   MeasuredRun run(Adapter& adapter, std::optional<double> learning_rate) const {
     TrainOptions train = train_;
     train.lr = learning_rate;
-    ExampleSource source(data_.examples, train, layout_of(train, model_->spec(), adapter));
+    ExampleSource source(data_.examples, train, layout_of(train, base_.model().spec(), adapter));
     const int64_t total = plan_run(train, source).total_steps;
     Progress progress("step", total);
-    return measured_run(*model_, adapter, data_.examples, data_.evaluation.examples, train,
+    return measured_run(base_.model(), adapter, data_.examples, data_.evaluation.examples, train,
                         [&](const StepResult& step, int64_t) {
                           progress.update(step.step,
                                           {step.loss, static_cast<double>(step.tokens) / step.seconds,
@@ -96,12 +85,9 @@ class Runs {
   }
 
  private:
-  const DimensionQuestion& question_;
   TrainOptions train_;
-  std::shared_ptr<const Checkpoint> checkpoint_;
+  LoadedBase base_;
   TrainingData data_;
-  std::unique_ptr<Model> model_;
-  std::map<std::string, TensorUse> uses_;  ///< how model_ holds its tensors
 };
 
 /// Quality, computed from evaluations.

@@ -3,8 +3,6 @@
 
 #include <iostream>
 
-#include <fmt/ranges.h>
-
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -13,10 +11,10 @@
 #include "cli/reported.h"
 #include "cli/row_writer.h"
 #include "data/dataset.h"
+#include "session/asked/prompt_rows.h"
 #include "session/chat_options.h"
 #include "session/session.h"
 #include "session/text_rows.h"
-#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank {
 namespace {
@@ -88,69 +86,18 @@ void generate_one(const OpenSession& session, const Tokenizer& tokenizer, const 
   std::cout << '\n';
 }
 
-struct PromptRows {
-  std::vector<nlohmann::ordered_json> rows;
-  std::vector<std::vector<int64_t>> ids;
-  std::vector<std::string> where;
-  std::vector<std::string> adapters;  ///< named by each row
-  std::vector<int64_t> end_tokens;    ///< of the chat template, for conversations
-};
-
-/// The ids after which the model goes on with a conversation.
-std::vector<int64_t> asked_ids(const Row& row, const ChatFormat& format, ChatNotes& notes) try {
-  return format.prompt(before_answer(*row.conversation), notes);
-} catch (const Error& error) {
-  throw_reworded(error, fmt::format("{}: {}", row.where, error.what()));
-}
-
 PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
-  PromptRows prompts;
-  ChatNotes notes;
   const std::string adapter = options.adapters.size() == 1 ? adapter_path(options.adapters.front()) : "";
-  const auto chat = chat_format_on_demand(options.session.model, adapter, tokenizer, options.chat);
-  read_rows(options.data, {options.format, options.columns, false},
-            [&](const Row& row, const nlohmann::ordered_json& json) {
-              check(row.conversation || row.format == RowFormat::prompt_completion ||
-                        row.format == RowFormat::alpaca,
-                    ErrorKind::invalid, "{}: the row has no prompt", row.where);
-              if (row.conversation) {
-                const ChatFormat& format = chat(!row.conversation->conversation.tools.is_null());
-                prompts.ids.push_back(asked_ids(row, format, notes));
-                prompts.end_tokens = format.end_tokens();
-              } else {
-                prompts.ids.push_back(encode_prompt(tokenizer, row.prompt));
-              }
-              prompts.rows.push_back(json);
-              prompts.where.push_back(row.where);
-              prompts.adapters.push_back(row.adapter);
-            });
-  for (const std::string& note : notes.warnings()) warn("{}", note);
+  PromptRows prompts = read_prompt_rows(tokenizer, {options.session.model, adapter, options.data,
+                                                    options.format, options.columns, options.chat});
   if (any_has(prompts.rows, result_key)) warn("\"{}\" of the rows is replaced", result_key);
   return prompts;
-}
-
-/// Fails for prompts that are empty or leave no room for a token, listing them together.
-void check_lengths(const PromptRows& prompts, int64_t room) {
-  constexpr size_t shown = 5;
-  std::vector<std::string> problems;
-  for (size_t i = 0; i < prompts.ids.size(); ++i) {
-    const int64_t length = std::ssize(prompts.ids[i]);
-    if (length == 0) problems.push_back(fmt::format("{}: the prompt has no tokens", prompts.where[i]));
-    if (length >= room)
-      problems.push_back(fmt::format("{}: the prompt has {} tokens, the model's context {}", prompts.where[i],
-                                     length, room));
-  }
-  if (problems.empty()) return;
-  const std::string more =
-      problems.size() > shown ? fmt::format("; and {} more", problems.size() - shown) : "";
-  problems.resize(std::min(problems.size(), shown));
-  fail(ErrorKind::invalid, "{}{}", fmt::join(problems, "; "), more);
 }
 
 /// Writes rows as they are finished; those written before a signal or an error are kept.
 void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, PromptRows& prompts,
                    RowWriter& writer, const Options& given) {
-  check_lengths(prompts, session.room());
+  check_prompt_lengths(prompts, session.room());
   Options options = given;
   if (const auto number = session.adapter_number()) {
     for (size_t i = 0; i < prompts.ids.size(); ++i)

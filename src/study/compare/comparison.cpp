@@ -1,0 +1,245 @@
+#include "study/compare/comparison.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/one_line.h"
+#include "base/staged_folder.h"
+#include "metrics/registry.h"
+#include "study/compare/compared_run.h"
+#include "study/compare/comparison_progress.h"
+#include "study/compare/comparison_tables.h"
+#include "study/compare/halving.h"
+#include "study/compare/run_store.h"
+
+namespace lowrank {
+namespace {
+
+/// "12 steps, loss 2.91, bleu 31.20, 14.2 s".
+std::string line_of(const RunRecord& record) {
+  std::string line = fmt::format("{}", counted(record.steps, "step"));
+  if (record.loss) line += fmt::format(", validation loss {:.4f}", *record.loss);
+  for (const auto& [name, value] : record.metrics) line += fmt::format(", {} {:.4g}", name, value);
+  line += fmt::format(", {:.1f} s", record.seconds);
+  return record.problem.empty() ? line : fmt::format("diverged: {} ({})", record.problem, line);
+}
+
+/// All runs of a comparison, those that are done and those to do.
+class Comparison {
+ public:
+  Comparison(const ComparisonOptions& options, const ComparisonPlan& plan, const ComparedTask& task,
+             const RunStore& store)
+      : options_(options), plan_(plan), task_(task), store_(store), progress_(work_left()) {
+    report_.model = options.session.model;
+    report_.benchmark = options.benchmark;
+    report_.methods = plan.methods;
+    report_.settings = options.common();
+    for (const Questions& questions : task.questions) {
+      const std::string before = task.questions.size() > 1 ? questions.name + " " : "";
+      if (questions.answer == Answer::loss) report_.metrics.emplace_back(before + "loss", false);
+      for (const std::string& name : plan.scoring.metrics)
+        if (questions.answer != Answer::loss)
+          report_.metrics.emplace_back(before + name, metrics::metric_of_name(name).higher_is_better);
+    }
+  }
+
+  ComparisonReport to_the_end() {
+    take_finished();
+    if (options_.base && plan_.spec.task == Task::causal_lm) take_base();
+    for (const ComparedMethod& method : options_.methods) {
+      const std::optional<double> rate = rate_of(method);
+      for (const int64_t seed : options_.seeds) {
+        if (rate && !store_.finished(method.label, seed)) take_run(method, seed, *rate);
+      }
+    }
+    report_.finished = true;
+    write();
+    return std::move(report_);
+  }
+
+  const ComparisonReport& report() const { return report_; }
+
+ private:
+  double work_left() const {
+    double work =
+        options_.base && plan_.spec.task == Task::causal_lm && !store_.finished("base", 0) ? 0.3 : 0;
+    for (const ComparedMethod& method : options_.methods) {
+      for (const int64_t seed : options_.seeds) work += store_.finished(method.label, seed) ? 0 : 1;
+      const std::vector<int64_t> sizes = sizes_of(method);
+      for (size_t round = 0; round < sizes.size(); ++round)
+        work += static_cast<double>(sizes[round]) *
+                halving_share(static_cast<int64_t>(round), std::ssize(sizes), options_.search.keep);
+      work -= searched(method);
+    }
+    return work;
+  }
+
+  std::vector<int64_t> sizes_of(const ComparedMethod& method) const {
+    return halving_sizes(std::ssize(method.rates()), options_.search.rungs, options_.search.keep);
+  }
+
+  /// The work of a search that is already done.
+  double searched(const ComparedMethod& method) const {
+    double work = 0;
+    const std::vector<int64_t> sizes = sizes_of(method);
+    for (size_t round = 0; round < sizes.size(); ++round) {
+      for (const double rate : method.rates()) {
+        if (store_.tried(method.label, static_cast<int64_t>(round), rate))
+          work += halving_share(static_cast<int64_t>(round), std::ssize(sizes), options_.search.keep);
+      }
+    }
+    return work;
+  }
+
+  void take_finished() {
+    int64_t found = 0;
+    const auto take = [&](const std::string& label, int64_t seed) {
+      std::optional<RunRecord> record = store_.finished(label, seed);
+      if (!record) return;
+      report_.runs.push_back(std::move(*record));
+      ++found;
+    };
+    if (options_.base) take("base", 0);
+    for (const ComparedMethod& method : options_.methods)
+      for (const int64_t seed : options_.seeds) take(method.label, seed);
+    if (found > 0) info("{}: {} finished earlier", options_.output, counted(found, "run"));
+  }
+
+  void take_base() {
+    if (store_.finished("base", 0)) return;
+    throw_if_interrupted();
+    progress_.begin("base", 0.3);
+    const RunRecord record = runs().base();
+    make_folders(store_.run_folder("base", 0).parent_path());
+    StagedFolder staged(store_.run_folder("base", 0));
+    keep(record, staged);
+    progress_.end(line_of(record));
+  }
+
+  void take_run(const ComparedMethod& method, int64_t seed, double rate) {
+    throw_if_interrupted();
+    progress_.begin(fmt::format("{}, seed {}, lr {:g}", method.label, seed, rate), 1);
+    make_folders(store_.run_folder(method.label, seed).parent_path());
+    StagedFolder staged(store_.run_folder(method.label, seed));
+    const bool first = seed == options_.seeds.front();
+    const RunRecord record = runs().run({method, seed, rate, 1, first, staged.path()}, sink());
+    keep(record, staged);
+    progress_.end(line_of(record));
+  }
+
+  /// Moves a run's folder to its place and shows it in the tables.
+  void keep(const RunRecord& record, StagedFolder& staged) {
+    write_file_atomically(staged.path() / run_record_name, json_text(json_of(record), 2) + "\n");
+    staged.commit();
+    report_.runs.push_back(record);
+    write();
+  }
+
+  StepSink sink() {
+    return [this](const StepResult& step, int64_t total) { progress_.step(step, total); };
+  }
+
+  /// The learning rate of a method's runs; nullopt if all that were tried diverge.
+  std::optional<double> rate_of(const ComparedMethod& method) {
+    const std::vector<double> rates = method.rates();
+    if (rates.size() == 1) return rates.front();
+    const std::optional<size_t> best =
+        best_by_halving(std::ssize(rates), options_.search.rungs, options_.search.keep,
+                        [&](size_t candidate, int64_t round, double share) {
+                          return score_of(tried(method, rates[candidate], round, share));
+                        });
+    if (best) {
+      info("{}: learning rate {:g} of {}", method.label, rates[*best], fmt::join(rates, ", "));
+      return rates[*best];
+    }
+    warn("{}: all of its learning rates diverged", method.label);
+    return std::nullopt;
+  }
+
+  RunRecord tried(const ComparedMethod& method, double rate, int64_t round, double share) {
+    std::optional<RunRecord> record = store_.tried(method.label, round, rate);
+    if (!record) {
+      throw_if_interrupted();
+      progress_.begin(fmt::format("{}, search round {}, lr {:g}", method.label, round + 1, rate), share);
+      record = runs().tried({method, options_.seeds.front(), rate, share}, sink());
+      store_.keep_tried(*record, round);
+      progress_.end(line_of(*record));
+    }
+    report_.searches.push_back({round, *record});
+    return *record;
+  }
+
+  /// Lower is better.
+  std::optional<double> score_of(const RunRecord& record) const {
+    if (!record.problem.empty()) return std::nullopt;
+    if (options_.search.judge == "loss") return record.loss;
+    if (record.metrics.empty()) return std::nullopt;
+    const double score = record.metrics.front().second;
+    return metrics::metric_of_name(plan_.scoring.metrics.front()).higher_is_better ? -score : score;
+  }
+
+  /// The base is loaded when the first run needs it.
+  ComparedRuns& runs() {
+    if (!runs_) runs_.emplace(options_, plan_, task_);
+    return *runs_;
+  }
+
+  void write() { write_report(report_, options_.output); }
+
+  const ComparisonOptions& options_;
+  const ComparisonPlan& plan_;
+  const ComparedTask& task_;
+  const RunStore& store_;
+  ComparisonReport report_;
+  ComparisonProgress progress_;
+  std::optional<ComparedRuns> runs_;
+};
+
+}  // namespace
+
+ComparisonPlan checked_plan(const ComparisonOptions& options, std::vector<std::string> problems) {
+  ComparisonPlan plan = plan_comparison(options, std::nullopt, problems);
+  check(problems.empty(), ErrorKind::invalid, "{}", fmt::join(problems, "; "));
+  return plan;
+}
+
+ComparisonReport compare_methods(const ComparisonOptions& options, bool overwrite) {
+  namespace fs = std::filesystem;
+  ComparisonPlan plan = checked_plan(options, {});
+  const RunStore store(options.output);
+  store.open(overwrite);
+  const fs::path folder = fs::path(options.output) / "rows";
+  const PreparedBenchmark prepared = prepared_rows(options, plan.scoring, folder);
+  if (const std::optional<LabelSet> labels = labels_of(options, plan.scoring, prepared)) {
+    // The head's size follows from the rows.
+    std::vector<std::string> problems;
+    plan = plan_comparison(options, labels, problems);
+    check(problems.empty(), ErrorKind::invalid, "{}", fmt::join(problems, "; "));
+  }
+  const ComparedTask task = open_task(options, plan, prepared, folder);
+  nlohmann::ordered_json common = options.common(), methods = nlohmann::ordered_json::object();
+  common["rows"] = task.fingerprint;
+  for (const ComparedMethod& method : options.methods)
+    methods[method.label] = ComparisonOptions::of_method(method);
+  store.keep_configuration(common, methods);
+  Comparison comparison(options, plan, task, store);
+  try {
+    return comparison.to_the_end();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    throw Error(ErrorKind::interrupted,
+                fmt::format("interrupted after {}, which are in {}",
+                            counted(std::ssize(comparison.report().runs), "run"), options.output),
+                "the same command goes on from there");
+  }
+}
+
+}  // namespace lowrank

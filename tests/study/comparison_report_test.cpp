@@ -1,0 +1,172 @@
+// The tables and the page of a comparison, from records that are known.
+#include "study/compare/comparison_report.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "study/compare/comparison_page.h"
+#include "study/compare/comparison_tables.h"
+#include "study/compare/run_store.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
+
+namespace lowrank {
+namespace {
+
+RunRecord run_of(const std::string& label, int64_t seed, double loss, double score) {
+  RunRecord record;
+  record.label = label;
+  record.method = "lora";
+  record.seed = seed;
+  record.learning_rate = 1e-3;
+  record.steps = 20;
+  record.tokens = 4000;
+  record.seconds = 8;
+  record.peak_bytes = 500'000'000;
+  record.adapter_bytes = 12'345;
+  record.loss_before = 5;
+  record.loss = loss;
+  record.general_loss_before = 3;
+  record.general_loss = 3.25;
+  record.latency = 0.02;
+  record.metrics = {{"bleu", score}};
+  record.curve = {{1, 5.0}, {2, 4.0}};
+  record.samples = {{"prompt", "reference", "</script><script>alert(1)</script>"}};
+  return record;
+}
+
+ComparisonReport known_report() {
+  ComparisonReport report;
+  report.model = "models/small";
+  report.benchmark = "e2e";
+  report.metrics = {{"bleu", true}};
+  PlannedMethod planned{"LoRA, \"r\" | 4", "lora"};
+  planned.trained = 1000;
+  planned.share = 0.01;
+  report.methods = {planned};
+  report.runs = {run_of(planned.label, 1, 2.0, 30), run_of(planned.label, 2, 2.5, 34)};
+  report.runs.push_back(run_of(planned.label, 3, 9, 1));
+  report.runs.back().problem = "the loss is not finite";
+  report.finished = true;
+  return report;
+}
+
+TEST(ComparisonReport, MeansLeaveOutWhatDiverged) {
+  const std::vector<MethodSummary> rows = summaries_of(known_report());
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].runs, 3);
+  EXPECT_EQ(rows[0].diverged, 1);
+  ASSERT_TRUE(rows[0].metrics[0].second);
+  EXPECT_DOUBLE_EQ(rows[0].metrics[0].second->mean, 32);
+  EXPECT_DOUBLE_EQ(*rows[0].metrics[0].second->deviation, std::sqrt(8.0));
+  EXPECT_DOUBLE_EQ(rows[0].loss->mean, 2.25);
+  EXPECT_DOUBLE_EQ(rows[0].forgetting->mean, 0.25);
+  EXPECT_DOUBLE_EQ(rows[0].tokens_per_second->mean, 500);
+  EXPECT_FALSE(rows[0].merged_latency);
+}
+
+TEST(ComparisonReport, ASingleRunHasNoDeviation) {
+  EXPECT_FALSE(spread_of({3})->deviation);
+  EXPECT_FALSE(spread_of({}));
+}
+
+TEST(ComparisonReport, MarkdownShowsMeansAndWhatDiverged) {
+  const std::string text = markdown_of(known_report());
+  EXPECT_NE(text.find("32.00 ± 2.83"), std::string::npos) << text;
+  EXPECT_NE(text.find("3, 1 diverged"), std::string::npos) << text;
+  EXPECT_NE(text.find("seed 3, learning rate 0.001: diverged after 20 steps: the loss is not finite"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("not finished"), std::string::npos);
+  EXPECT_NE(text.find("LoRA, \"r\" \\| 4"), std::string::npos) << text;
+}
+
+TEST(ComparisonReport, CsvQuotesWhatNeedsIt) {
+  const std::string text = csv_of(known_report());
+  EXPECT_NE(text.find("\r\n\"LoRA, \"\"r\"\" | 4\",lora,1000,0,0.01,0,0.001,3,1,32,2.82843,"),
+            std::string::npos)
+      << text;
+  // Two lines, each ended, with as many commas outside of quotes.
+  EXPECT_EQ(std::ranges::count(text, '\n'), 2);
+}
+
+TEST(ComparisonReport, RecordsSurviveTheirFile) {
+  RunRecord record = run_of("x", 4, 1.5, 2);
+  record.evaluations = {{0, 5}, {20, 1.5}};
+  const nlohmann::ordered_json json = json_of(record);
+  const RunRecord again = run_record_of(parse_json(json_text(json), "test"), "test");
+  EXPECT_EQ(json_of(again), json);
+  record.metrics[0].second = std::nan("");
+  const RunRecord without = run_record_of(parse_json(json_text(json_of(record)), "test"), "test");
+  EXPECT_TRUE(without.metrics.empty());
+  test::expect_error(ErrorKind::corrupt, "where", "not the record",
+                     [] { run_record_of(nlohmann::json::object(), "where"); });
+}
+
+TEST(ComparisonPage, IsOneDocumentThatLoadsNothing) {
+  const std::string page = comparison_page(json_of(known_report()));
+  EXPECT_TRUE(page.starts_with("<!DOCTYPE html>"));
+  for (const char* place : {"@title@", "@style@", "@results@", "@chart@", "@script@"})
+    EXPECT_EQ(page.find(place), std::string::npos) << place;
+  for (const char* loaded : {"src=\"", "<link", "@import", "url(http"})
+    EXPECT_EQ(page.find(loaded), std::string::npos) << loaded;
+  EXPECT_NE(page.find("Chart.js v3"), std::string::npos);
+}
+
+TEST(ComparisonPage, AnswersCannotEndTheScript) {
+  ComparisonReport report = known_report();
+  report.model = "@script@";  // a place's name inside of what is put in stays as it is
+  const std::string page = comparison_page(json_of(report));
+  size_t scripts = 0, ends = 0;
+  for (size_t at = 0; (at = page.find("<script", at)) != std::string::npos; ++at) ++scripts;
+  for (size_t at = 0; (at = page.find("</script", at)) != std::string::npos; ++at) ++ends;
+  EXPECT_EQ(scripts, 3U);
+  EXPECT_EQ(ends, 3U);
+  const std::string open = "<script type=\"application/json\" id=\"results\">";
+  const size_t begin = page.find(open) + open.size();
+  const nlohmann::json read = parse_json(page.substr(begin, page.find("</script>", begin) - begin), "page");
+  EXPECT_EQ(read["runs"][0]["samples"][0]["answer"], "</script><script>alert(1)</script>");
+  EXPECT_EQ(read["model"], "@script@");
+}
+
+TEST(ComparisonPage, JsonForScriptsHasNoLineEndsOfJavaScript) {
+  const std::string text = script_json({{"a", "<!--\xE2\x80\xA8\xE2\x80\xA9"}});
+  EXPECT_EQ(text, R"({"a":"\u003c!--\u2028\u2029"})");
+}
+
+TEST(RunStore, DifferentLabelsHaveDifferentFolders) {
+  EXPECT_EQ(folder_name("lora"), "lora");
+  EXPECT_NE(folder_name("LoRA r=8"), folder_name("LoRA r 8"));
+  EXPECT_EQ(folder_name("a/../b").find('/'), std::string::npos);
+  EXPECT_NE(folder_name(".."), "..");
+}
+
+TEST(RunStore, SaysWhatDiffersAndTakesNewMethods) {
+  const test::TemporaryFolder folder;
+  const RunStore store(folder.path() / "out");
+  const nlohmann::ordered_json common = {{"training", {{"steps", 10}}}};
+  store.open(false);
+  store.keep_configuration(common, {{"lora", {{"rank", 4}}}});
+  store.keep_configuration(common, {{"lora", {{"rank", 4}}}, {"bitfit", {{"x", 1}}}});
+  test::expect_error(ErrorKind::invalid, "out", "training.steps: 10, now 20; lora.rank: 4, now 8", [&] {
+    store.keep_configuration({{"training", {{"steps", 20}}}}, {{"lora", {{"rank", 8}}}});
+  });
+  store.open(true);
+  store.keep_configuration({{"training", {{"steps", 20}}}}, {{"lora", {{"rank", 8}}}});
+}
+
+TEST(RunStore, LeavesOthersFoldersAlone) {
+  const test::TemporaryFolder folder;
+  write_file_atomically(folder.path() / "thesis.tex", "x");
+  test::expect_error(ErrorKind::invalid, "thesis.tex", "no comparison",
+                     [&] { RunStore(folder.path()).open(true); });
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "thesis.tex"));
+}
+
+}  // namespace
+}  // namespace lowrank
