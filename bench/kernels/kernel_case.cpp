@@ -26,11 +26,12 @@ std::vector<KernelCase> both_directions(const std::string& name, at::ScalarType 
                                         Work backward, const std::function<DifferentiableOp()>& prepare) {
   const auto forward_pass = [prepare] {
     const DifferentiableOp op = prepare();
-    return Contenders{[=] { return op.ours(op.inputs); }, [=] { return op.reference(op.inputs); }};
+    return Contenders{[=] { return op.ours(op.inputs); }, [=] { return op.reference(op.inputs); },
+                      op.comparable};
   };
   const auto backward_pass = [prepare] {
     const DifferentiableOp op = prepare();
-    return Contenders{backward_of(op.ours, op.inputs), backward_of(op.reference, op.inputs)};
+    return Contenders{backward_of(op.ours, op.inputs), backward_of(op.reference, op.inputs), op.comparable};
   };
   return {{name + "/forward/" + type_name(type), forward, forward_pass},
           {name + "/backward/" + type_name(type), backward, backward_pass}};

@@ -45,6 +45,7 @@ struct DifferentiableOp {
   using Function = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
   std::vector<at::Tensor> inputs;
   Function ours, reference;
+  bool comparable = true;  ///< they compute the same
 };
 
 /// Two cases, NAME/forward/TYPE and NAME/backward/TYPE: the forward pass as training runs it, and gradients
@@ -82,5 +83,6 @@ std::vector<KernelCase> dropout_cases();
 std::vector<KernelCase> nf4_cases();
 std::vector<KernelCase> walsh_hadamard_cases();
 std::vector<KernelCase> recurrent_cases();
+std::vector<KernelCase> gated_delta_net_cases();
 
 }  // namespace lowrank

@@ -32,9 +32,9 @@ struct Arguments {
 
 std::vector<KernelCase> chosen_cases(const std::string& filter) {
   std::vector<KernelCase> chosen;
-  for (auto* cases :
-       {attention_cases, norm_cases, rope_cases, glu_cases, target_loss_cases, low_rank_linear_cases,
-        frozen_product_cases, adamw_cases, dropout_cases, nf4_cases, walsh_hadamard_cases, recurrent_cases}) {
+  for (auto* cases : {attention_cases, norm_cases, rope_cases, glu_cases, target_loss_cases,
+                      low_rank_linear_cases, frozen_product_cases, adamw_cases, dropout_cases, nf4_cases,
+                      walsh_hadamard_cases, recurrent_cases, gated_delta_net_cases}) {
     for (KernelCase& kernel : cases()) {
       if (kernel.name.find(filter) != std::string::npos) chosen.push_back(std::move(kernel));
     }

@@ -1,5 +1,7 @@
-// RMS norms: of the stream with the branch that is added to it, alone, and of each head.
+// RMS norms: of the stream with the branch that is added to it, alone, of each head, and of each head with a
+// gate (at Qwen 3.5-0.8B's sizes).
 #include "kernel_case.h"
+#include "kernels/operations/gated_norm.h"
 #include "kernels/operations/head_norm.h"
 #include "kernels/operations/rms_norm.h"
 
@@ -68,11 +70,25 @@ std::vector<KernelCase> head_norm_in(at::ScalarType type) {
                          prepare);
 }
 
+std::vector<KernelCase> gated_norm_in(at::ScalarType type) {
+  constexpr int64_t columns = 2048, head_dim = 128;
+  const auto prepare = [type] {
+    const at::Tensor weight = random_values({head_dim}, at::kFloat);
+    return DifferentiableOp{
+        {random_leaf({smol::rows, columns}, type), random_leaf({smol::rows, columns}, type)},
+        [=](const Tensors& in) { return Tensors{gated_norm(in[0], in[1], weight, epsilon)}; },
+        [=](const Tensors& in) { return Tensors{gated_norm_reference(in[0], in[1], weight, epsilon)}; }};
+  };
+  const double bytes = smol::rows * columns * width(type);
+  return both_directions("gated_norm", type, {Resource::memory, 3 * bytes}, {Resource::memory, 5 * bytes},
+                         prepare);
+}
+
 }  // namespace
 
 std::vector<KernelCase> norm_cases() {
   std::vector<KernelCase> cases;
-  for (auto* of_type : {add_rms_norm_in, rms_norm_in, head_norm_in}) {
+  for (auto* of_type : {add_rms_norm_in, rms_norm_in, head_norm_in, gated_norm_in}) {
     for (const at::ScalarType type : measured_types) {
       for (KernelCase& kernel : of_type(type)) cases.push_back(std::move(kernel));
     }

@@ -1,7 +1,7 @@
 // What carries a state from row to row, at the sizes of a layer of Qwen 3.5-0.8B, over sequences of 62 rows
-// (8 pairs of E2E) and one of 496: the causal convolution with silu, and the gated delta rule. FLOPs of the
-// delta rule: those of the recurrence, 4 products with the state a row forward and 9 backward; chunks need a
-// few more.
+// (8 pairs of E2E) and one of 496: the causal convolution with silu, and the gated delta rule; and
+// LFM2-350M's convolution with its gates. FLOPs of the delta rule: those of the recurrence, 4 products with
+// the state a row forward and 9 backward; chunks need a few more.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/sigmoid.h>
@@ -42,6 +42,24 @@ void add_convolution(std::vector<KernelCase>& cases, at::ScalarType type) {
     cases.push_back(std::move(kernel));
 }
 
+void add_gated_convolution(std::vector<KernelCase>& cases, at::ScalarType type) {
+  constexpr int64_t channels = 1024, gated_taps = 3;
+  const RowSequences sequences = sequences_of(62);
+  const auto prepare = [=] {
+    const at::Tensor weight = random_values({channels, gated_taps}, at::kFloat);
+    return DifferentiableOp{
+        {random_leaf({smol::rows, 3 * channels}, type)},
+        [=](const Tensors& in) { return Tensors{gated_causal_conv(in[0], weight, sequences, {})}; },
+        [=](const Tensors& in) {
+          return Tensors{gated_causal_conv_reference(in[0], weight, sequences, {})};
+        }};
+  };
+  const double bytes = static_cast<double>(smol::rows * channels) * width(type);
+  for (KernelCase& kernel : both_directions("gated_causal_conv", type, {Resource::memory, 4 * bytes},
+                                            {Resource::memory, 7 * bytes}, prepare))
+    cases.push_back(std::move(kernel));
+}
+
 void add_delta_rule(std::vector<KernelCase>& cases, at::ScalarType type, int64_t length) {
   const RowSequences sequences = sequences_of(length);
   const auto prepare = [=] {
@@ -68,6 +86,7 @@ std::vector<KernelCase> recurrent_cases() {
   std::vector<KernelCase> cases;
   for (const at::ScalarType type : measured_types) {
     add_convolution(cases, type);
+    add_gated_convolution(cases, type);
     add_delta_rule(cases, type, 62);
     add_delta_rule(cases, type, smol::rows);
   }

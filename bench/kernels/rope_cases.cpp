@@ -13,7 +13,7 @@ std::vector<KernelCase> rope_cases() {
   for (const at::ScalarType type : measured_types) {
     const auto prepare = [type] {
       const at::Tensor angles = random_values({smol::rows, smol::head_dim / 2}, at::kFloat);
-      const RopeTable table{at::cos(angles), at::sin(angles)};
+      const RopeTable table{at::cos(angles), at::sin(angles), false, {}};
       return DifferentiableOp{
           {random_leaf({smol::rows, smol::qkv}, type)},
           [=](const Tensors& in) {

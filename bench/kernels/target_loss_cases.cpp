@@ -17,8 +17,7 @@ namespace lowrank {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
-using LossFunction = TargetLoss (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                    const at::Tensor&, const at::Tensor&, const std::vector<Patch>&);
+using LossFunction = decltype(&target_loss);
 
 constexpr int64_t target_rows = 256;
 constexpr int64_t chunk_bytes = 32 << 20;  ///< of logits, as in kernels/losses/target_loss.cpp
@@ -38,13 +37,13 @@ Inputs inputs_in(at::ScalarType type) {
 Run loss_alone(LossFunction function, const Inputs& in) {
   return [=] {
     const at::NoGradGuard no_grad;
-    return Tensors{function(in.hidden, in.rows, in.targets, in.weights, in.head, {}).nll};
+    return Tensors{function(in.hidden, in.rows, in.targets, in.weights, in.head, {}, 0).nll};
   };
 }
 
 Run with_gradient(LossFunction function, const Inputs& in) {
   return [=] {
-    const TargetLoss result = function(in.hidden, in.rows, in.targets, in.weights, in.head, {});
+    const TargetLoss result = function(in.hidden, in.rows, in.targets, in.weights, in.head, {}, 0);
     return Tensors{result.nll, gradient(result.loss, in.hidden)};
   };
 }
@@ -59,8 +58,8 @@ KernelCase softmax(at::ScalarType type) {
       at::Tensor nll = at::full({rows}, 0.0, at::kFloat);
       parallel_for(0, rows, rows_per_piece, [&](int64_t begin, int64_t end) {
         softmax_loss_cpu(values.mutable_data_ptr(), targets.const_data_ptr<int64_t>(),
-                         nll.mutable_data_ptr<float>(), smol::vocabulary, true, type == at::kBFloat16, begin,
-                         end);
+                         nll.mutable_data_ptr<float>(), smol::vocabulary, true, type == at::kBFloat16, 0,
+                         begin, end);
       });
       return Tensors{values, nll};
     };

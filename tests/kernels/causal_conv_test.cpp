@@ -54,7 +54,7 @@ class FusedConv : public OnTarget<std::tuple<int64_t, at::ScalarType>> {};
 TEST_P(FusedConv, EqualsTheReference) {
   const at::ScalarType type = std::get<1>(GetParam());
   const double tolerance = type == at::kFloat ? 5e-6 : 1.0 / 256 + 1e-4;
-  for (const int64_t channels : {1, 7, 64, 65, 150}) {
+  for (const int64_t channels : {1, 7, 64, 65, 600}) {
     for (const int64_t taps : {1, 3, 4}) {
       for (const bool silu : {false, true}) {
         for (const bool continued : {false, true}) {
@@ -77,6 +77,50 @@ TEST_P(FusedConv, EqualsTheReference) {
       }
     }
   }
+}
+
+TEST_P(FusedConv, WithGatesEqualsTheReference) {
+  const at::ScalarType type = std::get<1>(GetParam());
+  const double tolerance = type == at::kFloat ? 5e-6 : 1.0 / 256 + 1e-4;
+  for (const int64_t channels : {1, 7, 65, 600}) {
+    for (const bool continued : {false, true}) {
+      const at::Tensor values = at::randn({19, 3 * channels}).to(type), kernel = at::randn({channels, 3});
+      const RowSequences sequences = continued ? RowSequences{forked.offsets, {}} : forked;
+      const at::Tensor before = continued ? at::randn({6, 2, channels}).to(type) : at::Tensor();
+      const at::Tensor parts = leaf(values), weight = leaf(kernel);
+      const at::Tensor exact = leaf(values.to(at::kDouble)), exact_weight = leaf(kernel.to(at::kDouble));
+      const at::Tensor y = gated_causal_conv(parts, weight, sequences, before);
+      const at::Tensor expected = gated_causal_conv(exact, exact_weight, sequences, before);
+      EXPECT_EQ(y.scalar_type(), type);
+      EXPECT_LT(relative(y, expected), tolerance) << channels;
+      const at::Tensor seed = at::randn(y.sizes()).to(type);
+      y.backward(seed);
+      expected.backward(seed.to(at::kDouble));
+      EXPECT_LT(relative(parts.grad(), exact.grad()), tolerance) << channels;
+      EXPECT_LT(relative(weight.grad(), exact_weight.grad()), 1e-5) << channels;
+    }
+  }
+}
+
+TEST_P(FusedConv, ReadsRowsThatLieApart) {
+  const at::ScalarType type = std::get<1>(GetParam());
+  const at::Tensor wide = at::randn({19, 100}).to(type), weight = at::randn({33, 4});
+  const at::Tensor apart = leaf(wide), adjacent = leaf(wide.narrow(1, 5, 33).contiguous());
+  const at::Tensor y = causal_conv(apart.narrow(1, 5, 33), weight, forked, {}, true);
+  const at::Tensor expected = causal_conv(adjacent, weight, forked, {}, true);
+  EXPECT_TRUE(y.equal(expected));
+  const at::Tensor seed = at::randn(y.sizes()).to(type);
+  y.backward(seed);
+  expected.backward(seed);
+  EXPECT_TRUE(apart.grad().narrow(1, 5, 33).equal(adjacent.grad()));
+}
+
+TEST(CausalConv, WithGatesIsTheirProduct) {
+  const at::Tensor b = at::randn({7, 2}, at::kDouble), c = at::randn({7, 2}, at::kDouble);
+  const at::Tensor u = at::randn({7, 2}, at::kDouble), weight = at::randn({2, 3}, at::kDouble);
+  const RowSequences two{{0, 2, 7}, {}};
+  const at::Tensor y = gated_causal_conv(at::cat({b, c, u}, 1), weight, two, {});
+  EXPECT_LT(relative(y, c * causal_conv(b * u, weight, two, {}, false)), 1e-12);
 }
 
 TEST(CausalConv, GradientsMatchFiniteDifferences) {

@@ -112,7 +112,8 @@ class ChunkedDeltaRule : public OnTarget<std::tuple<int64_t, at::ScalarType>> {}
 TEST_P(ChunkedDeltaRule, EqualsTheReference) {
   const at::ScalarType type = std::get<1>(GetParam());
   const double tolerance = type == at::kFloat ? 2e-5 : 1.0 / 256 + 1e-3;
-  for (const DeltaRuleShape& shape : {small, DeltaRuleShape{2, 4, 20, 19}, DeltaRuleShape{1, 1, 64, 72}}) {
+  for (const DeltaRuleShape& shape :
+       {small, DeltaRuleShape{2, 4, 20, 19}, DeltaRuleShape{1, 1, 64, 72}, DeltaRuleShape{1, 1, 70, 150}}) {
     for (const bool continued : {false, true}) {
       const RowSequences sequences = continued ? RowSequences{forked_rows.offsets, {}} : forked_rows;
       const Operands ours(267, shape, type), exact(ours, at::kDouble);

@@ -1,6 +1,7 @@
 // Each fused kernel against its plain reference on every Highway target that this machine has: result and
 // gradient, f32 and bf16, sizes below, at and just off whole vectors, one row and no rows at all. The
 // reference is computed in f64 from the same, rounded, operands.
+#include <cmath>
 #include <limits>
 #include <string>
 #include <tuple>
@@ -17,6 +18,7 @@
 
 #include "kernels/highway_target.h"
 #include "kernels/losses/target_loss.h"
+#include "kernels/operations/gated_norm.h"
 #include "kernels/operations/glu.h"
 #include "kernels/operations/head_norm.h"
 #include "kernels/operations/rms_norm.h"
@@ -71,7 +73,7 @@ class Fused : public OnTarget<std::tuple<int64_t, at::ScalarType>> {
 
 TEST_P(Fused, Glu) {
   for_all_sizes([&](int64_t rows, int64_t columns) {
-    for (const Gate gate : {Gate::silu, Gate::gelu_tanh}) {
+    for (const Gate gate : {Gate::silu, Gate::gelu, Gate::gelu_tanh}) {
       at::Tensor values = at::randn({rows, 2 * columns}) * 2;
       compare(
           values.to(type()), [&](const at::Tensor& x) { return glu(x, gate); },
@@ -81,6 +83,45 @@ TEST_P(Fused, Glu) {
               [&](const at::Tensor& x) { return glu_reference(x, gate); });
     }
   });
+}
+
+/// Rows of the gate may lie apart, and each operand has a gradient.
+TEST_P(Fused, GatedNorm) {
+  for_all_sizes([&](int64_t rows, int64_t columns) {
+    const double epsilon = columns == 1 ? one_value_epsilon : 1e-5;
+    const at::Tensor weight = at::rand({columns}) + 0.5;
+    for (const int64_t heads : {1, 3}) {
+      const int64_t width = heads * columns;
+      // The gate is the middle of wider rows.
+      compare(
+          random(rows, 2 * width + 5) * 2,
+          [&](const at::Tensor& x) {
+            return gated_norm(x.narrow(1, 0, width), x.narrow(1, width + 3, width), weight, epsilon);
+          },
+          [&](const at::Tensor& x) {
+            return gated_norm_reference(x.narrow(1, 0, width), x.narrow(1, width + 3, width),
+                                        weight.to(at::kDouble), epsilon);
+          });
+    }
+  });
+}
+
+TEST(GatedNorm, IsTheNormTimesTheGate) {
+  const at::Tensor x = at::randn({3, 4}, at::kDouble), gate = at::randn({3, 4}, at::kDouble);
+  const at::Tensor weight = at::randn({2}, at::kDouble);
+  const at::Tensor y = gated_norm(x, gate, weight, 1e-3);
+  for (int64_t row = 0; row < 3; ++row) {
+    for (int64_t column = 0; column < 4; ++column) {
+      const auto at = [&](const at::Tensor& of, int64_t j) { return of[row][j].item<double>(); };
+      const int64_t head = column / 2 * 2;
+      const double mean = (at(x, head) * at(x, head) + at(x, head + 1) * at(x, head + 1)) / 2;
+      const double g = at(gate, column);
+      EXPECT_NEAR(
+          at(y, column),
+          at(x, column) / std::sqrt(mean + 1e-3) * weight[column % 2].item<double>() * g / (1 + std::exp(-g)),
+          1e-12);
+    }
+  }
 }
 
 TEST_P(Fused, HeadNorm) {
@@ -174,7 +215,7 @@ TEST_P(Fused, NaNStaysNaN) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const int64_t column : {0, 20, 64}) {
     SCOPED_TRACE(column);
-    for (const Gate gate : {Gate::silu, Gate::gelu_tanh}) {
+    for (const Gate gate : {Gate::silu, Gate::gelu, Gate::gelu_tanh}) {
       at::Tensor values = random(3, 130);
       values.select(1, column).fill_(nan);
       EXPECT_TRUE(glu(values, gate).isnan().select(1, column).all().item<bool>());

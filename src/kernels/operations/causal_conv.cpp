@@ -1,7 +1,10 @@
 #include "kernels/operations/causal_conv.h"
 
+#include <cstddef>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/chunk.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
@@ -41,16 +44,26 @@ at::Tensor causal_conv_reference(const at::Tensor& x, const at::Tensor& weight, 
   return (silu ? at::silu(sum) : sum).to(x.scalar_type());
 }
 
+at::Tensor gated_causal_conv_reference(const at::Tensor& parts, const at::Tensor& weight,
+                                       const RowSequences& sequences, const at::Tensor& before) {
+  const at::ScalarType type = parts.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const std::vector<at::Tensor> of = parts.to(type).chunk(3, 1);
+  const at::Tensor past = before.defined() ? before.to(type) : before;
+  return (of[1] * causal_conv_reference(of[0] * of[2], weight, sequences, past, false))
+      .to(parts.scalar_type());
+}
+
 namespace {
 
 constexpr int64_t channels_per_piece = 64;
 
+/// The gradient of either convolution: that of x, or of the three parts side by side.
 struct CausalConvBackward : Node {
   at::Tensor x, before;
   at::Tensor weight;  ///< [K, C]
   RowSequences sequences;
   std::vector<int64_t> history;
-  bool silu = false;
+  bool silu = false, gated = false;
 
   void release_variables() override {
     x.reset();
@@ -58,14 +71,20 @@ struct CausalConvBackward : Node {
   }
 
   CausalConv operation() const {
-    return {x.const_data_ptr(),
+    const int64_t channels = weight.size(1);
+    const auto* rows = static_cast<const std::byte*>(x.const_data_ptr());
+    const int64_t part = channels * static_cast<int64_t>(x.element_size());
+    return {gated ? rows + 2 * part : rows,
+            gated ? rows : nullptr,
+            gated ? rows + part : nullptr,
             weight.const_data_ptr<float>(),
             sequences.offsets.data(),
             history.data(),
             before.defined() ? before.const_data_ptr() : nullptr,
             sequences.count(),
-            x.size(1),
+            channels,
             weight.size(0),
+            x.stride(0),
             silu,
             x.scalar_type() == at::kBFloat16};
   }
@@ -74,45 +93,69 @@ struct CausalConvBackward : Node {
     if (!gradients[0].defined()) return {at::Tensor(), at::Tensor()};
     const at::NoGradGuard no_grad;
     const at::Tensor d_out = gradients[0].contiguous();
-    at::Tensor d_x = at::empty_like(x), d_weight;
+    at::Tensor d_x = at::empty(x.sizes(), x.options()), d_weight;
     if (task_should_compute_output(1)) d_weight = at::empty_like(weight);
     const CausalConv op = operation();
-    parallel_for(0, x.size(1), channels_per_piece, [&](int64_t begin, int64_t end) {
-      for (int64_t at = begin; at < end; at += channels_per_piece) {
-        causal_conv_backward_cpu(op, d_out.const_data_ptr(), d_x.mutable_data_ptr(),
-                                 d_weight.defined() ? d_weight.mutable_data_ptr<float>() : nullptr, at,
-                                 std::min(end, at + channels_per_piece));
-      }
-    });
+    auto* rows = static_cast<std::byte*>(d_x.mutable_data_ptr());
+    const int64_t part = op.channels * static_cast<int64_t>(x.element_size());
+    const CausalConvGradients to{d_out.const_data_ptr(),
+                                 gated ? rows + 2 * part : rows,
+                                 gated ? rows : nullptr,
+                                 gated ? rows + part : nullptr,
+                                 d_weight.defined() ? d_weight.mutable_data_ptr<float>() : nullptr,
+                                 x.size(1)};
+    parallel_for(0, op.channels, channels_per_piece,
+                 [&](int64_t begin, int64_t end) { causal_conv_backward_cpu(op, to, begin, end); });
     return {d_x, d_weight.defined() ? d_weight.t() : d_weight};
   }
 };
+
+bool has_kernel(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+}
+
+void check_taps(const at::Tensor& weight) {
+  check(weight.size(1) <= most_taps, ErrorKind::invalid, "a convolution over {} rows, at most {} are known",
+        weight.size(1), most_taps);
+}
+
+at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const RowSequences& sequences,
+                     const at::Tensor& before, bool silu, bool gated) {
+  const NodePointer<CausalConvBackward> node = make_node<CausalConvBackward>(x, weight);
+  const bool differentiable = needs_gradient(x, weight);
+  const at::NoGradGuard no_grad;
+  node->x = x.stride(1) == 1 ? x.detach() : x.detach().contiguous();
+  node->weight = weight.detach().t().to(at::kFloat).contiguous();
+  node->sequences = sequences;
+  node->history = rows_before(sequences, weight.size(1) - 1);
+  if (before.defined()) node->before = before.to(x.scalar_type()).contiguous();
+  node->silu = silu;
+  node->gated = gated;
+  at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options());
+  const CausalConv op = node->operation();
+  parallel_for(0, op.channels, channels_per_piece, [&](int64_t begin, int64_t end) {
+    causal_conv_forward_cpu(op, out.mutable_data_ptr(), begin, end);
+  });
+  if (differentiable) connect(out, node);
+  return out;
+}
 
 }  // namespace
 
 at::Tensor causal_conv(const at::Tensor& x, const at::Tensor& weight, const RowSequences& sequences,
                        const at::Tensor& before, bool silu) {
   const OpScope scope("causal_conv");
-  check(weight.size(1) <= most_taps, ErrorKind::invalid, "a convolution over {} rows, at most {} are known",
-        weight.size(1), most_taps);
-  const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  if (!known) return causal_conv_reference(x, weight, sequences, before, silu);
-  const NodePointer<CausalConvBackward> node = make_node<CausalConvBackward>(x, weight);
-  const bool differentiable = needs_gradient(x, weight);
-  const at::NoGradGuard no_grad;
-  node->x = x.detach().contiguous();
-  node->weight = weight.detach().t().to(at::kFloat).contiguous();
-  node->sequences = sequences;
-  node->history = rows_before(sequences, weight.size(1) - 1);
-  if (before.defined()) node->before = before.to(x.scalar_type()).contiguous();
-  node->silu = silu;
-  at::Tensor out = at::empty_like(node->x);
-  const CausalConv op = node->operation();
-  parallel_for(0, x.size(1), channels_per_piece, [&](int64_t begin, int64_t end) {
-    causal_conv_forward_cpu(op, out.mutable_data_ptr(), begin, end);
-  });
-  if (differentiable) connect(out, node);
-  return out;
+  check_taps(weight);
+  return has_kernel(x) ? convolved(x, weight, sequences, before, silu, false)
+                       : causal_conv_reference(x, weight, sequences, before, silu);
+}
+
+at::Tensor gated_causal_conv(const at::Tensor& parts, const at::Tensor& weight, const RowSequences& sequences,
+                             const at::Tensor& before) {
+  const OpScope scope("gated_causal_conv");
+  check_taps(weight);
+  return has_kernel(parts) ? convolved(parts, weight, sequences, before, false, true)
+                           : gated_causal_conv_reference(parts, weight, sequences, before);
 }
 
 }  // namespace lowrank

@@ -1,5 +1,6 @@
 #include "kernels/operations/delta_rule.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -55,6 +56,22 @@ at::Tensor delta_rule_reference(const at::Tensor& qkv, const at::Tensor& decay, 
 
 namespace {
 
+/// Parts of the work for each thread, so that all end at about the same time.
+constexpr int64_t parts_per_thread = 4;
+
+/// Calls step(part, its first sequence, key head) for all key heads and sequences, on several threads.
+/// Sequences that start from others stay with them.
+template <class Step>
+void each_part(const DeltaRule& op, Step step) {
+  const int64_t wanted = (parts_per_thread * thread_count() + op.key_heads - 1) / op.key_heads;
+  const int64_t parts = op.parents ? 1 : std::clamp<int64_t>(wanted, 1, std::max<int64_t>(op.sequences, 1));
+  parallel_tasks(parts * op.key_heads, [&](int64_t task) {
+    const int64_t part = task / op.key_heads;
+    const int64_t first = part * op.sequences / parts, end = (part + 1) * op.sequences / parts;
+    step(op.part(first, end), first, task % op.key_heads);
+  });
+}
+
 struct DeltaRuleBackward : Node {
   at::Tensor qkv, decay, beta, start;
   DeltaRuleShape shape;
@@ -87,7 +104,8 @@ struct DeltaRuleBackward : Node {
     const DeltaRuleGradients to{d_out.const_data_ptr(), d_qkv.mutable_data_ptr(),
                                 d_decay.mutable_data_ptr<float>(), d_beta.mutable_data_ptr<float>()};
     const DeltaRule op = operation();
-    parallel_tasks(shape.key_heads, [&](int64_t head) { delta_rule_backward_cpu(op, head, to); });
+    each_part(op,
+              [&](const DeltaRule& part, int64_t, int64_t head) { delta_rule_backward_cpu(part, head, to); });
     return {d_qkv, d_decay, d_beta};
   }
 };
@@ -111,8 +129,11 @@ at::Tensor delta_rule(const at::Tensor& qkv, const at::Tensor& decay, const at::
   at::Tensor out = at::empty({qkv.size(0), shape.value_heads * shape.value_dim}, qkv.options());
   const DeltaRule op = node->operation();
   float* end = states.defined() ? states.mutable_data_ptr<float>() : nullptr;
-  parallel_tasks(shape.key_heads,
-                 [&](int64_t head) { delta_rule_forward_cpu(op, head, out.mutable_data_ptr(), end); });
+  const int64_t states_of_sequence = shape.value_heads * shape.key_dim * shape.value_dim;
+  each_part(op, [&](const DeltaRule& part, int64_t first, int64_t head) {
+    delta_rule_forward_cpu(part, head, out.mutable_data_ptr(),
+                           end ? end + first * states_of_sequence : nullptr);
+  });
   if (differentiable) connect(out, node);
   return out;
 }

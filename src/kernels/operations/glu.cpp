@@ -17,7 +17,8 @@ at::Tensor glu_reference(const at::Tensor& gate_up, Gate function) {
   const at::ScalarType type = gate_up.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor gate = gate_up.narrow(1, 0, width).to(type);
   const at::Tensor up = gate_up.narrow(1, width, width).to(type);
-  const at::Tensor open = function == Gate::silu ? at::silu(gate) : at::gelu(gate, "tanh");
+  const at::Tensor open =
+      function == Gate::silu ? at::silu(gate) : at::gelu(gate, function == Gate::gelu ? "none" : "tanh");
   return (open * up).to(gate_up.scalar_type());
 }
 

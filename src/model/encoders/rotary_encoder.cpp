@@ -6,6 +6,7 @@
 #include <ATen/ops/add.h>
 
 #include "base/error.h"
+#include "kernels/operations/glu.h"
 #include "kernels/operations/layer_norm.h"
 #include "kernels/operations/rope.h"
 #include "model/blocks.h"
@@ -129,10 +130,24 @@ class RotaryEncoder final : public Model {
     branch = hooks.branch_end(out, {Role::attention_out, nullptr}, stream, branch);
     const AddNorm second = normed(in.context, hooks, l.mlp_norm, stream, branch, compute_);
     const at::Tensor up = apply(l.up, out, hooks, second.normed);
-    const at::Tensor gated =
-        activated(up.narrow(1, 0, config_.ff), config_.activation) * up.narrow(1, config_.ff, config_.ff);
-    branch = hooks.branch_end(out, {Role::down, nullptr}, second.stream, apply(l.down, out, hooks, gated));
+    branch =
+        hooks.branch_end(out, {Role::down, nullptr}, second.stream, apply(l.down, out, hooks, gated(up)));
     return {second.stream, branch};
+  }
+
+  /// The MLP's hidden values, from those before the activation and their factors, [T, 2 ff].
+  at::Tensor gated(const at::Tensor& up) const {
+    switch (config_.activation) {
+      case Activation::silu:
+        return glu(up, Gate::silu);
+      case Activation::gelu:
+        return glu(up, Gate::gelu);
+      case Activation::gelu_tanh:
+        return glu(up, Gate::gelu_tanh);
+      default:
+        return activated(up.narrow(1, 0, config_.ff), config_.activation) *
+               up.narrow(1, config_.ff, config_.ff);
+    }
   }
 
   std::shared_ptr<const Checkpoint> checkpoint_;

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/split_with_sizes.h>
 
 #include "base/error.h"
 #include "kernels/operations/head_norm.h"
@@ -37,17 +38,18 @@ class GatedAttention final : public Mixer {
   at::Tensor forward(const MixerPass& pass, const at::Tensor& x) const override {
     const auto& [hidden, heads, kv_heads, head_dim, scale, epsilon, offset, bias] = sizes_;
     const Context& context = pass.in.context;
-    const at::Tensor parts = apply(in_, pass.in, pass.hooks, x);
-    const int64_t rows = parts.size(0), width = heads * head_dim;
-    const at::Tensor both = parts.narrow(1, 0, 2 * width).view({rows, heads, 2, head_dim});
-    at::Tensor qkv = at::cat(
-        {both.select(2, 0).reshape({rows, width}), parts.narrow(1, 2 * width, 2 * kv_heads * head_dim)}, 1);
+    const int64_t rows = x.size(0), width = heads * head_dim;
+    // Split and unbound: the backward pass then puts the parts' gradients side by side once.
+    const std::vector<at::Tensor> parts =
+        at::split_with_sizes(apply(in_, pass.in, pass.hooks, x), {2 * width, 2 * kv_heads * head_dim}, 1);
+    const std::vector<at::Tensor> both = parts[0].view({rows, heads, 2, head_dim}).unbind(2);
+    at::Tensor qkv = at::cat({both[0].reshape({rows, width}), parts[1]}, 1);
     qkv = head_norm(qkv, weight_of(query_, context, pass.hooks), weight_of(key_, context, pass.hooks), heads,
                     kv_heads, epsilon);
     if (pass.rotary) qkv = rope(qkv, *pass.rotary, heads, kv_heads, head_dim);
     const AttentionShape shape{heads, kv_heads, head_dim, scale, true, 0};
     const at::Tensor attended = attend(pass.in, pass.hooks, qkv, shape, pass.cache);
-    const at::Tensor gate = at::sigmoid(both.select(2, 1).reshape({rows, width}));
+    const at::Tensor gate = at::sigmoid(both[1].reshape({rows, width}));
     return apply(out_, pass.out, pass.hooks, output_rows(attended * gate, pass.in.layout));
   }
 

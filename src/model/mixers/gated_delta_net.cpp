@@ -3,12 +3,12 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
+#include <ATen/ops/split_with_sizes.h>
 
 #include "base/error.h"
 #include "kernels/operations/causal_conv.h"
-#include "kernels/operations/rms_norm.h"
+#include "kernels/operations/gated_norm.h"
 #include "model/blocks.h"
 #include "model/checkpoint.h"
 #include "model/linear.h"
@@ -37,19 +37,18 @@ class GatedDeltaNet final : public Mixer {
   at::Tensor forward(const MixerPass& pass, const at::Tensor& x) const override {
     const auto& [context, layout, layer] = pass.in;
     const DeltaRuleShape& heads = sizes_.heads;
-    const at::Tensor parts = apply(in_, pass.in, pass.hooks, x);
-    int64_t column = 0;
-    const auto next = [&](int64_t width) { return parts.narrow(1, (column += width) - width, width); };
-    const at::Tensor qkv = next(heads.columns());
-    const at::Tensor gate = next(heads.value_heads * heads.value_dim);
-    const at::Tensor beta = at::sigmoid(next(heads.value_heads).to(exact_));
-    const at::Tensor step = at::softplus(next(heads.value_heads).to(exact_) + step_.of(context, pass.hooks));
+    // Split, not narrowed: the backward pass then puts the parts' gradients side by side once.
+    const int64_t values = heads.value_heads * heads.value_dim;
+    const std::vector<at::Tensor> parts =
+        at::split_with_sizes(apply(in_, pass.in, pass.hooks, x),
+                             {heads.columns(), values, heads.value_heads, heads.value_heads}, 1);
+    const at::Tensor beta = at::sigmoid(parts[2].to(exact_));
+    const at::Tensor step = at::softplus(parts[3].to(exact_) + step_.of(context, pass.hooks));
     const at::Tensor decay = -at::exp(decay_.of(context, pass.hooks)) * step;
-    const at::Tensor read = output_rows(mixed(pass, qkv, decay, beta), layout);
-    const at::Tensor normed = rms_norm(read.reshape({-1, heads.value_dim}),
-                                       weight_of(norm_, context, pass.hooks), sizes_.epsilon, exact_);
-    const at::Tensor open = at::silu(output_rows(gate, layout).to(exact_));
-    return apply(out_, pass.out, pass.hooks, (normed.view(open.sizes()) * open).to(x.scalar_type()));
+    const at::Tensor read = output_rows(mixed(pass, parts[0], decay, beta), layout);
+    const at::Tensor normed = gated_norm(read, output_rows(parts[1], layout),
+                                         weight_of(norm_, context, pass.hooks), sizes_.epsilon);
+    return apply(out_, pass.out, pass.hooks, normed);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "model/mixers/short_convolution.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/chunk.h>
 
 #include "base/error.h"
 #include "kernels/operations/causal_conv.h"
@@ -26,22 +27,30 @@ class ShortConvolution final : public Mixer {
   at::Tensor forward(const MixerPass& pass, const at::Tensor& x) const override {
     const Place& in = pass.in;
     const at::Tensor parts = apply(in_, in, pass.hooks, x);
-    const int64_t width = parts.size(1) / 3;
-    const at::Tensor rows = parts.narrow(1, 0, width) * parts.narrow(1, 2 * width, width);
-    at::Tensor mixed = output_rows(convolved(pass, rows), in.layout);
-    if (bias_.tensor) mixed = mixed + bias_.of(in.context, pass.hooks).to(mixed.scalar_type());
-    return apply(out_, pass.out, pass.hooks, output_rows(parts.narrow(1, width, width), in.layout) * mixed);
+    if (!bias_.tensor)
+      return apply(out_, pass.out, pass.hooks, output_rows(convolved(pass, parts), in.layout));
+    const std::vector<at::Tensor> of = parts.chunk(3, 1);
+    const at::Tensor bias = bias_.of(in.context, pass.hooks).to(parts.scalar_type());
+    const at::Tensor mixed = output_rows(convolved(pass, of[0] * of[2], false), in.layout) + bias;
+    return apply(out_, pass.out, pass.hooks, output_rows(of[1], in.layout) * mixed);
   }
 
  private:
-  at::Tensor convolved(const MixerPass& pass, const at::Tensor& rows) const {
+  /// The convolution of the parts b | c | u with its gates, or, of `rows`, without.
+  at::Tensor convolved(const MixerPass& pass, const at::Tensor& rows, bool gated = true) const {
     const RowSequences sequences = row_sequences(pass.in);
     const at::Tensor weight = weight_.of(pass.in.context, pass.hooks);
-    if (!pass.cache) return causal_conv(rows, weight, sequences, {}, false);
-    CarriedState state(*pass.cache, pass.in, 0, {weight.size(1) - 1, rows.size(1)}, rows.scalar_type());
+    const auto convolve = [&](const at::Tensor& before) {
+      return gated ? gated_causal_conv(rows, weight, sequences, before)
+                   : causal_conv(rows, weight, sequences, before, false);
+    };
+    if (!pass.cache) return convolve({});
+    const int64_t width = weight.size(0);
+    const at::Tensor products = gated ? rows.narrow(1, 0, width) * rows.narrow(1, 2 * width, width) : rows;
+    CarriedState state(*pass.cache, pass.in, 0, {weight.size(1) - 1, width}, rows.scalar_type());
     const at::Tensor before = state.begin();
-    state.end(last_rows(before, rows, sequences));
-    return causal_conv(rows, weight, sequences, before, false);
+    state.end(last_rows(before, products, sequences));
+    return convolve(before);
   }
 
   Linear in_, out_;

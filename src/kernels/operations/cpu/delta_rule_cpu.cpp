@@ -70,69 +70,94 @@ template <typename T>
 void forward_head(const DeltaRule& op, int64_t head, T* out, float* end) {
   Chunk chunk(op);
   States parents = states_of_parents(op);
-  std::vector<float> state(op.state_size()), result(chunk_rows * op.value_dim);
+  Floats state(op.state_size()), result(chunk_rows * op.value_dim);
   for (int64_t s = 0; s < op.sequences; ++s) {
     begin_sequence(op, head, s, parents, state.data());
     each_chunk(op, s, [&](int64_t first, int64_t count) {
       chunk.read<T>(head, first, count);
-      chunk.correct(state.data(), nullptr);
+      chunk.mix();
+      chunk.correct(state.data());
       chunk.read_within();
       chunk.write(state.data(), result.data());
-      chunk.advance(state.data());
+      const bool last = first + count == op.offsets[s + 1];
+      if (!last || !parents[s].empty() || end) chunk.advance(state.data());
       write_columns(result.data(), op.value_heads * op.value_dim, head * op.value_dim, first, count,
                     op.value_dim, out);
     });
-    if (!parents[s].empty()) std::copy(state.begin(), state.end(), parents[s].begin());
-    if (end) std::copy(state.begin(), state.end(), end + (s * op.value_heads + head) * op.state_size());
+    if (!parents[s].empty()) std::copy_n(state.data(), op.state_size(), parents[s].begin());
+    if (end) std::copy_n(state.data(), op.state_size(), end + (s * op.value_heads + head) * op.state_size());
   }
 }
 
-/// The states before all chunks of the batch, one after another.
+/// What a value head's backward pass needs of a forward one.
+struct Passed {
+  explicit Passed(const DeltaRule& op)
+      : states(chunks_of(op) * op.state_size()),
+        written((op.rows() - op.offsets[0]) * op.value_dim),
+        said((op.rows() - op.offsets[0]) * op.value_dim) {}
+
+  static int64_t chunks_of(const DeltaRule& op) {
+    int64_t chunks = 0;
+    for (int64_t s = 0; s < op.sequences; ++s) each_chunk(op, s, [&](int64_t, int64_t) { ++chunks; });
+    return chunks;
+  }
+
+  Floats states;   ///< before all chunks, one after another
+  Floats written;  ///< [rows, value_dim]: `v` of the chunks after `correct`
+  Floats said;     ///< [rows, value_dim]: `seen` of the chunks
+};
+
 template <typename T>
-std::vector<float> states_before_chunks(const DeltaRule& op, int64_t head, Chunk& chunk) {
+void pass_forward(const DeltaRule& op, int64_t head, Chunk& chunk, Passed& to) {
   States parents = states_of_parents(op);
-  std::vector<float> state(op.state_size()), all;
+  Floats state(op.state_size());
+  float* kept = to.states.data();
   for (int64_t s = 0; s < op.sequences; ++s) {
     begin_sequence(op, head, s, parents, state.data());
     each_chunk(op, s, [&](int64_t first, int64_t count) {
-      all.insert(all.end(), state.begin(), state.end());
-      const bool last = first + count == op.offsets[s + 1];
-      if (last && parents[s].empty()) return;
+      kept = std::copy_n(state.data(), op.state_size(), kept);
       chunk.read<T>(head, first, count);
-      chunk.correct(state.data(), nullptr);
-      chunk.advance(state.data());
+      chunk.mix();
+      chunk.correct(state.data());
+      const int64_t at = (first - op.offsets[0]) * op.value_dim;
+      std::copy_n(chunk.v.data(), count * op.value_dim, to.written.data() + at);
+      std::copy_n(chunk.seen.data(), count * op.value_dim, to.said.data() + at);
+      const bool last = first + count == op.offsets[s + 1];
+      if (!last || !parents[s].empty()) chunk.advance(state.data());
     });
-    if (!parents[s].empty()) std::copy(state.begin(), state.end(), parents[s].begin());
+    if (!parents[s].empty()) std::copy_n(state.data(), op.state_size(), parents[s].begin());
   }
-  return all;
 }
 
-/// Adds the gradients of a value head's normalised queries and keys to d_q and d_k, [T, key_dim], and writes
-/// those of the rest.
+/// Adds the gradients of a value head's normalised queries and keys to d_q and d_k, [rows, key_dim], and
+/// writes those of the rest.
 template <typename T>
 void backward_value_head(const DeltaRule& op, int64_t head, const DeltaRuleGradients& to, float* d_q,
                          float* d_k) {
   ChunkGradient gradient(op);
-  const std::vector<float> states = states_before_chunks<T>(op, head, gradient.chunk);
+  Passed passed(op);
+  pass_forward<T>(op, head, gradient.chunk, passed);
   const int64_t a = op.key_dim, b = op.value_dim;
-  int64_t chunks = std::ssize(states) / op.state_size();
+  const float* state = passed.states.data() + Passed::chunks_of(op) * op.state_size();
   States parents = states_of_parents(op);
-  std::vector<float> d_state(op.state_size());
+  Floats d_state(op.state_size());
   for (int64_t s = op.sequences; s-- > 0;) {
-    std::fill(d_state.begin(), d_state.end(), 0.0F);
-    std::copy(parents[s].begin(), parents[s].end(), d_state.begin());
+    std::fill_n(d_state.data(), op.state_size(), 0.0F);
+    std::copy(parents[s].begin(), parents[s].end(), d_state.data());
     const int64_t length = op.offsets[s + 1] - op.offsets[s];
     for (int64_t i = (length + chunk_rows - 1) / chunk_rows; i-- > 0;) {
       const int64_t first = op.offsets[s] + i * chunk_rows;
       const int64_t count = std::min(chunk_rows, op.offsets[s + 1] - first);
+      const int64_t own = first - op.offsets[0];
       gradient.chunk.read<T>(head, first, count);
       read_columns(static_cast<const T*>(to.d_out), op.value_heads * b, head * b, first, count, b,
                    gradient.d_out.data());
-      gradient.run(states.data() + --chunks * op.state_size(), d_state.data());
+      state -= op.state_size();
+      gradient.run(state, passed.written.data() + own * b, passed.said.data() + own * b, d_state.data());
       write_columns(gradient.v.data(), op.columns(), 2 * op.key_heads * a + head * b, first, count, b,
                     static_cast<T*>(to.d_qkv));
-      add_scaled(gradient.q.data(), 1.0F, d_q + first * a, count * a);
-      add_scaled(gradient.k.data(), 1.0F, d_k + first * a, count * a);
+      add_scaled(gradient.q.data(), 1.0F, d_q + own * a, count * a);
+      add_scaled(gradient.k.data(), 1.0F, d_k + own * a, count * a);
       for (int64_t row = 0; row < count; ++row) {
         to.d_decay[(first + row) * op.value_heads + head] = gradient.decay[row];
         to.d_beta[(first + row) * op.value_heads + head] = gradient.beta[row];
@@ -142,13 +167,13 @@ void backward_value_head(const DeltaRule& op, int64_t head, const DeltaRuleGradi
   }
 }
 
-/// From the gradients of normalised rows, [T, key_dim], to those of the columns from `at` on.
+/// From the gradients of normalised rows, [rows, key_dim], to those of the columns from `at` on.
 template <typename T>
 void backward_normalised(const DeltaRule& op, const float* gradients, float factor, int64_t at, T* d_qkv) {
   const int64_t a = op.key_dim;
   std::vector<float> unit(a);
-  for (int64_t row = 0; row < op.rows(); ++row) {
-    const float* gradient = gradients + row * a;
+  for (int64_t row = op.offsets[0]; row < op.rows(); ++row) {
+    const float* gradient = gradients + (row - op.offsets[0]) * a;
     const T* x = static_cast<const T*>(op.qkv) + row * op.columns() + at;
     T* d_x = d_qkv + row * op.columns() + at;
     const float inverse = normalise(x, a, 1.0F, unit.data());
@@ -163,7 +188,8 @@ void backward_normalised(const DeltaRule& op, const float* gradients, float fact
 template <typename T>
 void backward_head(const DeltaRule& op, int64_t head, const DeltaRuleGradients& to) {
   const int64_t a = op.key_dim;
-  std::vector<float> d_q(op.rows() * a), d_k(op.rows() * a);
+  const int64_t rows = op.rows() - op.offsets[0];
+  std::vector<float> d_q(rows * a), d_k(rows * a);
   for (int64_t r = 0; r < op.shared(); ++r)
     backward_value_head<T>(op, head * op.shared() + r, to, d_q.data(), d_k.data());
   T* d_qkv = static_cast<T*>(to.d_qkv);

@@ -43,6 +43,36 @@ struct GeluTanh {
   }
 };
 
+struct Gelu {
+  /// exp(z^2) erfc(z) for z >= 0, as a polynomial in 1 / (1 + 0.3 z); relative error below 2e-7.
+  template <class D>
+  static HWY_INLINE hn::Vec<D> scaled_erfc(D d, hn::Vec<D> z) {
+    const auto one = hn::Set(d, 1.0F);
+    const auto t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.3F), z, one));
+    auto y = hn::Set(d, -0.129525025F);
+    y = hn::MulAdd(y, t, hn::Set(d, 0.485573887F));
+    y = hn::MulAdd(y, t, hn::Set(d, -0.51230102F));
+    y = hn::MulAdd(y, t, hn::Set(d, 0.547747419F));
+    y = hn::MulAdd(y, t, hn::Set(d, -0.0946705822F));
+    y = hn::MulAdd(y, t, hn::Set(d, 0.214934987F));
+    y = hn::MulAdd(y, t, hn::Set(d, 0.148336743F));
+    y = hn::MulAdd(y, t, hn::Set(d, 0.170715591F));
+    y = hn::MulAdd(y, t, hn::Set(d, 0.169187982F));
+    return hn::Mul(y, t);
+  }
+
+  template <class D>
+  static HWY_INLINE GateValue<D> of(D d, hn::Vec<D> g) {
+    constexpr float root_half = 0.70710678F, inverse_root = 0.39894228F;  // sqrt(1 / 2), 1 / sqrt(2 pi)
+    const auto half = hn::Set(d, 0.5F);
+    const auto bell = exp_negative(d, hn::Neg(hn::Mul(half, hn::Mul(g, g))));
+    const auto tail =
+        hn::Mul(hn::Mul(half, bell), scaled_erfc(d, hn::Mul(hn::Abs(g), hn::Set(d, root_half))));
+    const auto below = hn::IfThenElse(hn::Lt(g, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0F), tail));
+    return {hn::Mul(g, below), hn::MulAdd(hn::Mul(g, hn::Set(d, inverse_root)), bell, below)};
+  }
+};
+
 template <class Function, class D>
 HWY_INLINE hn::Vec<D> gated(D d, hn::Vec<D> gate, hn::Vec<D> up) {
   return hn::Mul(Function::of(d, gate).value, up);
@@ -105,29 +135,33 @@ void backward_rows(const T* gate_up, const T* d_out, T* d_gate_up, int64_t width
 }
 
 template <typename T>
-void forward_of(const void* gate_up, void* out, int64_t width, bool silu, int64_t begin, int64_t end) {
-  const auto run = silu ? forward_rows<Silu, T> : forward_rows<GeluTanh, T>;
+void forward_of(const void* gate_up, void* out, int64_t width, Gate gate, int64_t begin, int64_t end) {
+  const auto run = gate == Gate::silu   ? forward_rows<Silu, T>
+                   : gate == Gate::gelu ? forward_rows<Gelu, T>
+                                        : forward_rows<GeluTanh, T>;
   run(static_cast<const T*>(gate_up), static_cast<T*>(out), width, begin, end);
 }
 
 template <typename T>
-void backward_of(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, bool silu,
+void backward_of(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, Gate gate,
                  int64_t begin, int64_t end) {
-  const auto run = silu ? backward_rows<Silu, T> : backward_rows<GeluTanh, T>;
+  const auto run = gate == Gate::silu   ? backward_rows<Silu, T>
+                   : gate == Gate::gelu ? backward_rows<Gelu, T>
+                                        : backward_rows<GeluTanh, T>;
   run(static_cast<const T*>(gate_up), static_cast<const T*>(d_out), static_cast<T*>(d_gate_up), width, begin,
       end);
 }
 
-void forward(const void* gate_up, void* out, int64_t width, bool silu, bool bf16, int64_t begin,
+void forward(const void* gate_up, void* out, int64_t width, Gate gate, bool bf16, int64_t begin,
              int64_t end) {
   const auto run = bf16 ? forward_of<uint16_t> : forward_of<float>;
-  run(gate_up, out, width, silu, begin, end);
+  run(gate_up, out, width, gate, begin, end);
 }
 
-void backward(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, bool silu, bool bf16,
+void backward(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, Gate gate, bool bf16,
               int64_t begin, int64_t end) {
   const auto run = bf16 ? backward_of<uint16_t> : backward_of<float>;
-  run(gate_up, d_out, d_gate_up, width, silu, begin, end);
+  run(gate_up, d_out, d_gate_up, width, gate, begin, end);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -142,12 +176,12 @@ HWY_EXPORT(backward);
 
 void glu_forward_cpu(const void* gate_up, void* out, int64_t width, Gate gate, bool bf16, int64_t begin,
                      int64_t end) {
-  HWY_DYNAMIC_DISPATCH(forward)(gate_up, out, width, gate == Gate::silu, bf16, begin, end);
+  HWY_DYNAMIC_DISPATCH(forward)(gate_up, out, width, gate, bf16, begin, end);
 }
 
 void glu_backward_cpu(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, Gate gate,
                       bool bf16, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(backward)(gate_up, d_out, d_gate_up, width, gate == Gate::silu, bf16, begin, end);
+  HWY_DYNAMIC_DISPATCH(backward)(gate_up, d_out, d_gate_up, width, gate, bf16, begin, end);
 }
 
 }  // namespace lowrank
