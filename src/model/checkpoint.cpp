@@ -16,6 +16,7 @@
 #include "kernels/products/nf4.h"
 #include "model/model_description.h"
 #include "model/registry.h"
+#include "model/stored/gguf_factors.h"
 #include "model/stored/row_values.h"
 #include "model/tensor_form.h"
 
@@ -69,6 +70,29 @@ StoredTensor layer_of(const StoredTensor& stack, const ExpertPart& part, std::ve
           stack.bytes.subspan(static_cast<size_t>(part.number) * size, size)};
 }
 
+/// Whether a tensor of a GGUF file holds factors of a matrix. Errors: invalid for factors that cannot be.
+bool holds_factors(const GgufFile& file, const std::string& name) {
+  const std::string matrix = matrix_of_factors(file, name);
+  if (!matrix.empty()) factors_beside(file, matrix);
+  return !matrix.empty();
+}
+
+/// The factor beside a matrix in a GGUF file; 1: none.
+float factor_of(const GgufFile& file, const ModelSpec& spec, const TensorRef& tensor,
+                const StoredTensor& stored) {
+  const std::vector<float> factors = factors_beside(file, stored.name);
+  if (factors.empty()) return 1;
+  const std::string name = name_of_factors(stored.name);
+  const bool other_use = std::ranges::any_of(spec.tensors, [&](const TensorRef& other) {
+    return other.layer == tensor.layer && !other.expert && other.gguf_name == name;
+  });
+  if (other_use) return 1;
+  const int64_t most = tensor.expert ? tensor.expert->count : 1;
+  check(std::ssize(factors) == 1 || std::ssize(factors) == most, ErrorKind::invalid,
+        "{}: {} has {} factors where {} are expected", file.path().string(), name, factors.size(), most);
+  return factors.size() == 1 ? factors.front() : factors[tensor.expert->number];
+}
+
 }  // namespace
 
 ModelSpec read_spec(const std::filesystem::path& path, const std::optional<LabelSet>& labels) {
@@ -113,7 +137,8 @@ void Checkpoint::check_tensors() const {
     }
   }
   for (const StoredTensor& stored : gguf_ ? gguf_->tensors() : safetensors_->tensors()) {
-    const bool beside = !nf4_.empty() && is_nf4_part(stored.name);
+    const bool beside =
+        (!nf4_.empty() && is_nf4_part(stored.name)) || (gguf_ && holds_factors(*gguf_, stored.name));
     const bool ignored =
         begins_like(stored.name, spec_.ignored) || begins_like(stored.name, spec_.other_towers);
     if (!known.contains(stored.name) && !stacks_.contains(stored.name) && !is_recomputed(stored.name) &&
@@ -173,15 +198,18 @@ void Checkpoint::divide_stacks() {
 std::optional<StackedPart> Checkpoint::plain_part(const TensorRef& tensor) const {
   const ExpertPart& part = *tensor.expert;
   const StoredTensor* stack = gguf_ ? gguf_->find_tensor(tensor.gguf_name) : find_in_folder(part.stack_name);
+  const bool fused = gguf_ && !stack && tensor.shape.size() == 2 && tensor.role != Role::down;
+  if (fused) stack = gguf_->find_tensor(fmt::format("blk.{}.ffn_gate_up_exps.weight", tensor.layer));
   if (!stack) return std::nullopt;
+  const bool with_others = !gguf_ || fused;
   std::vector<int64_t> shape = tensor.shape;
-  if (!gguf_) shape[0] = part.rows;
+  if (with_others) shape[0] = part.rows;
   const int64_t rows = shape[0];
   shape.insert(shape.begin(), part.count);
   check_stack(*stack, shape);
   StoredTensor own = layer_of(*stack, part, tensor.shape);
   const size_t row_bytes = own.bytes.size() / static_cast<size_t>(rows);
-  const auto first = static_cast<size_t>(gguf_ ? 0 : part.first_row);
+  const auto first = static_cast<size_t>(with_others ? part.first_row : 0);
   own.bytes = own.bytes.subspan(first * row_bytes, static_cast<size_t>(tensor.shape[0]) * row_bytes);
   return StackedPart{std::move(own)};
 }
@@ -224,7 +252,10 @@ void Checkpoint::untie_other_head() {
   const TensorRef& head = *std::ranges::find(spec_.tensors, Role::head, &TensorRef::role);
   const StoredTensor* table = find(embedding);
   const StoredTensor* own = find(head);
-  if (!table || !own || table == own || same_values(*table, *own)) return;
+  if (!table || !own || table == own) return;
+  const bool scaled =
+      gguf_ && factor_of(*gguf_, spec_, embedding, *table) != factor_of(*gguf_, spec_, head, *own);
+  if (!scaled && same_values(*table, *own)) return;
   notes_.push_back(
       fmt::format("{}: tie_word_embeddings is true, but {} and {} differ; the head is taken as it is stored",
                   path_.string(), own->name, table->name));
@@ -308,13 +339,19 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
     return expand_nf4(four_bit->packed, four_bit->scales, four_bit->block, begin * columns, out);
   }
   if (tensor.transposed && !gguf_) return copy_columns(*stored, begin, end, out);
-  auto* target = static_cast<std::byte*>(out.mutable_data_ptr());
-  const int64_t stride = columns * static_cast<int64_t>(out.element_size());
+  const float factor = gguf_ ? factor_of(*gguf_, spec_, tensor, *stored) : 1;
+  // bf16 is rounded once, behind the factor.
+  at::Tensor values =
+      factor != 1 && out.scalar_type() == at::kBFloat16 ? at::empty(out.sizes(), at::kFloat) : out;
+  auto* target = static_cast<std::byte*>(values.mutable_data_ptr());
+  const int64_t stride = columns * static_cast<int64_t>(values.element_size());
   for (int64_t row = begin; row < end; ++row, target += stride) {
     const int64_t source = gguf_ ? gguf_row(row, rows, tensor) : row;
-    copy_values(*stored, source, 0, columns, out.scalar_type(), target);
+    copy_values(*stored, source, 0, columns, values.scalar_type(), target);
   }
   if (!gguf_) return;
+  if (factor != 1) values.mul_(factor);
+  if (!values.is_same(out)) out.copy_(values);
   if (tensor.gguf_offset != 0) out.sub_(tensor.gguf_offset);
   if (tensor.gguf_negative_exp) out.copy_(at::log(-out));
   if (moves_columns(tensor)) out.copy_(from_gguf_column_order(out, tensor));

@@ -59,19 +59,35 @@ nlohmann::json text_config(const nlohmann::json& config) {
   return text;
 }
 
-ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key, int64_t count,
-                           int64_t used) {
+namespace {
+
+ExpertsConfig checked_experts(const ConfigReader& read, int64_t layers, std::string_view key, int64_t count,
+                              std::string_view used_key, int64_t used) {
   // Each expert costs memory before the file's tensors are checked.
   constexpr int64_t most_experts = 200'000;
   ExpertsConfig experts;
-  experts.count = read.count(key, count, most_experts);
+  experts.count = count;
   read.require(layers * experts.count <= most_experts, key,
                fmt::format("must be at most {} over all layers", most_experts));
-  experts.used = read.count("num_experts_per_tok", used);
-  read.require(experts.used <= experts.count, "num_experts_per_tok",
+  experts.used = used;
+  read.require(experts.used <= experts.count, used_key,
                fmt::format("must be at most {} ({})", key, experts.count));
   experts.layers.assign(layers, true);
   return experts;
+}
+
+}  // namespace
+
+ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key, int64_t count,
+                           int64_t used) {
+  const std::string_view used_key = "num_experts_per_tok";
+  return checked_experts(read, layers, key, read.count(key, count, most_count), used_key,
+                         read.count(used_key, used));
+}
+
+ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key,
+                           std::string_view used_key) {
+  return checked_experts(read, layers, key, read.count(key), used_key, read.count(used_key));
 }
 
 nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string& architecture,
@@ -80,7 +96,9 @@ nlohmann::json decoder_config_from_gguf(const GgufFile& file, const std::string&
   nlohmann::json config;
   config["num_hidden_layers"] = read.count(gguf_key::layers, std::nullopt, most_layers);
   config["hidden_size"] = read.count(gguf_key::hidden);
-  config["intermediate_size"] = read.count(gguf_key::ff);
+  // Files of models whose layers all have experts may leave out the width of the other layers' MLPs.
+  const auto expert_ff = file.find<int64_t>(fmt::format("{}.{}", architecture, gguf_key::expert_ff));
+  config["intermediate_size"] = read.count(gguf_key::ff, expert_ff);
   config["max_position_embeddings"] = read.count(gguf_key::context);
   const int64_t heads = read.count(gguf_key::heads);
   config["num_attention_heads"] = heads;

@@ -71,17 +71,32 @@ struct ExpertsConfig {
   int64_t ff = 0;          ///< hidden values of each
   bool normalised = true;  ///< the probabilities of the used ones are divided by their sum
   bool biases = false;     ///< of the router and of each expert
-  /// gpt-oss: stacks in folders are {experts, in, out}, and gate and up take turns in their rows.
+  /// PEFT knows the experts as stacks only, and folders are written with stacks. The names of an expert's
+  /// tensors then begin with that of its stack.
+  bool only_stacked = false;
+  /// Stacks in folders are {experts, in, out}, and gate and up take turns in their rows.
   bool interleaved = false;
+  Activation activation = Activation::silu;  ///< of the gate: silu or the tanh form of GELU
   double limit = 0;  ///< > 0: h = (u + 1) g / (1 + exp(-alpha g)) with g at most this, and u within it
   double alpha = 0;
   std::vector<bool> layers;  ///< [layers] whether a layer has experts
 
   PartName router{"mlp.gate", "ffn_gate_inp"};
+  bool plain_router = false;  ///< the router is adapted like other linear layers
+  PartName input_scales;      ///< factors on what the router reads, a tensor's whole name; not applied here
+  PartName output_scales;     ///< a factor on each expert's output, a tensor's whole name
   std::string_view legacy_router;            ///< name in other folders; empty: none
   std::string_view folder = "mlp.experts.";  ///< an expert's names begin with this and its number
+  std::string_view stack = "mlp.experts.";   ///< the names of stacks begin with this
   PartName gate{"gate_proj", "ffn_gate_exps"}, up{"up_proj", "ffn_up_exps"};
   PartName down{"down_proj", "ffn_down_exps"};
+
+  /// An expert that every token uses, besides, weighed by the sigmoid of one more product; 0: none.
+  int64_t shared_ff = 0;
+  PartName shared_weight{"mlp.shared_expert_gate", "ffn_gate_inp_shexp"};
+  PartName shared_gate{"mlp.shared_expert.gate_proj", "ffn_gate_shexp"};
+  PartName shared_up{"mlp.shared_expert.up_proj", "ffn_up_shexp"};
+  PartName shared_down{"mlp.shared_expert.down_proj", "ffn_down_shexp"};
 
   bool in(int64_t layer) const { return count > 0 && layers[layer]; }
 };
@@ -138,10 +153,13 @@ nlohmann::json text_config(const nlohmann::json& config);
 /// True for the configuration of a multimodal model, whose text tower has one of its own.
 bool is_multimodal(const nlohmann::json& config);
 
-/// Experts in all layers, `used` of `count` for each token; `key` names the configuration's key for the
-/// count. Errors: invalid, the key named.
+/// Experts in all layers, `used` of `count` for each token where the configuration says nothing else; `key`
+/// names its key for the count. Errors: invalid, the key named.
 ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key, int64_t count,
                            int64_t used);
+/// The same with a key for the number of experts that a token uses; both keys must be there.
+ExpertsConfig read_experts(const ConfigReader& read, int64_t layers, std::string_view key,
+                           std::string_view used_key);
 
 /// The same keys from a GGUF file's metadata, as config.json would have them. `partial_rotary`: a rotary
 /// dimension below the head's becomes `partial_rotary_factor`; else it is an error (unsupported).

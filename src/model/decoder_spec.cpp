@@ -63,52 +63,68 @@ struct ExpertEntry {
   int64_t first_row, layer_rows, step;
 };
 
-void add_expert(ModelSpec& spec, const DecoderConfig& c, int layer, const ExpertEntry& entry, bool bias) {
-  const ExpertsConfig& x = c.experts;
-  const std::string prefix = layer_prefix(c.names, layer);
-  const std::string_view kind = bias ? "bias" : "weight";
-  for (int64_t number = 0; number < x.count; ++number) {
-    TensorRef tensor{fmt::format("{}{}{}.{}.{}", prefix, x.folder, number, entry.part.name, kind),
-                     fmt::format("blk.{}.{}.{}", layer, entry.part.gguf_name, kind),
-                     {entry.rows},
-                     layer,
-                     entry.role};
-    if (!bias) tensor.shape.push_back(entry.columns);
-    tensor.expert = ExpertPart{number,
-                               x.count,
-                               fmt::format("{}mlp.experts.{}{}", prefix, entry.stack, bias ? "_bias" : ""),
-                               entry.first_row,
-                               entry.layer_rows,
-                               entry.step,
-                               x.interleaved};
-    if (!bias)
-      spec.modules.push_back(
-          {std::string(tensor.module_name()), layer, entry.role, entry.columns, entry.rows, false, true});
-    spec.tensors.push_back(std::move(tensor));
-  }
-}
+/// Adds them for the experts of one layer.
+class ExpertsBuilder {
+ public:
+  ExpertsBuilder(ModelSpec& spec, const ExpertsConfig& experts, std::string prefix, int layer)
+      : spec_(spec), experts_(experts), prefix_(std::move(prefix)), layer_(layer) {}
 
-/// The router and the experts of a layer: all gates, then all of `up`, then all of `down`, as GGUF files
-/// stack them.
-void add_experts(ModelSpec& spec, const DecoderConfig& c, int layer) {
-  const ExpertsConfig& x = c.experts;
-  const std::string prefix = layer_prefix(c.names, layer);
-  const std::string name = prefix + std::string(x.router.name);
-  const std::string gguf_name = fmt::format("blk.{}.{}", layer, x.router.gguf_name);
-  TensorRef router{name + ".weight", gguf_name + ".weight", {x.count, c.hidden}, layer, Role::router};
-  if (!x.legacy_router.empty()) router.legacy_name = prefix + std::string(x.legacy_router) + ".weight";
-  spec.modules.push_back({name, layer, Role::router, c.hidden, x.count, false, true});
-  spec.tensors.push_back(std::move(router));
-  if (x.biases) spec.tensors.push_back({name + ".bias", gguf_name + ".bias", {x.count}, layer, Role::router});
-  const int64_t step = x.interleaved ? 2 : 1, up = x.interleaved ? 1 : x.ff;
-  for (const ExpertEntry& entry :
-       {ExpertEntry{x.gate, Role::gate, x.ff, c.hidden, "gate_up_proj", 0, 2 * x.ff, step},
-        ExpertEntry{x.up, Role::up, x.ff, c.hidden, "gate_up_proj", up, 2 * x.ff, step},
-        ExpertEntry{x.down, Role::down, c.hidden, x.ff, "down_proj", 0, c.hidden, 1}}) {
-    add_expert(spec, c, layer, entry, false);
-    if (x.biases) add_expert(spec, c, layer, entry, true);
+  void router(int64_t hidden) const {
+    const ExpertsConfig& x = experts_;
+    const std::string name = prefix_ + std::string(x.router.name);
+    const std::string gguf_name = gguf(x.router);
+    TensorRef router{name + ".weight", gguf_name + ".weight", {x.count, hidden}, layer_, Role::router};
+    if (!x.legacy_router.empty()) router.legacy_name = prefix_ + std::string(x.legacy_router) + ".weight";
+    spec_.modules.push_back({name, layer_, Role::router, hidden, x.count, false, !x.plain_router});
+    spec_.tensors.push_back(std::move(router));
+    if (x.biases)
+      spec_.tensors.push_back({name + ".bias", gguf_name + ".bias", {x.count}, layer_, Role::router});
+    for (const auto& [part, size] :
+         {std::pair{x.input_scales, hidden}, std::pair{x.output_scales, x.count}}) {
+      if (part)
+        spec_.tensors.push_back(
+            {prefix_ + std::string(part.name), gguf(part), {size}, layer_, Role::constant});
+    }
   }
-}
+
+  void experts(const ExpertEntry& entry, bool bias) const {
+    const ExpertsConfig& x = experts_;
+    const std::string_view kind = bias ? "bias" : "weight";
+    const std::string stack = fmt::format("{}{}{}", prefix_, x.stack, entry.stack);
+    for (int64_t number = 0; number < x.count; ++number) {
+      const std::string own = fmt::format("{}.{}.{}", number, entry.part.name, kind);
+      const std::string alone = fmt::format("{}{}{}", prefix_, x.folder, own);
+      TensorRef tensor{x.only_stacked ? fmt::format("{}.{}", stack, own) : alone,
+                       fmt::format("{}.{}", gguf(entry.part), kind),
+                       {entry.rows},
+                       layer_,
+                       entry.role};
+      if (!bias) tensor.shape.push_back(entry.columns);
+      tensor.expert = ExpertPart{number,          x.count,          stack + (bias ? "_bias" : ""),
+                                 entry.first_row, entry.layer_rows, entry.step,
+                                 x.interleaved};
+      if (x.only_stacked) tensor.legacy_name = alone;
+      if (!bias)
+        spec_.modules.push_back(
+            {std::string(tensor.module_name()), layer_, entry.role, entry.columns, entry.rows, false, true});
+      spec_.tensors.push_back(std::move(tensor));
+    }
+  }
+
+  void shared(const PartName& part, Role role, int64_t out, int64_t in) const {
+    const std::string name = prefix_ + std::string(part.name);
+    spec_.modules.push_back({name, layer_, role, in, out});
+    spec_.tensors.push_back({name + ".weight", gguf(part) + ".weight", {out, in}, layer_, role});
+  }
+
+ private:
+  std::string gguf(const PartName& part) const { return fmt::format("blk.{}.{}", layer_, part.gguf_name); }
+
+  ModelSpec& spec_;
+  const ExpertsConfig& experts_;
+  std::string prefix_;
+  int layer_;
+};
 
 void add_linears(ModelSpec& spec, const DecoderConfig& c, int layer, const std::vector<Entry>& entries) {
   const std::string prefix = layer_prefix(c.names, layer);
@@ -139,7 +155,7 @@ void add_layer(ModelSpec& spec, const DecoderConfig& c, int layer) {
     add_linears(spec, c, layer, attention_linears(c));
   }
   if (c.experts.in(layer))
-    add_experts(spec, c, layer);
+    add_experts(spec, c.experts, c.hidden, prefix, layer);
   else
     add_linears(spec, c, layer, mlp_linears(c));
   if (n.sinks && !mixer)
@@ -172,6 +188,25 @@ void add_table(ModelSpec& spec, const DecoderNames& names, const PartName& part,
 
 std::string layer_prefix(const DecoderNames& names, int64_t layer) {
   return fmt::format("{}{}{}.", names.prefix, names.layers, layer);
+}
+
+void add_experts(ModelSpec& spec, const ExpertsConfig& x, int64_t hidden, const std::string& prefix,
+                 int layer) {
+  const ExpertsBuilder add(spec, x, prefix, layer);
+  add.router(hidden);
+  const int64_t step = x.interleaved ? 2 : 1, up = x.interleaved ? 1 : x.ff;
+  for (const ExpertEntry& entry :
+       {ExpertEntry{x.gate, Role::gate, x.ff, hidden, "gate_up_proj", 0, 2 * x.ff, step},
+        ExpertEntry{x.up, Role::up, x.ff, hidden, "gate_up_proj", up, 2 * x.ff, step},
+        ExpertEntry{x.down, Role::down, hidden, x.ff, "down_proj", 0, hidden, 1}}) {
+    add.experts(entry, false);
+    if (x.biases) add.experts(entry, true);
+  }
+  if (x.shared_ff == 0) return;
+  add.shared(x.shared_weight, Role::router, 1, hidden);
+  add.shared(x.shared_gate, Role::gate, x.shared_ff, hidden);
+  add.shared(x.shared_up, Role::up, x.shared_ff, hidden);
+  add.shared(x.shared_down, Role::down, hidden, x.shared_ff);
 }
 
 ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, const DecoderConfig& c) {

@@ -10,6 +10,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/split_with_sizes.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "formats/dtype.h"
@@ -71,14 +72,32 @@ at::Tensor router_logits(const Experts& experts, const Place& place, const Hooks
                       hooks.patches(place, *experts.router_module));
 }
 
-/// What is between an expert's products, from g | u [T, 2f]: silu(g) * u, or gpt-oss's clamped unit.
+/// Multiplies the weights of each token's experts by those experts' factors.
+void scale_weights(ExpertRoutes& routes, const at::Tensor& scales) {
+  std::vector<int64_t> numbers;
+  for (int64_t e = 0; e < std::ssize(routes.counts); ++e) numbers.insert(numbers.end(), routes.counts[e], e);
+  const at::Tensor expert_of_pair = at::tensor(numbers, at::kLong);
+  const at::Tensor experts = expert_of_pair.index_select(0, routes.places);
+  routes.weights = routes.weights * scales.index_select(0, experts).view(routes.weights.sizes());
+}
+
+/// What is between an expert's products, from g | u [T, 2f]: act(g) * u, or the clamped unit.
 at::Tensor hidden_values(const ExpertsConfig& config, const at::Tensor& gate_up) {
-  if (config.limit == 0) return glu(gate_up, Gate::silu);
+  if (config.limit == 0)
+    return glu(gate_up, config.activation == Activation::silu ? Gate::silu : Gate::gelu_tanh);
   const int64_t width = gate_up.size(1) / 2;
   const at::ScalarType type = router_type(gate_up.scalar_type());
   const at::Tensor gate = at::clamp_max(gate_up.narrow(1, 0, width).to(type), config.limit);
   const at::Tensor up = at::clamp(gate_up.narrow(1, width, width).to(type), -config.limit, config.limit);
   return ((up + 1) * gate * at::sigmoid(gate * config.alpha)).to(gate_up.scalar_type());
+}
+
+/// What the expert that all tokens use adds.
+at::Tensor shared_output(const Experts& experts, const Place& place, const Hooks& hooks,
+                         const at::Tensor& x) {
+  const at::Tensor hidden = hidden_values(experts.config, apply(experts.shared->gate_up, place, hooks, x));
+  const at::Tensor weight = at::sigmoid(apply(experts.shared_weight, place, hooks, x));
+  return apply(experts.shared->down, place, hooks, hidden) * weight;
 }
 
 }  // namespace
@@ -94,21 +113,30 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
   struct Tensors {
     const TensorRef *gate = nullptr, *up = nullptr, *down = nullptr;
   };
+  const ModelSpec& spec = checkpoint.spec();
+  const std::string prefix = spec.layer_prefix(static_cast<int>(layer));
   std::vector<Tensors> of(config.count);
-  Experts experts;
-  experts.config = config;
-  for (const TensorRef& tensor : checkpoint.spec().tensors) {
-    if (tensor.layer != layer) continue;
-    if (tensor.role == Role::router) (tensor.is_weight() ? experts.router : experts.router_bias) = &tensor;
-    if (!tensor.expert || !tensor.is_weight()) continue;
+  for (const TensorRef& tensor : spec.tensors) {
+    if (tensor.layer != layer || !tensor.expert || !tensor.is_weight()) continue;
     Tensors& own = of[tensor.expert->number];
     (tensor.role == Role::gate ? own.gate : tensor.role == Role::up ? own.up : own.down) = &tensor;
   }
-  experts.router_module = checkpoint.spec().find_module(experts.router->module_name());
-  if (options.use_of(*experts.router) == TensorUse::frozen)
-    experts.router_value = checkpoint.read(*experts.router, router_type(options.compute));
-  if (experts.router_bias && options.use_of(*experts.router_bias) == TensorUse::frozen)
-    experts.router_bias_value = checkpoint.read(*experts.router_bias, router_type(options.compute));
+  Experts experts;
+  experts.config = config;
+  const std::string router = prefix + std::string(config.router.name);
+  experts.router_module = spec.find_module(router);
+  const auto frozen = [&](const TensorRef* tensor) {
+    return tensor && options.use_of(*tensor) == TensorUse::frozen
+               ? checkpoint.read(*tensor, router_type(options.compute))
+               : at::Tensor();
+  };
+  experts.router = spec.find_tensor(router + ".weight");
+  experts.router_value = frozen(experts.router);
+  experts.router_bias = spec.find_tensor(router + ".bias");
+  experts.router_bias_value = frozen(experts.router_bias);
+  if (config.output_scales)
+    experts.scales = checkpoint.read(*spec.find_tensor(prefix + std::string(config.output_scales.name)),
+                                     router_type(options.compute));
   const auto load = [&](std::initializer_list<const TensorRef*> tensors) {
     std::vector<std::string> names;
     LoadOptions own = options;
@@ -120,13 +148,20 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
     return load_linear(checkpoint, own, names);
   };
   for (const Tensors& own : of) experts.experts.push_back({load({own.gate, own.up}), load({own.down})});
+  if (config.shared_ff == 0) return experts;
+  const auto shared = [&](const PartName& part) { return prefix + std::string(part.name); };
+  experts.shared = {load_linear(checkpoint, options, {shared(config.shared_gate), shared(config.shared_up)}),
+                    load_linear(checkpoint, options, {shared(config.shared_down)})};
+  experts.shared_weight = load_linear(checkpoint, options, {shared(config.shared_weight)});
   return experts;
 }
 
-at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks, const at::Tensor& x) {
+at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks, const at::Tensor& x,
+                 const at::Tensor& read) {
   if (x.size(0) == 0) return at::zeros_like(x);
-  const ExpertRoutes routes =
-      expert_routes(router_logits(experts, place, hooks, x), experts.config.used, experts.config.normalised);
+  ExpertRoutes routes = expert_routes(router_logits(experts, place, hooks, read.defined() ? read : x),
+                                      experts.config.used, experts.config.normalised);
+  if (experts.scales.defined()) scale_weights(routes, experts.scales);
   std::vector<int64_t> numbers, counts;
   for (int64_t e = 0; e < std::ssize(routes.counts); ++e) {
     if (routes.counts[e] == 0) continue;
@@ -143,7 +178,9 @@ at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks,
     const at::Tensor hidden = hidden_values(experts.config, apply(expert.gate_up, place, own, inputs[i]));
     outputs.push_back(apply(expert.down, place, own, hidden));
   }
-  return weighted_sum(at::cat(outputs), routes).to(x.scalar_type());
+  at::Tensor sum = weighted_sum(at::cat(outputs), routes);
+  if (experts.shared) sum = sum + shared_output(experts, place, hooks, x);
+  return sum.to(x.scalar_type());
 }
 
 }  // namespace lowrank

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -15,8 +16,9 @@ class Checkpoint;
 struct LoadOptions;
 
 /// What takes the place of a layer's MLP in a mixture of experts: with p the router's weights of the experts
-/// e that a token uses, y = sum_e p_e D_e(silu(G_e x) * (U_e x)), with biases and another unit between the
-/// products where the configuration says so.
+/// e that a token uses, and c_e = 1 or a stored factor,
+///   y = sum_e p_e c_e D_e(silu(G_e x) * (U_e x)) (+ sigmoid(w x) D(silu(G x) * (U x)) of a shared expert),
+/// with biases and another unit between the products where the configuration says so.
 struct Experts {
   struct Expert {
     Linear gate_up, down;
@@ -26,8 +28,11 @@ struct Experts {
   const TensorRef* router_bias = nullptr;
   /// [experts, d] and [experts], f32 (f64 in f64 models); undefined if they are trained.
   at::Tensor router_value, router_bias_value;
+  at::Tensor scales;  ///< the factors c_e, [experts]; undefined: 1
   ExpertsConfig config;
   std::vector<Expert> experts;
+  std::optional<Expert> shared;  ///< an expert that all tokens use
+  Linear shared_weight;          ///< w, {1, d}
 };
 
 /// True if an expert's matrix that is stored like this stays in the file, and each product expands it: with
@@ -39,7 +44,8 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
                      int64_t layer);
 
 /// x [T, d] -> [T, d] in x's type. The router's probabilities, the weighted sum and their gradients are f32
-/// (f64 for f64).
-at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks, const at::Tensor& x);
+/// (f64 for f64). `read`: what the router reads, [T, d], where that is not x.
+at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks, const at::Tensor& x,
+                 const at::Tensor& read = {});
 
 }  // namespace lowrank

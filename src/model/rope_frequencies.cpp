@@ -109,7 +109,7 @@ void scale_longrope(RopeFrequencies& f, const Stretch& stretch, const nlohmann::
   f.attention_factor = static_cast<float>(read.positive("attention_factor", own));
 }
 
-/// Gemma 4: only the first frequencies turn, in pairs of columns that are half a head apart.
+/// `proportional`: only the first frequencies turn, in pairs of columns that are half a head apart.
 void keep_first(RopeFrequencies& f, const nlohmann::json& scaling) {
   const ConfigReader read(scaling);
   const double share = read.positive("partial_rotary_factor", 1), factor = read.positive("factor", 1);

@@ -43,10 +43,12 @@ int64_t ModelSpec::parameters() const {
 
 int64_t ModelSpec::macs_per_token() const {
   int64_t count = 0;
-  for (const Module& module : modules)
-    count += module.is_linear() && !module.expert ? module.in * module.out : 0;
+  for (const Module& module : modules) {
+    const bool always = module.is_linear() && (!module.expert || module.role == Role::router);
+    count += always ? module.in * module.out : 0;
+  }
   const int64_t sparse = std::ranges::count(experts.layers, true);
-  count += sparse * hidden_size * (experts.count + 3 * experts.used * experts.ff);
+  count += sparse * hidden_size * 3 * experts.used * experts.ff;
   return count;
 }
 

@@ -65,7 +65,7 @@ TEST_P(TinyCheckpoint, LogitsEqualTransformers) {
     for (int64_t j = 0; j < logits.size(0); ++j) rows.push_back(batch.offsets[i + 1] - logits.size(0) + j);
     const at::Tensor ours = batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
     // Qwen 3.5's norm blows up small outputs of the delta rule: transformers itself is 2e-4 from f64.
-    const double allowed = checkpoint->family().name == "qwen3_5" ? 5e-4 : 1e-4;
+    const double allowed = checkpoint->family().name.starts_with("qwen3_5") ? 5e-4 : 1e-4;
     EXPECT_LT(at::max(at::abs(ours - logits)).item<double>(), allowed) << "sequence " << i;
     EXPECT_GT(at::max(at::abs(logits)).item<double>(), 0.5);
   }

@@ -9,6 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/rng.h"
+#include "formats/safetensors.h"
 #include "peft/bank/adapter_bank.h"
 #include "peft/core/registry.h"
 #include "peft/files/adapter_file.h"
@@ -181,7 +183,7 @@ Adapter stirred_lora(const Checkpoint& checkpoint, const nlohmann::json& options
 }
 
 /// gpt-oss's folders stack experts transposed, gate and up in turns.
-TEST(LoraOnGptOss, MergingCopiesStacksAndRefusesToChangeThem) {
+TEST(LoraOnGptOss, MergingWritesStacks) {
   const test::TemporaryFolder folder;
   const auto checkpoint = Checkpoint::open(test::fixture("families/gpt_oss"));
   const auto base = checkpoint->family().load(checkpoint, test::in_f32());
@@ -198,9 +200,85 @@ TEST(LoraOnGptOss, MergingCopiesStacksAndRefusesToChangeThem) {
   EXPECT_EQ(merged->rearranged_stacks().size(), checkpoint->rearranged_stacks().size());
   const at::Tensor found = logits(*merged->family().load(merged, test::in_f32()), Hooks());
   EXPECT_LT(at::max(at::abs(expected - found)).item<double>(), 1e-4);
-  const Adapter deeper = stirred_lora(*checkpoint, {{"target_parameters", {"experts.down_proj"}}});
-  test::expect_error(ErrorKind::unsupported, "with changed experts", "use the adapter as it is",
-                     [&] { merge_to_folder(*checkpoint, deeper, std::nullopt, folder.path() / "no"); });
+  const Adapter deeper = stirred_lora(
+      *checkpoint, {{"target_parameters", {"experts.gate_up_proj", "experts.down_proj", "router.weight"}}});
+  const at::Tensor deep = logits(*base, *deeper.method);
+  EXPECT_GT(at::max(at::abs(deep - logits(*base, Hooks()))).item<double>(), 1e-2);
+  const MergeResult result = merge_to_folder(*checkpoint, deeper, std::nullopt, folder.path() / "deep");
+  EXPECT_EQ(result.types.at("F32"), 3 * checkpoint->spec().layers);
+  const auto changed = Checkpoint::open(folder.path() / "deep");
+  EXPECT_TRUE(changed->is_rearranged(
+      *changed->spec().find_tensor("model.layers.0.mlp.experts.gate_up_proj.0.up_proj.weight")));
+  EXPECT_LT(at::max(at::abs(deep - logits(*changed->family().load(changed, test::in_f32()), Hooks())))
+                .item<double>(),
+            1e-4);
+}
+
+/// Writes a tiny gpt-oss whose experts' matrices are random MXFP4, as its configuration says.
+void write_mxfp4(const std::filesystem::path& folder) {
+  nlohmann::json config = test::tiny_config("gpt_oss");
+  config["intermediate_size"] = 32;
+  config["quantization_config"] = {{"quant_method", "mxfp4"}};
+  test::write_tiny_model(folder / "plain", config);
+  const SafetensorsFile file = SafetensorsFile::open(folder / "plain/model.safetensors");
+  std::vector<StoredTensor> tensors;
+  std::vector<std::vector<std::byte>> contents;
+  Philox random(3);
+  const auto add_random = [&](const std::string& name, std::vector<int64_t> shape, int64_t least,
+                              int64_t most) {
+    for (std::byte& byte : contents.emplace_back(*element_count(shape)))
+      byte = static_cast<std::byte>(least + static_cast<int64_t>(random.below(most - least + 1)));
+    tensors.push_back({name, DType::u8, std::move(shape), {}});
+  };
+  for (const StoredTensor& tensor : file.tensors()) {
+    const bool matrix =
+        tensor.name.find(".experts.") != std::string::npos && tensor.name.ends_with(".weight");
+    if (matrix) continue;
+    tensors.push_back(tensor);
+    contents.emplace_back(tensor.bytes.begin(), tensor.bytes.end());
+  }
+  for (const std::string layer : {"model.layers.0.mlp.experts.", "model.layers.1.mlp.experts."}) {
+    for (const auto& [name, rows] : {std::pair{"gate_up_proj", 64}, std::pair{"down_proj", 32}}) {
+      add_random(layer + name + "_blocks", {4, rows, 1, 16}, 0, 255);
+      add_random(layer + name + "_scales", {4, rows, 1}, 122, 124);
+    }
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].bytes = contents[i];
+  write_safetensors(folder / "model.safetensors", tensors);
+  std::filesystem::copy_file(folder / "plain/config.json", folder / "config.json");
+}
+
+/// Experts in MXFP4 are copied, or all of them are expanded to BF16, which holds their values exactly.
+TEST(LoraOnGptOss, Mxfp4StaysWhereNoExpertChanges) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path() / "base");
+  write_mxfp4(folder.path() / "base");
+  const auto base = Checkpoint::open(folder.path() / "base");
+  const std::string stack = "model.layers.1.mlp.experts.gate_up_proj";
+  const auto merged = [&](const char* name, const nlohmann::json& options) {
+    const Adapter adapter = stirred_lora(*base, options);
+    merge_to_folder(*base, adapter, std::nullopt, folder.path() / name);
+    return Checkpoint::open(folder.path() / name);
+  };
+  const auto copied = merged("copied", {{"rank", 2}});
+  EXPECT_EQ(copied->spec().config["quantization_config"]["quant_method"], "mxfp4");
+  const auto has = [](const Checkpoint& checkpoint, const std::string& name) {
+    return std::ranges::any_of(checkpoint.rearranged_stacks(),
+                               [&](const StoredTensor* s) { return s->name == name; });
+  };
+  EXPECT_TRUE(has(*copied, stack + "_blocks") && has(*copied, stack + "_scales"));
+  const auto expanded = merged("expanded", {{"target_parameters", {"0.mlp.experts.down_proj"}}});
+  EXPECT_FALSE(expanded->spec().config.contains("quantization_config"));
+  EXPECT_TRUE(has(*expanded, stack));
+  EXPECT_FALSE(has(*expanded, stack + "_blocks"));
+  const auto values = [](const Checkpoint& checkpoint, const char* name) {
+    return checkpoint.read(*checkpoint.spec().find_tensor(name), at::kFloat);
+  };
+  for (const char* same : {"model.layers.0.mlp.experts.gate_up_proj.1.up_proj.weight",
+                           "model.layers.1.mlp.experts.down_proj.2.down_proj.weight"})
+    EXPECT_TRUE(at::equal(values(*base, same), values(*expanded, same))) << same;
+  const char* other = "model.layers.0.mlp.experts.down_proj.2.down_proj.weight";
+  EXPECT_FALSE(at::equal(values(*base, other), values(*expanded, other)));
 }
 
 }  // namespace

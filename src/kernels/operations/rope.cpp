@@ -15,16 +15,22 @@ namespace {
 /// The rotated rows with their first `width` columns, the query heads, times the table's factors.
 at::Tensor with_query_factors(const at::Tensor& qkv, const RopeTable& table, int64_t width) {
   if (!table.query_factors.defined()) return qkv;
-  // The factors are not rounded to bf16, only their products.
-  const at::Tensor queries =
-      (qkv.narrow(1, 0, width) * table.query_factors.unsqueeze(1)).to(qkv.scalar_type());
+  const at::Tensor factors = table.query_factors.unsqueeze(1).to(qkv.scalar_type());
+  const at::Tensor queries = qkv.narrow(1, 0, width) * factors;
   return at::cat({queries, qkv.narrow(1, width, qkv.size(1) - width)}, 1);
+}
+
+/// Where queries are rotated and multiplied, they are rounded to bf16 once, behind both.
+bool needs_f32(const at::Tensor& qkv, const RopeTable& table) {
+  return table.query_factors.defined() && qkv.scalar_type() == at::kBFloat16;
 }
 
 }  // namespace
 
 at::Tensor rope_reference(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
                           int64_t head_dim) {
+  if (needs_f32(qkv, table))
+    return rope_reference(qkv.to(at::kFloat), table, heads, kv_heads, head_dim).to(at::kBFloat16);
   const int64_t half = table.cos.size(1);
   const int64_t rotated = (heads + kv_heads) * head_dim;
   const at::ScalarType type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -102,6 +108,8 @@ at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, in
   if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16) {
     return rope_reference(qkv, table, heads, kv_heads, head_dim);
   }
+  if (needs_f32(qkv, table))
+    return rope(qkv.to(at::kFloat), table, heads, kv_heads, head_dim).to(at::kBFloat16);
   return with_query_factors(turned(qkv, table, {heads + kv_heads, head_dim}), table, heads * head_dim);
 }
 

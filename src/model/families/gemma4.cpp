@@ -1,7 +1,7 @@
 // Gemma 4, text only (Google DeepMind 2026, ai.google.dev/gemma): Gemma 3 with capped logits, other heads in
-// layers with full attention, and, in its smaller models, an input of each layer beside the stream and last
-// layers that read the keys and values of earlier ones. `gemma4` is the multimodal model, of which the text
-// part is used.
+// layers with full attention, in its smaller models an input of each layer beside the stream and last layers
+// that read the keys and values of earlier ones, and in one of its models experts beside each MLP. `gemma4`
+// is the multimodal model, of which the text part is used.
 #include "model/decoder_config.h"
 #include "model/gemma4/gemma4_gguf.h"
 #include "model/gemma4/gemma4_model.h"
@@ -19,7 +19,8 @@ ModelSpec spec(const nlohmann::json& config) {
 
 /// A layer with a window of 5, one with full attention, and one that reads the latter's keys and values.
 /// Heads are small, since scores are not divided by their size, and epsilon is large, so that the norms of
-/// small heads do not magnify rounding.
+/// small heads do not magnify rounding. Each token uses all experts: where it chooses some, rounding to bf16
+/// can change the choice.
 nlohmann::json tiny_config() {
   nlohmann::json config = tiny_decoder_config("gemma4_text", "Gemma4ForCausalLM");
   config["num_hidden_layers"] = 3;
@@ -34,6 +35,9 @@ nlohmann::json tiny_config() {
   config["vocab_size_per_layer_input"] = 64;
   config["final_logit_softcapping"] = 5.0;
   config["tie_word_embeddings"] = true;
+  config["enable_moe_block"] = true;
+  config["num_experts"] = config["top_k_experts"] = 2;
+  config["moe_intermediate_size"] = 16;
   return config;
 }
 

@@ -27,7 +27,7 @@ nlohmann::json with_scaling(const nlohmann::json& config) {
 ExpertsConfig experts_of(const ConfigReader& read, const DecoderConfig& c) {
   ExpertsConfig experts = read_experts(read, c.layers, "num_local_experts", 128, 4);
   experts.ff = c.ff;
-  experts.biases = experts.interleaved = true;
+  experts.biases = experts.interleaved = experts.only_stacked = true;
   experts.limit = read.positive("swiglu_limit", usual_limit);
   experts.alpha = read.positive("swiglu_alpha", usual_alpha);
   experts.router.name = "mlp.router";

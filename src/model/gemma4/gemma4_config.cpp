@@ -105,10 +105,23 @@ int64_t head_dim_of(const ConfigReader& read, const Gemma4Config& c, bool slides
 }
 
 void refuse_other_forms(const ConfigReader& read) {
-  check(!read.flag("enable_moe_block", false), ErrorKind::unsupported,
-        "config: enable_moe_block is true, but Gemma 4's experts are not supported; its dense models are");
   check(read.text("use_bidirectional_attention", "") != "all", ErrorKind::unsupported,
         "config: use_bidirectional_attention is \"all\", but only causal models are supported");
+}
+
+/// The experts beside each MLP: a router that reads the stream, normed and scaled, and a factor on each
+/// expert's output.
+ExpertsConfig experts_of(const ConfigReader& read, int64_t layers) {
+  if (!read.flag("enable_moe_block", false)) return {};
+  ExpertsConfig experts = read_experts(read, layers, "num_experts", "top_k_experts");
+  experts.ff = read.count("moe_intermediate_size");
+  experts.only_stacked = experts.plain_router = true;
+  experts.activation = Activation::gelu_tanh;
+  experts.router.name = "router.proj";
+  experts.input_scales = {"router.scale", "ffn_gate_inp.scale"};
+  experts.output_scales = {"router.per_expert_scale", "ffn_down_exps.scale"};
+  experts.folder = experts.stack = "experts.";
+  return experts;
 }
 
 }  // namespace
@@ -145,6 +158,7 @@ Gemma4Config read_gemma4(const nlohmann::json& json) {
                "vocab_size_per_layer_input", "must be the same as vocab_size");
   read.require_text("hidden_activation", "gelu_pytorch_tanh");
   read_layers(config, read, c);
+  c.experts = experts_of(read, c.count());
   c.full = rope_frequencies(with_rope_of(config, "full_attention"), head_dim_of(read, c, false));
   c.sliding = rope_frequencies(with_rope_of(config, "sliding_attention"), head_dim_of(read, c, true));
   if (is_multimodal(json)) c.prefix = "model.language_model.";

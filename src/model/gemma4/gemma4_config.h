@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/decoder_config.h"
 #include "model/rope_frequencies.h"
 
 namespace lowrank {
@@ -29,6 +30,8 @@ struct Gemma4Config {
   RopeFrequencies full, sliding;  ///< of layers with full attention, and of those with a window
   std::string prefix = "model.";  ///< of the tensors' names but the head's
   std::vector<Gemma4Layer> layers;
+  /// In every layer, beside its MLP; count 0: none.
+  ExpertsConfig experts;
 
   int64_t count() const { return static_cast<int64_t>(layers.size()); }
   /// True if the layer has keys and values of its own.
@@ -40,7 +43,7 @@ struct Gemma4Config {
 };
 
 /// The configuration of such a model, or of the text part of a multimodal one. Errors: invalid, and
-/// unsupported for experts and for attention in both directions, the key named.
+/// unsupported for attention in both directions, the key named.
 Gemma4Config read_gemma4(const nlohmann::json& config);
 
 }  // namespace lowrank

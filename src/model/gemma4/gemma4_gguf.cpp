@@ -59,8 +59,6 @@ double rotating_share(const GgufFile& file, int64_t head_dim) {
 
 nlohmann::json gemma4_config_from_gguf(const GgufFile& file) {
   const GgufConfigReader read(file, architecture);
-  check(!file.find_tensor("blk.0.ffn_gate_inp.weight"), ErrorKind::unsupported,
-        "{}: Gemma 4's experts are not supported; its dense models are", file.path().string());
   const int64_t layers = read.count(gguf_key::layers, std::nullopt, most_layers);
   const std::vector<std::string> types = read.layer_types(layers, 6);
   const std::vector<int64_t> widths = counts_of_layers(file, gguf_key::ff, layers);
@@ -108,6 +106,12 @@ nlohmann::json gemma4_config_from_gguf(const GgufFile& file) {
       config["attention_k_eq_v"] = true;
   }
   config["per_layer_config"] = own;
+  if (file.find_tensor("blk.0.ffn_gate_inp.weight")) {
+    config["enable_moe_block"] = true;
+    config["num_experts"] = read.count(gguf_key::experts);
+    config["top_k_experts"] = read.count(gguf_key::used_experts);
+    config["moe_intermediate_size"] = read.count(gguf_key::expert_ff);
+  }
   return config;
 }
 
@@ -151,6 +155,11 @@ GgufDescription describe_gemma4(const nlohmann::json& json) {
   keys.count(shared_layers, c.shared_layers());
   keys.count(layer_input, c.layer_input);
   if (c.logit_softcap > 0) keys.number(softcap, c.logit_softcap);
+  if (c.experts.count > 0) {
+    keys.count(gguf_key::experts, c.experts.count);
+    keys.count(gguf_key::used_experts, c.experts.used);
+    keys.count(gguf_key::expert_ff, c.experts.ff);
+  }
   GgufDescription::Table factors{gguf_key::llama3_factors, {}};
   const std::vector<float> turning = plain(c.full);
   for (size_t k = 0; k < turning.size(); ++k) {

@@ -7,8 +7,7 @@
 
 namespace lowrank {
 
-/// What config.json would contain for a GGUF file of Gemma 4. Errors: invalid, and unsupported for files with
-/// experts.
+/// What config.json would contain for a GGUF file of Gemma 4. Errors: invalid, the key named.
 nlohmann::json gemma4_config_from_gguf(const GgufFile& file);
 
 /// The inverse: what such a file holds beside the weights. Errors: also unsupported for what it cannot say,

@@ -13,6 +13,7 @@
 #include "kernels/operations/rms_norm.h"
 #include "model/activation.h"
 #include "model/blocks.h"
+#include "model/experts.h"
 #include "model/gemma4/gemma4_heads.h"
 #include "model/gemma4/gemma4_spec.h"
 
@@ -27,6 +28,9 @@ struct Layer {
   Norm before_attention, after_attention, before_mlp, after_mlp, after_input;
   Gemma4Heads heads;
   double scalar = 1;
+  std::optional<Experts> experts;  ///< beside the MLP
+  at::Tensor router_scales;        ///< c / sqrt(d), on what the router reads
+  Norm before_experts, after_experts, after_dense;
 };
 
 /// Reads the parts of the model from its files.
@@ -68,6 +72,16 @@ class Loader {
                source ? norm(p + part::key_norm) : Norm{}};
     const at::Tensor scalar = checkpoint_.read(*checkpoint_.spec().find_tensor(p + part::scalar), at::kFloat);
     l.scalar = scalar.const_data_ptr<float>()[0];
+    if (config_.experts.count > 0) {
+      l.experts = load_experts(checkpoint_, options_, config_.experts, number);
+      const std::string scales = p + std::string(config_.experts.input_scales.name);
+      l.router_scales = checkpoint_.read(*checkpoint_.spec().find_tensor(scales),
+                                         options_.compute == at::kDouble ? at::kDouble : at::kFloat) *
+                        (1 / std::sqrt(static_cast<double>(config_.hidden)));
+      l.before_experts = norm(p + part::before_experts);
+      l.after_experts = norm(p + part::after_experts);
+      l.after_dense = norm(p + part::after_dense);
+    }
     if (config_.layer_input == 0) return l;
     l.input_gate = linear(p, {part::input_gate});
     l.input_projection = linear(p, {part::input_projection});
@@ -224,6 +238,7 @@ class Gemma4 final : public Model {
     const AddNorm second = entered(pass, out, l.before_mlp, stream, branch);
     branch =
         apply(l.down, out, pass.hooks, glu(apply(l.up, out, pass.hooks, second.normed), Gate::gelu_tanh));
+    if (l.experts) branch = with_experts(pass, out, l, second.stream, branch);
     branch = ended(pass, out, Role::down, l.after_mlp, second.stream, branch);
     at::Tensor sum = second.stream + branch;
     if (beside.input.defined()) {
@@ -235,6 +250,17 @@ class Gemma4 final : public Model {
             rms_norm(projected, weight_of(l.after_input, out.context, pass.hooks), config_.epsilon, compute_);
     }
     return {l.scalar == 1 ? sum : sum * l.scalar, rows};
+  }
+
+  /// The normed output of the MLP plus that of the experts, which read the stream before it.
+  at::Tensor with_experts(const Pass& pass, const Place& out, const Layer& l, const at::Tensor& stream,
+                          const at::Tensor& dense) const {
+    const auto normed = [&](const at::Tensor& x, const Norm& norm) {
+      return rms_norm(x, weight_of(norm, out.context, pass.hooks), config_.epsilon, compute_);
+    };
+    const at::Tensor read = rms_norm(stream, l.router_scales, config_.epsilon, l.router_scales.scalar_type());
+    const at::Tensor experts = apply(*l.experts, out, pass.hooks, normed(stream, l.before_experts), read);
+    return normed(dense, l.after_dense) + normed(experts, l.after_experts);
   }
 
   TensorPair attention_branch(Pass& pass, const Place& in, const Place& out, const at::Tensor& x,

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "model/decoder_config.h"
+#include "model/decoder_spec.h"
 
 namespace lowrank {
 namespace {
@@ -68,6 +68,12 @@ void add_layer(ModelSpec& spec, const Gemma4Config& c, int64_t number) {
   add.norm(part::after_attention, "post_attention_norm", c.hidden);
   add.norm(part::before_mlp, "ffn_norm", c.hidden);
   add.norm(part::after_mlp, "post_ffw_norm", c.hidden);
+  if (c.experts.count > 0) {
+    add_experts(spec, c.experts, c.hidden, prefix, static_cast<int>(number));
+    add.norm(part::before_experts, "pre_ffw_norm_2", c.hidden);
+    add.norm(part::after_experts, "post_ffw_norm_2", c.hidden);
+    add.norm(part::after_dense, "post_ffw_norm_1", c.hidden);
+  }
   if (c.layer_input > 0) {
     add.linear(part::input_gate, "inp_gate", Role::layer_input, c.layer_input, c.hidden);
     add.linear(part::input_projection, "proj", Role::layer_input, c.hidden, c.layer_input);
@@ -95,6 +101,7 @@ ModelSpec gemma4_spec(std::string_view family, const nlohmann::json& config) {
   spec.max_positions = c.max_positions;
   spec.rows_fixed = c.layer_input > 0 || c.shared_layers() > 0;
   spec.tied_head = c.tied;
+  if (c.experts.count > 0) spec.experts = {c.experts.count, c.experts.used, c.experts.ff, c.experts.layers};
   spec.optional_prefix = c.prefix;
   if (is_multimodal(config))
     spec.other_towers = {"model.vision_tower.", "model.audio_tower.", "model.embed_vision.",

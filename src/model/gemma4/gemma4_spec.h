@@ -22,6 +22,10 @@ inline constexpr const char* before_attention = "input_layernorm";
 inline constexpr const char* after_attention = "post_attention_layernorm";
 inline constexpr const char* before_mlp = "pre_feedforward_layernorm";
 inline constexpr const char* after_mlp = "post_feedforward_layernorm";
+// Beside the MLP, in models with experts.
+inline constexpr const char* before_experts = "pre_feedforward_layernorm_2";
+inline constexpr const char* after_experts = "post_feedforward_layernorm_2";
+inline constexpr const char* after_dense = "post_feedforward_layernorm_1";
 inline constexpr const char* input_gate = "per_layer_input_gate";
 inline constexpr const char* input_projection = "per_layer_projection";
 inline constexpr const char* after_input = "post_per_layer_input_norm";

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "base/one_line.h"
+#include "peft/core/stacked_experts.h"
 #include "tokenizer/steps/pattern.h"
 
 namespace lowrank {
@@ -72,7 +73,8 @@ std::vector<std::string> short_names(const ModelSpec& spec) {
   return {names.begin(), names.end()};
 }
 
-/// Refuses targets that select experts. Of `all-linear`, as everywhere, they are no part.
+/// Refuses targets that select experts. Of `all-linear`, as everywhere, they are no part, nor are they of
+/// names that select other modules too where PEFT knows experts as stacks only.
 void check_no_experts(const ModelSpec& spec, const std::function<bool(const std::string&)>& selects) {
   const auto refuse = [&](std::string_view name) {
     check(!selects(std::string(name)), ErrorKind::unsupported,
@@ -80,8 +82,12 @@ void check_no_experts(const ModelSpec& spec, const std::function<bool(const std:
           "choose layers of attention or of dense MLPs",
           name);
   };
-  for (const TensorRef& tensor : spec.tensors) {
-    if (tensor.role == Role::router || tensor.expert) refuse(tensor.module_name());
+  const bool only_stacked = std::ranges::any_of(spec.tensors, is_only_stacked);
+  const bool selects_others = std::ranges::any_of(
+      spec.modules, [&](const Module& module) { return !module.expert && selects(module.name); });
+  if (only_stacked && selects_others) return;
+  for (const Module& module : spec.modules) {
+    if (module.expert) refuse(module.name);
   }
 }
 

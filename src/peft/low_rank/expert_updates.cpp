@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "peft/core/low_rank_init.h"
+#include "peft/core/stacked_experts.h"
 
 namespace lowrank {
 namespace {
@@ -36,15 +37,19 @@ std::string key_of(const std::string& parameter, const std::set<std::string>& ad
   return module + (nested ? ".base_layer" : "");
 }
 
-bool is_adaptable(const TensorRef& tensor) {
-  return tensor.is_weight() && (tensor.expert || tensor.role == Role::router);
+bool is_adaptable(const ModelSpec& spec, const TensorRef& tensor) {
+  if (!tensor.is_weight()) return false;
+  if (tensor.expert) return true;
+  // Other routers are adapted like all linear layers.
+  const Module* module = tensor.role == Role::router ? spec.find_module(tensor.module_name()) : nullptr;
+  return module && module->expert;
 }
 
 /// The parameters that `target_parameters` name.
 std::set<std::string> adapted_parameters(const ModelSpec& spec, const LowRankOptions& options) {
   std::set<std::string> known, adapted;
   for (const TensorRef& tensor : spec.tensors) {
-    if (!is_adaptable(tensor)) continue;
+    if (!is_adaptable(spec, tensor)) continue;
     known.insert(parameter_of(tensor));
     if (is_target(parameter_of(tensor), options.target_parameters)) adapted.insert(parameter_of(tensor));
   }
@@ -73,7 +78,7 @@ void ExpertUpdates::plan(const ModelSpec& spec, const LowRankOptions& options, T
   const std::set<std::string> adapted = adapted_parameters(spec, options);
   std::map<std::string, size_t> numbers;
   for (const TensorRef& tensor : spec.tensors) {
-    if (!is_adaptable(tensor) || !adapted.contains(parameter_of(tensor))) continue;
+    if (!is_adaptable(spec, tensor) || !adapted.contains(parameter_of(tensor))) continue;
     const auto [found, added] = numbers.try_emplace(parameter_of(tensor), stacks_.size());
     if (added) add_stack(tensor, key_of(found->first, adapted), options);
     Part part{found->second, 0, 0, tensor.shape[0]};
@@ -185,7 +190,7 @@ std::vector<Patch> ExpertUpdates::patches(const Module& module) const {
 
 void move_expert_targets(const ModelSpec& spec, LowRankOptions& options) {
   const auto expert = std::ranges::find_if(
-      spec.tensors, [](const TensorRef& tensor) { return tensor.expert && !tensor.expert->transposed; });
+      spec.tensors, [](const TensorRef& tensor) { return tensor.expert && !is_only_stacked(tensor); });
   if (expert == spec.tensors.end() || options.targets.from_file) return;
   std::vector<std::string> names;
   std::string expression;

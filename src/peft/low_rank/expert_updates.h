@@ -61,10 +61,10 @@ class ExpertUpdates {
   std::string init_;
 };
 
-/// PEFT's rewriting: where the model has experts, target_modules gate_proj with up_proj, down_proj (w1, w3,
-/// w2) and gate become the parameters gate_up_proj, down_proj and gate.weight; rank and alpha of the first,
-/// which is two matrices in one, are doubled. Errors: invalid for one of gate_proj and up_proj without the
-/// other.
+/// PEFT's rewriting: where folders hold the matrices of each expert, target_modules gate_proj with up_proj,
+/// down_proj (w1, w3, w2) and gate become the parameters gate_up_proj, down_proj and gate.weight; rank and
+/// alpha of the first, which is two matrices in one, are doubled. Errors: invalid for one of gate_proj and
+/// up_proj without the other.
 void move_expert_targets(const ModelSpec& spec, LowRankOptions& options);
 
 }  // namespace lowrank

@@ -1,5 +1,9 @@
 #include "peft/merge/merge.h"
 
+#include <algorithm>
+#include <functional>
+#include <iterator>
+
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
@@ -11,6 +15,7 @@
 #include "peft/bank/inference_hooks.h"
 #include "peft/merge/merge_plan.h"
 #include "peft/merge/merge_rounding.h"
+#include "peft/merge/merge_stacks.h"
 #include "peft/merge/model_description.h"
 
 namespace lowrank {
@@ -31,33 +36,18 @@ void check_folder_type(DType type) {
         "merged tensors are written as F32, BF16 or F16, not {}", info_of(type).name);
 }
 
-/// The outputs without the matrices of experts that the base stacks in another order or type: those stacks
-/// are copied. Errors: unsupported if one of them is changed, or if no folder could hold them.
-std::vector<MergeOutput> written_alone(const Checkpoint& base, const MergePlan& plan) {
-  std::vector<MergeOutput> outputs;
-  for (const MergeOutput& output : plan.outputs) {
-    const TensorRef& tensor = *output.source;
-    const bool stacked = base.is_rearranged(tensor);
-    const bool changed = stacked && output.changed;
-    check(!changed && !(base.gguf() && tensor.expert && tensor.expert->transposed), ErrorKind::unsupported,
-          "{}: models of the family {} are not written to folders with {} experts, whose stacks are copied "
-          "only; {}",
-          base.path().string(), base.spec().family, changed ? "changed" : "a GGUF file's",
-          changed ? "use the adapter as it is" : "merge into a GGUF file");
-    if (!stacked) outputs.push_back(output);
-  }
-  return outputs;
-}
-
 /// Writes model.safetensors and counts the changed tensors in `result`.
 void write_tensors(const Checkpoint& base, const Method& method, const MergePlan& plan,
-                   std::optional<DType> type, const std::filesystem::path& path, MergeResult& result) {
+                   const MergedStacks& stacks, std::optional<DType> type, const std::filesystem::path& path,
+                   MergeResult& result) {
   std::vector<StoredTensor> declared;
-  const std::vector<MergeOutput> outputs = written_alone(base, plan);
+  std::vector<MergeOutput> outputs;
+  std::ranges::copy_if(plan.outputs, std::back_inserter(outputs), std::not_fn(is_stacked));
   for (const MergeOutput& output : outputs) {
     const StoredTensor* stored = base.find(*output.source);
     // Multimodal folders name the text part's tensors differently from its modules.
-    const bool renamed = stored && output.tensor == output.source && !base.spec().other_towers.empty();
+    const bool renamed =
+        !base.gguf() && stored && output.tensor == output.source && !base.spec().other_towers.empty();
     declared.push_back({renamed ? stored->name : output.tensor->name,
                         output_type(stored ? stored->dtype : DType::f32, type),
                         folder_shape(*output.source),
@@ -65,8 +55,10 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
   }
   const std::vector<StoredTensor> others = base.other_tensors();
   declared.insert(declared.end(), others.begin(), others.end());
-  const std::vector<const StoredTensor*> stacks = base.rearranged_stacks();
-  for (const StoredTensor* stack : stacks) declared.push_back({stack->name, stack->dtype, stack->shape, {}});
+  for (const MergedStack& stack : stacks.stacks) {
+    if (!stack.copied) check_folder_type(stack.declared.dtype);
+    declared.push_back(stack.declared);
+  }
   SafetensorsWriter writer(path, declared);
   for (size_t i = 0; i < outputs.size(); ++i) {
     throw_if_interrupted();
@@ -88,10 +80,7 @@ void write_tensors(const Checkpoint& base, const Method& method, const MergePlan
     result.count(declared[i].dtype, values, bytes);
   }
   for (const StoredTensor& other : others) writer.append(other.bytes);
-  for (const StoredTensor* stack : stacks) {
-    check_finite(*stack);
-    writer.append(stack->bytes);
-  }
+  for (const MergedStack& stack : stacks.stacks) append_stack(base, method, stack, writer, result);
   writer.commit();
 }
 
@@ -114,8 +103,9 @@ MergeResult merge_to_folder(const Checkpoint& base, const Adapter& adapter, std:
   MergeResult result{.changed = plan.changed, .tensors = std::ssize(plan.outputs), .untied = plan.untied};
   check_describable(base, output.string());
   StagedFolder folder(output);
-  result.left_out = write_description(base, result.untied, folder.path());
-  write_tensors(base, *adapter.method, plan, type, folder.path() / "model.safetensors", result);
+  const MergedStacks stacks = merged_stacks(base, plan, type);
+  result.left_out = write_description(base, result.untied, stacks.quantised, folder.path());
+  write_tensors(base, *adapter.method, plan, stacks, type, folder.path() / "model.safetensors", result);
   base.check_unchanged();
   result.bytes = static_cast<int64_t>(std::filesystem::file_size(folder.path() / "model.safetensors"));
   folder.commit();

@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "formats/gguf_writer.h"
 #include "formats/quantise.h"
+#include "model/stored/gguf_factors.h"
 #include "model/tensor_form.h"
 #include "peft/bank/inference_hooks.h"
 #include "peft/merge/merge.h"
@@ -67,18 +68,47 @@ ChangedTensor planned_values(const Checkpoint& base, const Method& method, const
   return {at::cat(before), at::cat(after)};
 }
 
-std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& plan,
-                                     std::optional<DType> type) {
+/// The name of the tensor in the merged file: that of the base's, or of a head that was tied.
+const std::string& name_of(const Checkpoint& base, const MergeOutput& output) {
+  const StoredTensor* stored = output.source == output.tensor ? base.find(*output.source) : nullptr;
+  return stored ? stored->name : output.tensor->gguf_name;
+}
+
+/// The outputs in tensors of which something changes, by name; those of experts in the order of the rows.
+std::map<std::string, std::vector<const MergeOutput*>> changed_tensors(const Checkpoint& base,
+                                                                       const MergePlan& plan) {
   std::map<std::string, std::vector<const MergeOutput*>> by_name;
   for (const MergeOutput& output : plan.outputs) {
-    if (output.changed || output.source != output.tensor) by_name[output.tensor->gguf_name] = {};
+    if (output.changed || output.source != output.tensor) by_name[name_of(base, output)] = {};
   }
   for (const MergeOutput& output : plan.outputs) {
-    const auto found = by_name.find(output.tensor->gguf_name);
+    const auto found = by_name.find(name_of(base, output));
     if (found != by_name.end()) found->second.push_back(&output);
   }
+  for (auto& [name, outputs] : by_name) {
+    std::ranges::stable_sort(outputs, {}, [](const MergeOutput* output) {
+      const std::optional<ExpertPart>& part = output->tensor->expert;
+      return part ? std::pair(part->number, part->first_row) : std::pair(int64_t{0}, int64_t{0});
+    });
+  }
+  return by_name;
+}
+
+/// True for factors of a matrix that is written anew, with them in its values.
+bool is_in_values(const Checkpoint& base, const StoredTensor& stored,
+                  const std::map<std::string, std::vector<const MergeOutput*>>& changed) {
+  return changed.contains(matrix_of_factors(*base.gguf(), stored.name)) &&
+         std::ranges::find(base.spec().tensors, stored.name, &TensorRef::gguf_name) ==
+             base.spec().tensors.end();
+}
+
+std::vector<Planned> planned_tensors(const Checkpoint& base, const MergePlan& plan,
+                                     std::optional<DType> type) {
+  std::map<std::string, std::vector<const MergeOutput*>> by_name = changed_tensors(base, plan);
   std::vector<Planned> tensors;
+  const std::map<std::string, std::vector<const MergeOutput*>> changed = by_name;
   for (const StoredTensor& stored : base.gguf()->tensors()) {
+    if (is_in_values(base, stored, changed)) continue;
     const auto found = by_name.find(stored.name);
     Planned planned{stored, {}};
     if (found != by_name.end()) planned.outputs = found->second;

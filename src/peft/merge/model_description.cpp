@@ -96,10 +96,11 @@ void check_describable(const Checkpoint& base, const std::string& what) {
   }
 }
 
-std::vector<std::string> write_description(const Checkpoint& base, bool untied, const fs::path& folder) {
+std::vector<std::string> write_description(const Checkpoint& base, bool untied, bool quantised,
+                                           const fs::path& folder) {
   nlohmann::json config = base.spec().config;
   if (untied) config["tie_word_embeddings"] = false;
-  config.erase("quantization_config");
+  if (!quantised) config.erase("quantization_config");
   std::vector<std::string> left_out;
   if (base.gguf())
     write_tokenizer(tokenizer_spec_from_gguf(*base.gguf()), config, folder);
