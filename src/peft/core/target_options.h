@@ -22,7 +22,9 @@ struct TargetOptions {
 
   std::vector<Field> fields();
   TargetModules targets() const;
-  /// Sets `target_modules` to the modules of the given roles if it is empty.
+  /// Sets `target_modules` to the modules of the given roles if it is empty. Where PEFT would find more
+  /// modules than are adapted here (all-linear with experts, other parts of multimodal models), it becomes a
+  /// list or an expression that means the same in both; not if it comes from a file.
   void resolve(const ModelSpec& spec, const std::vector<Role>& roles);
 
   /// Writes the fields of adapter_config.json as PEFT does, and reads them back. Errors: invalid, naming the
