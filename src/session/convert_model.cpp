@@ -153,7 +153,8 @@ GgufDescription described(const Checkpoint& checkpoint, const FileType& type) {
     // As llama.cpp's files without one.
     keys.set_string("tokenizer.ggml.model", "none");
     description.notes.emplace_back(
-        "the folder has no tokenizer.json, so the file has no tokenizer: programs can only give it token ids");
+        "the folder has no tokenizer.json, so the file has no tokenizer: programs can only give it token "
+        "ids");
     return description;
   }
   const TokenizerSpec tokenizer = tokenizer_spec_from_folder(checkpoint.path());

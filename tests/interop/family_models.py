@@ -37,13 +37,13 @@ def has_experts(folder):
     return any(text_config(folder).get(key) for key in ("num_experts", "num_local_experts"))
 
 
-def write_rows(path, size):
+def write_rows(path, size, length=24):
     """Rows of ids below `size`, of which a model learns what follows what."""
     source = random.Random(0)
     rows = []
     for _ in range(12):
         first, step = source.randrange(size), source.randrange(1, 5)
-        rows.append([(first + step * i) % size for i in range(24)])
+        rows.append([(first + step * i) % size for i in range(length)])
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
     return rows
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from family_models import decoder_folders, has_experts, lowrank_loss, text_config, train, write_rows
 
@@ -36,7 +36,10 @@ def losses_of(model, rows):
 
 
 def base_model(folder):
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    """The class that has the file's names: of a multimodal folder the one with all parts."""
+    multimodal = "text_config" in json.loads((folder / "config.json").read_text())
+    kind = AutoModelForImageTextToText if multimodal else AutoModelForCausalLM
+    return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
 def peft_loss(folder, adapter, rows):
