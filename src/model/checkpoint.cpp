@@ -23,14 +23,6 @@
 namespace lowrank {
 namespace {
 
-/// Tensors that some exporters write, but that are computed from the configuration here.
-bool is_recomputed(std::string_view name) {
-  return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
-         name.ends_with(".masked_bias") || name.ends_with("embeddings.position_ids") ||
-         name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
-         name == "rope_factors_short.weight";
-}
-
 /// Whether two stored matrices have the same values; compares row by row.
 bool same_values(const StoredTensor& a, const StoredTensor& b) {
   if (a.shape != b.shape || !can_expand(a.dtype) || !can_expand(b.dtype)) return false;

@@ -35,6 +35,12 @@ void check_is_model_folder(const std::filesystem::path& folder) {
       hint);
 }
 
+bool is_known(std::string_view name, std::span<const std::string_view> FamilyInfo::*names) {
+  return std::ranges::any_of(families(), [&](const FamilyInfo* family) {
+    return std::ranges::find(family->*names, name) != (family->*names).end();
+  });
+}
+
 /// After this check, sizes can be counted in 64 bits.
 void check_size(const ModelSpec& spec) {
   constexpr double most = 1e15;
@@ -62,11 +68,15 @@ ModelDescription open_description(const std::filesystem::path& path, const std::
     config = read_json_file(file, max_config_bytes);
     const auto type = config.find("model_type");
     check(type != config.end() && type->is_string(), ErrorKind::invalid, "{}: no model_type", where);
+    if (!is_known(type->get<std::string>(), &FamilyInfo::model_types))
+      throw unknown_model(path, type->get<std::string>(), config, nullptr);
     opened.family = &family_of_model_type(type->get<std::string>(), where);
   } else {
     opened.gguf = GgufFile::open(path);
     const auto architecture = opened.gguf->find<std::string>("general.architecture");
     check(architecture.has_value(), ErrorKind::invalid, "{}: no general.architecture", where);
+    if (!is_known(*architecture, &FamilyInfo::gguf_architectures))
+      throw unknown_model(path, *architecture, nullptr, &*opened.gguf);
     opened.family = &family_of_gguf(*architecture, where);
     config = opened.family->config_from_gguf(*opened.gguf);
     // Several families may have files of one architecture.

@@ -94,4 +94,11 @@ int64_t rotary_row(int64_t row, int64_t rows, int64_t heads) {
   return head * head_dim + 2 * (within % (head_dim / 2)) + within / (head_dim / 2);
 }
 
+bool is_recomputed(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
+         name.ends_with(".masked_bias") || name.ends_with("embeddings.position_ids") ||
+         name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+         name == "rope_factors_short.weight";
+}
+
 }  // namespace lowrank

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -33,5 +34,8 @@ at::Tensor in_gguf_form(const at::Tensor& values, const TensorRef& tensor);
 /// A matrix {out, in} as a Hugging Face folder stores it, and the shape that it has there.
 at::Tensor in_folder_layout(const at::Tensor& values, const TensorRef& tensor);
 std::vector<int64_t> folder_shape(const TensorRef& tensor);
+
+/// Whether a tensor of that name, which some exporters write, is computed from the configuration here.
+bool is_recomputed(std::string_view name);
 
 }  // namespace lowrank

@@ -150,8 +150,11 @@ GgufDescription described(const Checkpoint& checkpoint, const FileType& type) {
   keys.set_number("general.file_type", type.number);
   keys.set_number("general.quantization_version", uint32_t{2});
   if (!fs::exists(checkpoint.path() / "tokenizer.json")) {
+    // As llama.cpp's files without one.
+    keys.set_string("tokenizer.ggml.model", "none");
     description.notes.emplace_back(
-        "the folder has no tokenizer.json, so the file has no tokenizer, which llama.cpp needs");
+        "the folder has no tokenizer.json, so the file has no tokenizer: programs can only give it token "
+        "ids");
     return description;
   }
   const TokenizerSpec tokenizer = tokenizer_spec_from_folder(checkpoint.path());

@@ -49,17 +49,20 @@ Batch random_ids(const ModelSpec& spec, int64_t length) {
   return batch;
 }
 
-at::Tensor logits_of(const OpenSession& session, int64_t length = random_tokens) {
+at::Tensor logits_of(const Model& model, const InferenceHooks& hooks, int64_t length) {
   const at::NoGradGuard no_grad;
-  Batch batch = random_ids(session.checkpoint->spec(), length);
-  session.hooks()->layout(batch);
-  const ModelSpec& spec = session.checkpoint->spec();
-  if (spec.labels) return sequence_scores(*session.model, {&batch}, *session.hooks());
-  if (spec.task == Task::embedding)
-    return sequence_embeddings(*session.model, {&batch}, *session.hooks(), Pooling::mean);
+  const ModelSpec& spec = model.spec();
+  Batch batch = random_ids(spec, length);
+  hooks->layout(batch);
+  if (spec.labels) return sequence_scores(model, {&batch}, *hooks);
+  if (spec.task == Task::embedding) return sequence_embeddings(model, {&batch}, *hooks, Pooling::mean);
   std::vector<int64_t> rows;
   for (int64_t row = 0; row < batch.token_count(); ++row) rows.push_back(row);
-  return batch_logits(*session.model, {&batch}, *session.hooks(), rows, nullptr);
+  return batch_logits(model, {&batch}, *hooks, rows, nullptr);
+}
+
+at::Tensor logits_of(const OpenSession& session, int64_t length = random_tokens) {
+  return logits_of(*session.model, session.hooks(), length);
 }
 
 /// The ids that texts begin with: the tokenizer's prefix, else its end-of-text token.
@@ -137,6 +140,12 @@ double root_mean_square(const at::Tensor& values) {
   return std::sqrt((wide * wide).mean().item<double>());
 }
 
+ModelDifference difference_of(const at::Tensor& found, const at::Tensor& expected) {
+  const at::Tensor difference = found - expected;
+  return {at::max(at::abs(difference)).item<double>(), root_mean_square(difference),
+          root_mean_square(expected)};
+}
+
 }  // namespace
 
 std::optional<double> ProbeLosses::gain_left() const {
@@ -161,9 +170,13 @@ ModelDifference compare_adapted(const AdaptedModel& first, const AdaptedModel& s
   check(expected.sizes() == found.sizes(), ErrorKind::invalid,
         "{} and {} have different vocabularies, so their logits cannot be compared", first.model,
         second.model);
-  const at::Tensor difference = found - expected;
-  return {at::max(at::abs(difference)).item<double>(), root_mean_square(difference),
-          root_mean_square(expected)};
+  return difference_of(found, expected);
+}
+
+ModelDifference compare_adapters(const Model& model, const Adapter& first, const Adapter* second) {
+  const at::Tensor expected = logits_of(model, InferenceHooks(first), random_tokens);
+  const InferenceHooks hooks = second ? InferenceHooks(*second) : InferenceHooks();
+  return difference_of(logits_of(model, hooks, random_tokens), expected);
 }
 
 ModelDifference compare_models(const std::string& first, const std::string& second) {

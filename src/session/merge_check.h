@@ -8,6 +8,9 @@
 
 namespace lowrank {
 
+struct Adapter;
+struct Model;
+
 struct MergeCheckOptions {
   std::string model, adapter, merged;
   std::string probe_data;  ///< rows as `evaluate` takes them; empty: texts sampled from the adapted model
@@ -61,6 +64,9 @@ ModelDifference compare_adapted(const AdaptedModel& first, const AdaptedModel& s
 /// The same without adapters. The sequence is as long as both contexts allow, up to 64. Errors: as
 /// open_session; invalid for models of different vocabularies.
 ModelDifference compare_models(const std::string& first, const std::string& second);
+
+/// The same for two adapters of one loaded model; without a second one, `second` is the model alone.
+ModelDifference compare_adapters(const Model& model, const Adapter& first, const Adapter* second);
 
 /// Loads the three models in turn. Errors: as open_session, load_dataset and evaluate.
 MergeComparison compare_merged(const MergeCheckOptions& options);

@@ -171,6 +171,22 @@ TEST(GgufLoraFile, WhatItCannotHoldIsNamedAtOnce) {
   refusal({{"target_modules", "lm_head,q_proj"}}, "an update of lm_head");
 }
 
+TEST(GgufLoraFile, WhatLlamaCppDoesNotApplyIsNamed) {
+  const test::TemporaryFolder folder;
+  const auto base = Checkpoint::open(test::fixture("families/gemma4_text"));
+  const auto path = folder.path() / "lora.gguf";
+  test::expect_error(
+      ErrorKind::unsupported, "lora.gguf", "per_layer_model_projection, which llama.cpp computes without",
+      [&] {
+        write_gguf_lora(*base, test::random_adapter(*base, {{"target_modules", "all-linear"}}), path);
+      });
+  write_gguf_lora(*base,
+                  test::random_adapter(*base, {{"target_modules", "all-linear"},
+                                               {"exclude_modules", "per_layer_model_projection"}}),
+                  path);
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
 /// A written file that each test corrupts.
 class BadGgufLora : public testing::Test {
  protected:

@@ -9,7 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "peft/files/adapter_labels.h"
-#include "peft/files/gguf_lora.h"
+#include "session/adapters/export_lora.h"
 #include "session/places.h"
 #include "session/session.h"
 
@@ -18,19 +18,14 @@ namespace {
 
 struct Options {
   std::string model, adapter, output, format = "gguf-lora";
+  bool check = true;
   bool json = false;
 };
 
-struct ExportResult {
-  int64_t modules = 0;
-  int64_t bytes = 0;
-};
-
-ExportResult write(const Options& options, const Checkpoint& checkpoint, const Adapter& adapter) {
-  if (options.format == "gguf-lora") {
-    const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, options.output, Existing::kept);
-    return {result.modules, result.bytes};
-  }
+/// Writes a PEFT folder.
+ExportedLora write_folder(const Options& options) {
+  const auto checkpoint = open_told(options.model, read_adapter_labels(options.adapter));
+  const Adapter adapter = load_told_adapter(options.adapter, *checkpoint);
   check(adapter.method->form().names().library == "peft", ErrorKind::unsupported, "{}: PEFT has no {}",
         options.adapter, adapter.info->name);
   StagedFolder folder(options.output);
@@ -49,6 +44,8 @@ int run(Arguments& arguments) {
                               "gguf-lora: a file for llama.cpp and Ollama, beside the base; peft: a folder"),
                         {"gguf-lora", "peft"}),
                  field("output", options.output, "the file or folder; it must not exist"),
+                 field("check", options.check,
+                       "with gguf-lora: read the file back and compare its logits with the adapter's"),
                  field("json", options.json, "the result as JSON on standard output")});
   if (!arguments.parse()) return 0;
   require({{"--model", &options.model}, {"--adapter", &options.adapter}, {"--output", &options.output}});
@@ -58,11 +55,17 @@ int run(Arguments& arguments) {
                     : is_free(options.output),
         ErrorKind::invalid,
         "{}: exists already; exporting writes a new file or folder; give another `output`", options.output);
-  const auto checkpoint = open_told(options.model, read_adapter_labels(options.adapter));
-  const Adapter adapter = load_told_adapter(options.adapter, *checkpoint);
-  const ExportResult result = write(options, *checkpoint, adapter);
+  const ExportedLora result =
+      writes_file ? export_gguf_lora(options.model, options.adapter, options.output, options.check)
+                  : write_folder(options);
   info("{}: {} of {} modules, {} bytes", options.output, options.format, result.modules, result.bytes);
-  const nlohmann::ordered_json out = {{"modules", result.modules}, {"bytes", result.bytes}};
+  nlohmann::ordered_json out = {{"modules", result.modules}, {"bytes", result.bytes}};
+  if (result.difference) {
+    info("largest logit difference against the adapter (f32): {:.2e}; the adapter changes logits by {:.2e}",
+         result.difference->largest, result.effect->largest);
+    out["largest_logit_difference"] = result.difference->largest;
+    out["largest_logit_change"] = result.effect->largest;
+  }
   if (options.json) std::cout << out.dump() << '\n';
   return 0;
 }

@@ -5,11 +5,13 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <optional>
 
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/one_line.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
@@ -17,6 +19,7 @@
 #include "formats/safetensors_index.h"
 #include "model/checkpoint.h"
 #include "session/places.h"
+#include "session/summary/model_summary.h"
 
 namespace lowrank {
 namespace {
@@ -26,6 +29,7 @@ using Json = nlohmann::ordered_json;
 struct Contents {
   Json about = Json::object();
   std::vector<StoredTensor> tensors;
+  std::optional<ModelSummary> model = {};  ///< of a model's files
 };
 
 Json shown(const GgufValue& value) {
@@ -49,6 +53,13 @@ void describe_gguf(const std::filesystem::path& path, Contents& contents) {
   const std::map<std::string_view, GgufValue> sorted(file.metadata().begin(), file.metadata().end());
   for (const auto& [key, value] : sorted) contents.about[std::string(key)] = shown(value);
   contents.tensors = file.tensors();
+  // Adapters and control vectors are GGUF files, too.
+  if (file.find<std::string>("general.type").value_or("model") != "model") return;
+  try {
+    contents.model = summarise_model(read_spec(path), contents.tensors);
+  } catch (const Error& error) {
+    warn("{}", error.what());
+  }
 }
 
 void describe_folder(const std::filesystem::path& path, Contents& contents) {
@@ -67,6 +78,7 @@ void describe_folder(const std::filesystem::path& path, Contents& contents) {
   contents.about["parameters"] = spec.parameters();
   if (!spec.other_towers.empty()) contents.about["not used"] = spec.other_towers;
   contents.tensors = SafetensorsIndex::open(path).tensors();
+  contents.model = summarise_model(spec, contents.tensors);
 }
 
 bool begins_as_gguf(const std::filesystem::path& path) {
@@ -101,7 +113,28 @@ Json to_json(const Contents& contents) {
                        {"shape", tensor.shape},
                        {"bytes", tensor.bytes.size()}});
   }
-  return {{"about", contents.about}, {"tensors", tensors}};
+  Json json = {{"about", contents.about}};
+  if (contents.model) json["model"] = contents.model->to_json();
+  json["tensors"] = std::move(tensors);
+  return json;
+}
+
+/// "q_proj (2), v_proj (2)"
+std::string listed(const std::vector<ModelParts>& parts) {
+  std::vector<std::string> words;
+  for (const ModelParts& part : parts)
+    words.push_back(fmt::format("{} ({})", one_line(part.name), part.count));
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
+void print(const ModelSummary& model) {
+  std::cout << fmt::format("{:<44} {}\n", "family", model.family);
+  std::cout << fmt::format("{:<44} {}\n", "adapted by default (" + model.method + ")",
+                           model.adapted.empty()
+                               ? "nothing: " + one_line(model.why_none)
+                               : fmt::format("{}: {} parameters", listed(model.adapted), model.trained));
+  for (const LeftOut& left : model.left_out)
+    std::cout << fmt::format("{:<44} {}: {}\n", "left out", left.why, listed(left.parts));
 }
 
 void print(const Contents& contents, bool all) {
@@ -119,6 +152,7 @@ void print(const Contents& contents, bool all) {
       std::cout << fmt::format("{:<64} {:<7} [{}]\n", one_line(tensor.name), info_of(tensor.dtype).name,
                                fmt::join(tensor.shape, ", "));
   }
+  if (contents.model) print(*contents.model);
   for (const auto& [type, total] : by_type) {
     std::cout << fmt::format("{:<44} {} tensors, {} bytes\n", type, total.first, total.second);
   }

@@ -1,8 +1,36 @@
 #include "peft/core/target_options.h"
 
+#include <algorithm>
+
 #include <fmt/ranges.h>
 
 namespace lowrank {
+namespace {
+
+/// Whether PEFT's all-linear has more modules than ours: it takes experts of the models whose targets it
+/// rewrites, and the other parts of a multimodal model.
+bool is_wider_in_peft(const ModelSpec& spec) {
+  return !spec.other_towers.empty() ||
+         std::ranges::any_of(spec.tensors, [](const TensorRef& tensor) { return tensor.expert.has_value(); });
+}
+
+/// The names of modules of a multimodal model's text part as an expression that names no others: PEFT looks
+/// for names alone in all parts.
+std::string in_text_part(const ModelSpec& spec, const TargetModules& targets) {
+  constexpr std::string_view part = "language_model.";
+  const bool whole = std::ranges::all_of(select_modules(spec, targets), [&](const Module* module) {
+    return module->name.starts_with(spec.optional_prefix);
+  });
+  std::vector<std::string> escaped;
+  for (const std::string& name : targets.names) {
+    if (!whole || name.find(part) != std::string::npos) return {};
+    std::string& word = escaped.emplace_back();
+    for (const char c : name) word += c == '.' ? std::string("\\.") : std::string(1, c);
+  }
+  return fmt::format(".*language_model\\.(.*\\.)?({})", fmt::join(escaped, "|"));
+}
+
+}  // namespace
 
 std::vector<Field> TargetOptions::fields() {
   return {
@@ -27,11 +55,20 @@ TargetModules TargetOptions::targets() const {
 }
 
 void TargetOptions::resolve(const ModelSpec& spec, const std::vector<Role>& roles) {
-  const bool keyword = target_modules == query_value;
-  if (!target_modules.empty() && !keyword) return;
   const std::vector<Role> query_value_roles{Role::query, Role::value, Role::query_key_value};
-  target_modules =
-      fmt::format("{}", fmt::join(names_of_roles(spec, keyword ? query_value_roles : roles), ","));
+  if (target_modules == query_value)
+    target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, query_value_roles), ","));
+  if (target_modules == all_linear && !from_file && is_wider_in_peft(spec)) {
+    std::vector<Role> linear;
+    for (const Module* module : select_modules(spec, targets())) linear.push_back(module->role);
+    target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, linear), ","));
+  }
+  if (target_modules.empty()) target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, roles), ","));
+  const bool multimodal = !spec.other_towers.empty() && spec.optional_prefix.ends_with("language_model.");
+  const TargetModules listed = targets();
+  if (from_file || !multimodal || listed.names.empty() || !listed.layers.empty()) return;
+  if (const std::string expression = in_text_part(spec, listed); !expression.empty())
+    target_modules = expression;
 }
 
 void TargetOptions::resolve_default_layers(const ModelSpec& spec) {

@@ -23,7 +23,9 @@ struct TargetOptions {
   std::vector<Field> fields();
   TargetModules targets() const;
   /// Sets `target_modules` to the modules of the given roles if it is empty, and to queries and values if it
-  /// is their keyword.
+  /// is their keyword. Where PEFT would find more modules than are adapted here (all-linear with experts,
+  /// other parts of multimodal models), it becomes a list or an expression that means the same in both; not
+  /// if it comes from a file.
   void resolve(const ModelSpec& spec, const std::vector<Role>& roles);
   /// The same with `names_of_default_layers`.
   void resolve_default_layers(const ModelSpec& spec);
