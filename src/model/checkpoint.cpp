@@ -90,6 +90,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   }
   checkpoint->divide_stacks();
   checkpoint->untie_other_head();
+  checkpoint->do_without_head();
   checkpoint->check_tensors();
   checkpoint->tell_other_towers();
   checkpoint->train_new_layers();
@@ -233,6 +234,16 @@ void Checkpoint::untie_other_head() {
   const std::string architecture = spec_.gguf_architecture;
   spec_ = family_->spec(config);
   spec_.gguf_architecture = architecture;
+}
+
+void Checkpoint::do_without_head() {
+  if (gguf_ || spec_.task != Task::causal_lm || spec_.tied_head || !spec_.model_class().ends_with("Model"))
+    return;
+  if (find(*std::ranges::find(spec_.tensors, Role::head, &TensorRef::role))) return;
+  nlohmann::json config = spec_.config;
+  config["tie_word_embeddings"] = true;
+  spec_ = family_->spec(config);
+  spec_.task = Task::embedding;
 }
 
 void Checkpoint::train_new_layers() {

@@ -16,6 +16,7 @@ namespace {
 
 std::string_view use_of(const Adapter& adapter, bool conversations) {
   if (conversations) return "chat";
+  if (adapter.embeds) return "embed --text TEXT";
   return adapter.labels ? "classify --text TEXT" : "generate --prompt TEXT";
 }
 
@@ -81,7 +82,10 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
       "# {3} adapter for {0}\n\n"
       "Trained with lowrank: {4} parameters{5}, {6}.\n\n",
       base_name, library.empty() ? "lowrank" : library,
-      adapter.labels ? "text-classification" : "text-generation", adapter.info->name,
+      adapter.labels   ? "text-classification"
+      : adapter.embeds ? "sentence-similarity"
+                       : "text-generation",
+      adapter.info->name,
       adapter.parameters->count(),
       adapter.info->paper.empty() ? "" : fmt::format(" ({})", adapter.info->paper),
       targets.size() == 1 ? targets.front() : fmt::format("{} modules", targets.size()),

@@ -198,8 +198,12 @@ class Run {
 
   Evaluation evaluation() {
     Evaluation found;
-    unless_interrupted(
-        [&] { found = evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.rows_per_batch()); });
+    const InferenceHooks hooks(adapter_);
+    const int64_t rows = options_.rows_per_batch();
+    unless_interrupted([&] {
+      found = options_.contrastive ? evaluate(model_, hooks, evaluation_, rows, *options_.contrastive)
+                                   : evaluate(model_, hooks, evaluation_, rows);
+    });
     return found;
   }
 

@@ -41,6 +41,6 @@ int run(Arguments& arguments) {
 extern const CommandInfo evaluate_command;
 const CommandInfo evaluate_command{
     "evaluate",
-    "loss and perplexity (for labelled examples accuracy or correlation), with or without an adapter", run};
+    "loss and perplexity (for labelled examples accuracy or correlation, for pairs of texts retrieval), with or without an adapter", run};
 
 }  // namespace lowrank
