@@ -103,7 +103,8 @@ StepResult Trainer::step(const StepBatches& batches, const Objective& objective)
 }
 
 StepResult Trainer::step(const StepBatches& batches, const ContrastiveRun& run) {
-  return step(batches, [&](StepResult&) {
+  return step(batches, [&](StepResult& result) {
+    for (const Batch& batch : batches.batches) result.target_tokens += batch.sequences();
     stacks_.clear();  // the last step changed the parameters
     const uint64_t seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_));
     return contrastive_backward(

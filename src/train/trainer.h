@@ -26,7 +26,8 @@ struct StepResult {
   double loss = 0;  ///< the objective's, mean over the step's terms, before the update
   double grad_norm = 0;
   double learning_rate = 0;
-  int64_t tokens = 0, target_tokens = 0;  ///< of the examples, however often they were computed
+  int64_t tokens = 0, target_tokens = 0;  ///< of the examples, however often they were computed; of compared
+                                          ///< texts, `target_tokens` counts the texts
   double seconds = 0;
   Figures figures = {};  ///< what the objective reports besides the loss: means over the terms
 };
