@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "data/examples/example.h"
@@ -22,12 +21,6 @@ struct Targets {
   int64_t count() const { return static_cast<int64_t>(weights.size()); }
 };
 
-/// A row whose texts are compared, as so many sequences of a batch, one after the other.
-struct TextGroup {
-  int64_t texts = 0;
-  std::optional<double> score = {};  ///< of two texts
-};
-
 /// Sequences laid end to end, never padded. T tokens, S sequences.
 struct Batch {
   std::vector<int64_t> tokens;     ///< [T] token ids; `virtual_token` for rows that a method fills in
@@ -45,7 +38,6 @@ struct Batch {
                                        ///< empty: none has one
   std::vector<int64_t> type_one_tokens = {};  ///< [S] rows at the end of each sequence with token type 1;
                                               ///< empty: all rows have type 0
-  std::vector<TextGroup> groups = {};         ///< the rows whose texts the sequences are; empty: none
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequences() const { return offsets.empty() ? 0 : static_cast<int64_t>(offsets.size()) - 1; }

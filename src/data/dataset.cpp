@@ -29,7 +29,7 @@ constexpr uint64_t split_stream = 2;
 void check_ids(const Example& example, int64_t vocabulary, const std::string& where) {
   for (size_t i = 0; i < example.tokens.size(); ++i) {
     const int64_t id = example.tokens[i];
-    const int64_t label = example.labels.empty() ? no_target : example.labels[i];
+    const int64_t label = example.label ? no_target : example.labels[i];
     check(id >= 0 && id < vocabulary && (label == no_target || (label >= 0 && label < vocabulary)),
           ErrorKind::invalid, "{}: token {} or its label {} is outside the model's vocabulary of {}", where,
           id, label, vocabulary);
@@ -71,7 +71,10 @@ void check_train_on(const Row& row, TrainOn train_on) {
 Example compared_example(const Row& row, const Tokenizer& tokenizer, const DatasetOptions& options) {
   check(options.compared.has_value(), ErrorKind::invalid,
         "{}: rows of format {} are for embeddings (`task` embedding)", row.where, row.format_name);
-  return encode_compared(tokenizer, *row.compared, *options.compared, row.line, options.max_length);
+  Example example =
+      encode_compared(tokenizer, *row.compared, *options.compared, row.where, options.max_length);
+  example.line = row.line;
+  return example;
 }
 
 ReadRow conversation_example(const Row& row, const DatasetOptions& options) try {

@@ -35,15 +35,13 @@ std::string shown_example(const Example& example, const Tokenizer* tokenizer, co
   std::string shown =
       fmt::format("{} {}: {}, {}", in_array ? "row" : "line", example.line,
                   counted(std::ssize(example.tokens), "token"), counted(example.targets(), "target"));
-  if (!example.text_ends.empty())
-    shown += fmt::format(", {}", counted(std::ssize(example.text_ends), "text"));
   if (!example.classes.empty())
     shown += fmt::format(", labels {}", fmt::join(example.classes, " "));
   else if (example.label)
     shown += fmt::format(", label {}", *example.label);
   if (example.length > 0) shown += fmt::format(" (cut from {} tokens)", example.length);
   shown += '\n';
-  const auto is_target = [&](size_t i) { return !example.labels.empty() && example.labels[i] != no_target; };
+  const auto is_target = [&](size_t i) { return !example.label && example.labels[i] != no_target; };
   for (size_t begin = 0; begin < example.tokens.size();) {
     size_t end = begin + 1;
     while (end < example.tokens.size() && is_target(end) == is_target(begin)) ++end;

@@ -94,9 +94,6 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   std::optional<StackedPart> rearranged_part(const TensorRef& tensor);
   /// Makes the head a matrix of its own if the files store one that differs from the embedding.
   void untie_other_head();
-  /// Takes a folder of a model without its head, as `AutoModel` saves it, for one whose hidden states are the
-  /// result.
-  void do_without_head();
   /// Adds label head layers that the folder lacks to the modules that are trained whole.
   void train_new_layers();
 

@@ -233,7 +233,6 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const bool fresh = options.init_adapter.empty();
   Adapter adapter = fresh ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
                           : load_told_adapter(options.init_adapter, *checkpoint);
-  adapter.embeds |= options.train.contrastive.has_value();
   check_export(options.exported, options.session.model, spec, adapter);
   check_results(*checkpoint, adapter, options.exported);
   report_plan(adapter, spec);

@@ -102,7 +102,7 @@ TEST_F(ComparedExamples, HoldWholeTextsWithTheirPrompts) {
     ends.push_back(std::ssize(all));
   }
   EXPECT_EQ(example.tokens, all);
-  EXPECT_EQ(example.text_ends, ends);
+  EXPECT_EQ(text_ends(example), ends);
   EXPECT_FALSE(example.label.has_value());
   EXPECT_EQ(found.format, "pairs");
 }
@@ -110,7 +110,7 @@ TEST_F(ComparedExamples, HoldWholeTextsWithTheirPrompts) {
 TEST_F(ComparedExamples, EachTextIsCut) {
   const Dataset found = load(R"({"sentence1":"where is the river","sentence2":"w","score":0.5})", 4);
   const Example example = found.examples.front();
-  EXPECT_EQ(example.text_ends.front(), 4);
+  EXPECT_EQ(text_ends(example).front(), 4);
   EXPECT_EQ(example.tokens[3], tokenizer_.spec().suffix.front());
   EXPECT_EQ(found.truncated, 1);
   EXPECT_EQ(example.label, 0.5);

@@ -9,7 +9,8 @@
 #include "infer/encode.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
-#include "peft/files/adapter_file.h"
+#include "formats/safetensors.h"
+#include "peft/files/embedding_adapter.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
 #include "support/places.h"
@@ -66,14 +67,13 @@ TEST_P(TextVectors, AreSentenceTransformers) {
 
 TEST_P(TextVectors, WithAnAdapterArePefts) {
   const Adapter adapter = load_adapter(folder / "adapter", *checkpoint);
-  EXPECT_TRUE(adapter.embeds);
   expect_vectors("adapted", "", InferenceHooks(adapter));
 }
 
 TEST_P(TextVectors, AdaptersAreWrittenAsPeftWritesThem) {
   const Adapter adapter = load_adapter(folder / "adapter", *checkpoint);
   const test::TemporaryFolder own;
-  write_adapter(own.path(), adapter, "base");
+  write_embedding_adapter(own.path(), adapter, "base");
   EXPECT_EQ(read_json_file(own.path() / "adapter_config.json", 1 << 20)["task_type"], "FEATURE_EXTRACTION");
   const SafetensorsFile ours = SafetensorsFile::open(own.path() / "adapter_model.safetensors"),
                         theirs = SafetensorsFile::open(folder / "adapter/adapter_model.safetensors");

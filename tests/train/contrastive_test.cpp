@@ -205,10 +205,11 @@ TEST(EmbeddingEvaluation, CountsAnchorsWhoseNearestTextIsTheirOwn) {
   // Two of the five positives are the same text, so that either anchor may find it.
   std::vector<Example> own;
   for (Example row : given.rows.examples) {
-    const std::vector<int64_t> anchor(row.tokens.begin(), row.tokens.begin() + row.text_ends[0]);
-    row.tokens = anchor;
-    row.tokens.insert(row.tokens.end(), anchor.begin(), anchor.end());
-    row.text_ends = {std::ssize(anchor), 2 * std::ssize(anchor)};
+    for (std::vector<int64_t>* values : {&row.tokens, &row.labels}) {
+      const std::vector<int64_t> anchor(values->begin(), values->begin() + text_ends(row).front());
+      values->resize(anchor.size());
+      values->insert(values->end(), anchor.begin(), anchor.end());
+    }
     own.push_back(row);
   }
   EXPECT_EQ(evaluate(*model, InferenceHooks(), own, 5, given.run).embeddings->accuracy, 1.0);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "data/compared/compared_row.h"
 #include "data/examples/example.h"
@@ -16,8 +17,12 @@ struct TextPrompts {
 };
 
 /// The example of a row: its texts, each with its prompt and all special tokens and cut to `max_length` tokens
-/// (0: whole), one after the other, and its score.
+/// (0: whole), one after the other, and its score as its label. Where a text ends, its last token is a target.
+/// Errors: invalid for a text of no tokens.
 Example encode_compared(const Tokenizer& tokenizer, const ComparedRow& row, const TextPrompts& prompts,
-                        int64_t line, int64_t max_length);
+                        const std::string& where, int64_t max_length);
+
+/// Where each text of such an example ends in its tokens.
+std::vector<int64_t> text_ends(const Example& example);
 
 }  // namespace lowrank

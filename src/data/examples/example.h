@@ -22,12 +22,8 @@ struct Example {
   int64_t adapter = no_adapter;       ///< as in Batch::adapters
   std::vector<int64_t> classes = {};  ///< of a text that may have several: their numbers; `label` counts them
   int64_t type_one_tokens = 0;        ///< tokens at the end with token type 1 (a second text's)
-  /// Of a row whose texts are compared: where each text ends in `tokens`, which has them one after the other;
-  /// `label` is then the score of two texts, if they have one.
-  std::vector<int64_t> text_ends = {};
 
-  int64_t targets() const;  ///< targets after the first token, which nothing predicts; 1 with a `label` or
-                            ///< texts that are compared
+  int64_t targets() const;  ///< targets after the first token, which nothing predicts; 1 with a `label`
 };
 
 }  // namespace lowrank

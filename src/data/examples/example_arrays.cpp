@@ -55,11 +55,6 @@ PackedExample packed(const Example& example) {
     packed.marks = narrow(example.classes);
     return packed;
   }
-  if (!example.text_ends.empty()) {
-    packed.record.labels = StoredLabels::texts;
-    packed.marks = narrow(example.text_ends);
-    return packed;
-  }
   if (example.labels.empty()) return packed;
   const bool runs = labels_are_tokens(example);
   check(runs || example.labels.size() == example.tokens.size(), ErrorKind::invalid,
@@ -78,7 +73,6 @@ Example unpacked(const ExampleArrays& arrays, int64_t index) {
   example.adapter = record.adapter;
   example.type_one_tokens = record.type_one_tokens;
   if (record.labels == StoredLabels::classes) example.classes.assign(marks.begin(), marks.end());
-  if (record.labels == StoredLabels::texts) example.text_ends.assign(marks.begin(), marks.end());
   if (record.labels == StoredLabels::own) example.labels.assign(marks.begin(), marks.end());
   if (record.labels == StoredLabels::runs) {
     example.labels.assign(tokens.size(), no_target);

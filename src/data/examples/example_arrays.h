@@ -14,7 +14,6 @@ enum class StoredLabels : uint32_t {
   own,      ///< `marks` has the labels themselves, one per token
   none,     ///< the example has no labels
   classes,  ///< `marks` has the numbers of the example's classes
-  texts,    ///< `marks` has the ends of the example's texts
 };
 
 /// What is stored of an example beside its tokens and marks. They end where those of the next one begin; one

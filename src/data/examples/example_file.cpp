@@ -57,7 +57,6 @@ void add_to(Fingerprint& all, const Example& example) {
   if (example.label) all.add_values<double>(std::span(&*example.label, 1));
   if (!example.classes.empty()) all.add_values<int64_t>(example.classes);
   if (example.type_one_tokens > 0) all.add(example.type_one_tokens);
-  if (!example.text_ends.empty()) all.add_values<int64_t>(example.text_ends);
 }
 
 SpillFile::SpillFile(const std::filesystem::path& folder) : folder_(folder) {
@@ -205,8 +204,7 @@ void MappedExamples::check_records() const {
                       records[i + 1].marks <= std::ssize(arrays_.marks) &&
                       ((labels == StoredLabels::runs && marks % 2 == 0) ||
                        (labels == StoredLabels::own && marks == tokens) ||
-                       (labels == StoredLabels::none && marks == 0) || labels == StoredLabels::classes ||
-                       labels == StoredLabels::texts) &&
+                       (labels == StoredLabels::none && marks == 0) || labels == StoredLabels::classes) &&
                       records[i].type_one_tokens >= 0 && records[i].type_one_tokens <= tokens;
     if (!fits) fails(i);
   }

@@ -74,7 +74,6 @@ int64_t ExampleStore::prompt_length(int64_t index) const {
       return std::ranges::find_if(marks, [](int32_t label) { return label != no_target; }) - marks.begin();
     case StoredLabels::none:
     case StoredLabels::classes:
-    case StoredLabels::texts:
       break;
   }
   return 0;

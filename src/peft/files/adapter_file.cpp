@@ -19,8 +19,6 @@
 namespace lowrank {
 namespace {
 
-constexpr std::string_view feature_extraction = "FEATURE_EXTRACTION";
-
 /// Checks values, gradients and the optimizer's two moments, all f32, against the machine's memory.
 void check_memory(const TrainPlan& plan) {
   constexpr double bytes_a_value = 16;
@@ -40,25 +38,10 @@ void check_memory(const TrainPlan& plan) {
       "lower the option that sizes them (a rank, a number of virtual tokens), or adapt fewer modules");
 }
 
-std::string_view task_type_of(const Adapter& adapter) {
-  if (adapter.labels) return "SEQ_CLS";
-  return adapter.embeds ? feature_extraction : "CAUSAL_LM";
-}
-
-/// The names that PEFT gives to the tensors of a model without its head: without its prefix.
-std::vector<FileTensor> without_prefix(std::vector<FileTensor> tensors, const std::string& prefix) {
-  const std::string start = "base_model.model.", whole = start + prefix;
-  for (FileTensor& tensor : tensors) {
-    if (tensor.name.starts_with(whole)) tensor.name = start + tensor.name.substr(whole.size());
-  }
-  return tensors;
-}
-
 }  // namespace
 
 Adapter plan_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const ModelSpec& spec) {
   Adapter adapter{&info, std::move(method), {}, nullptr, spec.labels};
-  adapter.embeds = spec.task == Task::embedding;
   adapter.plan = adapter.method->plan(spec);
   return adapter;
 }
@@ -96,8 +79,6 @@ Adapter load_adapter(const std::filesystem::path& given, const Checkpoint& base,
   if (is_side_by_side(path)) return load_side_by_side(path, base, type);
   StoredAdapter stored = open_adapter(path, base.spec());
   Adapter adapter = plan_adapter(*stored.info, std::move(stored.method), base.spec());
-  const auto task = stored.contents.config.find("task_type");
-  adapter.embeds |= task != stored.contents.config.end() && *task == feature_extraction;
   adapter.notes = check_tensors(stored, adapter.plan, base.spec());
   give_parameters(adapter, base, type, InitialValues::unset);
   read_values(stored, adapter, base);
@@ -147,7 +128,7 @@ void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, 
   nlohmann::json config = adapter.method->form().config();
   config[std::string(files.base_key)] = repository_of(base).value_or(base);
   if (files.peft) {
-    config["task_type"] = task_type_of(adapter);
+    config["task_type"] = adapter.labels ? "SEQ_CLS" : "CAUSAL_LM";
     config["inference_mode"] = true;
     config["peft_version"] = "0.21.2";
     config["revision"] = nullptr;
@@ -156,10 +137,7 @@ void write_adapter(const std::filesystem::path& folder, const Adapter& adapter, 
   adapter.method->form().save_beside(folder, base);
   write_encoder_state(folder, adapter);
   write_method_record(folder, adapter);
-  const bool headless = files.peft && adapter.embeds && adapter.base;
-  std::vector<FileTensor> tensors = file_tensors(adapter);
-  if (headless) tensors = without_prefix(std::move(tensors), adapter.base->spec().optional_prefix);
-  write_adapter_files(folder, files, config, tensors);
+  write_adapter_files(folder, files, config, file_tensors(adapter));
   if (adapter.labels) write_adapter_labels(folder, *adapter.labels);
 }
 

@@ -20,7 +20,6 @@ struct Adapter {
   TrainPlan plan;
   std::unique_ptr<ParameterSet> parameters;
   std::optional<LabelSet> labels;       ///< of the model's label head
-  bool embeds = false;                  ///< it is for embeddings: PEFT's FEATURE_EXTRACTION
   std::vector<std::string> notes = {};  ///< what in the adapter's files has no effect; sentences for messages
   std::shared_ptr<const Checkpoint> base = nullptr;  ///< whose names and values the method uses
 };

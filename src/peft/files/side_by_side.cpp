@@ -76,7 +76,6 @@ class SideBySide final : public Method, public AdapterForm {
       const bool first = &part == &parts_.front();
       part.plan = part.method->plan(first ? spec : *headless_);
       part.labels = spec.labels;
-      part.embeds = spec.task == Task::embedding;
       add(part, whole);
       const bool merges = std::ranges::any_of(
           spec.tensors, [&](const TensorRef& tensor) { return part.method->merges(tensor); });

@@ -54,7 +54,7 @@ void check_comparison(const TrainOptions& options, const ExampleStore& examples)
   if (run.loss == ComparedLoss::cosine_similarity || examples.empty()) return;
   const auto size = std::min<int64_t>(options.rows_per_batch(), std::ssize(examples));
   const bool negatives = run.loss == ComparedLoss::multiple_negatives_ranking &&
-                         examples.front().text_ends.size() > 2;
+                         text_ends(examples.front()).size() > 2;
   check(size > 1 || negatives, ErrorKind::invalid,
         "a batch of one row has nothing that the loss compares it with; {}",
         examples.size() > 1 ? "raise `batch_size`"

@@ -29,9 +29,10 @@ double backward(const Batch& batch, std::vector<Batch>& parts, int64_t first_par
     loss.backward(at::scalar_tensor(share, loss.options()));
     return loss.item<double>() * share;
   };
+  const std::vector<TextGroup> groups = text_groups(batch);
   if (parts.size() == 1) {
     const at::Tensor vectors = vectors_of(parts.front(), first_part, passes, run.form);
-    return weighted(compared_loss(vectors, batch.groups, run).mean);
+    return weighted(compared_loss(vectors, groups, run).mean);
   }
   std::vector<at::Tensor> computed;
   {
@@ -40,7 +41,7 @@ double backward(const Batch& batch, std::vector<Batch>& parts, int64_t first_par
       computed.push_back(vectors_of(parts[i], first_part + static_cast<int64_t>(i), passes, run.form));
   }
   const at::Tensor vectors = at::cat(computed).detach().set_requires_grad(true);
-  const double loss = weighted(compared_loss(vectors, batch.groups, run).mean);
+  const double loss = weighted(compared_loss(vectors, groups, run).mean);
   int64_t begin = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const int64_t texts = computed[i].size(0);

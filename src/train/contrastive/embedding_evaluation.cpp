@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "data/compared/compared_example.h"
 #include "metrics/correlation.h"
 #include "model/embeddings/text_vectors.h"
 #include "train/contrastive/embedding_losses.h"
@@ -43,9 +44,10 @@ class Texts {
  public:
   void add(const Example& row, const at::Tensor& vectors) {
     int64_t begin = 0, anchor = 0;
-    for (size_t i = 0; i < row.text_ends.size(); ++i) {
-      std::vector<int64_t> ids(row.tokens.begin() + begin, row.tokens.begin() + row.text_ends[i]);
-      begin = row.text_ends[i];
+    const std::vector<int64_t> ends = text_ends(row);
+    for (size_t i = 0; i < ends.size(); ++i) {
+      std::vector<int64_t> ids(row.tokens.begin() + begin, row.tokens.begin() + ends[i]);
+      begin = ends[i];
       const at::Tensor vector = vectors[static_cast<int64_t>(i)];
       if (i == 0) {
         anchor = number_of(anchors_, anchor_vectors_, std::move(ids), vector);
@@ -103,7 +105,7 @@ EmbeddingEvaluation evaluate_embeddings(const Model& model, const Hooks& hooks, 
     const std::vector<Example> rows = examples.at(numbers);
     const Batch batch = make_text_batch(rows, numbers);
     const at::Tensor vectors = vectors_of(model, hooks, batch, run);
-    for (const double loss : doubles(compared_loss(vectors, batch.groups, run).rows)) {
+    for (const double loss : doubles(compared_loss(vectors, text_groups(batch), run).rows)) {
       check(std::isfinite(loss), ErrorKind::invalid, "the loss of the row at line {} is {}",
             examples.line(std::ssize(found.rows)), loss);
       found.rows.push_back(loss);
@@ -111,7 +113,7 @@ EmbeddingEvaluation evaluate_embeddings(const Model& model, const Hooks& hooks, 
     const at::Tensor unit = unit_rows(vectors);
     int64_t next = 0;
     for (const Example& row : rows) {
-      const int64_t count = std::ssize(row.text_ends);
+      const int64_t count = std::ssize(text_ends(row));
       if (pairs) {
         texts.add(row, vectors.narrow(0, next, count));
       } else {

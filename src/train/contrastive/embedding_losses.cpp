@@ -37,7 +37,7 @@ TextRows text_rows(std::span<const TextGroup> groups) {
 
 at::Tensor scores_of(std::span<const TextGroup> groups, const at::Tensor& like) {
   std::vector<double> scores;
-  for (const TextGroup& group : groups) scores.push_back(group.score.value_or(0));
+  for (const TextGroup& group : groups) scores.push_back(group.score);
   return at::tensor(scores, at::kDouble).to(like.scalar_type());
 }
 

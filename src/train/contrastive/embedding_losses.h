@@ -4,8 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "data/batch.h"
 #include "train/contrastive/contrastive_options.h"
+#include "train/contrastive/text_batch.h"
 
 namespace lowrank {
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -7,11 +8,22 @@
 
 namespace lowrank {
 
-/// The texts of all rows as sequences, in order; `Batch::groups` says which belong to a row. Nothing in it is
-/// a target. `numbers`: those of the examples in their data set.
+/// A row as so many sequences of a batch, one after the other.
+struct TextGroup {
+  int64_t texts = 0;
+  double score = 0;  ///< of two texts
+};
+
+/// The texts of all rows as sequences, in order. The targets say to which row a text belongs: `examples` [S] is
+/// its number in the batch, `values` [S] its score. `numbers`: those of the rows in their data set.
 Batch make_text_batch(std::span<const Example> rows, std::span<const int64_t> numbers);
 
-/// The batch's texts in parts of at most `most`, in order, without their groups.
+/// True for a batch of make_text_batch.
+bool has_text_groups(const Batch& batch);
+/// Its rows.
+std::vector<TextGroup> text_groups(const Batch& batch);
+
+/// The batch's texts in parts of at most `most`, in order, which say nothing of rows.
 std::vector<Batch> text_parts(const Batch& batch, int64_t most);
 
 }  // namespace lowrank
