@@ -44,7 +44,8 @@ struct DatasetOptions {
   OnLong on_long = OnLong::truncate;
   TrainOn train_on = TrainOn::assistant;
   std::optional<LabelSet> labels = {};  ///< if set, rows are labelled
-  /// If set, the texts of rows are compared, with these prompts in front; `max_length` is then that of a text.
+  /// If set, the texts of rows are compared, with these prompts in front; `max_length` is then that of a
+  /// text.
   std::optional<TextPrompts> compared = {};
   /// The model's chat format, for rows that are conversations, with tools or without; null: refuses them.
   /// Called on several threads at once.

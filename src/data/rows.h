@@ -90,8 +90,8 @@ class RowParser {
   const RowLayout* layout_ = nullptr;
 };
 
-/// The format that the first row of the files decides on or that `options` names; nothing if the row cannot be
-/// read or decides on none.
+/// The format that the first row of the files decides on or that `options` names; nothing if the row cannot
+/// be read or decides on none.
 std::optional<RowFormat> first_format(const std::string& pattern, const RowOptions& options);
 
 /// The number of the adapter that a row names. Errors: as `number`, with the row's location; invalid for a

@@ -62,7 +62,8 @@ std::string other_quantisation(const nlohmann::json& config) {
   return named ? in_quotes(method->get<std::string>()) : "none that it names";
 }
 
-/// True for a folder that `AutoModel` saves of a decoder whose head is its own: only the hidden states are left.
+/// True for a folder that `AutoModel` saves of a decoder whose head is its own: only the hidden states are
+/// left.
 bool is_headless(const ModelSpec& spec, bool gguf) {
   return !gguf && spec.task == Task::causal_lm && !spec.tied_head && spec.model_class().ends_with("Model");
 }

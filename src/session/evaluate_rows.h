@@ -19,7 +19,7 @@ struct EvaluateOptions {
   ChatOptions chat;        ///< for rows that are conversations
   int64_t batch_size = 8;
   ContrastiveOptions embedding;  ///< for rows of texts that are compared
-  std::string cache;  ///< folder for tokenised rows; empty: they are kept in memory
+  std::string cache;             ///< folder for tokenised rows; empty: they are kept in memory
 
   std::vector<Field> fields();
 };

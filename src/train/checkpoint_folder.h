@@ -15,9 +15,9 @@
 namespace lowrank {
 
 /// Writes RUN/checkpoint-N, where N is the state's step. `base`: name of the base model in the
-/// configurations. `embeds`: the adapter is one for embeddings. `log`: content of trainer_state.json. After an evaluation, `run` holds the best adapter,
-/// which is hard-linked (or copied) into the checkpoint. Errors: io; invalid if a folder of that name is not
-/// empty; with the checkpoint's path.
+/// configurations. `embeds`: the adapter is one for embeddings. `log`: content of trainer_state.json. After
+/// an evaluation, `run` holds the best adapter, which is hard-linked (or copied) into the checkpoint. Errors:
+/// io; invalid if a folder of that name is not empty; with the checkpoint's path.
 void write_checkpoint(const std::filesystem::path& run, const Adapter& adapter, const std::string& base,
                       const TrainState& state, const std::string& log, bool embeds = false);
 

@@ -217,7 +217,8 @@ BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total
     StepBatches found = source.batches(step);
     tokens += found.tokens;
     for (Batch& whole : found.batches) {
-      std::vector<Batch> parts = has_text_groups(whole) ? text_parts(whole, most_texts) : std::vector{std::move(whole)};
+      std::vector<Batch> parts =
+          has_text_groups(whole) ? text_parts(whole, most_texts) : std::vector{std::move(whole)};
       for (Batch& batch : parts) {
         method.layout(batch);
         if (batch.token_count() > largest.tokens) largest = {batch.token_count(), batch.targets.count()};

@@ -86,8 +86,7 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
       embeds           ? "sentence-similarity"
       : adapter.labels ? "text-classification"
                        : "text-generation",
-      adapter.info->name,
-      adapter.parameters->count(),
+      adapter.info->name, adapter.parameters->count(),
       adapter.info->paper.empty() ? "" : fmt::format(" ({})", adapter.info->paper),
       targets.size() == 1 ? targets.front() : fmt::format("{} modules", targets.size()),
       in_yaml(name_of(base)));

@@ -34,7 +34,7 @@ struct TrainOptions {
   bool group_prompts = false;           ///< put examples with the same prompt next to each other
   bool gradient_checkpointing = false;  ///< recompute layers for the gradient instead of keeping them
   std::optional<ContrastiveRun> contrastive = {};  ///< set where rows are texts that are compared
-  bool profile = false;                 ///< time each operation of the steps after the first
+  bool profile = false;                            ///< time each operation of the steps after the first
 
   /// Examples per micro-batch, where not tokens are counted.
   int64_t rows_per_batch() const { return batch_size.value_or(8); }

@@ -32,8 +32,8 @@ class EmbeddingProgram : public test::ProgramTest {
         succeeds("evaluate --model " + model(name) + " --data " + data + " --dtype f32 --json " + more).out);
   }
   std::vector<double> vector(const std::string& arguments) const {
-    return nlohmann::json::parse(succeeds("embed --dtype f32 --text 'what is a mill' " + arguments).out)
-        ["embedding"];
+    return nlohmann::json::parse(
+        succeeds("embed --dtype f32 --text 'what is a mill' " + arguments).out)["embedding"];
   }
 };
 
@@ -76,7 +76,8 @@ TEST_F(EmbeddingProgram, LearnsScoresAndResumes) {
 
 TEST_F(EmbeddingProgram, TakesLabelsForScoresWhereEmbeddingsAreAskedFor) {
   std::string labelled = scored;
-  for (size_t at = 0; (at = labelled.find("score", at)) != std::string::npos;) labelled.replace(at, 5, "label");
+  for (size_t at = 0; (at = labelled.find("score", at)) != std::string::npos;)
+    labelled.replace(at, 5, "label");
   const std::string data = write("labelled.jsonl", labelled).string();
   succeeds(train("bert", data, "--task embedding --embedding-loss cosent"));
   EXPECT_EQ(read_json_file(out() / "adapter_config.json", 1 << 20)["task_type"], "FEATURE_EXTRACTION");
@@ -93,20 +94,23 @@ TEST_F(EmbeddingProgram, EmbedsWithThePromptsOfTheModel) {
 TEST_F(EmbeddingProgram, RefusesWhatCannotBeCompared) {
   const std::string data = write("pairs.jsonl", pairs).string();
   refused(train("bert", data, "--batch-size 1"), "a batch of one row has nothing that the loss compares");
-  refused(train("bert", data, "--embedding-loss cosine_similarity"), "--embedding-loss cosine_similarity is for");
+  refused(train("bert", data, "--embedding-loss cosine_similarity"),
+          "--embedding-loss cosine_similarity is for");
   refused(train("bert", data, "--matryoshka-dims 64"), "the model's vectors have 32 values");
   refused("train --model " + model("bert") + " --data " + data + " --output " + out().string() +
               " --tokens-per-batch 64",
           "--tokens-per-batch is not for embeddings");
   refused(train("qwen3", data, "--sample-every 2"), "not for embeddings");
-  const std::string bad = write("bad.jsonl", "{\"anchor\":\"a\",\"positive\":\"b\"}\n{\"anchor\":\"a\"}\n"
-                                             "{\"anchor\":\"\",\"positive\":\"b\"}\n")
+  const std::string bad = write("bad.jsonl",
+                                "{\"anchor\":\"a\",\"positive\":\"b\"}\n{\"anchor\":\"a\"}\n"
+                                "{\"anchor\":\"\",\"positive\":\"b\"}\n")
                               .string();
   refused(train("bert", bad), "there is no \"positive\"");
   refused(train("bert", bad), "\"anchor\" is empty");
   const std::string texts = write("texts.jsonl", "{\"text\":\"a\"}\n").string();
   refused(train("qwen3", texts, "--task embedding"), "not on rows of format text");
-  refused(train("qwen3", texts, "--matryoshka-dims 8"), "--matryoshka-dims is for rows that train embeddings");
+  refused(train("qwen3", texts, "--matryoshka-dims 8"),
+          "--matryoshka-dims is for rows that train embeddings");
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ TEST_F(ComparedRows, AllThatIsWrongIsSaidAtOnce) {
   refused("{\"anchor\":\"a\"}\n{\"anchor\":\" \",\"positive\":3}\n",
           "\"anchor\" is empty; \"positive\" must be a text, not number");
   refused(R"({"anchor":"a","positive":"b","negative":["c",""]})", "text 2 of \"negative\" is empty");
-  refused(R"({"sentence1":"a","sentence2":"b","score":1.5})", "\"score\" must be a number from -1 to 1, not 1.5");
+  refused(R"({"sentence1":"a","sentence2":"b","score":1.5})",
+          "\"score\" must be a number from -1 to 1, not 1.5");
   refused(R"({"sentence1":"a","sentence2":"","score":"much"})",
           "\"sentence2\" is empty; \"score\" must be a number from -1 to 1, not much");
   refused(R"({"sentence1":"a","sentence2":"b","score":true})", "not true");
@@ -86,7 +87,8 @@ class ComparedExamples : public ComparedRows {
     DatasetOptions options;
     options.compared = TextPrompts{"Q: ", "D: "};
     options.max_length = max_length;
-    return load_dataset(write("rows.jsonl", lines), &tokenizer_, tokenizer_.spec().vocabulary.size(), options);
+    return load_dataset(write("rows.jsonl", lines), &tokenizer_, tokenizer_.spec().vocabulary.size(),
+                        options);
   }
   Tokenizer tokenizer_ = load_tokenizer(test::fixture("embeddings/bert"));
 };

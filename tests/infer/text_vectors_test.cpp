@@ -6,10 +6,10 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "formats/safetensors.h"
 #include "infer/encode.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
-#include "formats/safetensors.h"
 #include "peft/files/embedding_adapter.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"

@@ -12,10 +12,10 @@
 #include "data/dataset.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"
+#include "peft/core/registry.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
 #include "support/places.h"
-#include "peft/core/registry.h"
 #include "support/temporary_folder.h"
 #include "tokenizer/tokenizer.h"
 #include "train/contrastive/contrastive_step.h"
@@ -123,8 +123,7 @@ TEST_P(ComparedTexts, LossAndGradientsAreSentenceTransformers) {
         adapter.parameters->gradients().narrow(0, adapter.parameters->begin(i), std::ssize(values));
     for (size_t k = 0; k < values.size(); ++k) {
       largest = std::max(largest, std::abs(values[k]));
-      difference =
-          std::max(difference, std::abs(own[static_cast<int64_t>(k)].item<double>() - values[k]));
+      difference = std::max(difference, std::abs(own[static_cast<int64_t>(k)].item<double>() - values[k]));
       ++compared;
     }
   }
@@ -159,13 +158,11 @@ TEST_P(ComparedTexts, StepsHaveTheLossesOfTorchsSteps) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Trials, ComparedTexts,
-                         testing::Combine(testing::Values("qwen3", "gemma3", "bert"),
-                                          testing::Values("pairs", "triplets", "cosine", "cosent",
-                                                          "matryoshka")),
-                         [](const auto& info) {
-                           return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Trials, ComparedTexts,
+    testing::Combine(testing::Values("qwen3", "gemma3", "bert"),
+                     testing::Values("pairs", "triplets", "cosine", "cosent", "matryoshka")),
+    [](const auto& info) { return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param); });
 
 TEST(CachedGradients, HaveTheDropoutOfTheFirstPass) {
   const Trial given("bert", "pairs");

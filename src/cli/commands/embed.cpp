@@ -24,9 +24,10 @@ int run(Arguments& arguments) {
       {one_of(field("pooling", pooling,
                     "mean of the tokens' hidden states, or the first or last token's; auto: the model's own"),
               {"auto", "mean", "first", "last"}),
-       any_text(field("prompt", prompt,
-                      "what stands in front of every text: the name of one of the model's prompts, or a text; "
-                      "empty: the model's default")),
+       any_text(
+           field("prompt", prompt,
+                 "what stands in front of every text: the name of one of the model's prompts, or a text; "
+                 "empty: the model's default")),
        field("normalise", normalise, "scale vectors to length 1; by default as the model says")});
   if (!arguments.parse()) return 0;
   require({{"--model", &session_options.model}});
@@ -37,7 +38,8 @@ int run(Arguments& arguments) {
     form.pooling = pooling == "mean" ? Pooling::mean : pooling == "last" ? Pooling::last : Pooling::first;
   if (!prompt.empty()) form.prompt = form.prompt_of(prompt);
   form.normalised = normalise.value_or(form.normalised);
-  const Tokenizer tokenizer = tokenizer_for(load_tokenizer(session_options.model), form, session_options.model);
+  const Tokenizer tokenizer =
+      tokenizer_for(load_tokenizer(session_options.model), form, session_options.model);
   const int64_t longest = std::min(session.room(), form.max_tokens.value_or(session.room()));
   TextRows texts = read_text_rows(options, tokenizer, longest, form.prompt);
   RowWriter writer(options.output, options.data);

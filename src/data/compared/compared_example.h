@@ -16,9 +16,9 @@ struct TextPrompts {
   std::string document;  ///< of the others
 };
 
-/// The example of a row: its texts, each with its prompt and all special tokens and cut to `max_length` tokens
-/// (0: whole), one after the other, and its score as its label. Where a text ends, its last token is a target.
-/// Errors: invalid for a text of no tokens.
+/// The example of a row: its texts, each with its prompt and all special tokens and cut to `max_length`
+/// tokens (0: whole), one after the other, and its score as its label. Where a text ends, its last token is a
+/// target. Errors: invalid for a text of no tokens.
 Example encode_compared(const Tokenizer& tokenizer, const ComparedRow& row, const TextPrompts& prompts,
                         const std::string& where, int64_t max_length);
 

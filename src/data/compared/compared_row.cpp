@@ -34,8 +34,7 @@ class TextReader {
     const auto found = row_.find(key);
     if (found == row_.end() || found->is_null()) return;
     if (!found->is_array()) return add(fmt::format("\"{}\"", key), *found);
-    for (size_t i = 0; i < found->size(); ++i)
-      add(fmt::format("text {} of \"{}\"", i + 1, key), (*found)[i]);
+    for (size_t i = 0; i < found->size(); ++i) add(fmt::format("text {} of \"{}\"", i + 1, key), (*found)[i]);
   }
 
   void score() {
@@ -121,10 +120,11 @@ ComparedRow read_pair(const Json& row, const std::string& where) {
 }
 
 ComparedRow read_scored(const Json& row, const std::string& where) {
-  check(row.contains("sentence1") || row.contains("sentence2"), ErrorKind::invalid,
-        "{}: rows that train embeddings have \"anchor\" and \"positive\", or \"sentence1\", \"sentence2\" and "
-        "\"score\"; `columns` anchor=NAME,positive=NAME gives others these names",
-        where);
+  check(
+      row.contains("sentence1") || row.contains("sentence2"), ErrorKind::invalid,
+      "{}: rows that train embeddings have \"anchor\" and \"positive\", or \"sentence1\", \"sentence2\" and "
+      "\"score\"; `columns` anchor=NAME,positive=NAME gives others these names",
+      where);
   TextReader read(row, where);
   read.required("sentence1");
   read.required("sentence2");

@@ -4,7 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/tanh.h>
-
 #include <fmt/ranges.h>
 
 #include "base/error.h"

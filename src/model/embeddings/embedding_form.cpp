@@ -146,7 +146,8 @@ std::vector<SentenceModule> read_modules(const std::filesystem::path& model) {
     const std::string kind = type.substr(type.rfind('.') + 1);
     const bool known = kind == "Transformer" || kind == "Pooling" || kind == "Dense" || kind == "Normalize";
     check(known && type.starts_with("sentence_transformers."), ErrorKind::unsupported,
-          "{}: {} is not supported; Transformer, Pooling, Dense and Normalize are", module.where(), in_quotes(type));
+          "{}: {} is not supported; Transformer, Pooling, Dense and Normalize are", module.where(),
+          in_quotes(type));
     modules.push_back({kind, model / path});
   }
   return modules;
@@ -195,7 +196,8 @@ void read_prompts(const std::filesystem::path& model, EmbeddingForm& form) {
   const Config config(model / "config_sentence_transformers.json");
   const Config prompts = config.part("prompts");
   for (const std::string& name : prompts.keys()) {
-    if (std::optional<std::string> prompt = prompts.text(name.c_str())) form.prompts[name] = std::move(*prompt);
+    if (std::optional<std::string> prompt = prompts.text(name.c_str()))
+      form.prompts[name] = std::move(*prompt);
   }
   const std::optional<std::string> name = config.text("default_prompt_name");
   if (!name) return;
@@ -245,8 +247,9 @@ void check_order(const std::vector<SentenceModule>& modules, const std::filesyst
 std::string EmbeddingForm::prompt_of(const std::string& name_or_text) const {
   const auto found = prompts.find(name_or_text);
   const std::string& text = found == prompts.end() ? name_or_text : found->second;
-  check(pools_prompt || text.empty(), ErrorKind::unsupported,
-        "the model's pooling leaves a prompt's tokens out (\"include_prompt\": false), which is not supported");
+  check(
+      pools_prompt || text.empty(), ErrorKind::unsupported,
+      "the model's pooling leaves a prompt's tokens out (\"include_prompt\": false), which is not supported");
   return text;
 }
 

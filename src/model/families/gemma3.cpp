@@ -1,7 +1,7 @@
 // Gemma 3, text only (Gemma Team 2025, arXiv 2503.19786): RMSNorm before and after each branch, with weights
 // of 1 + w, norms on query and key heads, GeGLU, embeddings times sqrt(d), and in five of every six layers a
-// window with its own rotary frequencies. EmbeddingGemma (2025, arXiv 2509.20354) is one whose tokens also see
-// those that follow.
+// window with its own rotary frequencies. EmbeddingGemma (2025, arXiv 2509.20354) is one whose tokens also
+// see those that follow.
 #include <algorithm>
 #include <cmath>
 #include <optional>

@@ -38,9 +38,8 @@ void write_embedding_adapter(const std::filesystem::path& folder, const Adapter&
 
 void save_embedding_adapter(const std::filesystem::path& folder, const Adapter& adapter,
                             const std::string& base) {
-  replace_adapter(folder, [&](const std::filesystem::path& fresh) {
-    write_embedding_adapter(fresh, adapter, base);
-  });
+  replace_adapter(folder,
+                  [&](const std::filesystem::path& fresh) { write_embedding_adapter(fresh, adapter, base); });
 }
 
 }  // namespace lowrank

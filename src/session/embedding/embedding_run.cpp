@@ -36,7 +36,8 @@ ContrastiveRun comparison_of(const ContrastiveOptions& options, const std::strin
         "supported",
         model);
   const std::optional<RowFormat> format = format_of(patterns, rows);
-  // Sentences with a "label" are scored ones here; a format that is something else is refused when it is read.
+  // Sentences with a "label" are scored ones here; a format that is something else is refused when it is
+  // read.
   if (rows.format.empty() && (!format || is_compared(*format)))
     rows.format = format == RowFormat::pairs ? "pairs" : "scores";
   rows.compared = TextPrompts{form.prompt_of(options.query_prompt), form.prompt_of(options.document_prompt)};
@@ -46,15 +47,16 @@ ContrastiveRun comparison_of(const ContrastiveOptions& options, const std::strin
 }
 
 void check_comparison(const TrainOptions& options, const ExampleStore& examples) {
-  check(!options.tokens_per_batch, ErrorKind::invalid,
-        "`tokens_per_batch` is not for embeddings, where the number of rows in a batch (`batch_size`) decides "
-        "what is compared; `mini_batch_size` limits the memory");
+  check(
+      !options.tokens_per_batch, ErrorKind::invalid,
+      "`tokens_per_batch` is not for embeddings, where the number of rows in a batch (`batch_size`) decides "
+      "what is compared; `mini_batch_size` limits the memory");
   check(!options.group_prompts, ErrorKind::invalid, "`group_prompts` is not for embeddings");
   const ContrastiveRun& run = *options.contrastive;
   if (run.loss == ComparedLoss::cosine_similarity || examples.empty()) return;
   const auto size = std::min<int64_t>(options.rows_per_batch(), std::ssize(examples));
-  const bool negatives = run.loss == ComparedLoss::multiple_negatives_ranking &&
-                         text_ends(examples.front()).size() > 2;
+  const bool negatives =
+      run.loss == ComparedLoss::multiple_negatives_ranking && text_ends(examples.front()).size() > 2;
   check(size > 1 || negatives, ErrorKind::invalid,
         "a batch of one row has nothing that the loss compares it with; {}",
         examples.size() > 1 ? "raise `batch_size`"
@@ -72,7 +74,8 @@ void check_unused(const ContrastiveOptions& options) {
   if (!options.query_prompt.empty()) given.emplace_back("`query_prompt`");
   if (!options.document_prompt.empty()) given.emplace_back("`document_prompt`");
   check(given.empty(), ErrorKind::invalid,
-        "{} {} for rows that train embeddings: \"anchor\" and \"positive\", or \"sentence1\", \"sentence2\" and "
+        "{} {} for rows that train embeddings: \"anchor\" and \"positive\", or \"sentence1\", \"sentence2\" "
+        "and "
         "\"score\" (or `task` embedding)",
         fmt::join(given, ", "), given.size() == 1 ? "is" : "are");
 }

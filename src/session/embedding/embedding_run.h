@@ -21,8 +21,8 @@ ContrastiveRun comparison_of(const ContrastiveOptions& options, const std::strin
                              const ModelSpec& spec, std::span<const std::string> patterns,
                              DatasetOptions& rows);
 
-/// Refuses runs in whose batches there is nothing to compare, and options that texts that are compared have no
-/// use for. Errors: invalid.
+/// Refuses runs in whose batches there is nothing to compare, and options that texts that are compared have
+/// no use for. Errors: invalid.
 void check_comparison(const TrainOptions& options, const ExampleStore& examples);
 
 /// Refuses options of embeddings where none are trained. Errors: invalid, naming them.

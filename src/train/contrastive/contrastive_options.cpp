@@ -9,7 +9,8 @@ namespace lowrank {
 namespace {
 
 ComparedLoss loss_of(const std::string& name, bool scored) {
-  if (name == "auto") return scored ? ComparedLoss::cosine_similarity : ComparedLoss::multiple_negatives_ranking;
+  if (name == "auto")
+    return scored ? ComparedLoss::cosine_similarity : ComparedLoss::multiple_negatives_ranking;
   const bool ranking = name == "multiple_negatives_ranking";
   check(ranking != scored, ErrorKind::invalid, "`embedding_loss` {} is for rows of {}", name,
         ranking ? "\"anchor\" and \"positive\"" : "\"sentence1\", \"sentence2\" and \"score\"");
@@ -37,18 +38,21 @@ std::vector<NestedVectors> nested_of(const ContrastiveOptions& options, int64_t 
 std::vector<Field> ContrastiveOptions::fields() {
   constexpr double any = std::numeric_limits<int32_t>::max();
   return {
-      one_of(field("embedding_loss", embedding_loss,
-                   "of rows that train embeddings, as in sentence-transformers: multiple_negatives_ranking for "
-                   "anchors and positives, cosine_similarity or cosent for scores; auto: the first that fits"),
-             {"auto", "multiple_negatives_ranking", "cosine_similarity", "cosent"}),
-      limited(field("similarity_scale", similarity_scale,
-                    "factor on cosines in multiple_negatives_ranking and cosent, the inverse of a temperature"),
-              1e-6, 1e6),
-      limited(field("matryoshka_dims", matryoshka_dims,
-                    "sizes to which embeddings can later be cut: the loss is a sum over them (MatryoshkaLoss)"),
-              1, any),
-      limited(field("matryoshka_weights", matryoshka_weights, "a weight for each of these losses; empty: 1"), 0,
-              any),
+      one_of(
+          field("embedding_loss", embedding_loss,
+                "of rows that train embeddings, as in sentence-transformers: multiple_negatives_ranking for "
+                "anchors and positives, cosine_similarity or cosent for scores; auto: the first that fits"),
+          {"auto", "multiple_negatives_ranking", "cosine_similarity", "cosent"}),
+      limited(
+          field("similarity_scale", similarity_scale,
+                "factor on cosines in multiple_negatives_ranking and cosent, the inverse of a temperature"),
+          1e-6, 1e6),
+      limited(
+          field("matryoshka_dims", matryoshka_dims,
+                "sizes to which embeddings can later be cut: the loss is a sum over them (MatryoshkaLoss)"),
+          1, any),
+      limited(field("matryoshka_weights", matryoshka_weights, "a weight for each of these losses; empty: 1"),
+              0, any),
       limited(field("mini_batch_size", mini_batch_size,
                     "texts that are computed together for embeddings: `batch_size` rows may have many more, "
                     "whose gradients are then cached (as CachedMultipleNegativesRankingLoss does)"),

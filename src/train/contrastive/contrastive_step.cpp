@@ -14,7 +14,8 @@ namespace lowrank {
 namespace {
 
 /// The vectors of a part that has been laid out. The same `number` gives the same dropout.
-at::Tensor vectors_of(const Batch& part, int64_t number, const StepPasses& passes, const EmbeddingForm& form) {
+at::Tensor vectors_of(const Batch& part, int64_t number, const StepPasses& passes,
+                      const EmbeddingForm& form) {
   Context context{&part, true};
   context.dropout_seed = derive_seed(passes.dropout_seed, static_cast<uint64_t>(number));
   context.stacks = passes.stacks;

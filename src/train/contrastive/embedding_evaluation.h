@@ -12,9 +12,10 @@ namespace lowrank {
 
 /// How well a model's vectors tell what belongs together.
 struct EmbeddingEvaluation {
-  std::vector<double> rows;          ///< the loss of each row in its batch
-  std::optional<double> accuracy;    ///< pairs: share of anchors whose nearest text is one of their positives
-  std::optional<double> correlation; ///< scores: Spearman's, of cosines and scores; 0 if either are all equal
+  std::vector<double> rows;        ///< the loss of each row in its batch
+  std::optional<double> accuracy;  ///< pairs: share of anchors whose nearest text is one of their positives
+  std::optional<double>
+      correlation;  ///< scores: Spearman's, of cosines and scores; 0 if either are all equal
 };
 
 /// Losses in batches of `batch_size` rows, in order; and of the vectors of the whole set, for pairs

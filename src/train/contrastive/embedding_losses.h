@@ -21,8 +21,8 @@ struct RowLosses {
 ///     with d running over the positives and negatives of all rows of the batch. A positive that several rows
 ///     have counts as a negative of the others.
 ///   CosineSimilarityLoss: the mean over rows of (c(x_r, y_r) - score_r)^2.
-///   CoSENTLoss: log(1 + sum exp(s (c(x_i, y_i) - c(x_j, y_j)))) over the pairs of rows with score_i < score_j.
-///   MatryoshkaLoss: the weighted sum over sizes n of the loss of the first n values of each vector.
+///   CoSENTLoss: log(1 + sum exp(s (c(x_i, y_i) - c(x_j, y_j)))) over the pairs of rows with score_i <
+///   score_j. MatryoshkaLoss: the weighted sum over sizes n of the loss of the first n values of each vector.
 RowLosses compared_loss(const at::Tensor& vectors, std::span<const TextGroup> groups,
                         const ContrastiveRun& run);
 

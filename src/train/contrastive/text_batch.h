@@ -14,8 +14,8 @@ struct TextGroup {
   double score = 0;  ///< of two texts
 };
 
-/// The texts of all rows as sequences, in order. The targets say to which row a text belongs: `examples` [S] is
-/// its number in the batch, `values` [S] its score. `numbers`: those of the rows in their data set.
+/// The texts of all rows as sequences, in order. The targets say to which row a text belongs: `examples` [S]
+/// is its number in the batch, `values` [S] its score. `numbers`: those of the rows in their data set.
 Batch make_text_batch(std::span<const Example> rows, std::span<const int64_t> numbers);
 
 /// True for a batch of make_text_batch.
