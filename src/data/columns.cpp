@@ -15,11 +15,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 23> known_fields{
-    "prompt",        "completion", "text",      "instruction",    "input",    "output",
-    "input_ids",     "labels",     "label",     "attention_mask", "adapter",  "messages",
-    "conversations", "tools",      "functions", "system",         "history",  "chat_template_kwargs",
-    "conversation",  "documents",  "sentence1", "sentence2",      "text_pair"};
+constexpr std::array<std::string_view, 28> known_fields{
+    "prompt",        "completion", "text",      "instruction",    "input",     "output",
+    "input_ids",     "labels",     "label",     "attention_mask", "adapter",   "messages",
+    "conversations", "tools",      "functions", "system",         "history",   "chat_template_kwargs",
+    "conversation",  "documents",  "sentence1", "sentence2",      "text_pair", "anchor",
+    "positive",      "negative",   "negatives", "score"};
 
 std::optional<size_t> position(const std::string& text) {
   size_t number = 0;

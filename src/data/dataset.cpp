@@ -61,10 +61,20 @@ Example labelled_example(const Row& row, const Tokenizer& tokenizer, const Datas
 /// Refuses `train_on` for rows without answers, where it would be ignored.
 void check_train_on(const Row& row, TrainOn train_on) {
   const bool without = row.format == RowFormat::tokenised || row.format == RowFormat::labelled ||
+                       is_compared(row.format) ||
                        (row.format == RowFormat::text && train_on == TrainOn::last);
   check(!without || train_on == TrainOn::assistant, ErrorKind::invalid,
         "{}: `train_on` is for conversations and for prompts with completions, not for rows of format {}",
         row.where, row.format_name);
+}
+
+Example compared_example(const Row& row, const Tokenizer& tokenizer, const DatasetOptions& options) {
+  check(options.compared.has_value(), ErrorKind::invalid,
+        "{}: rows of format {} are for embeddings (`task` embedding)", row.where, row.format_name);
+  Example example =
+      encode_compared(tokenizer, *row.compared, *options.compared, row.where, options.max_length);
+  example.line = row.line;
+  return example;
 }
 
 ReadRow conversation_example(const Row& row, const DatasetOptions& options) try {
@@ -271,12 +281,19 @@ ReadRow read_row(const Row& row, const Tokenizer* tokenizer, int64_t vocabulary,
                  const DatasetOptions& options) {
   check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}: text rows need a tokenizer",
         row.where);
+  check(!options.compared || row.compared, ErrorKind::invalid,
+        "{}: embeddings are trained on rows of \"anchor\" and \"positive\", or of \"sentence1\", "
+        "\"sentence2\" and \"score\", not on rows of format {}; `columns` anchor=NAME,positive=NAME gives "
+        "others these names",
+        row.where, row.format_name);
   check_train_on(row, options.train_on);
   ReadRow read;
   if (row.conversation) {
     read = conversation_example(row, options);
   } else if (row.format == RowFormat::tokenised) {
     read.example = tokenised_example(row, options.max_length);
+  } else if (row.compared) {
+    read.example = compared_example(row, *tokenizer, options);
   } else if (row.format == RowFormat::labelled) {
     read.example = labelled_example(row, *tokenizer, options);
   } else {

@@ -12,6 +12,7 @@
 
 #include "data/batch.h"
 #include "data/chat_format.h"
+#include "data/compared/compared_example.h"
 #include "data/conversations/targets.h"
 #include "data/encode_row.h"
 #include "data/examples/example_store.h"
@@ -43,6 +44,9 @@ struct DatasetOptions {
   OnLong on_long = OnLong::truncate;
   TrainOn train_on = TrainOn::assistant;
   std::optional<LabelSet> labels = {};  ///< if set, rows are labelled
+  /// If set, the texts of rows are compared, with these prompts in front; `max_length` is then that of a
+  /// text.
+  std::optional<TextPrompts> compared = {};
   /// The model's chat format, for rows that are conversations, with tools or without; null: refuses them.
   /// Called on several threads at once.
   std::function<const ChatFormat&(bool has_tools)> chat = nullptr;

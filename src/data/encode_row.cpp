@@ -26,26 +26,13 @@ Example text_example(const Row& row, const Tokenizer& tokenizer, int64_t most) {
     example.type_one_tokens = pair.type_one;
     return example;
   }
-  const TokenizerSpec& spec = tokenizer.spec();
-  TokenSink text(most);
-  tokenizer.encode(row.completion, false, text);
-  const int64_t length = text.count() + std::ssize(spec.prefix) + std::ssize(spec.suffix);
-  text.ids.insert(text.ids.begin(), spec.prefix.begin(), spec.prefix.end());
-  text.ids.insert(text.ids.end(), spec.suffix.begin(), spec.suffix.end());
-  cut_text(text.ids, most, tokenizer);
-  if (length > most) example.length = length;
+  WholeText text = encode_whole(tokenizer, row.completion, most);
+  if (text.length > most) example.length = text.length;
   example.tokens = std::move(text.ids);
   return example;
 }
 
 }  // namespace
-
-void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer) {
-  const std::vector<int64_t>& end = tokenizer.spec().suffix;
-  if (static_cast<int64_t>(tokens.size()) <= max_length) return;
-  tokens.resize(std::max<int64_t>(0, max_length - std::ssize(end)));
-  tokens.insert(tokens.end(), end.begin(), end.end());
-}
 
 void RowNotes::add(const RowNotes& others) {
   begun += others.begun;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/compared/whole_text.h"
 #include "data/examples/example.h"
 #include "data/labels.h"
 #include "data/rows.h"
@@ -40,8 +41,5 @@ Example encode_row(const Tokenizer& tokenizer, const Row& row, int64_t max_lengt
 /// text has one.
 Example encode_labelled(const Tokenizer& tokenizer, const Row& row, const LabelSet& labels,
                         int64_t max_length);
-
-/// Truncates the ids of a whole text to `max_length`, keeping the tokenizer's suffix at the end.
-void cut_text(std::vector<int64_t>& tokens, int64_t max_length, const Tokenizer& tokenizer);
 
 }  // namespace lowrank

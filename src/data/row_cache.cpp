@@ -58,6 +58,7 @@ void add_options(Fingerprint& all, const DatasetOptions& options) {
                            static_cast<int>(options.on_long), static_cast<int>(options.train_on)};
   values.push_back(options.labels ? nlohmann::json(options.labels->names) : nlohmann::json());
   values.push_back(options.labels && options.labels->several);
+  if (options.compared) values.push_back({options.compared->query, options.compared->document});
   all.add(json_text(values));
 }
 

@@ -66,6 +66,8 @@ bool concerns(const Unread& field, RowFormat format) {
     case RowFormat::tokenised:
       return field.tokenised;
     case RowFormat::labelled:
+    case RowFormat::pairs:
+    case RowFormat::scores:
       return field.labelled;
     case RowFormat::messages:
     case RowFormat::prompt_messages:

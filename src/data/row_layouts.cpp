@@ -19,6 +19,7 @@ constexpr const char* ids = "input_ids";
 constexpr const char* prompt = "prompt";
 constexpr const char* instruction = "instruction";
 constexpr const char* text = "text";
+constexpr const char* anchor = "anchor";
 
 bool is_list(const Json& row, const char* key) {
   const auto found = row.find(key);
@@ -47,13 +48,21 @@ bool has_labelled_text(const Json& row) {
   return row.contains(text) || row.contains("sentence1");
 }
 
+bool has_two_sentences(const Json& row) {
+  return row.contains("sentence1") && row.contains("sentence2");
+}
+
+bool has_scored_sentences(const Json& row) {
+  return has_two_sentences(row) && row.contains("score") && !row.contains("label");
+}
+
 bool never(const Json&) {
   return false;
 }
 
 // Checked in order: a row with both ids and text is tokenised, one with messages and their rendered text is a
 // conversation. Labels are read only if the format is given by name.
-constexpr std::array<RowLayout, 9> layouts{{
+constexpr std::array<RowLayout, 11> layouts{{
     {"tokenised", RowFormat::tokenised, has<ids>, has<ids>},
     {"messages", RowFormat::messages, has_messages, named_messages},
     {"sharegpt", RowFormat::messages, has_messages, has_messages},
@@ -62,6 +71,8 @@ constexpr std::array<RowLayout, 9> layouts{{
     {"alpaca-chat", RowFormat::alpaca_chat, has<instruction>, is_alpaca_chat},
     {"alpaca", RowFormat::alpaca, has<instruction>, has<instruction>},
     {"text", RowFormat::text, has<text>, has<text>},
+    {"pairs", RowFormat::pairs, has<anchor>, has<anchor>},
+    {"scores", RowFormat::scores, has_two_sentences, has_scored_sentences},
     {"label", RowFormat::labelled, has_labelled_text, never},
 }};
 
@@ -76,7 +87,7 @@ const RowLayout* detected_layout(const Json& row) {
 void check_layout_name(std::string_view name) {
   check(std::ranges::find(layouts, name, &RowLayout::name) != layouts.end(), ErrorKind::invalid,
         "the data format '{}' is not known; known are prompt, text, messages, sharegpt, alpaca, alpaca-chat, "
-        "tokenised, label",
+        "tokenised, label, pairs, scores",
         name);
 }
 

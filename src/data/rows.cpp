@@ -131,6 +131,12 @@ Row make_row(const Json& json, const RowLayout& layout, bool need_completion, co
     case RowFormat::tokenised:
       read_tokenised(json, where, row);
       break;
+    case RowFormat::pairs:
+      row.compared = read_pair(json, where);
+      break;
+    case RowFormat::scores:
+      row.compared = read_scored(json, where);
+      break;
     case RowFormat::messages:
     case RowFormat::prompt_messages:
     case RowFormat::alpaca_chat:
@@ -170,6 +176,10 @@ bool is_conversation(RowFormat format) {
          format == RowFormat::alpaca_chat;
 }
 
+bool is_compared(RowFormat format) {
+  return format == RowFormat::pairs || format == RowFormat::scores;
+}
+
 RowParser::RowParser(RowOptions options)
     : options_(std::move(options)), columns_(read_columns(options_.columns)) {
   if (!options_.format.empty()) check_layout_name(options_.format);
@@ -185,6 +195,27 @@ Row RowParser::parse(const DataRow& data) {
   check(layout_->fits(fields) || !found, ErrorKind::invalid, "{}: a row of format {} among rows of format {}",
         data.where, found ? found->name : "", layout_->name);
   return make_row(fields, *layout_, options_.need_completion, data);
+}
+
+std::optional<RowFormat> first_format(const std::string& pattern, const RowOptions& options) {
+  struct Found {
+    const RowLayout* layout;
+  };
+  try {
+    const Columns columns = read_columns(options.columns);
+    const std::vector<std::filesystem::path> files = data_files(pattern);
+    if (files.empty()) return std::nullopt;
+    read_data_file(files.front(), {columns.headerless}, [&](const DataRow& data) {
+      const Json fields = columns.field_of.empty() ? data.fields : columns.renamed(data.fields, data.where);
+      if (!options.format.empty()) throw Found{&named_layout(options.format, fields)};
+      throw Found{detected_layout(fields)};
+    });
+  } catch (const Found& found) {
+    return found.layout ? std::optional(found.layout->format) : std::nullopt;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::interrupted) throw;
+  }
+  return std::nullopt;
 }
 
 int64_t adapter_of(const std::string& adapter, const std::string& where,

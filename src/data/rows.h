@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/columns.h"
+#include "data/compared/compared_row.h"
 #include "data/conversations/conversation_row.h"
 #include "data/data_files.h"
 #include "data/ordered_work.h"
@@ -25,11 +26,15 @@ enum class RowFormat {
   labelled,           ///< {"text", "label"}, or two texts, {"sentence1", "sentence2", "label"}
   messages,           ///< {"messages"} or {"conversations"}: OpenAI's and ShareGPT's lists
   prompt_messages,    ///< {"prompt", "completion"}, both lists of messages
+  pairs,              ///< {"anchor", "positive"} and perhaps negatives, whose embeddings are compared
+  scores,             ///< {"sentence1", "sentence2", "score"}
   alpaca_chat,        ///< {"instruction", "input", "output", "system", "history"} as a conversation
 };
 
 /// True if rows of the format are conversations, which a model's chat template makes a text.
 bool is_conversation(RowFormat format);
+/// True if the texts of such rows are compared.
+bool is_compared(RowFormat format);
 
 /// A row as strings, as a conversation, or as ids if it is already tokenised.
 struct Row {
@@ -46,12 +51,14 @@ struct Row {
   std::optional<std::string> second;  ///< of `labelled`: the second of two texts
   std::vector<int64_t> input_ids, labels;
   std::optional<ConversationRow> conversation;  ///< of the formats that are conversations
+  std::optional<ComparedRow> compared;          ///< of the formats whose texts are compared
   std::string adapter;                          ///< the adapter that the row names; empty: none
 };
 
 /// Help texts of the two options, for commands.
 inline constexpr const char* row_format_help =
-    "prompt, text, messages, sharegpt, alpaca, alpaca-chat, tokenised or label; empty: detected";
+    "prompt, text, messages, sharegpt, alpaca, alpaca-chat, tokenised, label, pairs or scores; empty: "
+    "detected";
 inline constexpr const char* columns_help =
     "names of the file's columns: prompt=NAME,completion=NAME; for tables without a header their numbers";
 
@@ -82,6 +89,10 @@ class RowParser {
   Columns columns_;
   const RowLayout* layout_ = nullptr;
 };
+
+/// The format that the first row of the files decides on or that `options` names; nothing if the row cannot
+/// be read or decides on none.
+std::optional<RowFormat> first_format(const std::string& pattern, const RowOptions& options);
 
 /// The number of the adapter that a row names. Errors: as `number`, with the row's location; invalid for a
 /// row that names none.

@@ -2,13 +2,13 @@
 
 #include <functional>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/interrupt.h"
+#include "model/embeddings/text_vectors.h"
 
 namespace lowrank {
 namespace {
@@ -73,12 +73,8 @@ at::Tensor score_texts(const Model& model, const InferenceHooks& hooks,
 at::Tensor embed_texts(const Model& model, const InferenceHooks& hooks,
                        std::span<const std::vector<int64_t>> texts, int64_t batch_size,
                        const EmbeddingForm& form, std::span<const int64_t> type_one) {
-  const at::Tensor vectors = over_texts(
-      model, hooks, texts, batch_size, type_one,
-      [&](const Context& context) { return sequence_embeddings(model, context, *hooks, form.pooling); });
-  if (!form.normalised) return vectors;
-  constexpr double smallest = 1e-12;  // as torch.nn.functional.normalize
-  return vectors / vectors.norm(2, {1}, true).clamp_min(smallest);
+  return over_texts(model, hooks, texts, batch_size, type_one,
+                    [&](const Context& context) { return text_vectors(model, context, *hooks, form); });
 }
 
 }  // namespace lowrank

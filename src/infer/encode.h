@@ -5,7 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "infer/embedding_form.h"
+#include "model/embeddings/embedding_form.h"
 #include "model/model.h"
 #include "peft/bank/inference_hooks.h"
 
@@ -18,7 +18,7 @@ at::Tensor score_texts(const Model& model, const InferenceHooks& hooks,
                        std::span<const std::vector<int64_t>> texts, int64_t batch_size,
                        std::span<const int64_t> type_one = {});
 
-/// One vector per text: [N, d] f32. Errors: as score_texts.
+/// One vector per text: [N, form.width(d)] f32. Errors: as score_texts.
 at::Tensor embed_texts(const Model& model, const InferenceHooks& hooks,
                        std::span<const std::vector<int64_t>> texts, int64_t batch_size,
                        const EmbeddingForm& form, std::span<const int64_t> type_one = {});

@@ -55,6 +55,12 @@ std::string other_quantisation(const nlohmann::json& config) {
   return named ? in_quotes(method->get<std::string>()) : "none that it names";
 }
 
+/// True for a folder that `AutoModel` saves of a decoder whose head is its own: only the hidden states are
+/// left.
+bool is_headless(const ModelSpec& spec, bool gguf) {
+  return !gguf && spec.task == Task::causal_lm && !spec.tied_head && spec.model_class().ends_with("Model");
+}
+
 /// What a stack holds of one expert.
 StoredTensor layer_of(const StoredTensor& stack, const ExpertPart& part, std::vector<int64_t> shape) {
   const size_t size = stack.bytes.size() / static_cast<size_t>(part.count);
@@ -239,6 +245,14 @@ std::optional<StackedPart> Checkpoint::rearranged_part(const TensorRef& tensor) 
 }
 
 void Checkpoint::untie_other_head() {
+  if (is_headless(spec_, gguf_.has_value())) {
+    if (find(*std::ranges::find(spec_.tensors, Role::head, &TensorRef::role))) return;
+    nlohmann::json config = spec_.config;
+    config["tie_word_embeddings"] = true;
+    spec_ = family_->spec(config);
+    spec_.task = Task::embedding;
+    return;
+  }
   if (!spec_.tied_head) return;
   const TensorRef& embedding = *std::ranges::find(spec_.tensors, Role::embedding, &TensorRef::role);
   const TensorRef& head = *std::ranges::find(spec_.tensors, Role::head, &TensorRef::role);

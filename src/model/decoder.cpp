@@ -112,6 +112,9 @@ class Decoder final : public Model {
 
   HiddenState forward(const Context& context, const Hooks& hooks, KvCache* cache) const override {
     check_shared(*context.batch);
+    check(!cache || !config_.bidirectional, ErrorKind::unsupported,
+          "a bidirectional model of the family {} encodes whole texts and does not continue them",
+          spec().family);
     HiddenState hidden = embedded(context, hooks, embedding_);
     if (positions_) hidden.stream = hidden.stream + position_rows(context, hooks, hidden.layout);
     std::vector<RopeTable> tables = tables_at(hidden.layout);
@@ -220,8 +223,8 @@ class Decoder final : public Model {
     const auto& [in, out, hooks, tables, cache] = pass;
     const Context& context = in.context;
     const Layer& l = layers_[in.layer];
-    const AttentionShape shape{c.heads, c.kv_heads,          c.head_dim,     c.query_scale,
-                               true,    c.windows[in.layer], c.score_softcap};
+    const AttentionShape shape{c.heads,          c.kv_heads,          c.head_dim,     c.query_scale,
+                               !c.bidirectional, c.windows[in.layer], c.score_softcap};
     at::Tensor qkv = apply(l.qkv, in, hooks, x);
     if (l.query.weight) {
       qkv = heads_normed(qkv, weight_of(l.query, context, hooks), weight_of(l.key, context, hooks));

@@ -114,7 +114,9 @@ struct DecoderConfig {
   double norm_offset = 0;       ///< norms multiply by weight + norm_offset; GGUF stores the sum
   bool norm_all_heads = false;  ///< query and key norms span all heads together, not each head
 
-  std::vector<int64_t> windows;         ///< [layers] positions that a query sees, including its own; 0: all
+  std::vector<int64_t> windows;         ///< [layers] positions that a query sees, including its own (of a
+                                        ///< bidirectional model on either side); 0: all
+  bool bidirectional = false;           ///< tokens also see those that follow them
   double query_scale = 0;               ///< factor on q·k
   double score_softcap = 0;             ///< c > 0: the softmax sees c tanh(s / c) of each score s
   std::vector<RopeFrequencies> rotary;  ///< the frequencies that layers choose from

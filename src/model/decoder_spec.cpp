@@ -227,6 +227,7 @@ ModelSpec decoder_spec(std::string_view family, const nlohmann::json& config, co
   }
   if (c.experts.count > 0) spec.experts = {c.experts.count, c.experts.used, c.experts.ff, c.experts.layers};
   spec.tied_head = c.tied;
+  if (c.bidirectional) spec.task = Task::embedding;
   spec.optional_prefix = std::string(c.names.prefix);
   add_table(spec, c.names, c.names.embedding, Role::embedding, c.vocabulary, c.hidden);
   if (c.names.positions)

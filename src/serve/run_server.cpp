@@ -149,7 +149,7 @@ void serve_generation(const ServeOptions& options, const Tokenizer& tokenizer,
 EncoderWork encoder_work(const OpenSession& session, const Tokenizer& tokenizer, const EmbeddingForm& form) {
   constexpr int64_t batch_size = 32;
   EncoderWork work;
-  work.width = session.checkpoint->spec().hidden_size;
+  work.width = form.width(session.checkpoint->spec().hidden_size);
   work.embed = [&session, form](const std::vector<std::vector<int64_t>>& ids) {
     return values_of(embed_texts(*session.model, session.hooks(), ids, batch_size, form));
   };
@@ -175,7 +175,7 @@ void serve_encoder(const ServeOptions& options, const Tokenizer& tokenizer) {
   const std::string adapter = options.adapter.empty() ? "" : adapter_path(options.adapter.front());
   HttpServer server(options.host, options.port, options.http);
   const OpenSession session = open_session(options.session, adapter);
-  const EmbeddingForm form = embedding_form(options.session.model, session.checkpoint->spec().hidden_size);
+  const EmbeddingForm form = embedding_form(options.session.model, session.checkpoint->spec());
   AdapterList list(options.name);
   ModelLoop loop(nullptr, options.max_requests);
   const Served served{options.name, session.room(), tokenizer, loop,

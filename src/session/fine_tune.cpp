@@ -17,6 +17,7 @@
 #include "base/staged_folder.h"
 #include "base/version.h"
 #include "data/data_files.h"
+#include "session/embedding/embedding_run.h"
 #include "session/failures.h"
 #include "session/places.h"
 #include "session/run_overview.h"
@@ -75,7 +76,18 @@ void check_options(const FineTuneOptions& options) {
   check_model_place(options.session.model);
 }
 
+/// Settles whether rows train embeddings, and how.
+void set_comparison(FineTuneOptions& options, const ModelSpec& spec) {
+  const std::vector<std::string> patterns = options.rows.patterns();
+  if (!compares_texts(options.task, patterns, options.rows.dataset)) return check_unused(options.embedding);
+  check(options.samples.every == 0, ErrorKind::invalid,
+        "`sample_every` is for runs whose model generates text, not for embeddings");
+  options.train.contrastive =
+      comparison_of(options.embedding, options.session.model, spec, patterns, options.rows.dataset);
+}
+
 std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
+  if (compares_texts(options.task, options.rows.patterns(), options.rows.dataset)) return std::nullopt;
   return choose_labels(options.task, options.session.model, options.init_adapter, options.rows.patterns(),
                        options.rows.dataset);
 }
@@ -157,6 +169,7 @@ nlohmann::ordered_json cost_of(FineTuneOptions options, Adapter& adapter,
   const auto seed = static_cast<uint64_t>(options.train.seed);
   const TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter,
                                                spec, adapter.plan.context_rows, seed);
+  if (options.train.contrastive) check_comparison(options.train, data.train.examples);
   show_rows(options, data, callbacks);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty()) adapter.method->initialise(*checkpoint, seed);
@@ -179,22 +192,26 @@ nlohmann::ordered_json cost_of(FineTuneOptions options, Adapter& adapter,
 }  // namespace
 
 std::vector<Field> FineTuneOptions::run_fields() {
-  return {field("method", method,
-                "training method (`lowrank methods` lists them); lora+prompt_tuning: two side by side"),
-          one_of(field("task", task, task_help), {"auto", "classification", "regression"}),
-          field("output", output, "folder for the adapter and the run's records"),
-          field("init_adapter", init_adapter, "adapter to start from; its method and options are kept"),
-          one_of(field("export", exported,
-                       "gguf-lora: also write adapter.gguf for llama.cpp and Ollama; gguf: also write the "
-                       "merged model as model.gguf (from a GGUF base)"),
-                 {"none", "gguf-lora", "gguf"}),
-          field("overwrite", overwrite, "replace the results of an earlier run in `output`")};
+  return {
+      field("method", method,
+            "training method (`lowrank methods` lists them); lora+prompt_tuning: two side by side"),
+      one_of(field("task", task,
+                   "embedding: texts' vectors are trained on pairs or scores; classification, regression: "
+                   "what an encoder's labels are; auto: follows from the rows"),
+             {"auto", "classification", "regression", "embedding"}),
+      field("output", output, "folder for the adapter and the run's records"),
+      field("init_adapter", init_adapter, "adapter to start from; its method and options are kept"),
+      one_of(field("export", exported,
+                   "gguf-lora: also write adapter.gguf for llama.cpp and Ollama; gguf: also write the "
+                   "merged model as model.gguf (from a GGUF base)"),
+             {"none", "gguf-lora", "gguf"}),
+      field("overwrite", overwrite, "replace the results of an earlier run in `output`")};
 }
 
 std::vector<Field> FineTuneOptions::fields() {
   std::vector<Field> all = session.fields();
-  for (std::vector<Field> part :
-       {rows.fields(evaluation_help), run_fields(), train.fields(), samples.fields(), resume.fields()})
+  for (std::vector<Field> part : {rows.fields(evaluation_help), run_fields(), train.fields(),
+                                  embedding.fields(), samples.fields(), resume.fields()})
     std::ranges::move(part, std::back_inserter(all));
   return all;
 }
@@ -211,6 +228,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
                        options.overwrite, options.resume.resume});
   const auto checkpoint = open_model(options.session, labels_of(options));
   const ModelSpec& spec = checkpoint->spec();
+  set_comparison(options, spec);
   report_labels(spec);
   const bool fresh = options.init_adapter.empty();
   Adapter adapter = fresh ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
@@ -223,6 +241,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const auto seed = static_cast<uint64_t>(options.train.seed);
   TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter, spec,
                                          adapter.plan.context_rows, seed, may_begin_early(options, output));
+  if (options.train.contrastive) check_comparison(options.train, data.train.examples);
   show_rows(options, data, callbacks);
   std::optional<RunSamples> samples =
       plan_samples(options.samples, options.rows, options.session.model, options.init_adapter, spec, data);
@@ -287,6 +306,7 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
   const auto checkpoint = has_rows ? open_model(options.session, labels_of(options)) : nullptr;
   const ModelSpec spec =
       checkpoint ? checkpoint->spec() : read_spec(options.session.model, labels_of(options));
+  set_comparison(options, spec);
   report_labels(spec);
   Adapter adapter = !checkpoint ? plan_adapter(*chosen.info, std::move(chosen.method), spec)
                     : options.init_adapter.empty()

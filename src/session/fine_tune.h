@@ -27,6 +27,7 @@ struct FineTuneOptions {
   TrainOptions train;
   ResumeOptions resume;
   SampleOptions samples;
+  ContrastiveOptions embedding;  ///< where rows train embeddings
   std::string method = "lora";
   std::string task = "auto";  ///< see `choose_labels`
   std::string output;         ///< folder

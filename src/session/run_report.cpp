@@ -92,8 +92,9 @@ RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExa
   constexpr int64_t tokens_read_early = 500'000;
   const bool early = examples.early != nullptr;
   const BatchSize batch = largest_batch(source, *adapter.method, plan.total_steps,
-                                        early ? tokens_read_early : std::numeric_limits<int64_t>::max());
-  if (!early)
+                                        early ? tokens_read_early : std::numeric_limits<int64_t>::max(),
+                                        options.contrastive ? options.contrastive->mini_batch_size : 1);
+  if (!early && !options.contrastive)
     report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
   const int64_t more =
       mapped_bytes(*adapter.base, load) +

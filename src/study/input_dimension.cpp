@@ -112,9 +112,7 @@ Experiment experiment_of(const DimensionQuestion& question, const InputDimension
   const TrainingData texts = load_training_data(rows, question.session.model, "", checkpoint->spec(), 0,
                                                 static_cast<uint64_t>(options.seed));
   const std::unique_ptr<Model> model = load_model(checkpoint, question.session, nullptr, false);
-  EmbeddingForm form;
-  form.pooling = Pooling::last;
-  if (!decoder) form = embedding_form(question.session.model, checkpoint->spec().hidden_size);
+  const EmbeddingForm form = embedding_form(question.session.model, checkpoint->spec());
   Experiment experiment{labels, options.head, features_of(*model, texts.train, form, options.batch_size),
                         features_of(*model, texts.evaluation, form, options.batch_size)};
   const CommonScale scale = common_scale(experiment.train.rows);

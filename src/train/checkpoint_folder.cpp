@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/staged_folder.h"
 #include "peft/files/adapter_folder.h"
+#include "peft/files/embedding_adapter.h"
 #include "train/records/run_records.h"
 #include "train/run_results.h"
 
@@ -32,11 +33,12 @@ void remove_checkpoint(const fs::path& path) {
 }  // namespace
 
 void write_checkpoint(const fs::path& run, const Adapter& adapter, const std::string& base,
-                      const TrainState& state, const std::string& log) {
+                      const TrainState& state, const std::string& log, bool embeds) {
   const fs::path path = run / fmt::format("checkpoint-{}", state.step);
   try {
     StagedFolder folder(path);
-    write_adapter(folder.path(), adapter, base);
+    embeds ? write_embedding_adapter(folder.path(), adapter, base)
+           : write_adapter(folder.path(), adapter, base);
     if (state.records.best_eval_loss) link_adapter(run, folder.path() / best_name);
     write_file_atomically(folder.path() / trainer_state_name, log);
     write_state(folder.path() / state_name, state);

@@ -15,11 +15,11 @@
 namespace lowrank {
 
 /// Writes RUN/checkpoint-N, where N is the state's step. `base`: name of the base model in the
-/// configurations. `log`: content of trainer_state.json. After an evaluation, `run` holds the best adapter,
-/// which is hard-linked (or copied) into the checkpoint. Errors: io; invalid if a folder of that name is not
-/// empty; with the checkpoint's path.
+/// configurations. `embeds`: the adapter is one for embeddings. `log`: content of trainer_state.json. After
+/// an evaluation, `run` holds the best adapter, which is hard-linked (or copied) into the checkpoint. Errors:
+/// io; invalid if a folder of that name is not empty; with the checkpoint's path.
 void write_checkpoint(const std::filesystem::path& run, const Adapter& adapter, const std::string& base,
-                      const TrainState& state, const std::string& log);
+                      const TrainState& state, const std::string& log, bool embeds = false);
 
 /// Removes all but the `kept` newest checkpoints of a run; those that hold files that no run wrote stay. At
 /// any moment a checkpoint is either complete or absent. Errors: io.

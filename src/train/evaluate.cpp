@@ -86,6 +86,9 @@ double Evaluation::perplexity() const {
 }
 
 nlohmann::ordered_json Evaluation::figures() const {
+  if (embeddings && embeddings->accuracy)
+    return {{"loss", loss}, {"cosine_accuracy@1", *embeddings->accuracy}};
+  if (embeddings) return {{"loss", loss}, {"spearman_cosine", embeddings->correlation.value_or(0)}};
   if (f1) return {{"loss", loss}, {"accuracy", *accuracy}, {"f1", *f1}};
   if (accuracy) return {{"loss", loss}, {"accuracy", *accuracy}};
   if (correlation) return {{"loss", loss}, {"correlation", *correlation}};
@@ -104,6 +107,16 @@ std::string Evaluation::summary() const {
                     value.is_number_integer() ? value.dump() : fmt::format("{:.4f}", value.get<double>()));
   }
   return text;
+}
+
+Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
+                    int64_t batch_size, const ContrastiveRun& run) {
+  Evaluation result;
+  result.embeddings = evaluate_embeddings(model, *hooks, examples, batch_size, run);
+  result.rows = result.embeddings->rows;
+  result.loss = std::accumulate(result.rows.begin(), result.rows.end(), 0.0) /
+                static_cast<double>(std::max<size_t>(1, result.rows.size()));
+  return result;
 }
 
 Evaluation evaluate(const Model& model, const InferenceHooks& ready, const ExampleStore& examples,

@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "model/model.h"
 #include "peft/bank/inference_hooks.h"
+#include "train/contrastive/embedding_evaluation.h"
 
 namespace lowrank {
 
@@ -20,10 +21,11 @@ struct Evaluation {
                                    ///< or whose classes with a score above 0 are exactly the labels
   std::optional<double> f1;        ///< several classes per example: F1 over all classes together
   std::optional<double> correlation;  ///< regression: Pearson correlation of scores and labels
+  std::optional<EmbeddingEvaluation> embeddings = {};  ///< of compared texts
 
   double perplexity() const;  ///< e^loss: infinite for a loss above 709
   /// The task's figures by name: loss, then perplexity (if finite) and target_tokens, or accuracy, or
-  /// correlation.
+  /// correlation, or for compared texts cosine_accuracy@1 or spearman_cosine.
   nlohmann::ordered_json figures() const;
   /// The same for messages: "loss 2.9470, perplexity 19.05, target_tokens 812".
   std::string summary() const;
@@ -33,5 +35,9 @@ struct Evaluation {
 /// invalid when a loss is not finite; interrupted.
 Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
                     int64_t batch_size);
+
+/// The same of compared texts, in batches of `batch_size` rows. Errors: as evaluate_embeddings.
+Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
+                    int64_t batch_size, const ContrastiveRun& run);
 
 }  // namespace lowrank

@@ -9,6 +9,7 @@
 #include "base/one_line.h"
 #include "data/batch_parts.h"
 #include "data/training_batch.h"
+#include "train/contrastive/text_batch.h"
 
 namespace lowrank {
 
@@ -168,13 +169,14 @@ std::span<const int64_t> ExampleSource::rows_of(int64_t batch) const {
 
 Batch ExampleSource::batch_of(std::span<const Example> examples, std::span<const int64_t> numbers,
                               int64_t& tokens) const {
+  for (const Example& example : examples) tokens += std::ssize(example.tokens);
+  if (layout_.compared) return make_text_batch(examples, numbers);
   std::vector<int64_t> all(examples.size());
   std::iota(all.begin(), all.end(), 0);
   Batch batch = layout_.task == Task::causal_lm
                     ? make_training_batch(examples, all, layout_.share_prompts, layout_.most_shared)
                     : make_batch(examples, all);
   renumber(batch, numbers);
-  for (const Example& example : examples) tokens += std::ssize(example.tokens);
   return batch;
 }
 
@@ -204,7 +206,8 @@ StepBatches ExampleSource::batches(int64_t step) {
   return found;
 }
 
-BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps, int64_t most_tokens) {
+BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps, int64_t most_tokens,
+                        int64_t most_texts) {
   constexpr int64_t steps_looked_at = 1000;
   const int64_t steps =
       std::min({total_steps, source.steps_in(0).value_or(steps_looked_at), steps_looked_at});
@@ -213,9 +216,13 @@ BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total
   for (int64_t step = 0; step < steps && tokens < most_tokens; ++step) {
     StepBatches found = source.batches(step);
     tokens += found.tokens;
-    for (Batch& batch : found.batches) {
-      method.layout(batch);
-      if (batch.token_count() > largest.tokens) largest = {batch.token_count(), batch.targets.count()};
+    for (Batch& whole : found.batches) {
+      std::vector<Batch> parts =
+          has_text_groups(whole) ? text_parts(whole, most_texts) : std::vector{std::move(whole)};
+      for (Batch& batch : parts) {
+        method.layout(batch);
+        if (batch.token_count() > largest.tokens) largest = {batch.token_count(), batch.targets.count()};
+      }
     }
   }
   return largest;

@@ -24,6 +24,7 @@ struct BatchLayout {
   Task task = Task::causal_lm;
   bool share_prompts = false;                                 ///< a micro-batch holds each shared prefix once
   int64_t most_shared = std::numeric_limits<int64_t>::max();  ///< longest example that can share
+  bool compared = false;  ///< examples are rows of texts that are compared
 };
 
 /// The examples of a data set, in an order that is derived from (seed, epoch) and drawn once per epoch. Where
@@ -79,9 +80,11 @@ class ExampleSource final : public BatchSource {
   int64_t order_epoch_ = -1;
 };
 
-/// Size of the micro-batch with the most rows after the method's layout, within the first epoch (at most its
+/// Size of the micro-batch (of compared texts the part of `most_texts`) with the most rows after the method's
+/// layout, within the first epoch (at most its
 /// first thousand steps, at most `total_steps`, and no more once they have `most_tokens`).
 BatchSize largest_batch(BatchSource& source, const Method& method, int64_t total_steps,
-                        int64_t most_tokens = std::numeric_limits<int64_t>::max());
+                        int64_t most_tokens = std::numeric_limits<int64_t>::max(),
+                        int64_t most_texts = std::numeric_limits<int64_t>::max());
 
 }  // namespace lowrank

@@ -7,7 +7,8 @@
 
 namespace lowrank {
 
-/// A trainer set up as in `lowrank train`: a data set and the mean loss over their targets.
+/// A trainer set up as in `lowrank train`: a data set and the mean loss over their targets, or the loss of
+/// their compared texts.
 class ExampleTrainer {
  public:
   /// The model and the adapter must outlive the object. Errors: invalid if there are no examples.
@@ -30,6 +31,7 @@ class ExampleTrainer {
  private:
   ExampleSource source_;
   MeanLoss objective_;
+  std::optional<ContrastiveRun> contrastive_;  ///< in place of the objective
   Trainer trainer_;
 };
 

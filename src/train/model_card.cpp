@@ -14,8 +14,9 @@
 namespace lowrank {
 namespace {
 
-std::string_view use_of(const Adapter& adapter, bool conversations) {
+std::string_view use_of(const Adapter& adapter, bool conversations, bool embeds) {
   if (conversations) return "chat";
+  if (embeds) return "embed --text TEXT";
   return adapter.labels ? "classify --text TEXT" : "generate --prompt TEXT";
 }
 
@@ -71,6 +72,7 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
                       std::span<const WeightedData> data, const TrainOptions& options,
                       const RunResult& result, bool conversations) {
   const std::string base_name = in_markdown(name_of(base));
+  const bool embeds = options.contrastive.has_value();
   std::vector<WeightedData> named(data.begin(), data.end());
   for (WeightedData& one : named) one.pattern = name_of(one.pattern);
   const std::string data_name = in_markdown(words_for(named));
@@ -81,8 +83,10 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
       "# {3} adapter for {0}\n\n"
       "Trained with lowrank: {4} parameters{5}, {6}.\n\n",
       base_name, library.empty() ? "lowrank" : library,
-      adapter.labels ? "text-classification" : "text-generation", adapter.info->name,
-      adapter.parameters->count(),
+      embeds           ? "sentence-similarity"
+      : adapter.labels ? "text-classification"
+                       : "text-generation",
+      adapter.info->name, adapter.parameters->count(),
       adapter.info->paper.empty() ? "" : fmt::format(" ({})", adapter.info->paper),
       targets.size() == 1 ? targets.front() : fmt::format("{} modules", targets.size()),
       in_yaml(name_of(base)));
@@ -97,7 +101,7 @@ void write_model_card(const std::filesystem::path& folder, const Adapter& adapte
     card += fmt::format("| evaluation loss | {:.4f} (step {}) |\n", *result.best_eval_loss, result.best_step);
   }
   const bool whole = adapter.method->form().output() == Output::model;
-  const std::string_view use = use_of(adapter, conversations);
+  const std::string_view use = use_of(adapter, conversations, embeds);
   card += whole ? fmt::format("\nThis folder is a model: `lowrank {} --model DIR`.\n", use)
                 : fmt::format("\nUse it with `lowrank {} --model {} --adapter DIR`{}.\n", use,
                               in_code(name_of(base)),

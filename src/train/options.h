@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "train/contrastive/contrastive_options.h"
 
 namespace lowrank {
 
@@ -32,7 +33,8 @@ struct TrainOptions {
   bool share_prompts = true;            ///< compute shared prefixes within a micro-batch once
   bool group_prompts = false;           ///< put examples with the same prompt next to each other
   bool gradient_checkpointing = false;  ///< recompute layers for the gradient instead of keeping them
-  bool profile = false;                 ///< time each operation of the steps after the first
+  std::optional<ContrastiveRun> contrastive = {};  ///< set where rows are texts that are compared
+  bool profile = false;                            ///< time each operation of the steps after the first
 
   /// Examples per micro-batch, where not tokens are counted.
   int64_t rows_per_batch() const { return batch_size.value_or(8); }

@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "base/staged_folder.h"
 #include "kernels/core/op_profile.h"
+#include "peft/files/embedding_adapter.h"
 #include "train/checkpoint_folder.h"
 #include "train/example_trainer.h"
 #include "train/profile_table.h"
@@ -198,8 +199,12 @@ class Run {
 
   Evaluation evaluation() {
     Evaluation found;
-    unless_interrupted(
-        [&] { found = evaluate(model_, InferenceHooks(adapter_), evaluation_, options_.rows_per_batch()); });
+    const InferenceHooks hooks(adapter_);
+    const int64_t rows = options_.rows_per_batch();
+    unless_interrupted([&] {
+      found = options_.contrastive ? evaluate(model_, hooks, evaluation_, rows, *options_.contrastive)
+                                   : evaluate(model_, hooks, evaluation_, rows);
+    });
     return found;
   }
 
@@ -215,7 +220,10 @@ class Run {
   }
 
   void save_result() {
-    save_adapter(folder_.output, adapter_, folder_.base);
+    if (options_.contrastive)
+      save_embedding_adapter(folder_.output, adapter_, folder_.base);
+    else
+      save_adapter(folder_.output, adapter_, folder_.base);
     if (callbacks_.after_save) callbacks_.after_save();
   }
 
@@ -226,7 +234,7 @@ class Run {
     records_.sync();
     const std::filesystem::path place = folder_.output / fmt::format("checkpoint-{}", step());
     write_checkpoint(folder_.output, adapter_, folder_.base, state,
-                     records_.state_text(facts(place / best_name)));
+                     records_.state_text(facts(place / best_name)), options_.contrastive.has_value());
     saved_ = place;
     if (options_.keep > 0) drop_old_checkpoints(folder_.output, options_.keep);
   }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/rng.h"
+#include "train/contrastive/contrastive_step.h"
 
 namespace lowrank {
 namespace {
@@ -64,8 +65,7 @@ double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> 
   stacks_.clear();  // the last step changed the parameters
   for (size_t i = 0; i < laid_out.size(); ++i) {
     Context context{&laid_out[i], true};
-    context.dropout_seed = derive_seed(derive_seed(static_cast<uint64_t>(options_.seed), dropout_stream),
-                                       static_cast<uint64_t>(step_), i);
+    context.dropout_seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_), i);
     context.stacks = &stacks_;
     context.recompute = options_.gradient_checkpointing;
     // Memory freed by smaller batches is in pieces too small for a larger one.
@@ -78,12 +78,11 @@ double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> 
     sum.backward(at::scalar_tensor(share, sum.options()));
   }
   for (auto& [name, figure] : result.figures) figure *= share;
-  const at::Tensor regularizer = adapter_.method->regularizer();
-  if (regularizer.defined()) {
-    loss += regularizer.item<double>();
-    regularizer.backward();
-  }
   return loss;
+}
+
+uint64_t Trainer::dropout_seed() const {
+  return derive_seed(static_cast<uint64_t>(options_.seed), dropout_stream);
 }
 
 double Trainer::clip_factor(double norm) const {
@@ -93,21 +92,42 @@ double Trainer::clip_factor(double norm) const {
 }
 
 StepResult Trainer::step(const StepBatches& batches, const Objective& objective) {
+  return step(batches, [&](StepResult& result) {
+    std::vector<Batch> laid_out = batches.batches;
+    for (Batch& batch : laid_out) {
+      adapter_.method->layout(batch);
+      result.target_tokens += batch.targets.count();
+    }
+    return accumulate(batches.batches, laid_out, objective, result);
+  });
+}
+
+StepResult Trainer::step(const StepBatches& batches, const ContrastiveRun& run) {
+  return step(batches, [&](StepResult& result) {
+    for (const Batch& batch : batches.batches) result.target_tokens += batch.sequences();
+    stacks_.clear();  // the last step changed the parameters
+    const uint64_t seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_));
+    return contrastive_backward(
+        batches.batches, {model_, *adapter_.method, seed, &stacks_, options_.gradient_checkpointing}, run);
+  });
+}
+
+StepResult Trainer::step(const StepBatches& batches, const Backward& backward) {
   const double started = monotonic_seconds();
   StepResult result;
   result.step = step_ + 1;
   result.epoch = batches.epoch.value_or(plan_.epoch(result.step));
   result.tokens = batches.tokens;
   const StepInfo info{result.step, plan_.total_steps, 1, static_cast<uint64_t>(options_.seed)};
-  std::vector<Batch> laid_out = batches.batches;
-  for (Batch& batch : laid_out) {
-    adapter_.method->layout(batch);
-    result.target_tokens += batch.targets.count();
-  }
   ParameterSet& parameters = *adapter_.parameters;
   parameters.zero_gradients();
   adapter_.method->begin_step(info);
-  result.loss = accumulate(batches.batches, laid_out, objective, result);
+  result.loss = backward(result);
+  const at::Tensor regularizer = adapter_.method->regularizer();
+  if (regularizer.defined()) {
+    result.loss += regularizer.item<double>();
+    regularizer.backward();
+  }
   adapter_.method->end_backward();
   result.grad_norm = std::sqrt(squared_norm(parameters.gradients()));
   check(std::isfinite(result.loss) && std::isfinite(result.grad_norm), ErrorKind::invalid,

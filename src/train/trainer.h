@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "model/model.h"
 #include "peft/files/adapter_file.h"
 #include "train/batch_source.h"
+#include "train/contrastive/contrastive_options.h"
 #include "train/objective.h"
 #include "train/options.h"
 #include "train/run_plan.h"
@@ -24,7 +26,8 @@ struct StepResult {
   double loss = 0;  ///< the objective's, mean over the step's terms, before the update
   double grad_norm = 0;
   double learning_rate = 0;
-  int64_t tokens = 0, target_tokens = 0;  ///< of the examples, however often they were computed
+  int64_t tokens = 0, target_tokens = 0;  ///< of the examples, however often they were computed; of compared
+                                          ///< texts, `target_tokens` counts the texts
   double seconds = 0;
   Figures figures = {};  ///< what the objective reports besides the loss: means over the terms
 };
@@ -43,6 +46,8 @@ class Trainer {
   /// The next step, on these micro-batches. Errors: invalid when loss or gradient is not finite; parameters
   /// are then unchanged.
   StepResult step(const StepBatches& batches, const Objective& objective);
+  /// The next step, on batches of compared texts (train/contrastive/contrastive_step.h). Errors: as above.
+  StepResult step(const StepBatches& batches, const ContrastiveRun& run);
 
   /// The trainer's current state; the tensors are its own, not copies. Records and identity are left to the
   /// caller.
@@ -52,6 +57,10 @@ class Trainer {
   void set_state(const TrainState& state);
 
  private:
+  using Backward = std::function<double(StepResult& result)>;
+  /// A step whose loss and gradient `backward` computes.
+  StepResult step(const StepBatches& batches, const Backward& backward);
+  uint64_t dropout_seed() const;
   double accumulate(std::span<const Batch> given, std::span<const Batch> laid_out, const Objective& objective,
                     StepResult& result);
   double clip_factor(double norm) const;

@@ -101,7 +101,6 @@ TEST_F(EncoderProgram, RefusesWhatAnEncoderCannotDo) {
           "give --adapter with one");
   refused("classify --model " + model().string() + " --text x", "the model has no label head");
   const std::string llama = test::fixture("tiny_llama/linear").string();
-  refused("embed --model " + llama + " --text x", "embeddings come from encoders");
   refused("train --model " + llama + " --data " + data + " --output " + out().string() + " --task regression",
           "is a causal language model");
   const std::string one = write("one.jsonl", "{\"text\":\"a\",\"label\":1}\n").string();

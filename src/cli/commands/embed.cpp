@@ -1,7 +1,6 @@
 // lowrank embed: texts as vectors, as sentence-transformers computes them.
 #include <algorithm>
 
-#include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/row_writer.h"
@@ -12,21 +11,10 @@
 namespace lowrank {
 namespace {
 
-/// The model's tokenizer, made to lower-case if the embedding form asks for it.
-Tokenizer tokenizer_for(const std::string& model, const EmbeddingForm& form) {
-  Tokenizer tokenizer = load_tokenizer(model);
-  if (!form.lowercase) return tokenizer;
-  TokenizerSpec spec = tokenizer.spec();
-  std::vector<NormalizerStep> steps{TextForm::lowercase};
-  for (const NormalizerStep& step : spec.normalizer) steps.push_back(step);
-  spec.normalizer = std::move(steps);
-  return {std::move(spec), model};
-}
-
 int run(Arguments& arguments) {
   SessionOptions session_options;
   TextRowOptions options;
-  std::string adapter, pooling = "auto";
+  std::string adapter, pooling = "auto", prompt;
   std::optional<bool> normalise;
   arguments.set_example("lowrank embed --model encoder --data texts.jsonl --output vectors.jsonl");
   arguments.add(session_options.fields());
@@ -34,20 +22,24 @@ int run(Arguments& arguments) {
   arguments.add(options.fields());
   arguments.add(
       {one_of(field("pooling", pooling,
-                    "mean of the tokens' hidden states, or the first token's; auto: the model's own"),
-              {"auto", "mean", "first"}),
+                    "mean of the tokens' hidden states, or the first or last token's; auto: the model's own"),
+              {"auto", "mean", "first", "last"}),
+       any_text(
+           field("prompt", prompt,
+                 "what stands in front of every text: the name of one of the model's prompts, or a text; "
+                 "empty: the model's default")),
        field("normalise", normalise, "scale vectors to length 1; by default as the model says")});
   if (!arguments.parse()) return 0;
   require({{"--model", &session_options.model}});
   const OpenSession session = open_session(session_options, adapter);
   const ModelSpec& spec = session.checkpoint->spec();
-  check(spec.task != Task::causal_lm, ErrorKind::unsupported,
-        "{}: embeddings come from encoders such as BERT, not from a causal language model",
-        session_options.model);
-  EmbeddingForm form = embedding_form(session_options.model, spec.hidden_size);
-  if (pooling != "auto") form.pooling = pooling == "mean" ? Pooling::mean : Pooling::first;
+  EmbeddingForm form = embedding_form(session_options.model, spec);
+  if (pooling != "auto")
+    form.pooling = pooling == "mean" ? Pooling::mean : pooling == "last" ? Pooling::last : Pooling::first;
+  if (!prompt.empty()) form.prompt = form.prompt_of(prompt);
   form.normalised = normalise.value_or(form.normalised);
-  const Tokenizer tokenizer = tokenizer_for(session_options.model, form);
+  const Tokenizer tokenizer =
+      tokenizer_for(load_tokenizer(session_options.model), form, session_options.model);
   const int64_t longest = std::min(session.room(), form.max_tokens.value_or(session.room()));
   TextRows texts = read_text_rows(options, tokenizer, longest, form.prompt);
   RowWriter writer(options.output, options.data);

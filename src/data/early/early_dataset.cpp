@@ -43,7 +43,7 @@ std::shared_ptr<EarlyDataset> EarlyDataset::start(std::vector<std::string> patte
                                                   std::shared_ptr<const Tokenizer> tokenizer,
                                                   int64_t vocabulary, DatasetOptions options,
                                                   int64_t first_examples) {
-  if (options.labels || options.adapter_number) return nullptr;
+  if (options.labels || options.compared || options.adapter_number) return nullptr;
   try {
     const std::optional<RowCache> cache = RowCache::of(patterns, tokenizer.get(), vocabulary, options);
     if (!cache || in_cache(*cache)) return nullptr;

@@ -1,6 +1,7 @@
 // Gemma 3, text only (Gemma Team 2025, arXiv 2503.19786): RMSNorm before and after each branch, with weights
 // of 1 + w, norms on query and key heads, GeGLU, embeddings times sqrt(d), and in five of every six layers a
-// window with its own rotary frequencies.
+// window with its own rotary frequencies. EmbeddingGemma (2025, arXiv 2509.20354) is one whose tokens also
+// see those that follow.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -45,13 +46,16 @@ DecoderConfig parse(const nlohmann::json& json) {
   read.require_text("hidden_activation", "gelu_pytorch_tanh");
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"})
     read.require(!read.has(key), key, "must be absent: capped logits are not supported");
-  read.require(!read.flag("use_bidirectional_attention", false), "use_bidirectional_attention",
-               "must be false: only causal models are supported");
   if (read.texts("layer_types").empty()) {
     const int64_t pattern = read.count("sliding_window_pattern", 6);
     for (int64_t i = 0; i < c.layers; ++i) {
       if ((i + 1) % pattern != 0) c.windows[i] = read.count("sliding_window", 4096);
     }
+  }
+  c.bidirectional = read.flag("use_bidirectional_attention", false);
+  // As transformers does: half of the window lies on either side.
+  for (int64_t& window : c.windows) {
+    if (c.bidirectional && window > 0) window = window / 2 + 1;
   }
   c.rotary = frequencies_of(json, c.head_dim);
   for (int64_t i = 0; i < c.layers; ++i) c.rotary_of[i] = c.windows[i] > 0 ? 1 : 0;
@@ -99,6 +103,7 @@ std::optional<int64_t> window_period(const std::vector<int64_t>& windows) {
 
 GgufDescription describe_gguf(const nlohmann::json& config) {
   DecoderConfig c = parse(config);
+  require_in_gguf(!c.bidirectional, "use_bidirectional_attention", "must be false");
   const std::optional<int64_t> period = window_period(c.windows);
   require_in_gguf(period.has_value(), "layer_types", "must alternate with one period and one window");
   const RopeFrequencies& local = c.rotary.back();

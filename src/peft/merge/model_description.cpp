@@ -27,7 +27,7 @@ bool is_copied(const std::string& name) {
   return describes && !is_configuration(name) && !name.ends_with(".index.json");
 }
 
-/// The folders in which sentence-transformers keeps the configurations of its modules.
+/// The folders in which sentence-transformers keeps its modules.
 std::vector<std::string> module_folders(const fs::path& model) {
   std::vector<std::string> folders;
   if (!fs::exists(model / "modules.json")) return folders;
@@ -59,8 +59,10 @@ std::vector<std::string> copy_files(const fs::path& model, const fs::path& folde
       names.push_back(entry.path().filename());
   }
   for (const std::string& module : module_folders(model)) {
-    if (fs::is_regular_file(model / module / "config.json"))
-      names.push_back(fs::path(module) / "config.json");
+    // Those of a dense layer have weights, too.
+    for (const char* name : {"config.json", "model.safetensors"}) {
+      if (fs::is_regular_file(model / module / name)) names.push_back(fs::path(module) / name);
+    }
   }
   std::ranges::sort(names);
   std::vector<std::string> left_out;

@@ -1,5 +1,5 @@
 // What sentence-transformers folders specify, in both layouts, and what is refused by name.
-#include "infer/embedding_form.h"
+#include "model/embeddings/embedding_form.h"
 
 #include <gtest/gtest.h>
 
@@ -30,7 +30,12 @@ class SentenceFolder : public testing::Test {
   }
   void pooling(const std::string& json) const { file("1_Pooling/config.json", json); }
   void file(const std::string& name, const std::string& json) const { folder_.write(name, json); }
-  EmbeddingForm form() const { return embedding_form(folder_.path(), width); }
+  EmbeddingForm form() const {
+    ModelSpec spec;
+    spec.task = Task::embedding;
+    spec.hidden_size = width;
+    return embedding_form(folder_.path(), spec);
+  }
   void refused(ErrorKind kind, const std::string& where, const std::string& part) const {
     test::expect_error(kind, where, part, [&] { form(); });
   }
@@ -85,8 +90,10 @@ TEST_F(SentenceFolder, ModulesAreKnownInOrderAndInsideTheFolder) {
     modules(kinds);
     refused(ErrorKind::unsupported, "modules.json", "are not supported");
   }
-  modules({"Transformer", "Pooling", "Dense"});
-  refused(ErrorKind::unsupported, "modules.json: module 3", "models.Dense\" is not supported");
+  modules({"Transformer", "Pooling", "CNN"});
+  refused(ErrorKind::unsupported, "modules.json: module 3", "models.CNN\" is not supported");
+  modules({"Transformer", "Pooling", "Normalize", "Dense"});
+  refused(ErrorKind::unsupported, "modules.json", "are not supported");
   for (const char* path : {R"("/etc")", R"("../other")", R"("1_Pooling/../../x")"}) {
     file("modules.json", "[" + module("Transformer", R"("")") + "," + module("Pooling", path) + "]");
     refused(ErrorKind::corrupt, "modules.json: module 2", "leads out of the model's folder");

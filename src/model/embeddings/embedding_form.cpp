@@ -1,4 +1,4 @@
-#include "infer/embedding_form.h"
+#include "model/embeddings/embedding_form.h"
 
 #include <array>
 #include <vector>
@@ -52,6 +52,12 @@ class Config {
     require(whole, key, "a whole number above 0", value);
     constexpr double most = 1 << 30;
     return static_cast<int64_t>(std::min(value.get<double>(), most));
+  }
+  std::vector<std::string> keys() const {
+    std::vector<std::string> names;
+    if (!json_.is_object()) return names;
+    for (const auto& [name, value] : json_.items()) names.push_back(name);
+    return names;
   }
   Config part(const char* key) const {
     const nlohmann::json value = find(key);
@@ -138,9 +144,10 @@ std::vector<SentenceModule> read_modules(const std::filesystem::path& model) {
     check(inside, ErrorKind::corrupt, "{}: the path {} leads out of the model's folder", module.where(),
           in_quotes(path.string()));
     const std::string kind = type.substr(type.rfind('.') + 1);
-    const bool known = kind == "Transformer" || kind == "Pooling" || kind == "Normalize";
+    const bool known = kind == "Transformer" || kind == "Pooling" || kind == "Dense" || kind == "Normalize";
     check(known && type.starts_with("sentence_transformers."), ErrorKind::unsupported,
-          "{}: {} is not supported; Transformer, Pooling and Normalize are", module.where(), in_quotes(type));
+          "{}: {} is not supported; Transformer, Pooling, Dense and Normalize are", module.where(),
+          in_quotes(type));
     modules.push_back({kind, model / path});
   }
   return modules;
@@ -168,8 +175,9 @@ void read_pooling(const std::filesystem::path& folder, int64_t width, EmbeddingF
           "{}: \"{}\" is {}, but the model's hidden states have {} values", config.where(), key, stated,
           width);
   }
+  form.pools_prompt = config.flag("include_prompt", true);
   check(
-      config.flag("include_prompt", true) || form.prompt.empty(), ErrorKind::unsupported,
+      form.pools_prompt || form.prompt.empty(), ErrorKind::unsupported,
       "{}: \"include_prompt\": false, which leaves the prompt's tokens out of the pooling, is not supported",
       config.where());
 }
@@ -183,38 +191,94 @@ void read_normalize(const std::filesystem::path& folder) {
   }
 }
 
-/// The prompt that every text gets.
-std::string default_prompt(const std::filesystem::path& model) {
+/// The prompts by name, and the one that every text gets.
+void read_prompts(const std::filesystem::path& model, EmbeddingForm& form) {
   const Config config(model / "config_sentence_transformers.json");
+  const Config prompts = config.part("prompts");
+  for (const std::string& name : prompts.keys()) {
+    if (std::optional<std::string> prompt = prompts.text(name.c_str()))
+      form.prompts[name] = std::move(*prompt);
+  }
   const std::optional<std::string> name = config.text("default_prompt_name");
-  if (!name) return {};
-  const std::optional<std::string> prompt = config.part("prompts").text(name->c_str());
-  check(prompt.has_value(), ErrorKind::corrupt, "{}: \"default_prompt_name\" is {}, which \"prompts\" lacks",
-        config.where(), in_quotes(*name));
-  return *prompt;
+  if (!name) return;
+  const auto found = form.prompts.find(*name);
+  check(found != form.prompts.end(), ErrorKind::corrupt,
+        "{}: \"default_prompt_name\" is {}, which \"prompts\" lacks", config.where(), in_quotes(*name));
+  form.prompt = found->second;
+}
+
+/// The layer that a Dense module's configuration and weights give, for vectors of `in` values.
+DenseLayer read_dense(const std::filesystem::path& folder, int64_t in) {
+  const Config config(folder / "config.json");
+  check(std::filesystem::exists(config.where()), ErrorKind::not_found, "{}: no such file", config.where());
+  const int64_t stated = config.count("in_features").value_or(in);
+  check(stated == in, ErrorKind::corrupt, "{}: \"in_features\" is {}, but the vectors have {} values",
+        config.where(), stated, in);
+  const std::string name = config.text("activation_function").value_or("torch.nn.modules.activation.Tanh");
+  const std::string kind = name.substr(name.rfind('.') + 1);
+  check(kind == "Identity" || kind == "Tanh", ErrorKind::unsupported,
+        "{}: the activation {} is not supported; Identity and Tanh are", config.where(), in_quotes(name));
+  for (const char* key : {"module_input_name", "module_output_name"}) {
+    check(config.text(key).value_or("sentence_embedding") == "sentence_embedding", ErrorKind::unsupported,
+          "{}: \"{}\" {} is not supported; \"sentence_embedding\" is", config.where(), key,
+          in_quotes(*config.text(key)));
+  }
+  check(!config.flag("use_residual", false), ErrorKind::unsupported,
+        "{}: \"use_residual\": true is not supported", config.where());
+  return load_dense(folder / "model.safetensors", in, config.count("out_features"), config.flag("bias", true),
+                    kind == "Tanh");
+}
+
+/// Refuses modules in another order than Transformer, Pooling, any number of Dense, and perhaps Normalize.
+void check_order(const std::vector<SentenceModule>& modules, const std::filesystem::path& model) {
+  std::vector<std::string> kinds;
+  for (const SentenceModule& module : modules) kinds.push_back(module.kind);
+  bool in_order = kinds.size() >= 2 && kinds[0] == "Transformer" && kinds[1] == "Pooling";
+  for (size_t i = 2; i < kinds.size(); ++i)
+    in_order = in_order && (kinds[i] == "Dense" || (kinds[i] == "Normalize" && i + 1 == kinds.size()));
+  check(in_order, ErrorKind::unsupported,
+        "{}: the modules {} are not supported; Transformer, Pooling and then perhaps Dense and Normalize are",
+        (model / "modules.json").string(),
+        kinds.empty() ? "(none)" : fmt::format("{}", fmt::join(kinds, ", ")));
 }
 
 }  // namespace
 
-EmbeddingForm embedding_form(const std::filesystem::path& model, int64_t width) {
+std::string EmbeddingForm::prompt_of(const std::string& name_or_text) const {
+  const auto found = prompts.find(name_or_text);
+  const std::string& text = found == prompts.end() ? name_or_text : found->second;
+  check(
+      pools_prompt || text.empty(), ErrorKind::unsupported,
+      "the model's pooling leaves a prompt's tokens out (\"include_prompt\": false), which is not supported");
+  return text;
+}
+
+EmbeddingForm embedding_form(const std::filesystem::path& model, const ModelSpec& spec) {
   EmbeddingForm form;
+  if (spec.task == Task::causal_lm) form.pooling = Pooling::last;
   if (!std::filesystem::exists(model / "modules.json")) return form;
   const std::vector<SentenceModule> modules = read_modules(model);
-  std::vector<std::string> kinds;
-  for (const SentenceModule& module : modules) kinds.push_back(module.kind);
-  const std::vector<std::string> order{"Transformer", "Pooling", "Normalize"};
-  const bool in_order =
-      (kinds.size() == 2 || kinds.size() == 3) && std::equal(kinds.begin(), kinds.end(), order.begin());
-  check(in_order, ErrorKind::unsupported,
-        "{}: the modules {} are not supported; Transformer, Pooling and then perhaps Normalize are",
-        (model / "modules.json").string(),
-        kinds.empty() ? "(none)" : fmt::format("{}", fmt::join(kinds, ", ")));
-  form.prompt = default_prompt(model);
+  check_order(modules, model);
+  read_prompts(model, form);
   read_transformer(modules[0].folder, form);
-  read_pooling(modules[1].folder, width, form);
-  form.normalised = kinds.size() == 3;
-  if (form.normalised) read_normalize(modules[2].folder);
+  read_pooling(modules[1].folder, spec.hidden_size, form);
+  for (size_t i = 2; i < modules.size(); ++i) {
+    if (modules[i].kind == "Dense")
+      form.dense.push_back(read_dense(modules[i].folder, form.width(spec.hidden_size)));
+    else
+      read_normalize(modules[i].folder);
+  }
+  form.normalised = modules.back().kind == "Normalize";
   return form;
+}
+
+Tokenizer tokenizer_for(Tokenizer tokenizer, const EmbeddingForm& form, const std::string& path) {
+  if (!form.lowercase) return tokenizer;
+  TokenizerSpec spec = tokenizer.spec();
+  std::vector<NormalizerStep> steps{TextForm::lowercase};
+  for (const NormalizerStep& step : spec.normalizer) steps.push_back(step);
+  spec.normalizer = std::move(steps);
+  return {std::move(spec), path};
 }
 
 }  // namespace lowrank
