@@ -10,6 +10,7 @@
 #include "infer/sampler.h"
 #include "infer/stoppable_text.h"
 #include "model/hooks.h"
+#include "model/model.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -21,7 +22,13 @@ struct ContinuationEnd {
   std::vector<std::string> stop = {};  ///< texts that end it and are left out
   std::vector<int64_t> tokens = {};    ///< that end it beside the tokenizer's own
   bool ignore_eos = false;             ///< end tokens are treated like any other
+  int64_t min_new_tokens = 0;          ///< before them there is no end token
 };
+
+/// The tokens that end a text; none if they are ignored.
+std::vector<int64_t> end_tokens_of(const Tokenizer& tokenizer, const ContinuationEnd& end);
+/// Excludes the `ends` from the token to be chosen: sets their `scores` [vocabulary] to -inf.
+void exclude_ends(std::span<float> scores, std::span<const int64_t> ends);
 
 /// A prompt and the text that continues it, as it grows by one token at a time.
 class Continuation {
@@ -49,13 +56,11 @@ class Continuation {
   const ContinuationEnd& end() const { return end_; }
 
  private:
-  bool is_end(int64_t id) const;
-
-  const Tokenizer* tokenizer_;
   std::vector<int64_t> tokens_;
   int64_t prompt_;
   SamplingOptions sampling_;
   ContinuationEnd end_;
+  std::vector<int64_t> end_tokens_;
   Philox random_;
   StoppableText text_;
   bool done_ = false, ended_ = false;
@@ -69,5 +74,9 @@ struct Front {
 
 /// The front of a sequence of `length` tokens. `adapter`: as in Batch::adapters.
 Front front_of(const Hooks& hooks, int64_t length, int64_t adapter);
+
+/// The logits (f32) after the last token of each sequence, [S, vocabulary], in the order into which the hooks
+/// bring the batch's `examples`. `cache` may be null.
+at::Tensor next_logits(const Model& model, const Hooks& hooks, Batch& batch, KvCache* cache);
 
 }  // namespace lowrank

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/interrupt.h"
+#include "infer/beam_decoding.h"
 #include "infer/continuation.h"
 
 namespace lowrank {
@@ -52,7 +53,7 @@ class Group {
     sequences_.push_back({index, adapter, front,
                           Continuation(tokenizer_, prompt, options_.sampling, static_cast<uint64_t>(index),
                                        {options_.max_new_tokens, room, options_.stop, options_.end_tokens,
-                                        options_.ignore_eos})});
+                                        options_.ignore_eos, options_.min_new_tokens})});
   }
 
   void run(std::vector<Generation>& results) {
@@ -112,11 +113,7 @@ class Group {
     if (hooks_.can_cache()) cache.emplace(static_cast<int64_t>(sequences_.size()), capacity());
     for (Batch batch = next_batch(); batch.sequences() > 0; batch = next_batch()) {
       throw_if_interrupted();
-      hooks_.layout(batch);
-      std::vector<int64_t> last;
-      for (int64_t s = 0; s < batch.sequences(); ++s) last.push_back(batch.offsets[s + 1] - 1);
-      const at::Tensor logits =
-          batch_logits(model_, {&batch}, hooks_, last, cache ? &*cache : nullptr).contiguous();
+      const at::Tensor logits = next_logits(model_, hooks_, batch, cache ? &*cache : nullptr);
       float* row = logits.mutable_data_ptr<float>();
       for (const int64_t slot : batch.examples) {
         take(sequences_[slot], {row, static_cast<size_t>(logits.size(1))});
@@ -144,17 +141,36 @@ class Group {
   std::vector<Sequence> sequences_;
 };
 
+BeamPrompt beam_prompt(const Model& model, const Hooks& hooks, const GenerationOptions& options,
+                       std::span<const std::vector<int64_t>> prompts, size_t i) {
+  const auto index = static_cast<int64_t>(i);
+  const int64_t adapter = adapter_of(options, index);
+  return {index, &prompts[i], adapter, checked_front(model, hooks, index, prompts[i], adapter)};
+}
+
 }  // namespace
 
 std::vector<Field> GenerationOptions::fields() {
   std::vector<Field> all = sampling.fields();
   const std::vector<Field> own{
       limited(field("max_new_tokens", max_new_tokens, "most tokens to generate"), 0, 1 << 20),
-      limited(field("batch_size", batch_size, "sequences decoded together"), 1, 4096),
+      limited(field("min_new_tokens", min_new_tokens, "tokens before which the text does not end"), 0,
+              1 << 20),
+      limited(field("batch_size", batch_size, "prompts decoded together, each with all its beams"), 1, 4096),
       field("ignore_eos", ignore_eos, "continue after a token that ends the text"),
       field("stop", stop, "texts at which generation ends")};
   all.insert(all.end(), own.begin(), own.end());
+  for (Field& one : beams.fields()) all.push_back(std::move(one));
   return all;
+}
+
+std::string GenerationOptions::contradiction() const {
+  if (min_new_tokens > max_new_tokens)
+    return fmt::format("`min_new_tokens` is {}, but `max_new_tokens` {}", min_new_tokens, max_new_tokens);
+  if (beams.any() && sampling.temperature > 0)
+    return "`temperature` above 0 draws tokens at random, `num_beams` above 1 searches for the likeliest "
+           "text: leave one of them out";
+  return beams.contradiction();
 }
 
 std::vector<Generation> generate(const Model& model, const InferenceHooks& ready, const Tokenizer& tokenizer,
@@ -163,16 +179,27 @@ std::vector<Generation> generate(const Model& model, const InferenceHooks& ready
                                  const GenerationSink& finished) {
   const at::NoGradGuard no_grad;
   const Hooks& hooks = *ready;
+  const std::string contradiction = options.contradiction();
+  check(contradiction.empty(), ErrorKind::invalid, "{}", contradiction);
   std::vector<Generation> results(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
     const auto index = static_cast<int64_t>(i);
     checked_front(model, hooks, index, prompts[i], adapter_of(options, index));
   }
   for (size_t begin = 0; begin < prompts.size(); begin += options.batch_size) {
-    Group group(model, hooks, tokenizer, options, sink);
     const size_t end = std::min(prompts.size(), begin + options.batch_size);
-    for (size_t i = begin; i < end; ++i) group.add(static_cast<int64_t>(i), prompts[i]);
-    group.run(results);
+    if (options.beams.any()) {
+      std::vector<BeamPrompt> group;
+      for (size_t i = begin; i < end; ++i) group.push_back(beam_prompt(model, hooks, options, prompts, i));
+      std::ranges::move(decode_beams(model, hooks, tokenizer, group, options), results.begin() + begin);
+      for (size_t i = begin; sink && i < end; ++i) {
+        if (!results[i].text.empty()) sink(static_cast<int64_t>(i), results[i].text);
+      }
+    } else {
+      Group group(model, hooks, tokenizer, options, sink);
+      for (size_t i = begin; i < end; ++i) group.add(static_cast<int64_t>(i), prompts[i]);
+      group.run(results);
+    }
     for (size_t i = begin; finished && i < end; ++i) finished(static_cast<int64_t>(i), results[i]);
   }
   return results;

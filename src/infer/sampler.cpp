@@ -8,20 +8,10 @@
 
 #include "base/error.h"
 #include "base/finite.h"
+#include "infer/repetition.h"
 
 namespace lowrank {
 namespace {
-
-void penalise(std::span<float> logits, std::span<const int64_t> seen, double penalty) {
-  std::vector<int64_t> ids(seen.begin(), seen.end());
-  std::ranges::sort(ids);
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  for (const int64_t id : ids) {
-    if (id < 0 || id >= static_cast<int64_t>(logits.size())) continue;
-    const auto factor = static_cast<float>(penalty);
-    logits[id] = logits[id] > 0 ? logits[id] / factor : logits[id] * factor;
-  }
-}
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
@@ -105,13 +95,22 @@ std::vector<Field> SamplingOptions::fields() {
       limited(field("repetition_penalty", repetition_penalty,
                     "above 1: tokens that have occurred become less likely"),
               1e-3, 100),
+      limited(field("no_repeat_ngram_size", no_repeat_ngram_size,
+                    "n: no n tokens occur in the same order twice, the prompt included; 0: no such rule"),
+              0, most),
       limited(field("seed", seed, "seed of the random choices"), 0, most),
   };
 }
 
+void adjust_repetition(std::span<float> scores, std::span<const int64_t> seen,
+                       const SamplingOptions& options) {
+  if (options.repetition_penalty != 1) penalise_seen(scores, seen, options.repetition_penalty);
+  if (options.no_repeat_ngram_size > 0) exclude_repeated_ngrams(scores, seen, options.no_repeat_ngram_size);
+}
+
 int64_t sample(std::span<float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
                Philox& random) {
-  if (options.repetition_penalty != 1) penalise(logits, seen, options.repetition_penalty);
+  adjust_repetition(logits, seen, options);
   if (first_not_finite(logits)) check_comparable(logits);
   const int64_t best = likeliest(logits);
   check(best < std::ssize(logits) && logits[best] > -infinity, ErrorKind::invalid,

@@ -205,6 +205,7 @@ std::vector<GeneratedText> Session::generate(const std::vector<std::string>& pro
     GenerationOptions generation;
     std::string adapter;
     std::vector<Field> fields = generation.fields();
+    std::erase_if(fields, [](const Field& one) { return one.name == "num_return_sequences"; });
     fields.push_back(field("adapter", adapter, "an attached adapter"));
     ChatOptions chat;
     bool is_chat = false;

@@ -97,6 +97,21 @@ at::Tensor KvCache::state(int layer, int part, at::IntArrayRef sizes, at::Scalar
   return state;
 }
 
+void KvCache::copy_page(int64_t from, int64_t to, int64_t rows) {
+  for (KeyValue& layer : layers_) {
+    for (at::Tensor* table : {&layer.k, &layer.v}) {
+      if (!table->defined()) continue;
+      const int64_t bytes = table->size(1) * table->element_size(), page = page_rows_ * bytes;
+      auto* data = static_cast<std::byte*>(table->mutable_data_ptr());
+      std::memcpy(data + to * page, data + from * page, rows * bytes);
+    }
+  }
+}
+
+void KvCache::copy_states(int64_t from, int64_t to) {
+  for (auto& [place, states] : states_) states[to].copy_(states[from]);
+}
+
 void KvCache::advance(const Batch& batch) {
   for (int64_t s = 0; s < batch.sequences(); ++s)
     slots_[batch.examples[s]].length += batch.offsets[s + 1] - batch.offsets[s];

@@ -46,6 +46,11 @@ class KvCache {
   /// that starts anew. States are not in pages: slots with them cannot begin with rows of others.
   at::Tensor state(int layer, int part, at::IntArrayRef sizes, at::ScalarType type);
 
+  /// Copies the keys and values of the first `rows` rows of a page to another page, in all layers.
+  void copy_page(int64_t from, int64_t to, int64_t rows);
+  /// Gives slot `to` the states that slot `from` carries.
+  void copy_states(int64_t from, int64_t to);
+
   /// Adds the batch's rows to the slots' lengths, once all layers have appended them.
   void advance(const Batch& batch);
 

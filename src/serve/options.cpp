@@ -58,7 +58,8 @@ std::vector<Field> limit_fields(ServeOptions& options) {
 
 std::vector<std::pair<std::string, std::vector<Field>>> ServeOptions::groups() {
   std::vector<Field> defaults = sampling.fields();
-  std::erase_if(defaults, [](const Field& one) { return one.name == "seed"; });
+  std::erase_if(defaults,
+                [](const Field& one) { return one.name == "seed" || one.name == "no_repeat_ngram_size"; });
   return {{"Options", session.fields()},
           {"Adapters", adapter_fields(*this)},
           {"Access", access_fields(*this)},

@@ -1,5 +1,5 @@
 // Pages are never given twice, found by their exact contents, and forgotten in the order of their last use.
-#include "infer/engine/page_pool.h"
+#include "infer/page_pool.h"
 
 #include <algorithm>
 #include <set>

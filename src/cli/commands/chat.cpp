@@ -212,8 +212,11 @@ int run(Arguments& arguments) {
   Options options;
   options.generation.max_new_tokens = default_new_tokens;
   std::vector<Field> generation = options.generation.fields();
-  std::erase_if(generation,
-                [](const Field& one) { return one.name == "batch_size" || one.name == "ignore_eos"; });
+  // An answer is shown while it is made, which a search for the likeliest text cannot do.
+  const std::vector<Field> of_search = options.generation.beams.fields();
+  std::erase_if(generation, [&](const Field& one) {
+    return one.name == "batch_size" || one.name == "ignore_eos" || find_field(of_search, one.name);
+  });
   arguments.set_example("lowrank chat --model model.gguf --adapter adapter");
   arguments.add(options.session.fields());
   arguments.add({repeatable(field("adapter", options.adapters,

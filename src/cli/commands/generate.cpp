@@ -39,6 +39,8 @@ struct Options {
 
 /// The key of the generated text in a row; the row's own completion is kept.
 constexpr const char* result_key = "generated";
+/// The key of the next best texts, where beam search returns several.
+constexpr const char* others_key = "generated_others";
 
 /// One text to go on from, and how the JSON result shows it.
 struct Prompt {
@@ -65,6 +67,12 @@ Prompt read_prompt(const Tokenizer& tokenizer, const std::optional<ChatFormat>& 
   return prompt;
 }
 
+nlohmann::ordered_json shown(const Generation& made, const BeamOptions& beams) {
+  nlohmann::ordered_json out{{"completion", made.text}, {"tokens", made.tokens}, {"ended", made.ended}};
+  if (beams.any()) out["score"] = made.score;
+  return out;
+}
+
 void generate_one(const OpenSession& session, const Tokenizer& tokenizer, const Prompt& prompt,
                   Options options) {
   if (session.bank) options.generation.adapters = {0};
@@ -78,10 +86,12 @@ void generate_one(const OpenSession& session, const Tokenizer& tokenizer, const 
         "added; end it with a question for a new answer");
   if (options.json) {
     nlohmann::ordered_json out = prompt.shown;
-    out["completion"] = results[0].text;
-    out["tokens"] = results[0].tokens;
-    out["ended"] = results[0].ended;
+    out.update(shown(results[0], options.generation.beams));
+    for (const Generation& other : results[0].others)
+      out["others"].push_back(shown(other, options.generation.beams));
     std::cout << json_text(out);
+  } else {
+    for (const Generation& other : results[0].others) std::cout << "\n\n" << other.text;
   }
   std::cout << '\n';
 }
@@ -91,6 +101,8 @@ PromptRows read_prompts(const Tokenizer& tokenizer, const Options& options) {
   PromptRows prompts = read_prompt_rows(tokenizer, {options.session.model, adapter, options.data,
                                                     options.format, options.columns, options.chat});
   if (any_has(prompts.rows, result_key)) warn("\"{}\" of the rows is replaced", result_key);
+  if (options.generation.beams.num_return_sequences > 1 && any_has(prompts.rows, others_key))
+    warn("\"{}\" of the rows is replaced", others_key);
   return prompts;
 }
 
@@ -105,6 +117,10 @@ void generate_rows(const OpenSession& session, const Tokenizer& tokenizer, Promp
   }
   const auto finished = [&](int64_t index, const Generation& made) {
     prompts.rows[index][result_key] = made.text;
+    if (options.generation.beams.num_return_sequences > 1) {
+      auto& others = prompts.rows[index][others_key] = nlohmann::ordered_json::array();
+      for (const Generation& other : made.others) others.push_back(other.text);
+    }
     writer.write(prompts.rows[index]);
   };
   try {
@@ -141,7 +157,9 @@ std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer, const Options&
   return format;
 }
 
-void check_sources(const Options& options, const std::set<std::string>& arguments) {
+void check_options(const Options& options, const std::set<std::string>& arguments) {
+  const std::string contradiction = options.generation.contradiction();
+  check_usage(contradiction.empty(), "{}", contradiction);
   check_usage(!arguments.contains("prompt") || !options.prompt.empty(), "--prompt is empty; give a text");
   const auto given = [](const std::string& text) { return text.empty() ? 0 : 1; };
   require(
@@ -177,7 +195,7 @@ int run(Arguments& arguments) {
        field("output", options.output, "file for the rows with what is generated; empty: standard output"),
        field("json", options.json, "the result of --prompt or --messages as JSON")});
   if (!arguments.parse()) return 0;
-  check_sources(options, arguments.given());
+  check_options(options, arguments.given());
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
   std::optional<Prompt> prompt;
   std::optional<PromptRows> rows;

@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "infer/engine/page_pool.h"
 #include "infer/engine/sequence.h"
+#include "infer/page_pool.h"
 #include "model/kv_cache.h"
 
 namespace lowrank {

@@ -1,4 +1,4 @@
-#include "infer/engine/page_pool.h"
+#include "infer/page_pool.h"
 
 #include <algorithm>
 
