@@ -174,8 +174,7 @@ std::vector<std::string> keys_or(const std::string& named, std::vector<std::stri
 
 /// How the answers to a benchmark are scored: a folder that `lowrank benchmark` wrote, or a benchmark's name.
 BenchmarkScoring scoring_of(const std::string& benchmark) {
-  const bool prepared = std::filesystem::is_directory(benchmark);
-  const DescribedBenchmark described = prepared
+  const DescribedBenchmark described = is_prepared(benchmark)
                                            ? read_description(benchmark)
                                            : DescribedBenchmark{benchmark, nlohmann::ordered_json::object()};
   BenchmarkScoring scoring = benchmark_of_name(described.benchmark).scoring(described.options);

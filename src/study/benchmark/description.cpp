@@ -113,6 +113,10 @@ Json write_description(const BenchmarkInfo& info, const Json& options, const Pre
   return description;
 }
 
+bool is_prepared(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / file_name);
+}
+
 DescribedBenchmark read_description(const std::filesystem::path& folder) {
   constexpr int64_t most_bytes = 1 << 20;
   const std::filesystem::path path = folder / file_name;

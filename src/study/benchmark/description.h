@@ -28,6 +28,9 @@ nlohmann::ordered_json write_description(const BenchmarkInfo& info, const nlohma
                                          const PreparedBenchmark& prepared,
                                          const std::filesystem::path& folder);
 
+/// Whether a folder has a benchmark.json.
+bool is_prepared(const std::filesystem::path& folder);
+
 /// Reads it. Errors: not_found; corrupt.
 DescribedBenchmark read_description(const std::filesystem::path& folder);
 

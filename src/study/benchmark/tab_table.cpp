@@ -49,14 +49,14 @@ class LeftOutLines {
   }
 
   /// Warns, or fails when there are too many of `lines`.
-  void report(const std::string& file, size_t lines) const {
+  void report(const std::string& file, size_t lines, bool warns) const {
     constexpr size_t allowed = 10, in_a_hundred = 100;
     if (count_ == 0) return;
     const std::string words = fmt::format("{}: {} of {} lines cannot be read: {}{}", file, count_, lines,
                                           fmt::join(shown_, "; "), count_ > shown_.size() ? "; …" : "");
     check(count_ < lines && (count_ <= allowed || count_ * in_a_hundred <= lines), ErrorKind::corrupt, "{}",
           words);
-    warn("{}; they are left out", words);
+    if (warns) warn("{}; they are left out", words);
   }
 
  private:
@@ -73,7 +73,8 @@ std::vector<std::string> first_cells(const std::filesystem::path& path) {
   return {cells.begin(), cells.end()};
 }
 
-void read_tab_table(const std::filesystem::path& path, const TabColumns& columns, const TakeCells& take) {
+void read_tab_table(const std::filesystem::path& path, const TabColumns& columns, const TakeCells& take,
+                    bool warns) {
   const bool named = !columns.names.empty();
   const std::vector<size_t> positions =
       named ? positions_of(columns.names, first_cells(path), path.string()) : columns.positions;
@@ -102,7 +103,7 @@ void read_tab_table(const std::filesystem::path& path, const TabColumns& columns
       left_out.add(fmt::format("line {} {}", line.number, error.what()));
     }
   });
-  left_out.report(path.string(), lines);
+  left_out.report(path.string(), lines, warns);
   check(lines > 0, ErrorKind::invalid, "{}: the table has no rows", path.string());
 }
 

@@ -27,7 +27,9 @@ std::vector<std::string> first_cells(const std::filesystem::path& path);
 /// quotation marks stand for themselves (QUOTE_NONE of Python's csv, with which `datasets` reads GLUE). Lines
 /// that lack a chosen column, or that `take` refuses (invalid), are left out with a warning that names the
 /// first of them; published tables have a few. Errors: as for_each_line; corrupt when more than one line in a
-/// hundred (and more than ten) is left out; invalid for a name that the first line lacks.
-void read_tab_table(const std::filesystem::path& path, const TabColumns& columns, const TakeCells& take);
+/// hundred (and more than ten) is left out; invalid for a name that the first line lacks. `warns` false: no
+/// warning, for a table that is read again.
+void read_tab_table(const std::filesystem::path& path, const TabColumns& columns, const TakeCells& take,
+                    bool warns = true);
 
 }  // namespace lowrank

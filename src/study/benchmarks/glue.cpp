@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include <fmt/ranges.h>
 
@@ -98,13 +99,13 @@ TabColumns columns_of(const std::filesystem::path& path, const GlueTask& task) {
 
 BenchmarkRows rows_of(const std::filesystem::path& path, const GlueTask& task) {
   if (path.empty()) return nullptr;
-  return [path, &task](const std::function<void(BenchmarkRow)>& take) {
-    read_tab_table(path, columns_of(path, task),
-                   [&](std::span<const std::string_view> cells, const SourceLine&) {
-                     nlohmann::ordered_json label = label_of(cells.back(), task);
-                     std::vector<std::string> texts(cells.begin(), cells.end() - 1);
-                     take(labelled_row(std::move(texts), std::move(label), std::string(cells.back())));
-                   });
+  return [path, &task, warned = false](const std::function<void(BenchmarkRow)>& take) mutable {
+    const TakeCells take_cells = [&](std::span<const std::string_view> cells, const SourceLine&) {
+      nlohmann::ordered_json label = label_of(cells.back(), task);
+      std::vector<std::string> texts(cells.begin(), cells.end() - 1);
+      take(labelled_row(std::move(texts), std::move(label), std::string(cells.back())));
+    };
+    read_tab_table(path, columns_of(path, task), take_cells, !std::exchange(warned, true));
   };
 }
 
