@@ -154,7 +154,7 @@ TEST_F(Beams, TheBestTextIsTheLikeliestOfThoseThatAreFound) {
 
 TEST_F(Beams, EachPromptHasItsOwnAdapter) {
   AdapterBank bank;
-  bank.add("a", test::random_adapter(*checkpoint, {{"r", 2}}));
+  bank.add("a", test::random_adapter(*checkpoint, {{"rank", 2}, {"alpha", 64}}));
   bank.add("b", test::random_adapter(*checkpoint, {{"num_virtual_tokens", 3}}, "prompt_tuning"));
   const InferenceHooks hooks(bank);
   const std::vector<std::vector<int64_t>> same{prompts[1], prompts[1], prompts[1], prompts[1]};
@@ -175,7 +175,7 @@ TEST_F(Beams, VirtualTokensThatAreTheBeginningGiveTheSameText) {
   const std::vector<int64_t> beginning(prompts[2].begin(), prompts[2].begin() + 20);
   Adapter adapter = test::random_adapter(*checkpoint, {{"num_virtual_tokens", 20}}, "prompt_tuning");
   const at::NoGradGuard no_grad;
-  const at::Tensor rows = adapter.parameters->at("prompt_embeddings");
+  const at::Tensor rows = adapter.parameters->at("prompt_embeddings").detach();
   for (int64_t i = 0; i < std::ssize(beginning); ++i) {
     at::Tensor row = rows.narrow(0, i, 1);
     checkpoint->read_rows(*checkpoint->spec().find_tensor("model.embed_tokens.weight"), beginning[i],
@@ -190,22 +190,23 @@ TEST_F(Beams, AStopTextEndsATextAndIsLeftOut) {
   const std::string whole = made()[0].text;
   ASSERT_GT(whole.size(), 4);
   options.stop = {whole.substr(whole.size() / 2, 2)};
-  options.beams.early_stopping = "never";
+  // Without a division by their lengths, texts that end early are the likeliest.
+  options.beams.length_penalty = 0;
+  options.beams.num_return_sequences = 4;
   std::string shown;
   const auto texts = generate(*model, InferenceHooks(), tokenizer, prompts, options,
                               [&](int64_t prompt, const std::string& text) {
                                 if (prompt == 0) shown += text;
                               });
   EXPECT_EQ(shown, texts[0].text);
-  for (const Generation& made : texts) {
-    EXPECT_EQ(made.text.find(options.stop[0]), std::string::npos);
-  }
-  // The tokens of a text that ended by itself contain what stopped it.
+  std::vector<Generation> all = texts[0].others;
+  all.insert(all.end(), texts.begin(), texts.end());
   bool some = false;
-  for (const Generation& made : texts) {
-    if (!made.ended) continue;
+  for (const Generation& one : all) {
+    EXPECT_EQ(one.text.find(options.stop[0]), std::string::npos);
+    if (!one.ended) continue;
     some = true;
-    EXPECT_NE(tokenizer.decode(made.tokens, true).find(options.stop[0]), std::string::npos);
+    EXPECT_NE(tokenizer.decode(one.tokens, true).find(options.stop[0]), std::string::npos);
   }
   EXPECT_TRUE(some);
 }
@@ -242,6 +243,27 @@ TEST_F(Beams, NothingIsFoundWhereNoTokenMayFollow) {
   options.sampling.no_repeat_ngram_size = 1;
   test::expect_error(ErrorKind::invalid, "", "prompt 1: after 96 tokens no other may follow",
                      [&] { made(); });
+}
+
+TEST(BeamsOfSmolLM2, TextsAreTransformersTogetherAndAlone) {
+  const auto path = test::real_model();
+  if (!path) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  const auto checkpoint = Checkpoint::open(*path);
+  const auto model = checkpoint->family().load(checkpoint, test::in_f32());
+  const nlohmann::json reference = read_json_file(test::fixture("smollm2/beams.json"), 1 << 20);
+  std::vector<std::vector<int64_t>> prompts;
+  for (const auto& text : reference["texts"]) prompts.push_back(text["prompt_ids"]);
+  GenerationOptions options;
+  apply(options.fields(), reference["settings"], "settings");
+  for (const int64_t batch_size : {16, 1}) {
+    options.batch_size = batch_size;
+    const auto made = generate(*model, InferenceHooks(), load_tokenizer(*path), prompts, options);
+    for (size_t i = 0; i < made.size(); ++i) {
+      EXPECT_EQ(made[i].text, reference["texts"][i]["text"].get<std::string>()) << i;
+      // Reached: 1e-6.
+      EXPECT_NEAR(made[i].score, reference["texts"][i]["score"].get<double>(), 2e-5) << i;
+    }
+  }
 }
 
 TEST(BeamsInAnOutgrownCache, TextEqualsThatOfWholePasses) {
