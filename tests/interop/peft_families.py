@@ -22,6 +22,8 @@ from family_models import decoder_folders, has_experts, lowrank_loss, text_confi
 TOLERANCE = 1e-4
 # Sums of the recurrence are small before they are normalised: transformers itself is 1e-4 to 2e-4 from f64.
 WIDE = {"qwen3_5_text": 5e-4}
+# What PEFT cannot load: part of its message, and the reason.
+UNLOADABLE = {("qwen3_moe", "all-linear"): ("mlp.experts", "PEFT takes the names of a dense MLP for those of experts")}
 EXPERTS = "mlp.experts.gate_up_proj,mlp.experts.down_proj"
 
 
@@ -71,7 +73,14 @@ def check(program, name, folder, work):
         adapter = work / f"{name}-{kind}"
         train(program, folder, path, adapter, *options)
         with_ours = lowrank_loss(program, folder, path, adapter)
-        with_theirs = peft_loss(folder, adapter, rows)
+        try:
+            with_theirs = peft_loss(folder, adapter, rows)
+        except RuntimeError as error:
+            part, reason = UNLOADABLE.get((name, kind), (None, None))
+            if not part or part not in str(error):
+                raise
+            shown(name, kind, f"{with_ours:9.5f}", f"skipped: {reason}")
+            continue
         fits = abs(with_ours - with_theirs) < tolerance and abs(with_ours - ours) > 100 * TOLERANCE
         good &= fits
         shown(name, kind, f"{with_ours:9.5f}", f"{with_theirs:9.5f}", f"{abs(with_ours - with_theirs):.1e}", "" if fits else "FAILED")

@@ -84,8 +84,9 @@ TEST(ModelSummaries, NameExpertsRoutersConvolutionsAndTiedHeads) {
 }
 
 TEST(ModelSummaries, CountTensorsOfOtherParts) {
-  const std::vector<StoredTensor> tensors = {
-      {"mtp.fc.weight"}, {"mtp.norm.weight"}, {"model.visual.a"}, {"model.norm.weight"}};
+  std::vector<StoredTensor> tensors;
+  for (const char* name : {"mtp.fc.weight", "mtp.norm.weight", "model.visual.a", "model.norm.weight"})
+    tensors.emplace_back().name = name;
   const ModelSummary summary = summary_of(test::tiny_config("qwen3_5"), tensors);
   EXPECT_EQ(left(summary, "not read", "mtp.*"), 2);
   EXPECT_EQ(left(summary, "not read", "model.visual.*"), 1);
