@@ -15,7 +15,7 @@ namespace lowrank {
 at::Tensor gated_norm_reference(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& weight,
                                 double epsilon) {
   const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor heads = x.to(type).reshape({x.size(0), -1, weight.size(0)});
+  const at::Tensor heads = x.to(type).reshape({x.size(0), x.size(1) / weight.size(0), weight.size(0)});
   const at::Tensor normed = heads * at::rsqrt(at::mean(heads * heads, 2, true) + epsilon) * weight;
   return (normed.reshape(x.sizes()) * at::silu(gate.to(type))).to(x.scalar_type());
 }
