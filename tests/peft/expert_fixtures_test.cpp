@@ -90,7 +90,7 @@ TEST_P(ExpertAdapterFixture, LossesAndGradientsArePefts) {
 TEST_P(ExpertAdapterFixture, MergedModelsAreTheAdapterOnItsBase) {
   const test::TemporaryFolder out;
   const at::NoGradGuard no_grad;
-  for (const std::string from : {folder_.string(), folder_.string() + ".gguf"}) {
+  for (const std::string& from : {folder_.string(), folder_.string() + ".gguf"}) {
     const auto checkpoint = Checkpoint::open(from);
     const Adapter adapter = load_adapter(folder_ / "adapter", *checkpoint);
     adapter.method->begin_step({});
