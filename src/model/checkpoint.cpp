@@ -247,9 +247,11 @@ std::optional<StackedPart> Checkpoint::rearranged_part(const TensorRef& tensor) 
 void Checkpoint::untie_other_head() {
   if (is_headless(spec_, gguf_.has_value())) {
     if (find(*std::ranges::find(spec_.tensors, Role::head, &TensorRef::role))) return;
-    nlohmann::json config = spec_.config;
+    const nlohmann::json own = spec_.config;
+    nlohmann::json config = own;
     config["tie_word_embeddings"] = true;
     spec_ = family_->spec(config);
+    spec_.config = own;  // what is merged is such a folder again
     spec_.task = Task::embedding;
     return;
   }

@@ -45,7 +45,7 @@ def main():
             adapter = str(Path(folder) / method)
             run(program, "train", "--model", base, "--data", str(rows), "--output", adapter, "--method", method, "--steps", "5", "--batch-size", "4",
                 "--dtype", "f32", "--lr", "1e-2")
-            lines = run(program, "embed", "--model", base, "--adapter", adapter, "--data", str(texts), "--dtype", "f32", "--no-normalise").splitlines()
+            lines = run(program, "embed", "--model", base, "--adapter", adapter, "--data", str(texts), "--dtype", "f32", "--normalise=false").splitlines()
             model = AutoModel.from_pretrained(base, dtype=torch.float32)
             causal = "Causal" in (model.config.architectures or [""])[0] or model.config.model_type in ("llama", "qwen3")
             with warnings.catch_warnings(record=True) as caught:

@@ -36,6 +36,7 @@ bool parse(Arguments& arguments, Request& request) {
   arguments.add(options.session.fields(), "Model");
   arguments.add(options.rows.fields(FineTuneOptions::evaluation_help), "Data");
   arguments.add(options.train.fields(), "Training");
+  arguments.add(options.embedding.fields(), "Embeddings");
   arguments.add(options.samples.fields(), "Training");
   std::string init_adapter, model;
   RunStart start;
