@@ -85,6 +85,8 @@ TEST_F(Program, ExportsAnAdapterAndReadsItBack) {
   const test::Outcome exported = run(write_it);
   ASSERT_EQ(exported.code, 0) << exported.err;
   EXPECT_EQ(nlohmann::json::parse(exported.out)["modules"], 4);
+  EXPECT_LT(nlohmann::json::parse(exported.out)["largest_logit_difference"].get<double>(), 1e-4);
+  EXPECT_GT(nlohmann::json::parse(exported.out)["largest_logit_change"].get<double>(), 1e-3);
   EXPECT_NE(run(write_it).err.find("exists already"), std::string::npos);
   const auto loss = [&](const std::string& adapter) {
     const test::Outcome evaluated =

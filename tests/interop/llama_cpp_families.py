@@ -19,8 +19,7 @@ from family_models import SHARED, decoder_folders, lowrank_loss, run, text_confi
 RELATIVE, QUANTISED = 1e-3, 1e-2
 # Why there is no file, as far as GGUF itself is the reason.
 BANDS = "is not Llama 3.1's scaling"
-EXPECTED = {"llama_bf16": BANDS, "llama_llama3": BANDS, "llama31": BANDS, "llama_llama3.gguf": BANDS, "llama_dynamic": "dynamic",
-            "llama_longrope": "longrope"}
+EXPECTED = {"llama_bf16": BANDS, "llama_llama3": BANDS, "llama31": BANDS, "llama_llama3.gguf": BANDS, "llama_dynamic": "dynamic"}
 
 
 def llama_loss(model, rows, lora=None):
@@ -86,7 +85,8 @@ def described(path):
     quantised = any(tensor.tensor_type != gguf.GGMLQuantizationType.F32 for tensor in reader.tensors)
     tolerance = QUANTISED if quantised else RELATIVE
     # llama.cpp chooses longrope's factors by its context, lowrank by the text: both long here.
-    length = value("phi3.rope.scaling.original_context_length", 0) + 24
+    longrope = any(tensor.name == "rope_factors_long.weight" for tensor in reader.tensors)
+    length = 24 + (value(f"{architecture}.rope.scaling.original_context_length", 0) if longrope else 0)
     return architecture, value(f"{architecture}.vocab_size", 64), length, tolerance
 
 

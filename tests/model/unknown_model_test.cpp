@@ -72,7 +72,7 @@ TEST_F(UnknownModel, ThatDiffersInNothingMayBeAKnownOneUnderAnotherName) {
   make(config);
   config["model_type"] = "yi";
   configure(config);
-  expect_parts(message(), {"'yi' is not known", "differs from llama", "a model_type of \"llama\""});
+  expect_parts(message(), {"'yi' is not known", "differs from llama", "the model_type \"llama\""});
 }
 
 TEST_F(UnknownModel, IsNearestToTheKindWithItsTensors) {
@@ -82,7 +82,7 @@ TEST_F(UnknownModel, IsNearestToTheKindWithItsTensors) {
   config["model_type"] = "llama_two";
   configure(config);
   // Neither the spelling decides, nor the family's first kind: these have no biases.
-  expect_parts(message(), {"differs from qwen2 (of the family llama)"});
+  expect_parts(message(), {"differs from qwen2 (of the family llama)", "the model_type \"qwen2\""});
 }
 
 TEST_F(UnknownModel, TellsSettingsAndTensorsWithoutAPlace) {

@@ -67,10 +67,10 @@ TEST(ModelSummaries, HoldEveryModuleOfEveryFamilyOnce) {
 TEST(ModelSummaries, NameExpertsRoutersConvolutionsAndTiedHeads) {
   const ModelSummary mixtral = summary_of(test::tiny_config("mixtral"));
   EXPECT_EQ(adapted(mixtral, "self_attn.q_proj"), 2);
-  EXPECT_EQ(left(mixtral, "routers", "mlp.gate"), 2);
+  EXPECT_EQ(left(mixtral, "routers", "block_sparse_moe.gate"), 2);
   EXPECT_EQ(left(mixtral, "all-linear", "self_attn.o_proj"), 2);
   const auto experts = test::tiny_config("mixtral")["num_local_experts"].get<int64_t>();
-  EXPECT_EQ(left(mixtral, "experts", "mlp.experts.*.gate_proj"), 2 * experts);
+  EXPECT_EQ(left(mixtral, "experts", "block_sparse_moe.experts.*.w1"), 2 * experts);
   const ModelSummary lfm2 = summary_of(test::tiny_config("lfm2"));
   EXPECT_GT(left(lfm2, "convolutions", "conv.conv.weight"), 0);
   EXPECT_GT(left(lfm2, "all-linear", "conv.in_proj"), 0);

@@ -138,7 +138,11 @@ ConfigMatch read_as(const FamilyInfo& family, std::string_view model_type, const
     } catch (const Error& error) {
       const std::string key = refused_key(error.what());
       match.refused.emplace_back(error.what());
-      if (key.empty() || match.config.erase(key) == 0) return match;
+      if (key.empty()) return match;
+      // The key may be one inside these.
+      if (match.config.erase(key) == 0 &&
+          match.config.erase("rope_scaling") + match.config.erase("rope_parameters") == 0)
+        return match;
     }
   }
   return match;

@@ -223,8 +223,9 @@ Error described(const std::string& where, const Unknown& model, const std::optio
             known_kinds};
   return {ErrorKind::unsupported,
           fmt::format("{}, but nothing in its names, shapes and settings differs from {}", unknown, name),
-          fmt::format("if it is that model under another name, {} \"{}\" has it read as one",
-                      model.gguf ? "general.architecture" : "in config.json a model_type of", name)};
+          fmt::format("if it is that model under another name, write {} \"{}\"",
+                      model.gguf ? "general.architecture" : "into config.json the model_type",
+                      model.gguf ? config.spec->gguf_architecture : config.model_type)};
 }
 
 }  // namespace
@@ -254,7 +255,9 @@ Error unknown_model(const std::filesystem::path& path, std::string_view kind, co
   const std::string where = gguf ? path.string() : (path / "config.json").string();
   if (!model.config.is_object() || model.tensors.size() > most_tensors) return described(where, model, {});
   model.config = with_other_names(model.config);
-  if (!has_bounded_sizes(model.config)) return described(where, model, {});
+  // Some families have defaults for all sizes.
+  const bool has_sizes = model.config.contains("hidden_size") && model.config.contains("num_hidden_layers");
+  if (!has_sizes || !has_bounded_sizes(model.config)) return described(where, model, {});
   return described(where, model, nearest(model));
 }
 
