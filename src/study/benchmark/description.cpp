@@ -54,7 +54,8 @@ std::string argument(const Json& value) {
 
 std::string generation_flags(const GenerationOptions& generation) {
   std::string flags;
-  for (const auto& [name, value] : chosen_generation(generation).items())
+  const Json chosen = chosen_generation(generation);
+  for (const auto& [name, value] : chosen.items())
     flags += fmt::format(" {} {}", flag_name(name), argument(value));
   return flags;
 }
