@@ -55,7 +55,7 @@ TEST_F(BenchmarkCommand, BadInputIsOneSentence) {
   refused("benchmark glue" + places(), "needs --task, one of cola, sst2");
   refused("score --predictions " + write("a.jsonl", "{}\n").string() + " --benchmark chat",
           "scored by the loss");
-  refused("score --predictions " + write("b.jsonl", "{}\n").string() + " --benchmark gsm", "did you mean");
+  refused("score --predictions " + write("b.jsonl", "{}\n").string() + " --benchmark gsm8", "did you mean");
   std::filesystem::create_directories(out());
   write("out/kept", "x");
   const test::Outcome full = run("benchmark gsm8k" + places());

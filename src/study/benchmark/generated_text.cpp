@@ -5,14 +5,16 @@
 namespace lowrank {
 namespace {
 
+/// Sets what this version's generation has of beam search.
 template <class Options>
 void set_beams(Options& options, double length_penalty) {
   constexpr int64_t beams = 10, words = 4;
-  if constexpr (requires { options.num_beams; }) {
-    options.num_beams = beams;
-    options.length_penalty = length_penalty;
-    options.no_repeat_ngram_size = words;
+  if constexpr (requires { options.beams.num_beams; }) {
+    options.beams.num_beams = beams;
+    options.beams.length_penalty = length_penalty;
   }
+  if constexpr (requires { options.sampling.no_repeat_ngram_size; })
+    options.sampling.no_repeat_ngram_size = words;
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ void for_each_line(const std::filesystem::path& path, const std::function<void(c
 
 std::string first_line(const std::filesystem::path& path) {
   const MmapFile mapped = MmapFile::open(path);
-  const std::optional<SourceLine> line = LineReader(mapped).next();
+  LineReader lines(mapped);  // owns the text of a compressed file
+  const std::optional<SourceLine> line = lines.next();
   check(line.has_value(), ErrorKind::invalid, "{}: the file has no lines", path.string());
   check_text(*line);
   return std::string(line->text);
