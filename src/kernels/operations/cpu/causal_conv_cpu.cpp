@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <type_traits>
 #include <vector>
 
 #include <hwy/cache_control.h>
@@ -61,6 +62,12 @@ HWY_INLINE void each_row(const CausalConv& op, int64_t s, Step step) {
   }
 }
 
+/// `known`, or, if that is 0, what the operation says: loops over a known number are unrolled.
+template <int64_t known>
+HWY_INLINE int64_t taps_of(const CausalConv& op) {
+  return known > 0 ? known : op.taps;
+}
+
 /// The value that stands j places before a row.
 template <class D, typename T>
 HWY_INLINE hn::Vec<D> value_of(D d, const Sources<T>& sources, int64_t j, int64_t at) {
@@ -69,18 +76,19 @@ HWY_INLINE hn::Vec<D> value_of(D d, const Sources<T>& sources, int64_t j, int64_
 }
 
 /// The sum over the taps for the channels from `at` on.
-template <class D, typename T>
+template <int64_t known_taps, class D, typename T>
 HWY_INLINE hn::Vec<D> convolved(D d, const CausalConv& op, const Sources<T>& sources, int64_t at) {
   auto sum = hn::Zero(d);
-  for (int64_t j = 0; j < op.taps; ++j) {
+  const int64_t taps = taps_of<known_taps>(op);
+  for (int64_t j = 0; j < taps; ++j) {
     if (!sources.rows[j]) continue;
-    const float* weight = op.weight + (op.taps - 1 - j) * op.channels;
+    const float* weight = op.weight + (taps - 1 - j) * op.channels;
     sum = hn::MulAdd(load(d, weight + at), value_of(d, sources, j, at), sum);
   }
   return sum;
 }
 
-template <typename T>
+template <typename T, int64_t known_taps>
 void forward_channels(const CausalConv& op, T* out, int64_t begin, int64_t end) {
   for (int64_t s = 0; s < op.sequences; ++s) {
     each_row<T>(op, s, [&](int64_t row, const Sources<T>& sources) HWY_ATTR {
@@ -90,7 +98,7 @@ void forward_channels(const CausalConv& op, T* out, int64_t begin, int64_t end) 
         fetch_next(sources.rows[0] + begin + i, op.stride);
         if (sources.gates[0]) fetch_next(sources.gates[0] + begin + i, op.stride);
         if (gate) fetch_next(gate + begin + i, op.stride);
-        auto y = convolved(d, op, sources, begin + i);
+        auto y = convolved<known_taps>(d, op, sources, begin + i);
         if (op.silu) y = hn::Mul(y, sigmoid(d, y));
         if (gate) y = hn::Mul(y, load(d, gate + begin + i));
         store(y, d, to + begin + i);
@@ -102,7 +110,7 @@ void forward_channels(const CausalConv& op, T* out, int64_t begin, int64_t end) 
 /// The backward pass over some channels. A row's gradient comes from several rows: it is summed in f32 and
 /// rounded once, as soon as its sequence has passed it. For rows that other sequences continue, that is at
 /// the end.
-template <typename T>
+template <typename T, int64_t known_taps>
 class Backward {
  public:
   Backward(const CausalConv& op, const CausalConvGradients& to, int64_t begin, int64_t end)
@@ -153,7 +161,7 @@ class Backward {
     fetch_next(sources.rows[0] + at, op_.stride);
     auto gradient = load(d, d_out);
     if (!op_.silu && !op_.out_gate) return gradient;
-    const auto sum = convolved(d, op_, sources, at), one = hn::Set(d, 1.0F);
+    const auto sum = convolved<known_taps>(d, op_, sources, at), one = hn::Set(d, 1.0F);
     const auto s = op_.silu ? sigmoid(d, sum) : one;
     if (op_.out_gate) {
       store(hn::Mul(gradient, hn::Mul(sum, s)), d, static_cast<T*>(to_.d_out_gate) + row * to_.stride + at);
@@ -172,8 +180,9 @@ class Backward {
     for_each_vector(width_, [&](auto d, int64_t i) HWY_ATTR {
       const int64_t at = begin_ + i;
       const auto gradient = inner_gradient(d, row, sources, at);
-      for (int64_t j = 0; j < op_.taps; ++j) {
-        const int64_t tap = op_.taps - 1 - j;
+      const int64_t taps = taps_of<known_taps>(op_);
+      for (int64_t j = 0; j < taps; ++j) {
+        const int64_t tap = taps - 1 - j;
         if (sums[j]) {
           const auto through = hn::Mul(load(d, op_.weight + tap * op_.channels + at), gradient);
           // The row's own tap is the first that reaches it.
@@ -226,16 +235,31 @@ void each_group(int64_t begin, int64_t end, Step step) {
   for (; begin < end; begin += channels_together) step(begin, std::min(end, begin + channels_together));
 }
 
+/// Calls run with the number of taps as a constant, if it is that of Qwen 3.5 or LFM2, else with 0.
+template <class Run>
+void with_known_taps(const CausalConv& op, Run run) {
+  if (op.taps == 4) return run(std::integral_constant<int64_t, 4>());
+  if (op.taps == 3) return run(std::integral_constant<int64_t, 3>());
+  run(std::integral_constant<int64_t, 0>());
+}
+
 void forward(const CausalConv& op, void* out, int64_t begin, int64_t end) {
-  each_group(begin, end, [&](int64_t first, int64_t last) {
-    op.bf16 ? forward_channels(op, static_cast<uint16_t*>(out), first, last)
-            : forward_channels(op, static_cast<float*>(out), first, last);
+  with_known_taps(op, [&](auto taps) {
+    constexpr int64_t known = decltype(taps)::value;
+    each_group(begin, end, [&](int64_t first, int64_t last) {
+      op.bf16 ? forward_channels<uint16_t, known>(op, static_cast<uint16_t*>(out), first, last)
+              : forward_channels<float, known>(op, static_cast<float*>(out), first, last);
+    });
   });
 }
 
 void backward(const CausalConv& op, const CausalConvGradients& to, int64_t begin, int64_t end) {
-  each_group(begin, end, [&](int64_t first, int64_t last) {
-    op.bf16 ? Backward<uint16_t>(op, to, first, last).run() : Backward<float>(op, to, first, last).run();
+  with_known_taps(op, [&](auto taps) {
+    constexpr int64_t known = decltype(taps)::value;
+    each_group(begin, end, [&](int64_t first, int64_t last) {
+      op.bf16 ? Backward<uint16_t, known>(op, to, first, last).run()
+              : Backward<float, known>(op, to, first, last).run();
+    });
   });
 }
 

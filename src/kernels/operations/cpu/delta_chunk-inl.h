@@ -81,8 +81,9 @@ float normalise(const T* x, int64_t count, float factor, float* out) {
 }
 
 /// A chunk of rows of one value head, and what its result is made of; n rows, key dimension a, value
-/// dimension b. All matrices are by rows; those between rows have rows of chunk_rows values, of which only
-/// the first ones, in whole blocks of a triangle, are used.
+/// dimension b. A state may be null: it is zero, and nothing is multiplied with it. All matrices are by rows;
+/// those between rows have rows of chunk_rows values, of which only the first ones, in whole blocks of a
+/// triangle, are used.
 struct Chunk {
   explicit Chunk(const DeltaRule& of)
       : op(of),
@@ -169,10 +170,10 @@ struct Chunk {
   /// earlier rows say of k).
   void correct(const float* state) {
     const int64_t a = op.key_dim, b = op.value_dim;
-    multiply({k.data(), a, 1}, {state, b}, seen.data(), b, n, a, b);
+    if (state) multiply({k.data(), a, 1}, {state, b}, seen.data(), b, n, a, b);
     for (int64_t i = 0; i < n; ++i) {
       float* row = v.data() + i * b;
-      add_scaled(seen.data() + i * b, -from_start[i], row, b);
+      if (state) add_scaled(seen.data() + i * b, -from_start[i], row, b);
       scale(row, beta[i], row, b);
     }
     each_triangle_block(n, [&](int64_t begin, int64_t end) HWY_ATTR {
@@ -198,16 +199,20 @@ struct Chunk {
   /// The result, [n, b], after `correct` and `read_within`, from the state at the start.
   void write(const float* state, float* out) const {
     const int64_t a = op.key_dim, b = op.value_dim;
-    multiply({q.data(), a, 1}, {state, b}, out, b, n, a, b);
-    for (int64_t i = 0; i < n; ++i) scale(out + i * b, from_start[i], out + i * b, b);
+    if (state) {
+      multiply({q.data(), a, 1}, {state, b}, out, b, n, a, b);
+      for (int64_t i = 0; i < n; ++i) scale(out + i * b, from_start[i], out + i * b, b);
+    } else {
+      std::fill_n(out, n * b, 0.0F);
+    }
     add_lower_product(reading.data(), v.data(), out, n, b);
   }
 
-  /// The state after the chunk, after `correct`.
-  void advance(float* state) const {
-    scale(state, from_start[n - 1], state, op.state_size());
-    add_product({k_left.data(), 1, op.key_dim}, {v.data(), op.value_dim}, state, op.value_dim, op.key_dim, n,
-                op.value_dim);
+  /// The state after the chunk, after `correct`; `fresh`: from a zero one, whatever `state` holds.
+  void advance(float* state, bool fresh) const {
+    if (!fresh) scale(state, from_start[n - 1], state, op.state_size());
+    multiply({k_left.data(), 1, op.key_dim}, {v.data(), op.value_dim}, state, op.value_dim, op.key_dim, n,
+             op.value_dim, fresh);
   }
 
   const DeltaRule& op;
@@ -216,7 +221,7 @@ struct Chunk {
   Floats k_turned;               ///< [a, n], rows of chunk_rows
   Floats k_left;                 ///< k times what is left of it at the end
   Floats v;                      ///< the values, then what is written of them
-  Floats seen;                   ///< k S
+  Floats seen;                   ///< k S, unless S is zero
   Floats kept;                   ///< [n, n]
   Floats keys;                   ///< k k^T
   Floats mixing;                 ///< [n, n] factors of earlier rows' written values; below the diagonal

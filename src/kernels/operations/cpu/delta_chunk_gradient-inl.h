@@ -48,24 +48,32 @@ struct ChunkGradient {
         state_turned(of.state_size()) {}
 
   /// The gradients of the rows that `chunk` has read, from `d_out` and that of the state after them, which
-  /// becomes that of the state before them. `state`, `written` and `said`: the state before them, and `v` and
-  /// `seen` of the chunk after `correct`.
-  void run(const float* state, const float* written, const float* said, float* d_state) {
+  /// becomes that of the state before them. `state`, `written` and `said`: the state before them (null:
+  /// zero), and `v` and `seen` of the chunk after `correct`. `ends`: `d_state` is zero, whatever it holds;
+  /// `begins`: it is not needed afterwards.
+  void run(const float* state, const float* written, const float* said, float* d_state, bool ends,
+           bool begins) {
     n = chunk.n;
     const int64_t b = op.value_dim;
-    for (int64_t i = 0; i < n; ++i) {
-      std::copy_n(chunk.v.data() + i * b, b, errors.data() + i * b);
+    std::copy_n(chunk.v.data(), n * b, errors.data());
+    for (int64_t i = 0; state && i < n; ++i)
       add_scaled(said + i * b, -chunk.from_start[i], errors.data() + i * b, b);
-    }
     std::copy_n(written, n * b, chunk.v.data());
-    std::copy_n(said, n * b, chunk.seen.data());
+    if (state) std::copy_n(said, n * b, chunk.seen.data());
     chunk.mix();
     chunk.read_within();
     chunk.turn(chunk.v.data(), b, v_turned.data());
     std::fill_n(decay, chunk_rows, 0.0F);
-    through_the_end(state, d_state);
-    through_the_result(state, d_state);
-    through_the_writing(d_state);
+    if (ends) {
+      std::fill_n(v.data(), n * b, 0.0F);
+      std::fill_n(k.data(), n * op.key_dim, 0.0F);
+    } else {
+      through_the_end(state, d_state);
+    }
+    through_the_reading();
+    if (state) through_the_state(state);
+    if (!begins) into_the_state(d_state, ends);
+    through_the_writing(state, begins ? nullptr : d_state);
     through_the_decays();
   }
 
@@ -75,7 +83,7 @@ struct ChunkGradient {
     multiply({chunk.k_left.data(), a, 1}, {d_state, b}, v.data(), b, n, a, b);
     transpose(d_state, a, b, state_turned.data(), a);
     multiply({chunk.v.data(), b, 1}, {state_turned.data(), a}, k.data(), a, n, b, a);
-    decay[n - 1] += chunk.from_start[n - 1] * dot(d_state, state, op.state_size());
+    if (state) decay[n - 1] += chunk.from_start[n - 1] * dot(d_state, state, op.state_size());
     for (int64_t i = 0; i < n; ++i) {
       scale(k.data() + i * a, chunk.to_end[i], k.data() + i * a, a);
       const float through = dot(k.data() + i * a, chunk.k.data() + i * a, a);
@@ -84,32 +92,45 @@ struct ChunkGradient {
     }
   }
 
-  /// o = exp(decay) q S + reading v.
-  void through_the_result(const float* state, float* d_state) {
+  /// reading v, where reading = (q k^T) kept.
+  void through_the_reading() {
     const int64_t a = op.key_dim, b = op.value_dim;
     add_turned_product(chunk.reading.data(), d_out.data(), v.data(), n, b);
     multiply_lower(d_out.data(), v_turned.data(), reading.data(), n, b);
-    transpose(state, a, b, state_turned.data(), a);
-    multiply({d_out.data(), b, 1}, {state_turned.data(), a}, q.data(), a, n, b, a);
-    for (int64_t i = 0; i < n; ++i) {
-      scale(q.data() + i * a, chunk.from_start[i], q.data() + i * a, a);
-      decay[i] += dot(q.data() + i * a, chunk.q.data() + i * a, a);
-      scale(chunk.q.data() + i * a, chunk.from_start[i], scratch.data() + i * a, a);
-    }
-    scale(d_state, chunk.from_start[n - 1], d_state, op.state_size());
-    add_product({scratch.data(), 1, a}, {d_out.data(), b}, d_state, b, a, n, b);
-    // reading = (q k^T) kept: from its gradient what the decays get, and that of q k^T.
     add_to_decays(reading.data(), chunk.reading.data(), decay, n);
     each_triangle_block(n, [&](int64_t begin, int64_t end) HWY_ATTR {
       for (int64_t i = begin; i < end; ++i)
         times(chunk.kept.data() + i * chunk_rows, reading.data() + i * chunk_rows, begin + triangle_rows);
     });
+    std::fill_n(q.data(), n * a, 0.0F);
     add_lower_product(reading.data(), chunk.k.data(), q.data(), n, a);
     add_turned_product(reading.data(), chunk.q.data(), k.data(), n, a);
   }
 
+  /// exp(decay) q S, to q and the decays.
+  void through_the_state(const float* state) {
+    const int64_t a = op.key_dim, b = op.value_dim;
+    transpose(state, a, b, state_turned.data(), a);
+    multiply({d_out.data(), b, 1}, {state_turned.data(), a}, scratch.data(), a, n, b, a);
+    for (int64_t i = 0; i < n; ++i) {
+      const float* row = scratch.data() + i * a;
+      decay[i] += chunk.from_start[i] * dot(row, chunk.q.data() + i * a, a);
+      add_scaled(row, chunk.from_start[i], q.data() + i * a, a);
+    }
+  }
+
+  /// The same, and S' = exp(end) S + ..., to S.
+  void into_the_state(float* d_state, bool ends) {
+    const int64_t a = op.key_dim, b = op.value_dim;
+    for (int64_t i = 0; i < n; ++i)
+      scale(chunk.q.data() + i * a, chunk.from_start[i], scratch.data() + i * a, a);
+    if (!ends) scale(d_state, chunk.from_start[n - 1], d_state, op.state_size());
+    multiply({scratch.data(), 1, a}, {d_out.data(), b}, d_state, b, a, n, b, ends);
+  }
+
   /// v = beta (values - exp(decay) k S) + mixing v: backwards through the rows, then to its operands.
-  void through_the_writing(float* d_state) {
+  /// `d_state` may be null.
+  void through_the_writing(const float* state, float* d_state) {
     const int64_t a = op.key_dim, b = op.value_dim;
     back_through_rows();
     multiply_lower(v.data(), v_turned.data(), mixing.data(), n, b);
@@ -119,7 +140,7 @@ struct ChunkGradient {
       beta[i] = dot(row, errors.data() + i * b, b);
       scale(row, chunk.beta[i], row, b);
       scale(row, -chunk.from_start[i], seen.data() + i * b, b);
-      decay[i] += dot(seen.data() + i * b, chunk.seen.data() + i * b, b);
+      if (state) decay[i] += dot(seen.data() + i * b, chunk.seen.data() + i * b, b);
     }
     // mixing = -beta (k k^T) kept, below the diagonal.
     each_triangle_block(n, [&](int64_t begin, int64_t end) HWY_ATTR {
@@ -131,8 +152,8 @@ struct ChunkGradient {
         scale(row, -chunk.beta[i], row, begin + triangle_rows);
       }
     });
-    add_product({seen.data(), b, 1}, {state_turned.data(), a}, k.data(), a, n, b, a);
-    add_product({chunk.k.data(), 1, a}, {seen.data(), b}, d_state, b, a, n, b);
+    if (state) add_product({seen.data(), b, 1}, {state_turned.data(), a}, k.data(), a, n, b, a);
+    if (d_state) add_product({chunk.k.data(), 1, a}, {seen.data(), b}, d_state, b, a, n, b);
     add_lower_product(mixing.data(), chunk.k.data(), k.data(), n, a);
     add_turned_product(mixing.data(), chunk.k.data(), k.data(), n, a);
   }

@@ -25,16 +25,21 @@ States states_of_parents(const DeltaRule& op) {
   return states;
 }
 
-void begin_sequence(const DeltaRule& op, int64_t head, int64_t sequence, const States& parents,
+/// The state that a sequence starts from; false: zero, and nothing is written.
+bool begin_sequence(const DeltaRule& op, int64_t head, int64_t sequence, const States& parents,
                     float* state) {
   const int64_t parent = op.parent(sequence);
   if (parent >= 0) {
     std::copy(parents[parent].begin(), parents[parent].end(), state);
   } else if (op.start) {
     std::copy_n(op.start + (sequence * op.value_heads + head) * op.state_size(), op.state_size(), state);
-  } else {
-    std::fill_n(state, op.state_size(), 0.0F);
   }
+  return parent >= 0 || op.start;
+}
+
+/// Keeps the state that a sequence ends with, where others start from it.
+void end_sequence(const DeltaRule& op, const float* state, bool known, std::vector<float>& kept) {
+  if (!kept.empty() && known) std::copy_n(state, op.state_size(), kept.begin());
 }
 
 /// Calls step(sequence, first row, rows) for a sequence's chunks.
@@ -72,19 +77,22 @@ void forward_head(const DeltaRule& op, int64_t head, T* out, float* end) {
   States parents = states_of_parents(op);
   Floats state(op.state_size()), result(chunk_rows * op.value_dim);
   for (int64_t s = 0; s < op.sequences; ++s) {
-    begin_sequence(op, head, s, parents, state.data());
+    bool known = begin_sequence(op, head, s, parents, state.data());
     each_chunk(op, s, [&](int64_t first, int64_t count) {
       chunk.read<T>(head, first, count);
       chunk.mix();
-      chunk.correct(state.data());
+      chunk.correct(known ? state.data() : nullptr);
       chunk.read_within();
-      chunk.write(state.data(), result.data());
+      chunk.write(known ? state.data() : nullptr, result.data());
       const bool last = first + count == op.offsets[s + 1];
-      if (!last || !parents[s].empty() || end) chunk.advance(state.data());
+      if (!last || !parents[s].empty() || end) {
+        chunk.advance(state.data(), !known);
+        known = true;
+      }
       write_columns(result.data(), op.value_heads * op.value_dim, head * op.value_dim, first, count,
                     op.value_dim, out);
     });
-    if (!parents[s].empty()) std::copy_n(state.data(), op.state_size(), parents[s].begin());
+    end_sequence(op, state.data(), known, parents[s]);
     if (end) std::copy_n(state.data(), op.state_size(), end + (s * op.value_heads + head) * op.state_size());
   }
 }
@@ -113,19 +121,22 @@ void pass_forward(const DeltaRule& op, int64_t head, Chunk& chunk, Passed& to) {
   Floats state(op.state_size());
   float* kept = to.states.data();
   for (int64_t s = 0; s < op.sequences; ++s) {
-    begin_sequence(op, head, s, parents, state.data());
+    bool known = begin_sequence(op, head, s, parents, state.data());
     each_chunk(op, s, [&](int64_t first, int64_t count) {
-      kept = std::copy_n(state.data(), op.state_size(), kept);
+      if (known) std::copy_n(state.data(), op.state_size(), kept);
+      kept += op.state_size();
       chunk.read<T>(head, first, count);
       chunk.mix();
-      chunk.correct(state.data());
+      chunk.correct(known ? state.data() : nullptr);
       const int64_t at = (first - op.offsets[0]) * op.value_dim;
       std::copy_n(chunk.v.data(), count * op.value_dim, to.written.data() + at);
-      std::copy_n(chunk.seen.data(), count * op.value_dim, to.said.data() + at);
+      if (known) std::copy_n(chunk.seen.data(), count * op.value_dim, to.said.data() + at);
       const bool last = first + count == op.offsets[s + 1];
-      if (!last || !parents[s].empty()) chunk.advance(state.data());
+      if (last && parents[s].empty()) return;
+      chunk.advance(state.data(), !known);
+      known = true;
     });
-    if (!parents[s].empty()) std::copy_n(state.data(), op.state_size(), parents[s].begin());
+    end_sequence(op, state.data(), known, parents[s]);
   }
 }
 
@@ -142,8 +153,8 @@ void backward_value_head(const DeltaRule& op, int64_t head, const DeltaRuleGradi
   States parents = states_of_parents(op);
   Floats d_state(op.state_size());
   for (int64_t s = op.sequences; s-- > 0;) {
-    std::fill_n(d_state.data(), op.state_size(), 0.0F);
     std::copy(parents[s].begin(), parents[s].end(), d_state.data());
+    bool ends = parents[s].empty();
     const int64_t length = op.offsets[s + 1] - op.offsets[s];
     for (int64_t i = (length + chunk_rows - 1) / chunk_rows; i-- > 0;) {
       const int64_t first = op.offsets[s] + i * chunk_rows;
@@ -153,7 +164,10 @@ void backward_value_head(const DeltaRule& op, int64_t head, const DeltaRuleGradi
       read_columns(static_cast<const T*>(to.d_out), op.value_heads * b, head * b, first, count, b,
                    gradient.d_out.data());
       state -= op.state_size();
-      gradient.run(state, passed.written.data() + own * b, passed.said.data() + own * b, d_state.data());
+      const bool begins = i == 0 && op.parent(s) < 0;
+      gradient.run(begins && !op.start ? nullptr : state, passed.written.data() + own * b,
+                   passed.said.data() + own * b, d_state.data(), ends, begins);
+      ends = false;
       write_columns(gradient.v.data(), op.columns(), 2 * op.key_heads * a + head * b, first, count, b,
                     static_cast<T*>(to.d_qkv));
       add_scaled(gradient.q.data(), 1.0F, d_q + own * a, count * a);
@@ -163,7 +177,8 @@ void backward_value_head(const DeltaRule& op, int64_t head, const DeltaRuleGradi
         to.d_beta[(first + row) * op.value_heads + head] = gradient.beta[row];
       }
     }
-    if (op.parent(s) >= 0) add_scaled(d_state.data(), 1.0F, parents[op.parent(s)].data(), op.state_size());
+    if (op.parent(s) >= 0 && !ends)
+      add_scaled(d_state.data(), 1.0F, parents[op.parent(s)].data(), op.state_size());
   }
 }
 
