@@ -1,6 +1,8 @@
 #include "model/experts.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <span>
 
 #include <ATen/TensorOperators.h>
@@ -70,6 +72,11 @@ at::Tensor router_logits(const Experts& experts, const Place& place, const Hooks
   return dense_linear(x.to(type), value_of(experts.router, experts.router_value),
                       bias.defined() ? std::optional(bias) : std::nullopt,
                       hooks.patches(place, *experts.router_module));
+}
+
+void add_loads(std::vector<int64_t>& tokens, const std::vector<int64_t>& counts) {
+  tokens.resize(counts.size());
+  std::ranges::transform(tokens, counts, tokens.begin(), std::plus());
 }
 
 /// Multiplies the weights of each token's experts by those experts' factors.
@@ -156,12 +163,27 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
   return experts;
 }
 
+std::optional<ExpertBalance> balance_of(const ExpertLoads& loads) {
+  if (loads.tokens.empty()) return std::nullopt;
+  ExpertBalance balance;
+  for (const auto& [layer, tokens] : loads.tokens) {
+    const int64_t all = std::accumulate(tokens.begin(), tokens.end(), int64_t{0});
+    const double even = static_cast<double>(all) / static_cast<double>(tokens.size());
+    const double busiest = static_cast<double>(std::ranges::max(tokens)) / even;
+    if (busiest > balance.busiest) balance.busiest = busiest, balance.layer = layer;
+    balance.unused += std::ranges::count(tokens, 0);
+    balance.experts += std::ssize(tokens);
+  }
+  return balance;
+}
+
 at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks, const at::Tensor& x,
                  const at::Tensor& read) {
   if (x.size(0) == 0) return at::zeros_like(x);
   ExpertRoutes routes = expert_routes(router_logits(experts, place, hooks, read.defined() ? read : x),
                                       experts.config.used, experts.config.normalised);
   if (experts.scales.defined()) scale_weights(routes, experts.scales);
+  if (place.context.loads) add_loads(place.context.loads->tokens[place.layer], routes.counts);
   std::vector<int64_t> numbers, counts;
   for (int64_t e = 0; e < std::ssize(routes.counts); ++e) {
     if (routes.counts[e] == 0) continue;

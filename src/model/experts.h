@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -34,6 +36,22 @@ struct Experts {
   std::optional<Expert> shared;  ///< an expert that all tokens use
   Linear shared_weight;          ///< w, {1, d}
 };
+
+/// What experts were used for: of each layer that has experts, how many tokens used each one.
+struct ExpertLoads {
+  std::map<int, std::vector<int64_t>> tokens;
+};
+
+/// How evenly tokens are spread over experts.
+struct ExpertBalance {
+  double busiest = 0;   ///< what the busiest expert of a layer gets, as a multiple of an even share
+  int layer = 0;        ///< that expert's
+  int64_t unused = 0;   ///< experts that no token used, of all layers
+  int64_t experts = 0;  ///< of all layers
+};
+
+/// The balance of loads; nullopt where there are none.
+std::optional<ExpertBalance> balance_of(const ExpertLoads& loads);
 
 /// True if an expert's matrix that is stored like this stays in the file, and each product expands it: with
 /// `small`, and if `LoadOptions::memory` says nothing, for block formats.

@@ -15,6 +15,7 @@ namespace lowrank {
 
 class Embedding;
 class FactorStacks;
+struct ExpertLoads;
 struct Norm;
 
 /// The inputs of one forward pass. Hooks are pure functions of it, so that a pass can be computed again.
@@ -25,6 +26,7 @@ struct Context {
   bool recompute = false;          ///< layers keep only their inputs and are computed again for the gradient
   FactorStacks* stacks = nullptr;  ///< of the training step that the pass belongs to; null outside training
   std::vector<int64_t> read = {};  ///< batch rows whose last hidden state is needed, ascending; empty: all
+  ExpertLoads* loads = nullptr;    ///< where passes count what experts are used for; null: they do not
 };
 
 /// Where in a pass a hook is called: the pass, the layout of the rows that the hook sees, and the layer.

@@ -95,6 +95,7 @@ nlohmann::ordered_json Evaluation::figures() const {
   nlohmann::ordered_json figures = {{"loss", loss}};
   if (std::isfinite(perplexity())) figures["perplexity"] = perplexity();
   figures["target_tokens"] = target_tokens;
+  if (experts) figures.update({{"busiest_expert", experts->busiest}, {"unused_experts", experts->unused}});
   return figures;
 }
 
@@ -126,6 +127,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
   Evaluation result;
   result.rows.resize(examples.size());
   Agreement agreement;
+  ExpertLoads loads;
   double sum = 0;
   // If frequencies depend on a text's length, keep all of its rows, however many virtual rows are added.
   constexpr int64_t any = std::numeric_limits<int64_t>::max();
@@ -141,10 +143,12 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
     renumber(batch, indices);
     for (const Example& example : part) batch.adapters.push_back(example.adapter);
     hooks.layout(batch);
-    const at::Tensor nll = (model.spec().labels ? labelled(model, {&batch}, hooks, agreement)
-                                                : batch_loss(model, {&batch}, hooks))
-                               .nll.to(at::kDouble)
-                               .contiguous();
+    Context context{&batch};
+    context.loads = &loads;
+    const at::Tensor nll =
+        (model.spec().labels ? labelled(model, context, hooks, agreement) : batch_loss(model, context, hooks))
+            .nll.to(at::kDouble)
+            .contiguous();
     const double* next = nll.const_data_ptr<double>();
     const std::vector<int64_t> counts = targets_of_sequences(batch);
     for (size_t s = 0; s < indices.size(); ++s) {
@@ -160,6 +164,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& ready, const Examp
     }
   }
   result.loss = sum / static_cast<double>(std::max<int64_t>(1, result.target_tokens));
+  result.experts = balance_of(loads);
   if (model.spec().task == Task::classification)
     result.accuracy = metrics::accuracy(agreement.predicted, agreement.labels);
   if (model.spec().labels && model.spec().labels->several) result.f1 = f1_of(agreement);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/dataset.h"
+#include "model/experts.h"
 #include "model/model.h"
 #include "peft/bank/inference_hooks.h"
 #include "train/contrastive/embedding_evaluation.h"
@@ -22,10 +23,12 @@ struct Evaluation {
   std::optional<double> f1;        ///< several classes per example: F1 over all classes together
   std::optional<double> correlation;  ///< regression: Pearson correlation of scores and labels
   std::optional<EmbeddingEvaluation> embeddings = {};  ///< of compared texts
+  std::optional<ExpertBalance> experts = {};           ///< mixtures of experts
 
   double perplexity() const;  ///< e^loss: infinite for a loss above 709
-  /// The task's figures by name: loss, then perplexity (if finite) and target_tokens, or accuracy, or
-  /// correlation, or for compared texts cosine_accuracy@1 or spearman_cosine.
+  /// The task's figures by name: loss, then perplexity (if finite) and target_tokens and, with
+  /// experts, busiest_expert (a multiple of an even share) and unused_experts; or accuracy, or correlation,
+  /// or for compared texts cosine_accuracy@1 or spearman_cosine.
   nlohmann::ordered_json figures() const;
   /// The same for messages: "loss 2.9470, perplexity 19.05, target_tokens 812".
   std::string summary() const;
