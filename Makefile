@@ -31,7 +31,7 @@ demo: all  ## fine-tune SmolLM2 on this machine's package lists (3 to 5 minutes 
 	@tools/setup model
 	examples/demo/run $(BUILD)/lowrank "$$(tools/setup path model)"
 
-compare: all  ## compare four methods on this machine's package lists (under ten minutes after the build)
+compare: all  ## compare four methods on this machine's package lists
 	@tools/setup model
 	examples/compare/run $(BUILD)/lowrank "$$(tools/setup path model)"
 
