@@ -3,27 +3,13 @@
 #include "base/text/characters.h"
 
 namespace lowrank {
-namespace {
-
-/// Sets what this version's generation has of beam search.
-template <class Options>
-void set_beams(Options& options, double length_penalty) {
-  constexpr int64_t beams = 10, words = 4;
-  if constexpr (requires { options.beams.num_beams; }) {
-    options.beams.num_beams = beams;
-    options.beams.length_penalty = length_penalty;
-  }
-  if constexpr (requires { options.sampling.no_repeat_ngram_size; })
-    options.sampling.no_repeat_ngram_size = words;
-}
-
-}  // namespace
-
 GenerationOptions paper_beam_search(double length_penalty, int64_t max_new_tokens) {
   GenerationOptions options;
   options.max_new_tokens = max_new_tokens;
   options.stop = {"\n\n"};
-  set_beams(options, length_penalty);
+  options.beams.num_beams = 10;
+  options.beams.length_penalty = length_penalty;
+  options.sampling.no_repeat_ngram_size = 4;
   return options;
 }
 
