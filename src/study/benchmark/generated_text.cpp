@@ -3,6 +3,7 @@
 #include "base/text/characters.h"
 
 namespace lowrank {
+
 GenerationOptions paper_beam_search(double length_penalty, int64_t max_new_tokens) {
   GenerationOptions options;
   options.max_new_tokens = max_new_tokens;
