@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "data/dataset.h"
 #include "model/registry.h"
 #include "support/load_forms.h"
 #include "support/places.h"
