@@ -27,8 +27,7 @@ class LowRankMethod final : public Method, public AdapterForm {
     if (!changes_patches()) move_expert_targets(spec, options);
     check(options.target_parameters.empty() || !changes_patches(), ErrorKind::unsupported,
           "target_parameters: only plain LoRA adapts experts");
-    if (options.target_parameters.empty())
-      options.targets.resolve_default_layers(spec);
+    if (options.target_parameters.empty()) options.targets.resolve_default_layers(spec);
     options.modules_to_save = with_head(spec, options.modules_to_save);
     TrainPlan plan = updates_.plan(spec, options);
     experts_.plan(spec, options, plan);
