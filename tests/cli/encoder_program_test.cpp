@@ -77,7 +77,7 @@ TEST_F(EncoderProgram, LearnsSeveralLabelsOfPairsOfTexts) {
 }
 
 TEST_F(EncoderProgram, LearnsValues) {
-  succeeds(train("--task regression"));
+  succeeds(train("--task regression --target-modules query-value"));
   const test::Outcome evaluated =
       succeeds(with_adapter("evaluate") + "--data " + data + " --columns text=1,label=2 --json");
   EXPECT_GT(nlohmann::json::parse(evaluated.out)["correlation"], 0.9);

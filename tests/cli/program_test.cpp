@@ -51,8 +51,9 @@ TEST_F(Program, DryRunNeedsOnlyAConfiguration) {
                              folder.path() / "bare/config.json");
   const test::Outcome outcome = run("train --dry-run --rank 2 --model " + (folder.path() / "bare").string());
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  // Two layers, q (32 to 32) and v (32 to 16), rank 2.
-  EXPECT_EQ(nlohmann::json::parse(outcome.out)["trained_parameters"].get<int>(), 2 * 2 * (64 + 48));
+  // Two layers, rank 2: q and o (32 to 32), k and v (32 to 16), gate and up (32 to 56), down (56 to 32).
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["trained_parameters"].get<int>(),
+            2 * 2 * (2 * 64 + 2 * 48 + 3 * 88));
 }
 
 TEST_F(Program, VirtualTokensTakeTheirPlaceInTheContext) {
@@ -84,7 +85,7 @@ TEST_F(Program, ExportsAnAdapterAndReadsItBack) {
       "export --model " + model() + " --adapter " + out().string() + " --output " + file + " --json";
   const test::Outcome exported = run(write_it);
   ASSERT_EQ(exported.code, 0) << exported.err;
-  EXPECT_EQ(nlohmann::json::parse(exported.out)["modules"], 4);
+  EXPECT_EQ(nlohmann::json::parse(exported.out)["modules"], 14);
   EXPECT_LT(nlohmann::json::parse(exported.out)["largest_logit_difference"].get<double>(), 1e-4);
   EXPECT_GT(nlohmann::json::parse(exported.out)["largest_logit_change"].get<double>(), 1e-3);
   EXPECT_NE(run(write_it).err.find("exists already"), std::string::npos);

@@ -195,8 +195,8 @@ TEST_F(UnknownModel, InAGgufFileIsComparedByKeysAndTensors) {
     bytes.replace(at, 11, "attn_q_gain");
   folder.write("exaone.gguf", bytes);
   expect_parts(message_of(path),
-               {"the nearest that is, qwen3,", "without a place: blk.*.attn_q_gain.weight (2)",
-                "missing: blk.*.attn_q_norm.weight (2)", "known are gemma2"});
+               {"the nearest that is, qwen3,", "without a place: blk.*.attn_q_gain.weight (3)",
+                "missing: blk.*.attn_q_norm.weight (3)", "known are gemma2"});
 }
 
 }  // namespace

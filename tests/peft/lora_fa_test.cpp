@@ -5,7 +5,7 @@ namespace lowrank {
 namespace {
 
 TEST(LoraFa, TrainsBAlone) {
-  const test::MethodFormula lora_fa("lora_fa", {{"rank", 4}});
+  const test::MethodFormula lora_fa("lora_fa", {{"rank", 4}, {"target_modules", "query-value"}});
   EXPECT_EQ(lora_fa.adapter.parameters->count(), 2 * 4 * (32 + 16));
   EXPECT_FALSE(
       lora_fa.adapter.parameters->at("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight")

@@ -15,7 +15,7 @@ using Tensors = std::vector<std::pair<StoredTensor, std::vector<std::byte>>>;
 
 class ReadAdapter : public testing::Test {
  protected:
-  void SetUp() override { make(test::tiny_llama_config(), "lora", {{"rank", 4}}); }
+  void SetUp() override { make(test::tiny_llama_config(), "lora", {{"rank", 4}, {"target_modules", "query-value"}}); }
 
   /// A base with that configuration, and the files of a random adapter on it.
   void make(const nlohmann::json& model, const std::string& method, const nlohmann::json& options) {
@@ -136,7 +136,7 @@ TEST_F(ReadAdapter, AdaptersOnTheEncoderWithoutItsHead) {
   model["architectures"] = {"BertModel"};
   test::write_tiny_model(folder.path() / "base", model);
   checkpoint = Checkpoint::open(folder.path() / "base");
-  const Adapter adapter = test::random_adapter(*checkpoint, {{"rank", 4}}, "lora");
+  const Adapter adapter = test::random_adapter(*checkpoint, {{"rank", 4}, {"target_modules", "query-value"}}, "lora");
   save_adapter(path(), adapter, "org/base");
   config = read_json_file(path() / "adapter_config.json", 1 << 20);
   config["task_type"] = "FEATURE_EXTRACTION";
@@ -180,8 +180,8 @@ TEST_F(ReadAdapter, PatternsOfTheCommandLineKeepTheirOrderAndMustMatch) {
   EXPECT_EQ(object.plan.parameters.front().shape.front(), 3);
   test::expect_error(ErrorKind::invalid, "rank_pattern", "did you mean q_proj",
                      [&] { planned("rank_pattern", "q_porj=4"); });
-  test::expect_error(ErrorKind::invalid, "alpha_pattern", "\"o_proj\"",
-                     [&] { planned("alpha_pattern", "o_proj=4"); });
+  test::expect_error(ErrorKind::invalid, "alpha_pattern", "\"lm_head\"",
+                     [&] { planned("alpha_pattern", "lm_head=4"); });
   test::expect_error(ErrorKind::invalid, "rank_pattern", "whole number",
                      [&] { planned("rank_pattern", "q_proj=1e300"); });
 }

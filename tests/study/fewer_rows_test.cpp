@@ -53,6 +53,7 @@ TEST(Questions, ScoresWhatABenchmarkExtracts) {
   scoring.extract = nullptr;
   scoring.metrics = {"accuracy", "pearson"};
   questions.answer = Answer::number;
+  questions.references = {{"4"}, {"2"}};
   test::expect_error(ErrorKind::invalid, "so it is", "no number", [&] {
     scores_of({"so it is", "2"}, questions, scoring);
   });

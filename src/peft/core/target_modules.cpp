@@ -184,8 +184,8 @@ std::vector<std::string> names_of_default_layers(const ModelSpec& spec) {
   return suffixes_of(spec, [&](const Module& module) {
     const Role role = module.role;
     const bool in_mlp = role == Role::gate || role == Role::up || role == Role::gate_up || role == Role::down;
-    return module.is_linear() && role != Role::head && !(sparse && in_mlp) &&
-           (role != Role::pooler || spec.labels);
+    const bool read = role == Role::pooler ? spec.labels.has_value() : module.layer >= 0;
+    return module.is_linear() && role != Role::head && read && !(sparse && in_mlp);
   });
 }
 

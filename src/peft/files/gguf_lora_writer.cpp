@@ -71,6 +71,10 @@ void check_gguf_lora(const ModelSpec& spec, const Method& method, const std::str
       problems.push_back(fmt::format("an update of {}, which this model shares between embedding and head",
                                      update.module->name));
     }
+    if (role == Role::layer_input && update.module->layer < 0) {
+      problems.push_back(
+          fmt::format("an update of {}, which llama.cpp computes without adapters", update.module->name));
+    }
   }
   if (problems.empty()) return;
   const bool mergeable =
