@@ -236,7 +236,7 @@ ComparisonReport compare_methods(const ComparisonOptions& options, bool overwrit
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::interrupted) throw;
     throw Error(ErrorKind::interrupted,
-                fmt::format("interrupted after {}, which are in {}",
+                fmt::format("interrupted after {}; what is finished is in {}",
                             counted(std::ssize(comparison.report().runs), "run"), options.output),
                 "the same command goes on from there");
   }

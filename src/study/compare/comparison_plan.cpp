@@ -33,7 +33,7 @@ PlannedMethod planned(const ComparedMethod& method, const ComparisonOptions& opt
   PlannedMethod found{method.label, method.method};
   found.head = head_count(adapter.plan, spec);
   found.trained = parameter_count(adapter.plan) - found.head;
-  found.share = static_cast<double>(found.trained) / static_cast<double>(parameters_of(spec));
+  found.share = static_cast<double>(found.trained) / static_cast<double>(parameters_of(spec) - found.head);
   found.context_rows = adapter.plan.context_rows;
   found.rates = method.rates();
   const std::vector<int64_t> sizes =
