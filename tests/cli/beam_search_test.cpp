@@ -55,14 +55,14 @@ TEST_F(BeamSearchProgram, OptionsThatMakeNoSenseAreRefused) {
   const auto refuses = [&](const std::string& more, const std::string& expected) {
     refused(generate("--prompt a " + more), expected);
   };
-  refuses("--num-beams 0", "num_beams");
+  refuses("--num-beams 0", "--num-beams must be between 1 and");
   refuses("--num-beams 2 --num-return-sequences 3", "--num-return-sequences is 3, but --num-beams 2");
   refuses("--num-return-sequences 2", "--num-return-sequences is 2, but --num-beams 1");
   refuses("--length-penalty 2", "--length-penalty is for beam search: give --num-beams above 1");
   refuses("--num-beams 2 --temperature 1", "--temperature above 0 draws tokens at random");
-  refuses("--num-beams 2 --early-stopping sometimes", "early_stopping must be one of false, true, never");
+  refuses("--num-beams 2 --early-stopping sometimes", "--early-stopping must be one of false, true, never");
   refuses("--min-new-tokens 7", "--min-new-tokens is 7, but --max-new-tokens 6");
-  refuses("--num-beams 2 --no-repeat-ngram-size -1", "no_repeat_ngram_size");
+  refuses("--num-beams 2 --no-repeat-ngram-size -1", "--no-repeat-ngram-size must be between 0");
   refused("chat --num-beams 2 --model " + model().string(), "--num-beams");
 }
 

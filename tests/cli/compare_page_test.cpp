@@ -52,7 +52,7 @@ TEST(ComparisonInBrowser, ShowsTableChartsAndAnswers) {
   while (const size_t count = fread(piece.data(), 1, piece.size(), pipe)) dom.append(piece.data(), count);
   ASSERT_EQ(pclose(pipe), 0);
   for (const char* expected :
-       {"<h1 id=\"title\">e2e on small</h1>", "The comparison is not finished",
+       {"<h1 id=\"title\">e2e on small</h1>", "the comparison is not finished",
         "<button type=\"button\">bleu</button>",
         // A label and an answer are texts.
         "&lt;b&gt;bold&lt;/b&gt;", "&lt;/script&gt;&lt;script&gt;document.title='taken'&lt;/script&gt;",

@@ -169,10 +169,10 @@ TEST_F(CompareProgram, ComparesEncodersOnLabels) {
 }
 
 TEST_F(CompareProgram, NamesAllMistakesBeforeTheFirstRun) {
-  const std::string file = configuration("  - {method: lora, rnak: 2}\n  - {method: bitfit}\n", "sead: 3\n");
+  const std::string file = configuration("  - {method: lora, rnak: 2}\n  - {method: bitfit}\n", "seed: 3\n");
   const test::Outcome outcome = run("compare " + file);
   EXPECT_EQ(outcome.code, 1);
-  for (const char* expected : {"rnak", "did you mean rank?", "sead", "did you mean seeds?",
+  for (const char* expected : {"rnak", "did you mean rank?", "seed", "did you mean seeds?",
                                // Llama has no biases.
                                "methods, bitfit"})
     EXPECT_NE(outcome.err.find(expected), std::string::npos) << expected << '\n' << outcome.err;

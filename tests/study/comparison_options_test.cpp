@@ -61,7 +61,7 @@ TEST(ComparisonOptions, TakesPairsForMappings) {
 
 TEST(ComparisonOptions, NamesAllMistakesAtOnce) {
   nlohmann::json given = sound_comparison();
-  given["bench"] = "x";
+  given["benchmrk"] = "x";
   given["training"]["step"] = 3;
   given["training"]["minutes"] = 1;
   given["search"]["judge"] = "los";
@@ -73,7 +73,7 @@ TEST(ComparisonOptions, NamesAllMistakesAtOnce) {
   given.erase("output");
   const std::vector<std::string> problems = mistakes_in(given);
   for (const char* expected :
-       {"unknown key \"bench\" (did you mean benchmark?)", "unknown key \"step\" (did you mean steps?)",
+       {"unknown key \"benchmrk\" (did you mean benchmark?)", "unknown key \"step\" (did you mean steps?)",
         "minutes and steps", "judge", "entry 1 (lora): unknown key \"rnak\" (did you mean rank?)", "lorra",
         "entry 4: give lr or learning_rates, not both", "the label \"biases\" is given twice",
         "entry 5: expected a mapping", "seeds: expected different numbers", "output: missing"})
