@@ -15,7 +15,9 @@ using Tensors = std::vector<std::pair<StoredTensor, std::vector<std::byte>>>;
 
 class ReadAdapter : public testing::Test {
  protected:
-  void SetUp() override { make(test::tiny_llama_config(), "lora", {{"rank", 4}, {"target_modules", "query-value"}}); }
+  void SetUp() override {
+    make(test::tiny_llama_config(), "lora", {{"rank", 4}, {"target_modules", "query-value"}});
+  }
 
   /// A base with that configuration, and the files of a random adapter on it.
   void make(const nlohmann::json& model, const std::string& method, const nlohmann::json& options) {
@@ -136,7 +138,8 @@ TEST_F(ReadAdapter, AdaptersOnTheEncoderWithoutItsHead) {
   model["architectures"] = {"BertModel"};
   test::write_tiny_model(folder.path() / "base", model);
   checkpoint = Checkpoint::open(folder.path() / "base");
-  const Adapter adapter = test::random_adapter(*checkpoint, {{"rank", 4}, {"target_modules", "query-value"}}, "lora");
+  const Adapter adapter =
+      test::random_adapter(*checkpoint, {{"rank", 4}, {"target_modules", "query-value"}}, "lora");
   save_adapter(path(), adapter, "org/base");
   config = read_json_file(path() / "adapter_config.json", 1 << 20);
   config["task_type"] = "FEATURE_EXTRACTION";
