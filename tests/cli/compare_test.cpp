@@ -130,13 +130,14 @@ TEST_F(CompareProgram, SearchesForRates) {
 
 TEST_F(CompareProgram, ARunThatDivergesIsARow) {
   const std::string file = configuration(
-      "  - {method: full, label: wild, lr: 900, max_grad_norm: 0}\n  - {method: lora, lr: 1e-3}\n",
+      "  - {method: full, label: wild, lr: 1000, weight_decay: 1, steps: 40}\n  - {method: lora, lr: 1e-3}\n",
       "base: false\nlatency_tokens: 0\n");
   // The key stands twice: the second one is refused.
   EXPECT_EQ(run("compare " + file).code, 1);
-  succeeds("compare " + configuration("  - {method: full, label: wild, lr: 900, max_grad_norm: 0}\n"
-                                      "  - {method: lora, lr: 1e-3}\n",
-                                      "base: false\n"));
+  succeeds("compare " +
+           configuration("  - {method: full, label: wild, lr: 1000, weight_decay: 1, steps: 40}\n"
+                         "  - {method: lora, lr: 1e-3}\n",
+                         "base: false\n"));
   const nlohmann::json found = results();
   EXPECT_EQ(found["methods"][0]["diverged"], 1);
   EXPECT_TRUE(found["methods"][0]["validation_loss"].is_null());
