@@ -179,6 +179,8 @@ std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector
 }
 
 std::vector<std::string> names_of_default_layers(const ModelSpec& spec) {
+  // Fewer outputs than the usual rank: a gate or decay for each head, or for each token.
+  constexpr int64_t narrowest = 8;
   const bool sparse = std::ranges::any_of(
       spec.tensors, [](const TensorRef& tensor) { return tensor.role == Role::router || tensor.expert; });
   return suffixes_of(spec, [&](const Module& module) {
@@ -186,7 +188,7 @@ std::vector<std::string> names_of_default_layers(const ModelSpec& spec) {
     const bool in_mlp = role == Role::gate || role == Role::up || role == Role::gate_up || role == Role::down;
     const bool read = role == Role::pooler ? spec.labels.has_value() : module.layer >= 0;
     const bool chosen = role != Role::head && role != Role::router && !(sparse && in_mlp);
-    return module.is_linear() && chosen && read;
+    return module.is_linear() && chosen && read && module.out >= narrowest;
   });
 }
 

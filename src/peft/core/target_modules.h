@@ -51,8 +51,8 @@ bool names_module(const std::vector<std::string>& names, const std::string& expr
 std::vector<std::string> names_of_roles(const ModelSpec& spec, const std::vector<Role>& roles);
 
 /// The same of the linear layers that pay most when nothing else is asked for: all inside of layers; of a
-/// model with experts without its routers, and without its MLPs, whose names PEFT takes for experts; with a
-/// label head also what that head alone reads.
+/// model with experts without its routers, and without its MLPs, whose names PEFT takes for experts; none
+/// with less than 8 outputs; with a label head also what that head alone reads.
 std::vector<std::string> names_of_default_layers(const ModelSpec& spec);
 
 /// The targeted modules, in the model's order. Errors: invalid when there are none, with the model's module
