@@ -104,7 +104,7 @@ class ContractFixture : public testing::Test {
   double rounding() const {
     const std::string_view name = the_case_.family->name;
     if (name == "qwen3_5_moe") return 4;
-    return name == "qwen3_5" || name == "gemma4" ? 2 : 1;
+    return name == "qwen3_5" ? 3 : name == "gemma4" ? 2 : 1;
   }
 
   Adapter fresh(at::ScalarType type = at::kFloat) const {

@@ -59,7 +59,7 @@ TEST_P(FormContract, GradientIsThatOfPlainOperationsInF64) {
   const double whole = (found.second.to(at::kDouble) - expected.second).norm().item<double>() /
                        expected.second.norm().item<double>();
   // Reached: 2e-6 in f32; in bf16 0.12, and 0.08 by most.
-  EXPECT_LT(whole, rounding() * (form().is_f32() ? 1e-5 : 0.2));
+  EXPECT_LT(whole, rounding() * (form().is_f32() ? 2e-5 : 0.2));
 }
 
 TEST_P(FormContract, MergedEqualsUnmerged) {
