@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "kernels/operations/causal_conv.h"
 #include "model/decoder_spec.h"
 #include "model/mixers/gated_attention.h"
