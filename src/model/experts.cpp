@@ -74,6 +74,7 @@ at::Tensor router_logits(const Experts& experts, const Place& place, const Hooks
                       hooks.patches(place, *experts.router_module));
 }
 
+/// Adds a pass's tokens per expert to those counted so far.
 void add_loads(std::vector<int64_t>& tokens, const std::vector<int64_t>& counts) {
   tokens.resize(counts.size());
   std::ranges::transform(tokens, counts, tokens.begin(), std::plus());

@@ -76,18 +76,21 @@ void check_options(const FineTuneOptions& options) {
   check_model_place(options.session.model);
 }
 
-/// Settles whether rows train embeddings, and how.
-void set_comparison(FineTuneOptions& options, const ModelSpec& spec) {
-  const std::vector<std::string> patterns = options.rows.patterns();
-  if (!compares_texts(options.task, patterns, options.rows.dataset)) return check_unused(options.embedding);
-  check(options.samples.every == 0, ErrorKind::invalid,
-        "`sample_every` is for runs whose model generates text, not for embeddings");
-  options.train.contrastive =
-      comparison_of(options.embedding, options.session.model, spec, patterns, options.rows.dataset);
+bool trains_embeddings(const FineTuneOptions& options) {
+  return compares_texts(options.task, options.rows.patterns(), options.rows.dataset);
 }
 
-std::optional<LabelSet> labels_of(const FineTuneOptions& options) {
-  if (compares_texts(options.task, options.rows.patterns(), options.rows.dataset)) return std::nullopt;
+/// Settles how rows train embeddings, if they do.
+void set_comparison(FineTuneOptions& options, bool compares, const ModelSpec& spec) {
+  if (!compares) return check_unused(options.embedding);
+  check(options.samples.every == 0, ErrorKind::invalid,
+        "`sample_every` is for runs whose model generates text, not for embeddings");
+  options.train.contrastive = comparison_of(options.embedding, options.session.model, spec,
+                                            options.rows.patterns(), options.rows.dataset);
+}
+
+std::optional<LabelSet> labels_of(const FineTuneOptions& options, bool compares) {
+  if (compares) return std::nullopt;
   return choose_labels(options.task, options.session.model, options.init_adapter, options.rows.patterns(),
                        options.rows.dataset);
 }
@@ -226,9 +229,10 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   read.insert(read.end(), {options.rows.eval_data, options.samples.data});
   OutputFolder output({options.output, options.session.model, options.init_adapter, std::move(read),
                        options.overwrite, options.resume.resume});
-  const auto checkpoint = open_model(options.session, labels_of(options));
+  const bool compares = trains_embeddings(options);
+  const auto checkpoint = open_model(options.session, labels_of(options, compares));
   const ModelSpec& spec = checkpoint->spec();
-  set_comparison(options, spec);
+  set_comparison(options, compares, spec);
   report_labels(spec);
   const bool fresh = options.init_adapter.empty();
   Adapter adapter = fresh ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
@@ -303,10 +307,11 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
       check(std::filesystem::exists(file), ErrorKind::not_found, "{}: no such file", file.string());
   }
   const bool has_rows = !options.rows.data.empty();
-  const auto checkpoint = has_rows ? open_model(options.session, labels_of(options)) : nullptr;
+  const bool compares = trains_embeddings(options);
+  const auto checkpoint = has_rows ? open_model(options.session, labels_of(options, compares)) : nullptr;
   const ModelSpec spec =
-      checkpoint ? checkpoint->spec() : read_spec(options.session.model, labels_of(options));
-  set_comparison(options, spec);
+      checkpoint ? checkpoint->spec() : read_spec(options.session.model, labels_of(options, compares));
+  set_comparison(options, compares, spec);
   report_labels(spec);
   Adapter adapter = !checkpoint ? plan_adapter(*chosen.info, std::move(chosen.method), spec)
                     : options.init_adapter.empty()

@@ -9,11 +9,10 @@
 #include "peft/core/registry.h"
 #include "peft/core/target_modules.h"
 #include "peft/files/adapter_file.h"
+#include "session/fine_tune.h"
 
 namespace lowrank {
 namespace {
-
-constexpr std::string_view default_method = "lora";
 
 /// A name without what tells the layer and the expert: `model.layers.3.mlp.experts.7.up_proj` becomes
 /// `mlp.experts.*.up_proj`.
@@ -88,7 +87,7 @@ class LeftOutList {
 
 /// What adapters by default change: the names of modules. Empty, with the reason, where nothing fits.
 std::set<std::string> plan_default(const ModelSpec& spec, ModelSummary& summary) try {
-  const MethodInfo& info = method_named(default_method);
+  const MethodInfo& info = method_named(summary.method);
   const Adapter adapter = plan_adapter(info, info.make(), spec);
   summary.trained = parameter_count(adapter.plan);
   std::set<std::string> names;
@@ -135,7 +134,7 @@ nlohmann::ordered_json ModelSummary::to_json() const {
 ModelSummary summarise_model(const ModelSpec& spec, const std::vector<StoredTensor>& tensors) {
   ModelSummary summary;
   summary.family = spec.family;
-  summary.method = default_method;
+  summary.method = FineTuneOptions().method;
   const std::set<std::string> adapted = plan_default(spec, summary), linear = all_linear_modules(spec);
   LeftOutList left;
   std::set<std::string_view> modules;

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/one_line.h"
 #include "data/bad_rows.h"
+#include "study/benchmark/generated_text.h"
 
 namespace lowrank {
 
@@ -18,6 +19,12 @@ std::vector<Field> TripleOptions::fields() {
                     "code keeps 6)"),
               0, std::numeric_limits<double>::infinity()));
   return fields;
+}
+
+BenchmarkScoring triple_scoring() {
+  constexpr double length_penalty = 0.8;
+  constexpr int64_t tokens = 128;
+  return {Answer::text, {"bleu", "ter", "chrf++"}, paper_beam_search(length_penalty, tokens), divided_words};
 }
 
 void TripleText::add(std::string_view subject, std::string_view property, std::string_view object) {

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "study/benchmark/benchmark.h"
 #include "study/benchmark/source_files.h"
 
 namespace lowrank {
@@ -19,6 +20,10 @@ struct TripleOptions {
   /// The options as fields that point into this value.
   std::vector<Field> fields();
 };
+
+/// How descriptions of triples are generated (the paper's length penalty of 0.8; at most 128 tokens) and
+/// scored: BLEU, TER and chrF++ of `divided_words`.
+BenchmarkScoring triple_scoring();
 
 /// Writes the triples as the paper's code does: subject : property : object | ….
 class TripleText {

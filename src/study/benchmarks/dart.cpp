@@ -53,9 +53,7 @@ PreparedBenchmark prepare(const std::filesystem::path& source, const std::filesy
 
 BenchmarkScoring scoring(const nlohmann::ordered_json& options) {
   read_entry_options<TripleOptions>(options, "dart");
-  constexpr double length_penalty = 0.8;
-  constexpr int64_t tokens = 128;
-  return {Answer::text, {"bleu", "ter", "chrf++"}, paper_beam_search(length_penalty, tokens), divided_words};
+  return triple_scoring();
 }
 
 }  // namespace

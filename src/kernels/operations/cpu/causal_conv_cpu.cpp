@@ -235,7 +235,7 @@ void each_group(int64_t begin, int64_t end, Step step) {
   for (; begin < end; begin += channels_together) step(begin, std::min(end, begin + channels_together));
 }
 
-/// Calls run with the number of taps as a constant, if it is that of Qwen 3.5 or LFM2, else with 0.
+/// Calls run with the number of taps as a constant, if it is 3 or 4, else with 0.
 template <class Run>
 void with_known_taps(const CausalConv& op, Run run) {
   if (op.taps == 4) return run(std::integral_constant<int64_t, 4>());
