@@ -24,8 +24,9 @@ at::Tensor causal_conv(const at::Tensor& x, const at::Tensor& weight, const RowS
 at::Tensor causal_conv_reference(const at::Tensor& x, const at::Tensor& weight, const RowSequences& sequences,
                                  const at::Tensor& before, bool silu);
 
-/// A gated short convolution (LFM2, arXiv 2511.23404): with parts [T, 3 C] = b | c | u, c times the causal convolution of b * u,
-/// without an activation, [T, C]. `before`: rows of b * u. One pass forward and one backward.
+/// A gated short convolution (LFM2, arXiv 2511.23404): with parts [T, 3 C] = b | c | u, c times the causal
+/// convolution of b * u, without an activation, [T, C]. `before`: rows of b * u. One pass forward and one
+/// backward.
 at::Tensor gated_causal_conv(const at::Tensor& parts, const at::Tensor& weight, const RowSequences& sequences,
                              const at::Tensor& before);
 
