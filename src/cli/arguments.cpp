@@ -33,6 +33,12 @@ std::string twice(const GivenValue& first, const GivenValue& second) {
   return problem;
 }
 
+/// A default as help texts show it; nothing for none and for an empty text.
+std::string shown_default(const nlohmann::json& value) {
+  const bool empty_text = value.is_string() && value.get_ref<const std::string&>().empty();
+  return value.is_null() || empty_text ? "" : value.dump();
+}
+
 }  // namespace
 
 Arguments::Arguments(std::string_view command, std::string_view summary, std::vector<std::string> given)
@@ -190,9 +196,8 @@ void Arguments::complete_description() {
       others +=
           fmt::format("{}{}", others.empty() ? "" : ", ", other.size() == 1 ? "-" + other : flag_name(other));
     if (!others.empty()) help += fmt::format(" (also {})", others);
-    description_.options.push_back({field.name, field.type_name,
-                                    value.is_null() || value == "" ? "" : value.dump(), std::move(help),
-                                    groups_[field.name]});
+    description_.options.push_back(
+        {field.name, field.type_name, shown_default(value), std::move(help), groups_[field.name]});
   }
   if (!describing_) return;
   for (const Later& later : later_) {

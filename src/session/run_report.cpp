@@ -49,7 +49,9 @@ int64_t state_bytes(int64_t parameters) {
 int64_t head_count(const TrainPlan& plan, const ModelSpec& spec) {
   int64_t count = 0;
   for (const TensorRef& tensor : spec.tensors) {
-    if (tensor.start_deviation && plan.uses.contains(tensor.name)) count += *element_count(tensor.shape);
+    const auto use = plan.uses.find(tensor.name);
+    if (tensor.start_deviation && use != plan.uses.end() && use->second == TensorUse::trained)
+      count += *element_count(tensor.shape);
   }
   return count;
 }

@@ -155,18 +155,21 @@ TEST_F(CompareProgram, ComparesEncodersOnLabels) {
         noun);
   for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"}) write_row(name, lines);
   const std::string file =
-      write("labels.yaml",
-            fmt::format(
-                "model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\n"
-                "benchmark_options: {{metrics: [accuracy]}}\ndtype: f32\ntraining: {{steps: 60, "
-                "batch_size: 8}}\nmethods: [{{method: lora, lr: 1e-2}}, {{method: bitfit, lr: 1e-2}}]\n",
-                encoder.string(), rows().string(), out().string()))
+      write(
+          "labels.yaml",
+          fmt::format("model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\n"
+                      "benchmark_options: {{metrics: [accuracy]}}\ndtype: f32\ntraining: {{steps: 60, "
+                      "batch_size: 8}}\nmethods: [{{method: lora, lr: 1e-2}}, {{method: bitfit, lr: 1e-2}}, "
+                      "{{method: said, intrinsic_dimension: 60}}]\n",
+                      encoder.string(), rows().string(), out().string()))
           .string();
   succeeds("compare " + file);
   const nlohmann::json found = results();
-  ASSERT_EQ(found["methods"].size(), 2U);
+  ASSERT_EQ(found["methods"].size(), 3U);
   EXPECT_GT(found["methods"][0]["metrics"]["accuracy"]["mean"], 0.9);
   EXPECT_GT(found["methods"][0]["head_parameters"], 0);
+  // Of the head's tensors, those that the subspace generates are no parameters.
+  EXPECT_EQ(found["methods"][2]["trained_parameters"], 60);
 }
 
 TEST_F(CompareProgram, NamesAllMistakesBeforeTheFirstRun) {
