@@ -56,6 +56,7 @@ Arguments Arguments::describing(std::string_view command, std::string_view summa
 std::optional<std::string> Arguments::enter(const std::vector<std::pair<std::string, std::string>>& names,
                                             bool lists) {
   std::vector<std::string> known;
+  known.reserve(names.size());
   for (const auto& [name, summary] : names) known.push_back(name);
   description_.words = known;
   if (describing_) return std::nullopt;
@@ -113,7 +114,7 @@ std::string Arguments::hint_for(std::string_view name, bool as_flag) const {
     }
     return "";
   };
-  if (const std::string words = of_other(name); !words.empty()) return words;
+  if (std::string words = of_other(name); !words.empty()) return words;
   const auto known = [&](std::string_view own) { return find_field(fields_, own) != nullptr; };
   if (const auto different = difference_of(name, known)) return ": " + *different;
   if (const auto own = own_name(name, known)) return fmt::format(" (did you mean {}?)", written(*own));
