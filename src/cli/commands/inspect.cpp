@@ -122,6 +122,7 @@ Json to_json(const Contents& contents) {
 /// "q_proj (2), v_proj (2)"
 std::string listed(const std::vector<ModelParts>& parts) {
   std::vector<std::string> words;
+  words.reserve(parts.size());
   for (const ModelParts& part : parts)
     words.push_back(fmt::format("{} ({})", one_line(part.name), part.count));
   return fmt::format("{}", fmt::join(words, ", "));
