@@ -182,13 +182,17 @@ void read_pooling(const std::filesystem::path& folder, int64_t width, EmbeddingF
       config.where());
 }
 
-void read_normalize(const std::filesystem::path& folder) {
-  const Config config(folder / "config.json");
+/// Refuses a module that reads or writes something else than the text's vector.
+void check_names(const Config& config) {
   for (const char* key : {"module_input_name", "module_output_name"}) {
-    check(config.text(key).value_or("sentence_embedding") == "sentence_embedding", ErrorKind::unsupported,
-          "{}: \"{}\" {} is not supported; \"sentence_embedding\" is", config.where(), key,
-          in_quotes(*config.text(key)));
+    const std::string name = config.text(key).value_or("sentence_embedding");
+    check(name == "sentence_embedding", ErrorKind::unsupported,
+          "{}: \"{}\" {} is not supported; \"sentence_embedding\" is", config.where(), key, in_quotes(name));
   }
+}
+
+void read_normalize(const std::filesystem::path& folder) {
+  check_names(Config(folder / "config.json"));
 }
 
 /// The prompts by name, and the one that every text gets.
@@ -218,11 +222,7 @@ DenseLayer read_dense(const std::filesystem::path& folder, int64_t in) {
   const std::string kind = name.substr(name.rfind('.') + 1);
   check(kind == "Identity" || kind == "Tanh", ErrorKind::unsupported,
         "{}: the activation {} is not supported; Identity and Tanh are", config.where(), in_quotes(name));
-  for (const char* key : {"module_input_name", "module_output_name"}) {
-    check(config.text(key).value_or("sentence_embedding") == "sentence_embedding", ErrorKind::unsupported,
-          "{}: \"{}\" {} is not supported; \"sentence_embedding\" is", config.where(), key,
-          in_quotes(*config.text(key)));
-  }
+  check_names(config);
   check(!config.flag("use_residual", false), ErrorKind::unsupported,
         "{}: \"use_residual\": true is not supported", config.where());
   return load_dense(folder / "model.safetensors", in, config.count("out_features"), config.flag("bias", true),
