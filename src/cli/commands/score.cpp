@@ -100,6 +100,7 @@ std::vector<References> texts_of_file(const std::string& path, const std::vector
   const std::vector<std::string> lines = lines_of(path);
   if (blocks) return blocks_of(lines);
   std::vector<References> texts;
+  texts.reserve(lines.size());
   for (const std::string& line : lines) texts.push_back({line});
   return texts;
 }

@@ -3,7 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
-#include <type_traits>
+#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -26,10 +26,10 @@ struct WeightedExamples {
   WeightedExamples() = default;
   WeightedExamples(ExampleStore store, std::vector<SourceShare> shares)
       : examples(std::move(store)), sources(std::move(shares)) {}
-  template <class Store>
-  requires(!std::same_as<std::remove_cvref_t<Store>, WeightedExamples>) &&
-      std::convertible_to<Store, ExampleStore> WeightedExamples(Store&& store)
-      : examples(std::forward<Store>(store)) {}
+  WeightedExamples(ExampleStore store) : examples(std::move(store)) {}
+  template <std::ranges::contiguous_range Range>
+  requires std::same_as<std::ranges::range_value_t<Range>, Example> WeightedExamples(const Range& list)
+      : examples(list) {}
 
   /// Rows that the examples were made of, also those left out.
   int64_t rows() const { return early ? early->rows() : std::ssize(examples) + left_out.count(); }
