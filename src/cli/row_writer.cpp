@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 
 namespace lowrank {
 

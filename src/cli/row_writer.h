@@ -17,7 +17,7 @@ class RowWriter {
   /// AtomicFile; invalid when it is one of the files of `data`.
   RowWriter(const std::string& path, const std::string& data);
 
-  /// Writes the row, with its numbers as they were read (data/data_files.h). Errors: io.
+  /// Writes the row, with its numbers as they were read (data/rows/data_files.h). Errors: io.
   void write(const nlohmann::ordered_json& row);
   /// Completes the file. Errors: io.
   void commit();

@@ -1,95 +1,26 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <memory>
-#include <numeric>
+#include <optional>
 
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/one_line.h"
-#include "base/rng.h"
 #include "base/staged_folder.h"
-#include "data/encode_conversation.h"
-#include "data/encode_row.h"
 #include "data/examples/cache_folder.h"
 #include "data/examples/example_file.h"
 #include "data/row_cache.h"
-#include "tokenizer/jinja/values/render_limit.h"
 
 namespace lowrank {
 namespace {
-
-/// Stream of the run's seed for the split.
-constexpr uint64_t split_stream = 2;
-
-void check_ids(const Example& example, int64_t vocabulary, const std::string& where) {
-  for (size_t i = 0; i < example.tokens.size(); ++i) {
-    const int64_t id = example.tokens[i];
-    const int64_t label = example.label ? no_target : example.labels[i];
-    check(id >= 0 && id < vocabulary && (label == no_target || (label >= 0 && label < vocabulary)),
-          ErrorKind::invalid, "{}: token {} or its label {} is outside the model's vocabulary of {}", where,
-          id, label, vocabulary);
-  }
-}
 
 constexpr size_t most_remembered = 100;
 
 void remember(std::vector<std::string>& rows, const std::string& where) {
   if (rows.size() < most_remembered) rows.push_back(where);
-}
-
-/// The example of an already tokenised row.
-Example tokenised_example(const Row& row, int64_t max_length) {
-  Example example{row.input_ids, row.labels, row.line};
-  if (max_length == 0 || std::ssize(example.tokens) <= max_length) return example;
-  example.length = std::ssize(example.tokens);
-  example.tokens.resize(max_length);
-  example.labels.resize(max_length);
-  return example;
-}
-
-Example labelled_example(const Row& row, const Tokenizer& tokenizer, const DatasetOptions& options) {
-  check(options.labels.has_value(), ErrorKind::invalid, "{}: labelled rows are for models with a label head",
-        row.where);
-  return encode_labelled(tokenizer, row, *options.labels, options.max_length);
-}
-
-/// Refuses `train_on` for rows without answers, where it would be ignored.
-void check_train_on(const Row& row, TrainOn train_on) {
-  const bool without = row.format == RowFormat::tokenised || row.format == RowFormat::labelled ||
-                       is_compared(row.format) ||
-                       (row.format == RowFormat::text && train_on == TrainOn::last);
-  check(!without || train_on == TrainOn::assistant, ErrorKind::invalid,
-        "{}: `train_on` is for conversations and for prompts with completions, not for rows of format {}",
-        row.where, row.format_name);
-}
-
-Example compared_example(const Row& row, const Tokenizer& tokenizer, const DatasetOptions& options) {
-  check(options.compared.has_value(), ErrorKind::invalid,
-        "{}: rows of format {} are for embeddings (`task` embedding)", row.where, row.format_name);
-  Example example =
-      encode_compared(tokenizer, *row.compared, *options.compared, row.where, options.max_length);
-  example.line = row.line;
-  return example;
-}
-
-ReadRow conversation_example(const Row& row, const DatasetOptions& options) try {
-  check(options.chat != nullptr, ErrorKind::unsupported,
-        "the row is a conversation, which needs the chat template of a model");
-  const ConversationRow& conversation = *row.conversation;
-  const ChatFormat& format = options.chat(!conversation.conversation.tools.is_null());
-  ReadRow read;
-  read.chat = &format;
-  read.example =
-      encode_conversation(format, conversation, options.train_on, options.max_length, read.chat_notes);
-  read.example.line = row.line;
-  return read;
-} catch (const Error& error) {
-  throw_reworded(error, fmt::format("{}: {}", row.where, error.what()));
 }
 
 bool has_answer(const Conversation& conversation) {
@@ -247,70 +178,13 @@ std::optional<Dataset> load_into(const RowCache& cache, std::span<const std::str
   }
 }
 
-/// How many of the sorted indices are of each source.
-std::vector<int64_t> counts_within(std::span<const int64_t> indices, std::span<const int64_t> sources) {
-  std::vector<int64_t> counts;
-  auto begin = indices.begin();
-  int64_t end_of_source = 0;
-  for (const int64_t source : sources) {
-    end_of_source += source;
-    const auto end = std::lower_bound(begin, indices.end(), end_of_source);
-    counts.push_back(end - begin);
-    begin = end;
-  }
-  return counts;
-}
-
 }  // namespace
-
-OnLong on_long_named(std::string_view name) {
-  if (name == "truncate") return OnLong::truncate;
-  if (name == "drop") return OnLong::drop;
-  if (name == "error") return OnLong::error;
-  fail(ErrorKind::invalid, "`on_long` '{}' is not known; known are truncate, drop and error", name);
-}
 
 std::vector<std::string> Dataset::warnings() const {
   std::vector<std::string> sentences = notes.warnings();
   const std::vector<std::string> of_chats = chat_notes.warnings();
   sentences.insert(sentences.end(), of_chats.begin(), of_chats.end());
   return sentences;
-}
-
-ReadRow read_row(const Row& row, const Tokenizer* tokenizer, int64_t vocabulary,
-                 const DatasetOptions& options) {
-  check(tokenizer || row.format == RowFormat::tokenised, ErrorKind::invalid, "{}: text rows need a tokenizer",
-        row.where);
-  check(!options.compared || row.compared, ErrorKind::invalid,
-        "{}: embeddings are trained on rows of \"anchor\" and \"positive\", or of \"sentence1\", "
-        "\"sentence2\" and \"score\", not on rows of format {}; `columns` anchor=NAME,positive=NAME gives "
-        "others these names",
-        row.where, row.format_name);
-  check_train_on(row, options.train_on);
-  ReadRow read;
-  if (row.conversation) {
-    read = conversation_example(row, options);
-  } else if (row.format == RowFormat::tokenised) {
-    read.example = tokenised_example(row, options.max_length);
-  } else if (row.compared) {
-    read.example = compared_example(row, *tokenizer, options);
-  } else if (row.format == RowFormat::labelled) {
-    read.example = labelled_example(row, *tokenizer, options);
-  } else {
-    read.example = encode_row(*tokenizer, row, options.max_length, read.notes);
-    if (options.train_on == TrainOn::all) read.example.labels = read.example.tokens;
-  }
-  check_ids(read.example, vocabulary, row.where);
-  return read;
-}
-
-bool takes_long(const Example& example, const std::string& where, const DatasetOptions& options) {
-  if (example.length == 0) return true;
-  check(options.on_long != OnLong::error, ErrorKind::invalid,
-        "{}: the row has {} tokens, more than the limit of {}; `on_long` truncate uses the first ones, drop "
-        "leaves such rows out",
-        where, example.length, options.max_length);
-  return options.on_long != OnLong::drop;
 }
 
 Dataset load_dataset(std::span<const std::string> patterns, const Tokenizer* tokenizer, int64_t vocabulary,
@@ -328,71 +202,6 @@ Dataset load_dataset(std::span<const std::string> patterns, const Tokenizer* tok
 Dataset load_dataset(const std::string& pattern, const Tokenizer* tokenizer, int64_t vocabulary,
                      const DatasetOptions& options) {
   return load_dataset(std::span(&pattern, 1), tokenizer, vocabulary, options);
-}
-
-Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices) {
-  Batch batch;
-  batch.offsets.push_back(0);
-  for (const int64_t index : indices) {
-    const Example& example = examples[index];
-    const int64_t first = batch.token_count();
-    for (size_t i = 0; i < example.tokens.size(); ++i) {
-      batch.tokens.push_back(example.tokens[i]);
-      batch.positions.push_back(static_cast<int64_t>(i));
-      if (example.label || i + 1 == example.tokens.size() || example.labels[i + 1] == no_target) continue;
-      batch.targets.rows.push_back(first + static_cast<int64_t>(i));
-      batch.targets.tokens.push_back(example.labels[i + 1]);
-      batch.targets.weights.push_back(1);
-      batch.targets.examples.push_back(index);
-    }
-    if (example.label) {
-      batch.targets.values.push_back(static_cast<float>(*example.label));
-      batch.targets.classes.push_back(example.classes);
-      batch.targets.weights.push_back(1);
-    }
-    batch.type_one_tokens.push_back(example.type_one_tokens);
-    batch.offsets.push_back(batch.token_count());
-    batch.examples.push_back(index);
-    const auto completion =
-        std::ranges::find_if(example.labels, [](int64_t label) { return label != no_target; });
-    const bool labelled = example.label || example.labels.empty();
-    batch.prompt_rows.push_back(labelled ? std::ssize(example.tokens) : completion - example.labels.begin());
-    batch.first_labels.push_back(labelled ? no_target : example.labels.front());
-  }
-  return batch;
-}
-
-std::pair<Dataset, Dataset> split_dataset(Dataset dataset, double evaluation_share, uint64_t seed) {
-  const auto count = static_cast<int64_t>(dataset.examples.size());
-  const bool is_share = evaluation_share > 0 && evaluation_share < 1;
-  const int64_t evaluated = is_share ? std::lround(evaluation_share * static_cast<double>(count)) : 0;
-  check(evaluated >= 1 && evaluated < count, ErrorKind::invalid,
-        "`eval_split` {} of {} rows leaves no row for {}", evaluation_share, count,
-        evaluated < 1 ? "evaluation" : "training");
-  std::vector<int64_t> order(count);
-  std::iota(order.begin(), order.end(), 0);
-  Philox random(derive_seed(seed, split_stream));
-  shuffle(order, random);
-  std::sort(order.begin(), order.begin() + evaluated);
-  std::vector<int64_t> training;
-  auto next = order.begin();
-  for (int64_t i = 0; i < count; ++i) {
-    const bool chosen = next != order.begin() + evaluated && *next == i;
-    if (chosen)
-      ++next;
-    else
-      training.push_back(i);
-  }
-  order.resize(evaluated);
-  std::pair<Dataset, Dataset> parts;
-  dataset.left_out = {};
-  const std::vector<int64_t> of_all = dataset.sources;
-  dataset.sources = counts_within(training, of_all);
-  parts.second.sources = counts_within(order, of_all);
-  parts.second.examples = dataset.examples.selected(std::move(order));
-  dataset.examples = dataset.examples.selected(std::move(training));
-  parts.first = std::move(dataset);
-  return parts;
 }
 
 }  // namespace lowrank

@@ -8,7 +8,7 @@
 #include "data/compared/whole_text.h"
 #include "data/examples/example.h"
 #include "data/labels.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {

@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/version.h"
-#include "data/data_files.h"
 #include "data/examples/cache_folder.h"
 #include "data/examples/example_file.h"
+#include "data/rows/data_files.h"
 #include "tokenizer/core/spec_fingerprint.h"
 
 namespace lowrank {

@@ -116,6 +116,38 @@ class PrefixTree {
 
 }  // namespace
 
+Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices) {
+  Batch batch;
+  batch.offsets.push_back(0);
+  for (const int64_t index : indices) {
+    const Example& example = examples[index];
+    const int64_t first = batch.token_count();
+    for (size_t i = 0; i < example.tokens.size(); ++i) {
+      batch.tokens.push_back(example.tokens[i]);
+      batch.positions.push_back(static_cast<int64_t>(i));
+      if (example.label || i + 1 == example.tokens.size() || example.labels[i + 1] == no_target) continue;
+      batch.targets.rows.push_back(first + static_cast<int64_t>(i));
+      batch.targets.tokens.push_back(example.labels[i + 1]);
+      batch.targets.weights.push_back(1);
+      batch.targets.examples.push_back(index);
+    }
+    if (example.label) {
+      batch.targets.values.push_back(static_cast<float>(*example.label));
+      batch.targets.classes.push_back(example.classes);
+      batch.targets.weights.push_back(1);
+    }
+    batch.type_one_tokens.push_back(example.type_one_tokens);
+    batch.offsets.push_back(batch.token_count());
+    batch.examples.push_back(index);
+    const auto completion =
+        std::ranges::find_if(example.labels, [](int64_t label) { return label != no_target; });
+    const bool labelled = example.label || example.labels.empty();
+    batch.prompt_rows.push_back(labelled ? std::ssize(example.tokens) : completion - example.labels.begin());
+    batch.first_labels.push_back(labelled ? no_target : example.labels.front());
+  }
+  return batch;
+}
+
 Batch make_training_batch(std::span<const Example> examples, std::span<const int64_t> indices,
                           bool share_prompts, int64_t most) {
   PrefixTree tree(examples);

@@ -5,9 +5,13 @@
 #include <span>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/batch.h"
+#include "data/examples/example_store.h"
 
 namespace lowrank {
+
+/// The examples laid end to end; positions restart with each. A completion starts at the first target.
+Batch make_batch(std::span<const Example> examples, std::span<const int64_t> indices);
 
 /// The examples laid end to end for a causal language model when only the loss is needed: tokens after the
 /// last one that predicts a target are left out, since no other token attends to them. With `share_prompts`,

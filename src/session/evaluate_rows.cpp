@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/one_line.h"
 #include "data/examples/cache_folder.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "session/embedding/embedding_run.h"
 #include "session/failures.h"
 #include "tokenizer/tokenizer.h"

@@ -16,7 +16,7 @@
 #include "base/progress.h"
 #include "base/staged_folder.h"
 #include "base/version.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "session/embedding/embedding_run.h"
 #include "session/failures.h"
 #include "session/places.h"

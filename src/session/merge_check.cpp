@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "data/dataset.h"
+#include "data/training_batch.h"
 #include "infer/sampler.h"
 #include "session/chat_options.h"
 #include "session/session.h"

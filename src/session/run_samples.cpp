@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/one_line.h"
 #include "base/staged_folder.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "infer/generate.h"
 #include "peft/bank/inference_hooks.h"
 #include "session/chat_options.h"

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/one_line.h"
 #include "data/dataset.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 namespace lowrank {
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/one_line.h"
 #include "data/examples/cache_folder.h"
+#include "data/split.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {

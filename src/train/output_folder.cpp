@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/one_line.h"
 #include "base/staged_folder.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "train/checkpoint_folder.h"
 #include "train/run_results.h"
 

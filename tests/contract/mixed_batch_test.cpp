@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "contract/contract.h"
+#include "data/training_batch.h"
 #include "peft/bank/adapter_bank.h"
 #include "peft/core/registry.h"
 #include "support/expect_error.h"

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "data/dataset.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "support/expect_error.h"
 #include "support/places.h"
 #include "support/temporary_folder.h"

@@ -2,7 +2,7 @@
 #include "data/sources/compression.h"
 
 #include "base/process.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "data/sources/file_kind.h"
 #include "support/packed_text.h"
 #include "support/text_fixtures.h"

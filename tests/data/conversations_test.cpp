@@ -3,7 +3,7 @@
 #include "data/conversations/conversation_row.h"
 #include "data/conversations/message.h"
 #include "data/conversations/targets.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "support/text_fixtures.h"
 
 namespace lowrank::test {

@@ -1,7 +1,7 @@
 // Tables, arrays, folders and patterns of data files.
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "support/text_fixtures.h"
 
 namespace lowrank::test {

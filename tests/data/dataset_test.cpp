@@ -4,6 +4,9 @@
 #include <cmath>
 #include <set>
 
+#include "data/order/epoch_order.h"
+#include "data/split.h"
+#include "data/training_batch.h"
 #include "support/text_fixtures.h"
 
 namespace lowrank::test {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "data/batch_parts.h"
 #include "data/dataset.h"
+#include "data/training_batch.h"
 
 namespace lowrank {
 namespace {

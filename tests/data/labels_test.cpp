@@ -1,6 +1,7 @@
 #include "data/labels.h"
 
 #include "data/dataset.h"
+#include "data/training_batch.h"
 #include "support/text_fixtures.h"
 
 namespace lowrank::test {

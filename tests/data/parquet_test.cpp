@@ -2,8 +2,8 @@
 #include <cstdlib>
 
 #include "base/process.h"
-#include "data/data_files.h"
-#include "data/rows.h"
+#include "data/rows/data_files.h"
+#include "data/rows/rows.h"
 #include "data/sources/parquet_file.h"
 #include "support/places.h"
 #include "support/temporary_folder.h"

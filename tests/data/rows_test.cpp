@@ -1,9 +1,9 @@
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 #include <sys/stat.h>
 #include <thread>
 
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "support/text_fixtures.h"
 
 namespace lowrank::test {

@@ -5,6 +5,7 @@
 
 #include "data/dataset.h"
 #include "data/row_cache.h"
+#include "data/split.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 

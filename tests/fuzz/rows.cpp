@@ -1,4 +1,4 @@
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 #include <array>
 

@@ -2,7 +2,7 @@
 // by LOWRANK_PARQUET.
 #include <array>
 
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "fuzz/input_files.h"
 #include "fuzz/target.h"
 #include "support/packed_text.h"

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "data/dataset.h"
+#include "data/training_batch.h"
 #include "formats/safetensors_writer.h"
 #include "model/checkpoint.h"
 #include "model/registry.h"

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/training_batch.h"
 #include "model/checkpoint.h"
 #include "model/experts.h"
 #include "model/registry.h"

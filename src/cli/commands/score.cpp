@@ -15,7 +15,7 @@
 #include "cli/arguments.h"
 #include "cli/registry.h"
 #include "cli/reported.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "data/sources/compression.h"
 #include "data/sources/file_kind.h"
 #include "metrics/registry.h"

@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "data/data_files.h"
 #include "data/row_cache.h"
+#include "data/rows/data_files.h"
 
 namespace lowrank {
 namespace {

@@ -14,7 +14,7 @@
 #include "data/early/line_index.h"
 #include "data/order/early_examples.h"
 #include "data/order/weighted_examples.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 namespace lowrank {
 

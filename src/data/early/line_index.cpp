@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/interrupt.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 
 namespace lowrank {
 namespace {

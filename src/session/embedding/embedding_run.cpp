@@ -6,7 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 namespace lowrank {
 namespace {

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "study/benchmark/benchmark.h"
 #include "study/benchmark/source_files.h"
 

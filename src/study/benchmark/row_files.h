@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/rows.h"
+#include "data/rows/rows.h"
 #include "study/benchmark/rows.h"
 
 namespace lowrank {

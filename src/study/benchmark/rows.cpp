@@ -3,7 +3,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 
 namespace lowrank {
 namespace {

@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/one_line.h"
-#include "data/bad_rows.h"
+#include "data/rows/bad_rows.h"
 #include "study/benchmark/generated_text.h"
 
 namespace lowrank {

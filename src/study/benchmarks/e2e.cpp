@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/one_line.h"
 #include "base/text/characters.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "data/sources/file_kind.h"
 #include "study/benchmark/entry_options.h"
 #include "study/benchmark/generated_text.h"

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "study/benchmark/entry_options.h"
 #include "study/benchmark/rows.h"
 #include "study/benchmark/source_files.h"

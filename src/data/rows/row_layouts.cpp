@@ -1,10 +1,10 @@
-#include "data/row_layouts.h"
+#include "data/rows/row_layouts.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/error.h"
-#include "data/row_fields.h"
+#include "data/rows/row_fields.h"
 
 namespace lowrank {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 
 #include <algorithm>
 #include <atomic>
@@ -11,13 +11,13 @@
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/mmap_file.h"
-#include "data/bad_rows.h"
+#include "data/rows/bad_rows.h"
+#include "data/rows/table_reader.h"
 #include "data/sources/array_elements.h"
 #include "data/sources/compression.h"
 #include "data/sources/file_kind.h"
 #include "data/sources/parquet_file.h"
 #include "data/sources/text_window.h"
-#include "data/table_reader.h"
 #include "tokenizer/core/byte_level.h"
 #include "tokenizer/jinja/values/render_limit.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/data_files.h"
+#include "data/rows/data_files.h"
 #include "data/sources/text_window.h"
 
 namespace lowrank {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 namespace lowrank {
 

@@ -1,11 +1,11 @@
-#include "data/tokenised_row.h"
+#include "data/rows/tokenised_row.h"
 
 #include <algorithm>
 
 #include "base/error.h"
-#include "data/batch.h"
-#include "data/data_files.h"
-#include "data/row_fields.h"
+#include "data/examples/example.h"
+#include "data/rows/data_files.h"
+#include "data/rows/row_fields.h"
 
 namespace lowrank {
 namespace {

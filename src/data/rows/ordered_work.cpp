@@ -1,4 +1,4 @@
-#include "data/ordered_work.h"
+#include "data/rows/ordered_work.h"
 
 #include <algorithm>
 #include <utility>

@@ -9,11 +9,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/columns.h"
 #include "data/compared/compared_row.h"
 #include "data/conversations/conversation_row.h"
-#include "data/data_files.h"
-#include "data/ordered_work.h"
+#include "data/rows/columns.h"
+#include "data/rows/data_files.h"
+#include "data/rows/ordered_work.h"
 
 namespace lowrank {
 

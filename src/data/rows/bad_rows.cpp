@@ -1,4 +1,4 @@
-#include "data/bad_rows.h"
+#include "data/rows/bad_rows.h"
 
 #include <algorithm>
 

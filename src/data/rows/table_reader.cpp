@@ -1,4 +1,4 @@
-#include "data/table_reader.h"
+#include "data/rows/table_reader.h"
 
 #include <algorithm>
 #include <csv.h>

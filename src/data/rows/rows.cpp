@@ -1,9 +1,9 @@
-#include "data/rows.h"
+#include "data/rows/rows.h"
 
 #include "base/error.h"
-#include "data/row_fields.h"
-#include "data/row_layouts.h"
-#include "data/tokenised_row.h"
+#include "data/rows/row_fields.h"
+#include "data/rows/row_layouts.h"
+#include "data/rows/tokenised_row.h"
 
 namespace lowrank {
 namespace {

@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/ordered_work.h"
+#include "data/rows/ordered_work.h"
 
 namespace lowrank {
 

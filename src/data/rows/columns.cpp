@@ -1,4 +1,4 @@
-#include "data/columns.h"
+#include "data/rows/columns.h"
 
 #include <algorithm>
 #include <array>
