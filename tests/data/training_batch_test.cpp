@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "data/order/epoch_order.h"
+
 namespace lowrank {
 namespace {
 
