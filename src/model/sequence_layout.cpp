@@ -92,7 +92,7 @@ SequenceLayout with_rows_in_front(const SequenceLayout& layout, int64_t count) {
       static_cast<int64_t>(layout.batch_rows.empty() ? shift.size() : layout.batch_rows.size());
   for (int64_t i = 0; i < batch_rows; ++i) {
     const int64_t row = layout.batch_rows.empty() ? i : layout.batch_rows[i];
-    wider.batch_rows.push_back(row + shift[row]);
+    wider.batch_rows.push_back(row < 0 ? row : row + shift[row]);
   }
   wider.positions = positions_of(wider.offsets, wider.first_positions);
   wider.plan = plan_of(wider.offsets, wider.first_positions, {});
@@ -112,7 +112,7 @@ SequenceLayout layout_after_layer(const SequenceLayout& layout) {
   behind.first_positions = layout.first_positions;
   behind.batch_rows = layout.batch_rows.empty() ? place : layout.batch_rows;
   if (!layout.batch_rows.empty()) {
-    for (int64_t& row : behind.batch_rows) row = place[row];
+    for (int64_t& row : behind.batch_rows) row = row < 0 ? row : place[row];
   }
   return behind;
 }
