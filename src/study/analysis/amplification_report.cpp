@@ -39,8 +39,8 @@ Json json_of(const AmplificationStudy& study) {
           {"without_update", study.still}, {"kinds", std::move(kinds)}, {"modules", std::move(modules)}};
 }
 
-const std::vector<std::string> table_headings = {"modules", "r",    "|W|",    "|dW|",
-                                                 "of dW",   "of W", "random", "amplification"};
+const std::vector<std::string> table_headings = {
+    "modules", "r", "norm of W", "norm of dW", "W along dW", "W along W", "W along random", "amplification"};
 
 std::vector<std::string> row_of(const std::string& name, const Amplification& found) {
   std::vector<std::string> row = {name, fmt::format("{:.4g}", found.directions)};

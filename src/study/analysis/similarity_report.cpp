@@ -105,7 +105,8 @@ double darkest(const SimilarityStudy& study) {
 }
 
 AnalysisFigure figure_of(const std::string& title, const SimilarityGrid& grid, double high) {
-  return {"", svg_of(HeatMap{title, "i", "j", grid.rows, grid.columns, grid.values, 0, high})};
+  return {"", svg_of(HeatMap{title, "i, of the first", "j, of the second", grid.rows, grid.columns,
+                             grid.values, 0, high})};
 }
 
 void add_figures(const SimilarityStudy& study, std::vector<AnalysisSection>& sections) {

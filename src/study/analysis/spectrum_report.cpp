@@ -50,8 +50,9 @@ Json json_of(const SpectrumStudy& study) {
           {"modules", std::move(modules)}};
 }
 
-const std::vector<std::string> table_headings = {"modules", "shape", "|dW|", "% of |W|",       "50 %",
-                                                 "90 %",    "99 %",  "of",   "effective rank", "stable rank"};
+const std::vector<std::string> table_headings = {"modules",        "shape",      "norm of dW", "% of W",
+                                                 "50 %",           "90 %",       "99 %",       "of",
+                                                 "effective rank", "stable rank"};
 
 /// The columns from 50 % on.
 void add_figures(std::vector<std::string>& row, const SpectrumFigures& figures, int64_t possible) {
