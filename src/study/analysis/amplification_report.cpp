@@ -57,6 +57,7 @@ LinePlot plot_of(const AmplificationStudy& study) {
   plot.title = "Amplification of the directions of the update";
   plot.x_label = "layer";
   plot.y_label = "|dW| / |U'WV|";
+  plot.legend_beside = true;
   for (const KindAmplification& kind : study.kinds) {
     PlotSeries series{kind.kind, {}};
     for (const size_t member : kind.members) {

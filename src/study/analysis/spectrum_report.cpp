@@ -50,24 +50,32 @@ Json json_of(const SpectrumStudy& study) {
           {"modules", std::move(modules)}};
 }
 
-const std::vector<std::string> table_headings = {"modules",        "shape",      "norm of dW", "% of W",
-                                                 "50 %",           "90 %",       "99 %",       "of",
-                                                 "effective rank", "stable rank"};
+/// True where weights were read, so that updates have a share of them.
+bool has_shares(const SpectrumStudy& study) {
+  return std::ranges::any_of(study.kinds,
+                             [](const KindSpectrum& kind) { return kind.mean.share.has_value(); });
+}
 
-/// The columns from 50 % on.
-void add_figures(std::vector<std::string>& row, const SpectrumFigures& figures, int64_t possible) {
+std::vector<std::string> table_headings(bool shares) {
+  std::vector<std::string> headings = {"modules", "shape", "norm of dW"};
+  if (shares) headings.emplace_back("% of W");
+  for (const char* name : {"50 %", "90 %", "99 %", "of", "effective rank", "stable rank"})
+    headings.emplace_back(name);
+  return headings;
+}
+
+/// A row of the table; `random`: without norms, which mean nothing there.
+std::vector<std::string> row_of(const std::string& name, int64_t out, int64_t in,
+                                const SpectrumFigures& figures, int64_t possible, bool shares,
+                                bool random = false) {
+  std::vector<std::string> row = {name, fmt::format("{} x {}", out, in),
+                                  random ? "" : fmt::format("{:.4g}", figures.norm)};
+  if (shares) row.push_back(figures.share ? fmt::format("{:.3g}", 100 * *figures.share) : "");
   for (const double count : {figures.half, figures.most, figures.nearly_all})
     row.push_back(fmt::format("{:.4g}", count));
   row.push_back(std::to_string(possible));
   for (const double rank : {figures.effective_rank, figures.stable_rank})
     row.push_back(fmt::format("{:.4g}", rank));
-}
-
-std::vector<std::string> row_of(const std::string& name, int64_t out, int64_t in,
-                                const SpectrumFigures& figures, int64_t possible) {
-  std::vector<std::string> row = {name, fmt::format("{} x {}", out, in), fmt::format("{:.4g}", figures.norm),
-                                  figures.share ? fmt::format("{:.3g}", 100 * *figures.share) : ""};
-  add_figures(row, figures, possible);
   return row;
 }
 
@@ -79,15 +87,14 @@ AnalysisSection summary_of(const SpectrumStudy& study) {
       "the effective rank (exp of the entropy of the singular values) and the stable rank (|dW|^2 over the "
       "square of the largest). Random: a random matrix of that shape and rank. Means over the modules of a "
       "kind."};
-  section.headings = table_headings;
+  const bool shares = has_shares(study);
+  section.headings = table_headings(shares);
   for (const KindSpectrum& kind : study.kinds) {
     const std::string name = one_line(kind.kind);
     const auto possible = std::ssize(kind.held);
-    section.rows.push_back(
-        row_of(fmt::format("{} ({})", name, kind.members.size()), kind.out, kind.in, kind.mean, possible));
-    std::vector<std::string> random = {name + ", random", fmt::format("{} x {}", kind.out, kind.in), "", ""};
-    add_figures(random, kind.random, possible);
-    section.rows.push_back(std::move(random));
+    section.rows.push_back(row_of(fmt::format("{} ({})", name, kind.members.size()), kind.out, kind.in,
+                                  kind.mean, possible, shares));
+    section.rows.push_back(row_of(name + ", random", kind.out, kind.in, kind.random, possible, shares, true));
   }
   return section;
 }
@@ -99,6 +106,7 @@ LinePlot plot_of(const SpectrumStudy& study) {
   plot.title = "Energy in the strongest directions";
   plot.x_label = "directions";
   plot.y_label = "share of |dW|^2";
+  plot.legend_beside = true;
   for (const KindSpectrum& kind : study.kinds) {
     PlotSeries series{kind.kind, {}, Stroke::line};
     const size_t step = std::max<size_t>(1, kind.held.size() / most_points);
@@ -121,11 +129,12 @@ AnalysisReport report_of(const SpectrumStudy& study) {
   report.sections.push_back(std::move(chart));
   AnalysisSection modules{"Single modules", ""};
   modules.detail = true;
-  modules.headings = table_headings;
+  const bool shares = has_shares(study);
+  modules.headings = table_headings(shares);
   for (const ModuleSpectrum& module : study.modules)
     modules.rows.push_back(row_of(one_line(module.module), module.out, module.in,
                                   figures_of(module.spectrum, module.weight_norm),
-                                  std::ssize(module.spectrum.values)));
+                                  std::ssize(module.spectrum.values), shares));
   report.sections.push_back(std::move(modules));
   report.results = json_of(study);
   return report;
