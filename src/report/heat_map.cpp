@@ -114,7 +114,8 @@ std::string svg_of(const HeatMap& map) {
         ErrorKind::invalid, "a value or the scale of the map '{}' is not finite", map.title);
   return fmt::format(
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" "
-             "font-family=\"sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{}\">\n",
+             "font-family=\"sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{}\">\n<rect "
+             "class=\"page\" width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
              width, height, width, height, escaped(map.title)) +
          cells_of(map) + frame(left, across) + axes_of(map) + scale_of(map) + "</svg>\n";
 }

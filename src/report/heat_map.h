@@ -17,7 +17,7 @@ struct HeatMap {
 
 /// The map as an SVG document, 360 x 300, with a scale at its side; the same text for the same map. Labels
 /// are escaped. Cells have the class `heat` and an opacity that grows with their value, so that one colour
-/// serves light and dark pages; `grid` and `frame` are classes as in `svg_of(LinePlot)`. Errors: invalid when
+/// serves light and dark pages; `page` and `frame` are classes as in `svg_of(LinePlot)`. Errors: invalid when
 /// it has no cell, the number of values is another, a value is not finite, or low is not below high.
 std::string svg_of(const HeatMap& map);
 

@@ -61,6 +61,19 @@ TEST(Amplification, AsNumpyComputesIt) {
   }
 }
 
+TEST(Amplification, OfAKindIsTheMedianAndMeansOfNorms) {
+  const auto base = Checkpoint::open(test::fixture("tiny_llama/linear"));
+  const AmplificationStudy study = study_amplification(test::combined_adapter("first"), *base, {});
+  ASSERT_EQ(study.kinds.size(), 2U);
+  for (const KindAmplification& kind : study.kinds) {
+    ASSERT_EQ(kind.members.size(), 2U);
+    const Amplification& one = study.modules[kind.members[0]].found;
+    const Amplification& other = study.modules[kind.members[1]].found;
+    EXPECT_NEAR(kind.summary.weight_norm, (one.weight_norm + other.weight_norm) / 2, 1e-9);
+    EXPECT_NEAR(kind.summary.factor.value(), (one.factor.value() + other.factor.value()) / 2, 1e-9);
+  }
+}
+
 TEST(Amplification, ListsModulesThatTheBaseLacks) {
   const auto base = Checkpoint::open(test::fixture("tiny_llama/linear"));
   const std::string q = "model.layers.0.self_attn.q_proj";

@@ -64,24 +64,30 @@ std::vector<std::pair<const FactoredUpdate*, const Module*>> placed_updates(cons
   return placed;
 }
 
-Amplification mean_over(const std::vector<ModuleAmplification>& modules, const std::vector<size_t>& members) {
-  Amplification mean;
+/// The middle value, or the mean of the middle two.
+double median_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+Amplification summary_over(const std::vector<ModuleAmplification>& modules,
+                           const std::vector<size_t>& members) {
+  Amplification summary;
   const auto count = static_cast<double>(members.size());
-  double factors = 0;
-  int64_t with_factor = 0;
+  std::vector<double> factors;
   for (const size_t member : members) {
     const Amplification& one = modules[member].found;
     for (double Amplification::*figure :
          {&Amplification::directions, &Amplification::weight_norm, &Amplification::update_norm,
           &Amplification::kept_norm, &Amplification::along_update, &Amplification::along_weight,
           &Amplification::along_random})
-      mean.*figure += one.*figure / count;
-    if (!one.factor) continue;
-    factors += *one.factor;
-    ++with_factor;
+      summary.*figure += one.*figure / count;
+    if (one.factor) factors.push_back(*one.factor);
   }
-  if (with_factor > 0) mean.factor = factors / static_cast<double>(with_factor);
-  return mean;
+  // A weight may have almost nothing in a direction, and the mean would be that module's factor.
+  if (!factors.empty()) summary.factor = median_of(std::move(factors));
+  return summary;
 }
 
 }  // namespace
@@ -143,7 +149,7 @@ AmplificationStudy study_amplification(const FactoredAdapter& adapter, const Che
   check(!study.modules.empty(), ErrorKind::invalid, "every update of {} is zero: {}", adapter.where,
         words_for_modules(study.still));
   for (ModuleKind& kind : kinds_of(places))
-    study.kinds.push_back({kind.kind, kind.members, mean_over(study.modules, kind.members)});
+    study.kinds.push_back({kind.kind, kind.members, summary_over(study.modules, kind.members)});
   return study;
 }
 

@@ -39,7 +39,7 @@ struct ModuleAmplification {
 struct KindAmplification {
   std::string kind;
   std::vector<size_t> members;  ///< places in the list of modules
-  Amplification mean;           ///< of each figure
+  Amplification summary;        ///< means of the norms and the median factor
 };
 
 struct AmplificationStudy {

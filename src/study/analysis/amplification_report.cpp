@@ -25,7 +25,7 @@ Json json_of(const AmplificationStudy& study) {
   Json kinds = Json::array(), modules = Json::array();
   for (const KindAmplification& kind : study.kinds) {
     Json entry = {{"kind", kind.kind}, {"modules", kind.members.size()}};
-    entry.update(json_of(kind.mean));
+    entry.update(json_of(kind.summary));
     kinds.push_back(std::move(entry));
   }
   for (const ModuleAmplification& module : study.modules) {
@@ -82,11 +82,11 @@ AnalysisReport report_of(const AmplificationStudy& study) {
       "V "
       "the r strongest directions of dW, of W and of a random matrix. Amplification is |dW| / |U'WV| of dW's "
       "own directions: how many times as large as the weight's part there the update is. Means over the "
-      "modules of a kind."};
+      "modules of a kind; of the amplification the median."};
   summary.headings = table_headings;
   for (const KindAmplification& kind : study.kinds)
     summary.rows.push_back(
-        row_of(fmt::format("{} ({})", one_line(kind.kind), kind.members.size()), kind.mean));
+        row_of(fmt::format("{} ({})", one_line(kind.kind), kind.members.size()), kind.summary));
   report.sections.push_back(std::move(summary));
   const LinePlot plot = plot_of(study);
   if (!plot.series.empty()) {
