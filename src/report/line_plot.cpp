@@ -23,7 +23,8 @@ double right_of(const LinePlot& plot) {
 constexpr double line_of_text = 15, label_gap = 8;
 
 /// Okabe and Ito's colours, which are distinguishable to colour-blind readers.
-constexpr std::array<const char*, 5> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"};
+constexpr std::array<const char*, 7> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                                "#56B4E9", "#E69F00", "#6B6B6B"};
 constexpr const char* quiet = "#666666";
 
 /// 0.25, 12, 20,000.

@@ -101,17 +101,18 @@ AnalysisSection summary_of(const SpectrumStudy& study) {
 
 /// The mean share of the energy over the number of directions; a kind is a line.
 LinePlot plot_of(const SpectrumStudy& study) {
-  constexpr size_t most_points = 120;
+  // On a logarithmic axis points lie close enough at steps of a twentieth.
+  constexpr size_t step_share = 20;
   LinePlot plot;
   plot.title = "Energy in the strongest directions";
   plot.x_label = "directions";
   plot.y_label = "share of |dW|^2";
+  plot.logarithmic_x = true;
   plot.legend_beside = true;
   for (const KindSpectrum& kind : study.kinds) {
     PlotSeries series{kind.kind, {}, Stroke::line};
-    const size_t step = std::max<size_t>(1, kind.held.size() / most_points);
-    for (size_t i = 0; i < kind.held.size(); i += step)
-      series.points.push_back({static_cast<double>(i + 1), kind.held[i]});
+    for (size_t count = 1; count <= kind.held.size(); count += 1 + count / step_share)
+      series.points.push_back({static_cast<double>(count), kind.held[count - 1]});
     plot.series.push_back(std::move(series));
   }
   return plot;
