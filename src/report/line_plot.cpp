@@ -15,15 +15,16 @@ namespace {
 constexpr double width = 800, height = 480;
 constexpr double top = 50, bottom = 420;  // the frame
 
-/// The frame's right edge: labels of lines are to the right of it.
+/// The frame's right edge: labels of lines, and a legend beside, are to the right of it.
 double right_of(const LinePlot& plot) {
-  return plot.lines.empty() ? 780 : 610;
+  return plot.lines.empty() && !plot.legend_beside ? 780 : 610;
 }
 
 constexpr double line_of_text = 15, label_gap = 8;
 
 /// Okabe and Ito's colours, which are distinguishable to colour-blind readers.
-constexpr std::array<const char*, 5> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"};
+constexpr std::array<const char*, 7> colours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                                "#56B4E9", "#E69F00", "#6B6B6B"};
 constexpr const char* quiet = "#666666";
 
 /// 0.25, 12, 20,000.
@@ -140,9 +141,12 @@ std::string series_lines(const LinePlot& plot, const Axis& x, const Axis& y) {
         places, i, colours[i % colours.size()], faint ? 1 : 2, faint ? " stroke-opacity=\"0.45\"" : "",
         markers);
     if (plot.series.size() < 2) continue;
-    const double legend = bottom - 12 - line_of_text * static_cast<double>(plot.series.size() - 1 - i);
-    out += marker(x.from + 16, legend - 4, i);
-    out += text_at(x.from + 28, legend, series.label, "start");
+    const auto above = static_cast<double>(i), below = static_cast<double>(plot.series.size() - 1 - i);
+    const double legend =
+        plot.legend_beside ? top + 12 + line_of_text * above : bottom - 12 - line_of_text * below;
+    const double legend_left = plot.legend_beside ? x.to : x.from;
+    out += marker(legend_left + 16, legend - 4, i);
+    out += text_at(legend_left + 28, legend, series.label, "start");
   }
   return out;
 }

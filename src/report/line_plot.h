@@ -31,6 +31,7 @@ struct LinePlot {
   bool logarithmic_x = false;  ///< all x are positive
   std::vector<PlotSeries> series;
   std::vector<PlotLine> lines;
+  bool legend_beside = false;  ///< at the right of the chart, not in its lower left corner
 };
 
 /// Round numbers within [low, high]: about `count` of them, multiples of 1, 2 or 5 times a power of ten.

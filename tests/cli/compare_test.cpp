@@ -224,6 +224,18 @@ TEST_F(PaperComparison, Gpt2LargeOnE2e) {
   EXPECT_EQ(counts["LoRA"], 737280);
 }
 
+TEST_F(PaperComparison, MatricesAndRanksOfSmolLM2) {
+  const nlohmann::json matrices = planned("which_matrices_smollm2.yaml", "smollm2_135m");
+  EXPECT_EQ(matrices.size(), 7U);
+  for (const auto& [label, count] : matrices.items()) EXPECT_EQ(count, 345600) << label;
+  const nlohmann::json ranks = planned("ranks_smollm2.yaml", "smollm2_135m");
+  EXPECT_EQ(ranks.size(), 15U);
+  // Each of 30 layers has queries and outputs of 576 to 576, keys and values of 576 to 192.
+  EXPECT_EQ(ranks["Wq_r1"], 30 * (576 + 576));
+  EXPECT_EQ(ranks["Wq+Wv_r8"], 8 * 30 * (576 + 576 + 576 + 192));
+  EXPECT_EQ(ranks["Wq+Wk+Wv+Wo_r64"], 64 * 30 * 2 * (576 + 576 + 576 + 192));
+}
+
 TEST_F(PaperComparison, RobertaOnGlue) {
   const nlohmann::json base = planned("sst2_roberta_base.yaml", "roberta_base");
   expect_millions(base, "FT", 125, 1);

@@ -145,5 +145,24 @@ TEST(LinePlot, RefusesWhatCannotBeDrawn) {
   elements_of(svg_of(plot));
 }
 
+TEST(LinePlot, ALegendBesideIsRightOfTheFrame) {
+  LinePlot plot = small_plot();
+  plot.lines.clear();
+  plot.series.push_back({"second", {{100, 0.2}, {10000, 0.3}}});
+  const std::string inside = svg_of(plot);
+  plot.legend_beside = true;
+  const std::string beside = svg_of(plot);
+  elements_of(beside);
+  const auto label_at = [](const std::string& svg) {
+    return number_after(svg, "<text x=\"", svg.rfind("<text", svg.find(">second<")));
+  };
+  const auto frame_right = [](const std::string& svg) {
+    const size_t frame = svg.find("class=\"frame\"");
+    return number_after(svg, " x=\"", frame) + number_after(svg, " width=\"", frame);
+  };
+  EXPECT_LT(label_at(inside), frame_right(inside));
+  EXPECT_GT(label_at(beside), frame_right(beside));
+}
+
 }  // namespace
 }  // namespace lowrank

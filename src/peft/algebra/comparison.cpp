@@ -16,18 +16,6 @@
 namespace lowrank {
 namespace {
 
-/// Orthonormal bases of the strongest directions of an update.
-struct Spaces {
-  at::Tensor inputs, outputs;
-};
-
-Spaces spaces_of(const FactoredUpdate& update, int64_t directions) {
-  const FactoredSvd svd = svd_of_product(update.b, update.a);
-  int64_t kept = svd.numerical_rank();
-  if (directions > 0) kept = std::min(kept, directions);
-  return {svd.inputs.narrow(1, 0, kept), svd.outputs.narrow(1, 0, kept)};
-}
-
 std::optional<double> overlap(const at::Tensor& basis, const at::Tensor& other) {
   const int64_t fewer = std::min(basis.size(1), other.size(1));
   if (fewer == 0) return std::nullopt;
@@ -53,8 +41,8 @@ ModuleComparison compare_both(const FactoredUpdate& one, const FactoredUpdate& o
   const double product = inner_product(one, other);
   totals.product += product;
   module.cosine = cosine_of(product, *module.norm, *module.other_norm);
-  const Spaces spaces = spaces_of(one, directions);
-  const Spaces other_spaces = spaces_of(other, directions);
+  const UpdateSpaces spaces = spaces_of(one, directions);
+  const UpdateSpaces other_spaces = spaces_of(other, directions);
   module.input_overlap = overlap(spaces.inputs, other_spaces.inputs);
   module.output_overlap = overlap(spaces.outputs, other_spaces.outputs);
   if (module.input_overlap) {
@@ -65,7 +53,16 @@ ModuleComparison compare_both(const FactoredUpdate& one, const FactoredUpdate& o
   return module;
 }
 
-void check_shapes(const FactoredAdapter& one, const FactoredAdapter& other) {
+}  // namespace
+
+UpdateSpaces spaces_of(const FactoredUpdate& update, int64_t directions) {
+  const FactoredSvd svd = svd_of_product(update.b, update.a);
+  int64_t kept = svd.numerical_rank();
+  if (directions > 0) kept = std::min(kept, directions);
+  return {svd.inputs.narrow(1, 0, kept), svd.outputs.narrow(1, 0, kept)};
+}
+
+void check_comparable(const FactoredAdapter& one, const FactoredAdapter& other) {
   std::vector<std::string> problems;
   for (const FactoredUpdate& update : one.updates) {
     const FactoredUpdate* same = other.find(update.module);
@@ -77,11 +74,9 @@ void check_shapes(const FactoredAdapter& one, const FactoredAdapter& other) {
              "only adapters of the same base can be compared");
 }
 
-}  // namespace
-
 AdapterComparison compare(const FactoredAdapter& one, const FactoredAdapter& other, int64_t directions) {
   const at::NoGradGuard no_grad;
-  check_shapes(one, other);
+  check_comparable(one, other);
   AdapterComparison comparison;
   Totals totals;
   for (const FactoredUpdate& update : one.updates) {

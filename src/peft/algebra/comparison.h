@@ -8,6 +8,19 @@
 
 namespace lowrank {
 
+/// Orthonormal bases of the spaces that an update reads and writes, [in, k] and [out, k], the strongest
+/// singular direction first; f64.
+struct UpdateSpaces {
+  at::Tensor inputs, outputs;
+};
+
+/// The spaces of the `directions` strongest singular directions of an update, of all if that is 0; directions
+/// below 1e-6 times the strongest are left out.
+UpdateSpaces spaces_of(const FactoredUpdate& update, int64_t directions);
+
+/// Errors: invalid, listing modules of both adapters whose shapes differ.
+void check_comparable(const FactoredAdapter& one, const FactoredAdapter& other);
+
 /// How the updates D and D' of one module relate.
 struct ModuleComparison {
   std::string module;
@@ -29,8 +42,7 @@ struct AdapterComparison {
 };
 
 /// Compares two adapters in factored form, without forming any D. `directions`: how many singular directions
-/// of each update span its spaces, the strongest first; 0: all (above 1e-6 times the strongest). Errors:
-/// invalid, listing modules whose shapes differ; interrupted.
+/// of each update span its spaces, as spaces_of takes them. Errors: as check_comparable; interrupted.
 AdapterComparison compare(const FactoredAdapter& one, const FactoredAdapter& other, int64_t directions = 0);
 
 }  // namespace lowrank

@@ -8,52 +8,19 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
-#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "peft/conversion/tuned_form.h"
 #include "peft/core/trained_tensors.h"
 #include "peft/files/low_rank_adapter.h"
 
 namespace lowrank {
 namespace {
 
-/// The tensors that a model's files hold: a tied head is none of them.
-bool is_stored(const Checkpoint& model, const TensorRef& tensor) {
-  return &model.source(tensor) == &tensor && (model.find(tensor) || model.nf4(tensor));
-}
-
 /// True for a head that is the embedding's matrix.
 bool is_tied(const Checkpoint& model, const TensorRef& head) {
   return &model.source(head) != &head;
-}
-
-/// Errors: invalid, listing every tensor that differs in more than its values.
-void check_same_shapes(const Checkpoint& base, const Checkpoint& tuned) {
-  std::vector<std::string> problems;
-  for (const TensorRef& tensor : base.spec().tensors) {
-    const TensorRef* other = tuned.spec().find_tensor(tensor.name);
-    if (!other) {
-      problems.push_back(fmt::format("{} is missing", tensor.name));
-    } else if (other->shape != tensor.shape) {
-      problems.push_back(fmt::format("{} is {}, not {}", tensor.name, fmt::join(other->shape, " x "),
-                                     fmt::join(tensor.shape, " x ")));
-    }
-  }
-  for (const TensorRef& tensor : tuned.spec().tensors) {
-    if (!base.spec().find_tensor(tensor.name))
-      problems.push_back(fmt::format("{} is not in the base", tensor.name));
-  }
-  check(problems.empty(), ErrorKind::invalid,
-        "{} is no tuned form of {}: their tensors differ in more than values: {}", tuned.path().string(),
-        base.path().string(), fmt::join(problems, "; "));
-}
-
-at::Tensor values_of(const Checkpoint& model, const TensorRef& tensor) {
-  at::Tensor values = model.start(model.source(tensor), 0);
-  check(at::isfinite(values).all().item<bool>(), ErrorKind::invalid,
-        "{}: {} holds values that are not finite", model.path().string(), tensor.name);
-  return values;
 }
 
 /// Sums over the difference of a tensor, by blocks of rows.
@@ -123,7 +90,7 @@ class Extractor {
     for (const std::string& name : held.names()) {
       const TensorRef& tensor = *base_.spec().find_tensor(name);
       std::optional<at::Tensor> value = held.value(tensor);
-      value->copy_(values_of(tuned_, other(tensor)));
+      value->copy_(finite_values(tuned_, other(tensor)));
       result_.whole.push_back(name);
     }
     return std::move(result_);
@@ -133,7 +100,7 @@ class Extractor {
   const TensorRef& other(const TensorRef& tensor) const { return *tuned_.spec().find_tensor(tensor.name); }
 
   void add_update(const TensorRef& tensor, const Module& module) {
-    const at::Tensor change = values_of(tuned_, other(tensor)) - values_of(base_, tensor);
+    const at::Tensor change = change_of(base_, tuned_, tensor);
     if (!change.any().item<bool>()) {
       ++result_.same;
       return;
@@ -163,7 +130,7 @@ class Extractor {
 Extraction extract_low_rank(const Checkpoint& base, const Checkpoint& tuned, const ExtractionChoice& choice,
                             const ConversionProgress& progress) {
   const at::NoGradGuard no_grad;
-  check_same_shapes(base, tuned);
+  check_tuned_form(base, tuned);
   Extractor extractor(base, tuned, choice);
   int64_t done = 0;
   for (const TensorRef& tensor : base.spec().tensors) {
