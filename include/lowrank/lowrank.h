@@ -115,7 +115,7 @@ class Session {
   TrainingSummary train(const std::string& name, const Options& options, const TrainingControl& control = {});
 
   /// Options: those of `lowrank evaluate`; `adapter` is an attached name.
-  EvaluationSummary evaluate(const Options& options, std::stop_token stop = {});
+  EvaluationSummary evaluate(const Options& options, const std::stop_token& stop = {});
 
   /// Continues a prompt, or with `chat` answers it through the model's chat template. Options: those of
   /// `lowrank generate`; `adapter` is an attached name.

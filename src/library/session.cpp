@@ -98,6 +98,7 @@ RunResult train_run(Run run, const TrainingControl& control, bool unkept) {
 std::vector<std::vector<int64_t>> encode_prompts(const Tokenizer& tokenizer,
                                                  const std::vector<std::string>& prompts) {
   std::vector<std::vector<int64_t>> ids;
+  ids.reserve(prompts.size());
   for (const std::string& prompt : prompts) ids.push_back(encode_prompt(tokenizer, prompt));
   return ids;
 }
@@ -125,7 +126,7 @@ Session::Session(const std::string& model, const Options& options) {
     std::erase_if(fields, [](const Field& field) { return field.name == "model"; });
     apply(fields, parsed(options), "open");
     session.model = located_model(model);
-    state_ = std::unique_ptr<State>(new State{session, open_model(session)});
+    state_ = std::make_unique<State>(State{session, open_model(session)});
   });
 }
 
@@ -182,7 +183,7 @@ TrainingSummary Session::train(const std::string& name, const Options& options,
   });
 }
 
-EvaluationSummary Session::evaluate(const Options& options, std::stop_token stop) {
+EvaluationSummary Session::evaluate(const Options& options, const std::stop_token& stop) {
   return guarded(stop, [&] {
     EvaluateOptions rows;
     std::string adapter;

@@ -232,8 +232,8 @@ at::Tensor query_factors(const RopeFrequencies& frequencies, const at::Tensor& p
   at::Tensor factors = at::empty({positions.numel()}, at::kFloat);
   auto* out = factors.mutable_data_ptr<float>();
   for (const int64_t p : position) {
-    const auto times = static_cast<double>(p / frequencies.query_growth_length);
-    *out++ = static_cast<float>(1 + frequencies.query_growth * std::log(1 + times));
+    const int64_t times = p / frequencies.query_growth_length;
+    *out++ = static_cast<float>(1 + frequencies.query_growth * std::log(1 + static_cast<double>(times)));
   }
   return factors;
 }

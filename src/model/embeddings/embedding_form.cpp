@@ -232,6 +232,7 @@ DenseLayer read_dense(const std::filesystem::path& folder, int64_t in) {
 /// Refuses modules in another order than Transformer, Pooling, any number of Dense, and perhaps Normalize.
 void check_order(const std::vector<SentenceModule>& modules, const std::filesystem::path& model) {
   std::vector<std::string> kinds;
+  kinds.reserve(modules.size());
   for (const SentenceModule& module : modules) kinds.push_back(module.kind);
   bool in_order = kinds.size() >= 2 && kinds[0] == "Transformer" && kinds[1] == "Pooling";
   for (size_t i = 2; i < kinds.size(); ++i)

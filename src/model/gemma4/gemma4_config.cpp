@@ -31,7 +31,7 @@ std::vector<bool> sliding_layers(const ConfigReader& read, int64_t layers) {
 nlohmann::json own_config(const nlohmann::json& config, int64_t layer) {
   const auto all = config.find("per_layer_config");
   if (all == config.end() || !all->is_object()) return nlohmann::json::object();
-  const nlohmann::json own = all->value(std::to_string(layer), nlohmann::json::object());
+  nlohmann::json own = all->value(std::to_string(layer), nlohmann::json::object());
   ConfigReader(config).require(own.is_object(), "per_layer_config", "must hold an object for each layer");
   return own;
 }

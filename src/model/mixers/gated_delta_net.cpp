@@ -65,7 +65,7 @@ class GatedDeltaNet final : public Mixer {
     CarriedState rule(*pass.cache, pass.in, 1, {heads.value_heads, heads.key_dim, heads.value_dim}, exact_);
     const at::Tensor before = rows.begin(), states = rule.begin();
     rows.end(last_rows(before, qkv, sequences));
-    const at::Tensor out =
+    at::Tensor out =
         delta_rule(causal_conv(qkv, weight, sequences, before, true), decay, beta, heads, sequences, states);
     rule.end(states);
     return out;
