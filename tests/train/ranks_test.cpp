@@ -248,6 +248,29 @@ TEST(RankGroup, WhyARankFailsIsToldToAllOthers) {
   }
 }
 
+TEST(RankGroup, RankZeroKeepsItsStoreUntilAllKnowWhoHasEnded) {
+  int port = 0;
+  {
+    const RankStore free = RankStore::serve("127.0.0.1", 0);
+    port = free.port();
+  }
+  const auto errors = as_ranks(4, [&](RankPlace place) {
+    place.store_elsewhere = false;
+    place.port = port;
+    const RankGroup group = RankGroup::join(place, brief_waits());
+    if (place.rank == 3) return;
+    try {
+      group.largest(0);
+    } catch (const Error& error) {
+      group.fail(error.what());
+      throw;
+    }
+  });
+  ASSERT_EQ(errors.size(), 3U);
+  for (const auto& [rank, error] : errors)
+    EXPECT_NE(error.find("rank 3 (process "), std::string::npos) << error;
+}
+
 TEST(RankGroup, RanksThatDoNotStartAreNamed) {
   const auto errors = as_ranks(2, [](RankPlace place) {
     place.size = 4;

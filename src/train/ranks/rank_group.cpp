@@ -188,14 +188,15 @@ std::string RankGroup::from_first(const std::string& text) const {
 }
 
 void RankGroup::fail(const std::string& sentence) const noexcept try {
-  // The watch may know already, and the store may have gone: then there is nothing to tell.
-  if (shared_->left || shared_->watch->verdict()) return;
-  const std::string described = described_rank(*shared_->store, rank());
-  shared_->store->set_once(verdict_key, fmt::format("{} has failed: {}", described, sentence));
-  // The others read it before the store ends with this process.
+  if (shared_->left) return;
+  if (!shared_->watch->verdict()) {
+    const std::string described = described_rank(*shared_->store, rank());
+    shared_->store->set_once(verdict_key, fmt::format("{} has failed: {}", described, sentence));
+  }
+  // The others read the verdict before the store ends with this process.
   if (shared_->served) std::this_thread::sleep_for(3 * shared_->waits.between_signs);
 } catch (const std::exception&) {
-  return;
+  return;  // the store has gone, so the others know
 }
 
 void RankGroup::leave() const {

@@ -33,7 +33,8 @@ class RankGroup {
   /// What rank 0 calls this with; what others give is not used.
   std::string from_first(const std::string& text) const;
 
-  /// Tells the others why this rank ends: a sentence. They end with it, too.
+  /// To be called when this rank ends early, for whatever reason: tells the others why, unless they know, and
+  /// lets them read it before a store that this rank keeps is gone. They end with the same sentence.
   void fail(const std::string& sentence) const noexcept;
   /// Ends the run in agreement: from now on ranks may end one by one. Rank 0 waits until all have left.
   void leave() const;
