@@ -108,7 +108,7 @@ function(lowrank_source_flags source)
   elseif(source MATCHES "/(parallel|thread_waits)\\.cpp$")
     # at::parallel_for is silently serial in a file compiled without OpenMP.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}")
-  elseif(source MATCHES "/ranks/")
+  elseif(source MATCHES "/(rank_group|rank_store)\\.cpp$")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${LIBTORCH_C10D_OPTIONS}")
   elseif(source MATCHES "/cpu/")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3")
