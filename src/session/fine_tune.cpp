@@ -20,6 +20,7 @@
 #include "session/embedding/embedding_run.h"
 #include "session/failures.h"
 #include "session/places.h"
+#include "session/ranks/same_inputs.h"
 #include "session/run_overview.h"
 #include "session/run_report.h"
 #include "session/run_warnings.h"
@@ -47,9 +48,9 @@ nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
 
 /// Whether the first steps need not wait for all rows: the run's length does not depend on how many are
 /// examples, nor the order on anything in them.
-bool may_begin_early(const FineTuneOptions& options, const OutputFolder& output) {
+bool may_begin_early(const FineTuneOptions& options, const std::filesystem::path& resumed) {
   const TrainOptions& train = options.train;
-  return train.steps && !train.group_prompts && !train.tokens_per_batch && output.resumed().empty();
+  return train.steps && !train.group_prompts && !train.tokens_per_batch && resumed.empty() && !train.ranks;
 }
 
 /// The plan, with passes over rows that are still being read as if all were examples.
@@ -85,6 +86,9 @@ void set_comparison(FineTuneOptions& options, bool compares, const ModelSpec& sp
   if (!compares) return check_unused(options.embedding);
   check(options.samples.every == 0, ErrorKind::invalid,
         "`sample_every` is for runs whose model generates text, not for embeddings");
+  check(!options.train.ranks, ErrorKind::unsupported,
+        "rows that train embeddings are compared with all of their batch, so several processes cannot share "
+        "it out; train with one process");
   options.train.contrastive = comparison_of(options.embedding, options.session.model, spec,
                                             options.rows.patterns(), options.rows.dataset);
 }
@@ -127,6 +131,15 @@ RunCallbacks run_callbacks(const FineTuneOptions& options, OutputFolder& output,
   run.after_evaluation = callbacks.after_evaluation;
   if (options.train.profile) run.profile_line = callbacks.profile_line;
   return run;
+}
+
+/// The training of a rank that leaves nothing.
+RunResult follow(const Model& model, Adapter& adapter, const TrainingData& data, const TrainOptions& options,
+                 const std::filesystem::path& resumed) {
+  RunResult result =
+      run_training(model, adapter, data.examples, data.evaluation.examples, options, {{}, {}, resumed});
+  options.ranks->leave();
+  return result;
 }
 
 /// The training, whose end the overview shows even if it comes early.
@@ -227,8 +240,13 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   for (const std::string& pattern : patterns) check_apart(pattern, options.output);
   std::vector<std::string> read = patterns;
   read.insert(read.end(), {options.rows.eval_data, options.samples.data});
-  OutputFolder output({options.output, options.session.model, options.init_adapter, std::move(read),
-                       options.overwrite, options.resume.resume});
+  const std::optional<RankGroup> ranks = options.train.ranks;
+  const bool leads = !ranks || ranks->leads();
+  std::optional<OutputFolder> folder;  // of the rank that writes
+  if (leads)
+    folder.emplace(RunFiles{options.output, options.session.model, options.init_adapter, std::move(read),
+                            options.overwrite, options.resume.resume});
+  const std::filesystem::path resumed = from_first(ranks, leads ? folder->resumed().string() : "");
   const bool compares = trains_embeddings(options);
   const auto checkpoint = open_model(options.session, labels_of(options, compares));
   const ModelSpec& spec = checkpoint->spec();
@@ -241,10 +259,11 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   check_results(*checkpoint, adapter, options.exported);
   report_plan(adapter, spec);
   options.rows.dataset.labels = spec.labels;
-  if (options.rows.chat.chat_date.empty()) options.rows.chat.chat_date = chat_date_of(output.resumed());
+  if (options.rows.chat.chat_date.empty())
+    options.rows.chat.chat_date = from_first(ranks, leads ? chat_date_of(resumed) : "");
   const auto seed = static_cast<uint64_t>(options.train.seed);
   TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter, spec,
-                                         adapter.plan.context_rows, seed, may_begin_early(options, output));
+                                         adapter.plan.context_rows, seed, may_begin_early(options, resumed));
   if (options.train.contrastive) check_comparison(options.train, data.train.examples);
   show_rows(options, data, callbacks);
   std::optional<RunSamples> samples =
@@ -257,8 +276,12 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   nlohmann::json decisive = decisive_options(configuration(options, adapter));
   const std::string chat_template = data.train.chat_template;
   if (!chat_template.empty()) decisive["the chat template"] = fingerprint_of(chat_template);
+  if (ranks) decisive[processes_key] = ranks->size();
   RunIdentity identity({*checkpoint, adapter, data.examples, data.evaluation.examples, plan, decisive,
                         std::string(program_version())});
+  if (ranks) check_same_inputs(*ranks, identity.known(), *checkpoint);
+  if (!leads) return follow(*model, adapter, data, options.train, resumed);
+  OutputFolder& output = *folder;
   const auto page = [&, configured = configuration(options, adapter)] {
     return page_of_run(
         fmt::format("{} on {}", adapter.info->name, without_slash(options.session.model).filename().string()),
@@ -268,7 +291,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const auto take_rows = [&](bool wait) {
     if (data.take_early(wait)) overview.set_page(page());
   };
-  const int64_t first = report_resumed(output.resumed(), identity, options.resume.anyway);
+  const int64_t first = report_resumed(resumed, identity, options.resume.anyway);
   throw_if_interrupted();
   output.begin();
   if (callbacks.start) callbacks.start(first, plan.total_steps);
@@ -276,7 +299,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   RunCallbacks followed = run_callbacks(
       options, output, kept, chat_template, identity, overview, [&] { take_rows(false); }, callbacks);
   if (samples) {
-    samples->set_folder(output.path(), output.resumed());
+    samples->set_folder(output.path(), resumed);
     followed.sample = [&](int64_t step) { samples->make(*model, adapter, step); };
     followed.sample_every = options.samples.every;
   }
@@ -284,8 +307,9 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
       [&] {
         RunResult trained =
             run_training(*model, adapter, data.examples, data.evaluation.examples, options.train,
-                         {output.path(), options.session.model, output.resumed()}, followed);
+                         {output.path(), options.session.model, resumed}, followed);
         take_rows(true);
+        if (ranks) ranks->leave();
         return trained;
       },
       overview);

@@ -15,6 +15,10 @@
 namespace lowrank {
 namespace {
 
+std::string counted_processes(int64_t count) {
+  return count == 1 ? "one process" : fmt::format("{} processes", count);
+}
+
 /// Says so if the run that left the checkpoint was finished: steps are then done again.
 void report_finished(const std::filesystem::path& checkpoint, int64_t step) {
   constexpr int64_t most_bytes = 256 << 20;
@@ -28,6 +32,26 @@ void report_finished(const std::filesystem::path& checkpoint, int64_t step) {
            last, step + 1);
   } catch (const std::exception&) {
     return;  // the run writes its records anew
+  }
+}
+
+int64_t processes_of(const nlohmann::json& identity) {
+  return identity.value(processes_key, int64_t{1});
+}
+
+/// A run may go on with another number of processes: the order of rows is the same. Says so, and takes their
+/// number and threads for equal.
+void allow_other_processes(const std::filesystem::path& checkpoint, nlohmann::json& saved,
+                           const nlohmann::json& now) {
+  const int64_t were = processes_of(saved), are = processes_of(now);
+  if (were == are) return;
+  warn(
+      "{}: was written by {} and goes on with {}: the order of the rows is the same, but sums are rounded "
+      "otherwise, so the bits are not those of an uninterrupted run",
+      checkpoint.string(), counted_processes(were), counted_processes(are));
+  for (const char* name : {processes_key, "threads"}) {
+    saved.erase(name);
+    if (now.contains(name)) saved[name] = now[name];
   }
 }
 
@@ -69,7 +93,8 @@ std::string chat_date_of(const std::filesystem::path& checkpoint) {
 
 int64_t report_resumed(const std::filesystem::path& checkpoint, RunIdentity& identity, bool anyway) {
   if (checkpoint.empty()) return 0;
-  const StateHead saved = read_state_head(checkpoint / state_name);
+  StateHead saved = read_state_head(checkpoint / state_name);
+  allow_other_processes(checkpoint, saved.identity, identity.known());
   const std::vector<std::string> differences = identity_differences(saved.identity, identity.whole());
   if (!differences.empty()) {
     const std::string told = fmt::format("{}: the checkpoint is of a run with other settings or data: {}",

@@ -12,6 +12,9 @@
 
 namespace lowrank {
 
+/// The key of a run's identity for its number of processes, if these are several.
+inline constexpr const char* processes_key = "processes";
+
 /// Options for resuming from a checkpoint of an earlier run.
 struct ResumeOptions {
   std::string resume;   ///< a checkpoint folder, or `newest_resumed`; empty: a new run

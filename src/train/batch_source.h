@@ -8,10 +8,12 @@
 
 namespace lowrank {
 
-/// The micro-batches of one step.
+/// The micro-batches of one step, or of a rank's share of it, which may be none.
 struct StepBatches {
   std::vector<Batch> batches;  ///< as in the data, before a method's layout inserts anything
   int64_t tokens = 0;          ///< of their examples, however often the passes compute them
+  /// The number of each micro-batch in the step, where these are a rank's share of them; empty: 0, 1, ...
+  std::vector<int64_t> numbers = {};
   /// Passes over the data after this step, where that is not the step's share of those in a pass.
   std::optional<double> epoch = {};
 };

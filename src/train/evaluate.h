@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "peft/bank/inference_hooks.h"
 #include "train/contrastive/embedding_evaluation.h"
+#include "train/ranks/rank_group.h"
 
 namespace lowrank {
 
@@ -34,10 +35,11 @@ struct Evaluation {
   std::string summary() const;
 };
 
-/// Losses of the examples in order, without gradients. A batch has at most `batch_size` examples. Errors:
-/// invalid when a loss is not finite; interrupted.
+/// Losses of the examples in order, without gradients. A batch has at most `batch_size` examples. Of several
+/// ranks each computes every N-th batch, and all get the same result, bit for bit that of one process.
+/// Errors: invalid when a loss is not finite; interrupted, on all ranks if on one.
 Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
-                    int64_t batch_size);
+                    int64_t batch_size, const std::optional<RankGroup>& ranks = {});
 
 /// The same of compared texts, in batches of `batch_size` rows. Errors: as evaluate_embeddings.
 Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,

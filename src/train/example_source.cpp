@@ -10,6 +10,7 @@
 #include "data/batch_parts.h"
 #include "data/training_batch.h"
 #include "train/contrastive/text_batch.h"
+#include "train/ranks/step_share.h"
 
 namespace lowrank {
 
@@ -180,6 +181,40 @@ Batch ExampleSource::batch_of(std::span<const Example> examples, std::span<const
   return batch;
 }
 
+StepBatches ExampleSource::all_of(int64_t first, int64_t last) const {
+  StepBatches found;
+  for (int64_t batch = first; batch < last; ++batch) {
+    const std::span<const int64_t> rows = rows_of(batch);
+    found.batches.push_back(batch_of(examples_.examples.at(rows), rows, found.tokens));
+  }
+  return found;
+}
+
+StepBatches ExampleSource::share_of(int64_t first, int64_t last) const {
+  const RankGroup& ranks = *options_.ranks;
+  StepBatches found;
+  if (options_.grad_accum >= ranks.size()) {
+    found.numbers = batches_of_rank(last - first, ranks.rank(), ranks.size());
+    for (const int64_t batch : found.numbers) {
+      const std::span<const int64_t> rows = rows_of(first + batch);
+      found.batches.push_back(batch_of(examples_.examples.at(rows), rows, found.tokens));
+    }
+    return found;
+  }
+  const std::span<const int64_t> begin = rows_of(first), end = rows_of(last - 1);
+  const std::span<const int64_t> rows(begin.data(), end.data() + end.size());
+  const std::vector<Example> examples = examples_.examples.at(rows);
+  std::vector<int64_t> lengths;
+  for (const Example& example : examples) lengths.push_back(std::ssize(example.tokens));
+  const RowRange own = rows_of_rank(lengths, ranks.rank(), ranks.size());
+  if (own.begin == own.end) return found;
+  found.numbers = {ranks.rank()};
+  const auto count = static_cast<size_t>(own.end - own.begin), at = static_cast<size_t>(own.begin);
+  found.batches.push_back(
+      batch_of(std::span(examples).subspan(at, count), rows.subspan(at, count), found.tokens));
+  return found;
+}
+
 StepBatches ExampleSource::batches(int64_t step) {
   if (examples_.early) {
     if (const WeightedExamples* whole = examples_.early->whole())
@@ -193,11 +228,7 @@ StepBatches ExampleSource::batches(int64_t step) {
   draw_order(place.epoch);
   const int64_t first = place.step * options_.grad_accum;
   const int64_t last = std::min(batch_count(), first + options_.grad_accum);
-  StepBatches found;
-  for (int64_t batch = first; batch < last; ++batch) {
-    const std::span<const int64_t> rows = rows_of(batch);
-    found.batches.push_back(batch_of(examples_.examples.at(rows), rows, found.tokens));
-  }
+  StepBatches found = options_.ranks ? share_of(first, last) : all_of(first, last);
   if (numbers_)
     found.epoch =
         static_cast<double>(place.epoch) + pass_share(passed_[place.step], examples_.rows(), rows_a_step());

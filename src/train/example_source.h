@@ -31,11 +31,12 @@ struct BatchLayout {
 /// micro-batches hold a number of tokens, passes differ in length, since each has another order. Where some
 /// rows of the data are no examples, the order is one of all rows, and batches are filled with those that are
 /// (unless examples are weighted, grouped or counted by tokens): so it is known before the rows are read,
-/// and the first epoch can begin meanwhile.
+/// and the first epoch can begin meanwhile. Steps are the same for any number of ranks: each gets every N-th
+/// of a step's micro-batches or, where there are fewer of them than ranks, a part of the step's rows.
 class ExampleSource final : public BatchSource {
  public:
-  /// Options used: batch_size, tokens_per_batch, grad_accum, seed, shuffle and group_prompts. Errors: invalid
-  /// if there are no examples, or a weight leaves none of a source; as TrainOptions::check_batches.
+  /// Options used: batch_size, tokens_per_batch, grad_accum, seed, shuffle, group_prompts and ranks. Errors:
+  /// invalid if there are no examples, or a weight leaves none of a source; as TrainOptions::check_batches.
   ExampleSource(WeightedExamples examples, const TrainOptions& options, BatchLayout layout);
 
   /// While rows are still being read, nothing is known of it. Errors: as EarlyExamples::whole.
@@ -62,6 +63,8 @@ class ExampleSource final : public BatchSource {
   std::span<const int64_t> rows_of(int64_t batch) const;
   int64_t rows_a_step() const { return options_.rows_per_batch() * options_.grad_accum; }
   Batch batch_of(std::span<const Example> examples, std::span<const int64_t> numbers, int64_t& tokens) const;
+  StepBatches all_of(int64_t first, int64_t last) const;
+  StepBatches share_of(int64_t first, int64_t last) const;
 
   WeightedExamples examples_;
   TrainOptions options_;

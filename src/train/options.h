@@ -7,6 +7,7 @@
 
 #include "base/fields.h"
 #include "train/contrastive/contrastive_options.h"
+#include "train/ranks/rank_group.h"
 
 namespace lowrank {
 
@@ -35,6 +36,8 @@ struct TrainOptions {
   bool gradient_checkpointing = false;  ///< recompute layers for the gradient instead of keeping them
   std::optional<ContrastiveRun> contrastive = {};  ///< set where rows are texts that are compared
   bool profile = false;                            ///< time each operation of the steps after the first
+  /// The processes that share each step out among them, whose options are the same; none: this one alone.
+  std::optional<RankGroup> ranks = {};
 
   /// Examples per micro-batch, where not tokens are counted.
   int64_t rows_per_batch() const { return batch_size.value_or(8); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -72,15 +73,17 @@ class Run {
         folder_(folder),
         callbacks_(callbacks),
         trainer_(model, adapter, train, options),
-        epoch_size_(train.epoch_size()),
-        // Braces: resume() is called before step().
-        records_{folder.output, resume(), step(), options.log_every, options.report_to == "tensorboard"} {}
+        epoch_size_(train.epoch_size()) {
+    const std::string kept = resume();
+    if (leads())
+      records_.emplace(folder.output, kept, step(), options.log_every, options.report_to == "tensorboard");
+  }
 
   RunResult to_the_end() {
     if (evaluates_after(step()) && result_.evaluated_step < step()) evaluate_now();
     if (samples_after(step())) sample_now();
     while (!finished()) {
-      if (interrupted()) stop();
+      if (asked_to_stop()) stop();
       unless_interrupted([this] { take_step(); });
       if (evaluates_after(step())) evaluate_now();
       if (samples_after(step())) sample_now();
@@ -91,7 +94,7 @@ class Run {
       save_result();
     }
     result_.stopped_early = stopped_early();
-    records_.finish(facts(folder_.output));
+    if (records_) records_->finish(facts(folder_.output));
     if (callbacks_.profile_line && profiled_steps_ > 0) {
       for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
         callbacks_.profile_line(line);
@@ -104,6 +107,18 @@ class Run {
     return options_.early_stop > 0 && result_.evaluations_since_best >= options_.early_stop;
   }
   bool finished() const { return trainer_.done() || stopped_early(); }
+  /// Of several ranks one writes.
+  bool leads() const { return !options_.ranks || options_.ranks->leads(); }
+
+  /// Ranks stop after the same step, whichever of them got the signal.
+  bool asked_to_stop() const {
+    if (!options_.ranks) return interrupted();
+    const int64_t own = interrupting_signal() != 0 ? interrupting_signal() : SIGTERM;
+    const int64_t signal = options_.ranks->largest(interrupted() ? own : 0);
+    if (signal != 0 && !interrupted()) std::raise(static_cast<int>(signal));  // for the exit code
+    return signal != 0;
+  }
+
   int64_t step() const { return trainer_.trainer().steps_done(); }
 
   /// Restores the state from the checkpoint to resume from; returns the lines that the metrics file starts
@@ -113,8 +128,9 @@ class Run {
     const TrainState state = read_state(folder_.resume / state_name);
     trainer_.trainer().set_state(state);
     result_ = state.records;
-    if (result_.best_eval_loss) restore_best(folder_.resume, folder_.output);
     saved_ = folder_.resume;
+    if (!leads()) return {};
+    if (result_.best_eval_loss) restore_best(folder_.resume, folder_.output);
     std::filesystem::path run = without_slash(folder_.resume).parent_path();
     std::string kept =
         metrics_until((run.empty() ? "." : run) / "metrics.jsonl", state.step, result_.evaluated_step);
@@ -124,7 +140,7 @@ class Run {
 
   void take_step() {
     const StepResult found = options_.profile ? profiled_step() : trainer_.step();
-    records_.write(entry_of(found));
+    if (records_) records_->write(entry_of(found));
     epoch_ = found.epoch;
     if (found.step == 1) result_.first_loss = found.loss;
     result_.steps = found.step;
@@ -163,7 +179,13 @@ class Run {
   }
 
   void sample_now() {
-    unless_interrupted([&] { callbacks_.sample(step()); });
+    if (!options_.ranks) return unless_interrupted([&] { callbacks_.sample(step()); });
+    try {
+      if (leads()) callbacks_.sample(step());
+    } catch (const Error& error) {
+      // All ranks stop before the next step.
+      if (error.kind() != ErrorKind::interrupted) throw;
+    }
   }
 
   /// What is wrong with the last row is found before there is a result.
@@ -175,16 +197,7 @@ class Run {
     wait_for_rows();
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
-    const double seconds = std::max(monotonic_seconds() - started, 1e-6);
-    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", epoch_.value_or(plan().epoch(step()))}};
-    const nlohmann::ordered_json figures = found.figures();
-    for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
-    const auto examples = static_cast<double>(evaluation_.size());
-    entry["eval_runtime"] = seconds;
-    entry["eval_samples_per_second"] = examples / seconds;
-    entry["eval_steps_per_second"] =
-        std::ceil(examples / static_cast<double>(options_.rows_per_batch())) / seconds;
-    records_.write(entry);
+    record_evaluation(found, std::max(monotonic_seconds() - started, 1e-6));
     result_.evaluated_step = step();
     if (!result_.best_eval_loss || found.loss < *result_.best_eval_loss) {
       save_result();
@@ -197,13 +210,26 @@ class Run {
     if (callbacks_.after_evaluation) callbacks_.after_evaluation(step(), found);
   }
 
+  void record_evaluation(const Evaluation& found, double seconds) {
+    if (!records_) return;
+    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", epoch_.value_or(plan().epoch(step()))}};
+    const nlohmann::ordered_json figures = found.figures();
+    for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
+    const auto examples = static_cast<double>(evaluation_.size());
+    entry["eval_runtime"] = seconds;
+    entry["eval_samples_per_second"] = examples / seconds;
+    entry["eval_steps_per_second"] =
+        std::ceil(examples / static_cast<double>(options_.rows_per_batch())) / seconds;
+    records_->write(entry);
+  }
+
   Evaluation evaluation() {
     Evaluation found;
     const InferenceHooks hooks(adapter_);
     const int64_t rows = options_.rows_per_batch();
     unless_interrupted([&] {
       found = options_.contrastive ? evaluate(model_, hooks, evaluation_, rows, *options_.contrastive)
-                                   : evaluate(model_, hooks, evaluation_, rows);
+                                   : evaluate(model_, hooks, evaluation_, rows, options_.ranks);
     });
     return found;
   }
@@ -220,6 +246,7 @@ class Run {
   }
 
   void save_result() {
+    if (!leads()) return;
     if (options_.contrastive)
       save_embedding_adapter(folder_.output, adapter_, folder_.base);
     else
@@ -228,14 +255,15 @@ class Run {
   }
 
   void save_checkpoint() {
+    const std::filesystem::path place = folder_.output / fmt::format("checkpoint-{}", step());
+    saved_ = place;
+    if (!records_) return;
     TrainState state = trainer_.trainer().state();
     state.records = result_;
     if (callbacks_.identity) state.identity = callbacks_.identity();
-    records_.sync();
-    const std::filesystem::path place = folder_.output / fmt::format("checkpoint-{}", step());
+    records_->sync();
     write_checkpoint(folder_.output, adapter_, folder_.base, state,
-                     records_.state_text(facts(place / best_name)), options_.contrastive.has_value());
-    saved_ = place;
+                     records_->state_text(facts(place / best_name)), options_.contrastive.has_value());
     if (options_.keep > 0) drop_old_checkpoints(folder_.output, options_.keep);
   }
 
@@ -277,9 +305,9 @@ class Run {
   ExampleTrainer trainer_;
   int64_t epoch_size_;  ///< examples
   RunResult result_;
-  std::filesystem::path saved_;  ///< checkpoint of the current state; empty if there is none
-  std::optional<double> epoch_;  ///< passes over the data so far, if a step or its record says so
-  RunRecords records_;
+  std::filesystem::path saved_;        ///< checkpoint of the current state; empty if there is none
+  std::optional<double> epoch_;        ///< passes over the data so far, if a step or its record says so
+  std::optional<RunRecords> records_;  ///< of the rank that writes
   OpProfile profile_;
   bool warmed_up_ = false;
   int64_t profiled_steps_ = 0;
@@ -291,7 +319,7 @@ class Run {
 RunResult run_training(const Model& model, Adapter& adapter, const WeightedExamples& train,
                        const ExampleStore& evaluation, const TrainOptions& options, const RunFolder& folder,
                        const RunCallbacks& callbacks) {
-  make_folders(folder.output);
+  if (!options.ranks || options.ranks->leads()) make_folders(folder.output);
   return Run(model, adapter, train, evaluation, options, folder, callbacks).to_the_end();
 }
 

@@ -36,8 +36,9 @@ struct RunCallbacks {
 /// newest `keep` stay), and the output folder ends up with the adapter of the best evaluation (of the last
 /// step if nothing is evaluated). An initialised adapter that resumes from a checkpoint of the same run ends
 /// bit-identical to one that was never stopped, and so do its records, whose first part is taken from the
-/// folder that holds the checkpoint. Errors: as Trainer::step and Trainer::set_state; interrupted, after the
-/// state was saved as a checkpoint; io; invalid if a folder with a checkpoint's name is not empty.
+/// folder that holds the checkpoint. Of several ranks the first one writes, and all return. Errors: as
+/// Trainer::step and Trainer::set_state; interrupted, after the state was saved as a checkpoint; io; invalid
+/// if a folder with a checkpoint's name is not empty.
 RunResult run_training(const Model& model, Adapter& adapter, const WeightedExamples& train,
                        const ExampleStore& evaluation, const TrainOptions& options, const RunFolder& folder,
                        const RunCallbacks& callbacks = {});

@@ -34,6 +34,8 @@ class RunIdentity {
   /// The first call reads the whole base, and waits until all rows are read; where a stop keeps that from
   /// happening, nothing is said of them. Errors: as EarlyExamples::wait.
   const nlohmann::json& whole();
+  /// What is known without reading the base.
+  const nlohmann::json& known() const { return identity_; }
 
  private:
   void add_early_rows();

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <ATen/core/grad_mode.h>
@@ -54,10 +55,22 @@ Trainer::Trainer(const Model& model, Adapter& adapter, const TrainOptions& optio
       v_(at::zeros_like(adapter.parameters->values())),
       stacks_(adapter.plan.stacked_values) {}
 
-double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> laid_out,
+int64_t Trainer::counted_over_ranks(int64_t terms, StepResult& result) const {
+  if (!options_.ranks) return terms;
+  std::array<double, 3> counts{static_cast<double>(terms), static_cast<double>(result.tokens),
+                               static_cast<double>(result.target_tokens)};
+  options_.ranks->sum(counts);
+  result.tokens = static_cast<int64_t>(counts[1]);
+  result.target_tokens = static_cast<int64_t>(counts[2]);
+  return static_cast<int64_t>(counts[0]);
+}
+
+double Trainer::accumulate(const StepBatches& step, std::span<const Batch> laid_out,
                            const Objective& objective, StepResult& result) {
+  const std::span<const Batch> given = step.batches;
   int64_t terms = 0;
   for (const Batch& batch : laid_out) terms += objective.terms(batch);
+  terms = counted_over_ranks(terms, result);
   check(terms > 0, ErrorKind::invalid, "step {}: its rows have nothing that the loss is a mean of",
         result.step);
   double loss = 0;
@@ -65,7 +78,8 @@ double Trainer::accumulate(std::span<const Batch> given, std::span<const Batch> 
   stacks_.clear();  // the last step changed the parameters
   for (size_t i = 0; i < laid_out.size(); ++i) {
     Context context{&laid_out[i], true};
-    context.dropout_seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_), i);
+    const auto number = step.numbers.empty() ? i : static_cast<uint64_t>(step.numbers[i]);
+    context.dropout_seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_), number);
     context.stacks = &stacks_;
     context.recompute = options_.gradient_checkpointing;
     // Memory freed by smaller batches is in pieces too small for a larger one.
@@ -98,11 +112,13 @@ StepResult Trainer::step(const StepBatches& batches, const Objective& objective)
       adapter_.method->layout(batch);
       result.target_tokens += batch.targets.count();
     }
-    return accumulate(batches.batches, laid_out, objective, result);
+    return accumulate(batches, laid_out, objective, result);
   });
 }
 
 StepResult Trainer::step(const StepBatches& batches, const ContrastiveRun& run) {
+  check(!options_.ranks, ErrorKind::unsupported,
+        "the texts of a batch are compared with each other, so several processes cannot share it out");
   return step(batches, [&](StepResult& result) {
     for (const Batch& batch : batches.batches) result.target_tokens += batch.sequences();
     stacks_.clear();  // the last step changed the parameters
@@ -110,6 +126,24 @@ StepResult Trainer::step(const StepBatches& batches, const ContrastiveRun& run) 
     return contrastive_backward(
         batches.batches, {model_, *adapter_.method, seed, &stacks_, options_.gradient_checkpointing}, run);
   });
+}
+
+void Trainer::add_regularizer(StepResult& result) {
+  // The sum over ranks must have it once.
+  if (options_.ranks && !options_.ranks->leads()) return;
+  const at::Tensor regularizer = adapter_.method->regularizer();
+  if (!regularizer.defined()) return;
+  result.loss += regularizer.item<double>();
+  regularizer.backward();
+}
+
+void Trainer::sum_over_ranks(StepResult& result) {
+  if (!options_.ranks) return;
+  check(result.figures.empty(), ErrorKind::unsupported,
+        "an objective that reports figures cannot be shared out over processes");
+  at::Tensor& gradients = adapter_.parameters->gradients();
+  options_.ranks->sum(std::span(gradients.mutable_data_ptr<float>(), static_cast<size_t>(gradients.numel())));
+  options_.ranks->sum(std::span(&result.loss, 1));
 }
 
 StepResult Trainer::step(const StepBatches& batches, const Backward& backward) {
@@ -123,12 +157,9 @@ StepResult Trainer::step(const StepBatches& batches, const Backward& backward) {
   parameters.zero_gradients();
   adapter_.method->begin_step(info);
   result.loss = backward(result);
-  const at::Tensor regularizer = adapter_.method->regularizer();
-  if (regularizer.defined()) {
-    result.loss += regularizer.item<double>();
-    regularizer.backward();
-  }
+  add_regularizer(result);
   adapter_.method->end_backward();
+  sum_over_ranks(result);
   result.grad_norm = std::sqrt(squared_norm(parameters.gradients()));
   check(std::isfinite(result.loss) && std::isfinite(result.grad_norm), ErrorKind::invalid,
         "step {}: the loss is {} and the gradient's norm {}; a lower `lr` often helps", result.step,

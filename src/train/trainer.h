@@ -33,7 +33,9 @@ struct StepResult {
 };
 
 /// Takes the steps of a run: the gradient of an objective's mean over all terms of a step (however it is
-/// split into micro-batches), clipping, fused AdamW over the flat buffer.
+/// split into micro-batches), clipping, fused AdamW over the flat buffer. Where ranks share the steps, terms
+/// are counted over all of them first, and their gradients summed before the update, which is the same on
+/// all.
 class Trainer {
  public:
   /// All but the options and the plan must outlive the trainer.
@@ -44,9 +46,10 @@ class Trainer {
   bool done() const { return step_ >= plan_.total_steps; }
 
   /// The next step, on these micro-batches. Errors: invalid when loss or gradient is not finite; parameters
-  /// are then unchanged.
+  /// are then unchanged; io when another rank has ended.
   StepResult step(const StepBatches& batches, const Objective& objective);
-  /// The next step, on batches of compared texts (train/contrastive/contrastive_step.h). Errors: as above.
+  /// The next step, on batches of compared texts (train/contrastive/contrastive_step.h). Errors: as above;
+  /// unsupported for several ranks, since each text is compared with all of its batch.
   StepResult step(const StepBatches& batches, const ContrastiveRun& run);
 
   /// The trainer's current state; the tensors are its own, not copies. Records and identity are left to the
@@ -61,8 +64,11 @@ class Trainer {
   /// A step whose loss and gradient `backward` computes.
   StepResult step(const StepBatches& batches, const Backward& backward);
   uint64_t dropout_seed() const;
-  double accumulate(std::span<const Batch> given, std::span<const Batch> laid_out, const Objective& objective,
+  double accumulate(const StepBatches& given, std::span<const Batch> laid_out, const Objective& objective,
                     StepResult& result);
+  int64_t counted_over_ranks(int64_t terms, StepResult& result) const;
+  void add_regularizer(StepResult& result);
+  void sum_over_ranks(StepResult& result);
   double clip_factor(double norm) const;
 
   const Model& model_;

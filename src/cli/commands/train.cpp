@@ -1,26 +1,33 @@
 // lowrank train: from a base model and rows of text to an adapter folder.
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/progress.h"
 #include "cli/arguments.h"
+#include "cli/processes/local_processes.h"
 #include "cli/registry.h"
 #include "data/shown_example.h"
 #include "report/smoothed.h"
 #include "session/fine_tune.h"
 #include "session/starting_adapter.h"
+#include "train/ranks/rank_place.h"
 
 namespace lowrank {
 namespace {
+
+constexpr double most_processes = 1024;
 
 /// The run's options and its method with its own, as the arguments give them.
 struct Request {
   FineTuneOptions options;
   ChosenMethod chosen;
   bool dry_run = false;
+  int64_t processes = 1;
 };
 
 /// Returns false when help was asked for and printed.
@@ -31,6 +38,11 @@ bool parse(Arguments& arguments, Request& request) {
   arguments.add({field("dry_run", request.dry_run,
                        "print the resolved configuration, what would be trained and, with rows, what it "
                        "costs in time and memory, then stop")},
+                "Run");
+  arguments.add({limited(field("processes", request.processes,
+                               "processes on this machine that share out each step; they also share its "
+                               "threads. torchrun, mpirun and srun start processes on several machines"),
+                         1, most_processes)},
                 "Run");
   arguments.add(options.resume.fields(), "Run");
   arguments.add(options.session.fields(), "Model");
@@ -124,10 +136,44 @@ int train(Request request) {
   return 0;
 }
 
+/// The run of one of several processes. What all of them would say is said by the first alone, except for
+/// why a run ends.
+int train_as_rank(Request request, const RankPlace& place) {
+  end_with_launcher();
+  if (!place.leads()) {
+    set_log_sink([](LogLevel, std::string_view) {});
+    request.options.rows.show_rows = 0;
+  }
+  SessionOptions& session = request.options.session;
+  if (session.threads == 0 && !std::getenv("OMP_NUM_THREADS"))
+    session.threads = threads_of_rank(place.local_size);
+  std::optional<RankGroup> group;
+  try {
+    group = RankGroup::join(place);
+    if (place.leads()) info("{} processes share out each step", place.size);
+    request.options.train.ranks = group;
+    return train(std::move(request));
+  } catch (const Error& error) {
+    if (group) group->fail(error.what());
+    throw Error(error.kind(),
+                place.leads() ? error.what() : fmt::format("rank {}: {}", place.rank, error.what()),
+                error.hint());
+  } catch (const std::exception& error) {
+    if (group) group->fail(error.what());
+    throw;
+  }
+}
+
 int run(Arguments& arguments) {
   Request request;
   if (!parse(arguments, request)) return 0;
-  return request.dry_run ? dry_run(std::move(request)) : train(std::move(request));
+  if (request.dry_run) return dry_run(std::move(request));
+  const std::optional<RankPlace> place = rank_place([](const char* name) { return std::getenv(name); });
+  check(!place || request.processes == 1 || request.processes == place->size, ErrorKind::invalid,
+        "`processes` is {}, but this is one of {} processes that were started together; leave the option out",
+        request.processes, place ? place->size : 1);
+  if (place) return train_as_rank(std::move(request), *place);
+  return request.processes > 1 ? run_local_processes(request.processes) : train(std::move(request));
 }
 
 }  // namespace

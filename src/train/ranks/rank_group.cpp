@@ -1,0 +1,214 @@
+#include "train/ranks/rank_group.h"
+
+#include <algorithm>
+#include <csignal>
+#include <optional>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "train/ranks/store_handle.h"
+
+namespace lowrank {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr milliseconds between_looks{50};
+/// A wait between two looks at the verdict.
+constexpr milliseconds short_wait{500};
+
+bool is_loopback(const std::string& address) {
+  return address == "localhost" || address == "::1" || address.starts_with("127.");
+}
+
+c10::intrusive_ptr<c10d::ProcessGroupGloo> connected(const RankStore& store, const RankPlace& place,
+                                                     milliseconds patience) {
+  auto options = c10d::ProcessGroupGloo::Options::create(patience);
+  if (is_loopback(place.address))
+    options->devices = {c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")};
+  else
+    options = c10d::ProcessGroupGloo::Options::create_default(patience);  // minds GLOO_SOCKET_IFNAME
+  auto keys = c10::make_intrusive<c10d::PrefixStore>(store.handle().prefix + "gloo", store.handle().store);
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(std::move(keys), static_cast<int>(place.rank),
+                                                     static_cast<int>(place.size), std::move(options));
+}
+
+std::string this_process() {
+  std::vector<char> host(256, '\0');
+  if (gethostname(host.data(), host.size() - 1) != 0) host.front() = '\0';
+  return fmt::format("process {} on {}", getpid(), host.data());
+}
+
+/// The ranks that have not yet said who they are.
+std::vector<int64_t> missing_ranks(const RankStore& store, int64_t size) {
+  std::vector<int64_t> missing;
+  for (int64_t rank = 0; rank < size; ++rank) {
+    if (!store.find(who_key(rank))) missing.push_back(rank);
+  }
+  return missing;
+}
+
+/// Waits for all ranks. Errors: see RankGroup::join.
+void meet(const RankStore& store, const RankPlace& place, milliseconds patience) {
+  const std::string size = fmt::format("{}", place.size);
+  const std::string others = store.set_once("size", size);
+  check(others == size, ErrorKind::invalid,
+        "rank {} was started as one of {} processes, another one as one of {}", place.rank, size, others);
+  check(store.add(fmt::format("started/{}", place.rank), 1) == 1, ErrorKind::invalid,
+        "two processes were started as rank {}", place.rank);
+  store.set(who_key(place.rank), this_process());
+  constexpr milliseconds until_told{10'000};
+  const auto start = Clock::now();
+  bool told = !place.leads();
+  for (std::vector<int64_t> missing; !(missing = missing_ranks(store, place.size)).empty();) {
+    if (const std::optional<std::string> verdict = store.find(verdict_key))
+      fail(ErrorKind::io, "{}", *verdict);
+    const auto waited = Clock::now() - start;
+    if (!std::exchange(told, told || waited > until_told) && told)
+      info("waiting for the ranks {} of {}", fmt::join(missing, ", "), place.size);
+    check(waited < patience, ErrorKind::io, "the ranks {} of {} have not started within {} s",
+          fmt::join(missing, ", "), place.size,
+          std::chrono::duration_cast<std::chrono::seconds>(patience).count());
+    std::this_thread::sleep_for(between_looks);
+  }
+}
+
+}  // namespace
+
+struct RankGroup::Shared {
+  Shared(const RankPlace& at, const RankWaits& for_others) : place(at), waits(for_others) {}
+  /// What is still running after a failure uses the group's connections: they stay until the process ends.
+  ~Shared() {
+    if (!left && gloo) static_cast<void>(gloo.release());
+  }
+
+  /// Waits until a collective is done, or a rank's end is known.
+  void finish(const c10::intrusive_ptr<c10d::Work>& work) {
+    const auto start = Clock::now();
+    for (;;) {
+      try {
+        work->wait(short_wait);
+        return;
+      } catch (const std::exception& error) {
+        if (work->isCompleted()) end(first_line(error));
+      }
+      if (const std::optional<std::string> verdict = watch->verdict())
+        lowrank::fail(ErrorKind::io, "{}", *verdict);
+      if (Clock::now() - start > waits.collective) end("the others did not come to the same place");
+    }
+  }
+
+  /// Another rank has closed its connection: which one, the watch finds out.
+  [[noreturn]] void end(const std::string& reason) {
+    const std::optional<std::string> verdict = watch->verdict_within(waits.silence + 4 * waits.between_signs);
+    if (verdict) lowrank::fail(ErrorKind::io, "{}", *verdict);
+    lowrank::fail(ErrorKind::io, "rank {} has lost the others: {}", place.rank, reason);
+  }
+
+  template <class Value>
+  void reduce(std::span<Value> values, c10::ScalarType type, c10d::ReduceOp::RedOpType operation) {
+    // Gloo's threads may still write after a failure: to memory that is never the caller's.
+    std::vector<at::Tensor> buffer{at::empty({static_cast<int64_t>(values.size())}, type)};
+    std::ranges::copy(values, buffer.front().mutable_data_ptr<Value>());
+    c10d::AllreduceOptions options;
+    options.reduceOp = operation;
+    options.timeout = waits.collective;
+    finish(gloo->allreduce(buffer, options));
+    std::copy_n(buffer.front().const_data_ptr<Value>(), values.size(), values.begin());
+  }
+
+  RankPlace place;
+  RankWaits waits;
+  std::optional<RankStore> served, store;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo = {};
+  std::unique_ptr<RankWatch> watch = nullptr;
+  int64_t texts = 0;  ///< shared so far
+  bool left = false;
+};
+
+RankGroup RankGroup::join(const RankPlace& place, const RankWaits& waits) {
+  // A rank that has died must be an error of this one, not its end.
+  std::signal(SIGPIPE, SIG_IGN);
+  auto shared = std::make_shared<Shared>(place, waits);
+  if (place.leads() && !place.store_elsewhere) shared->served = RankStore::serve(place.address, place.port);
+  const int port = shared->served ? shared->served->port() : place.port;
+  // A launcher's store holds keys of its own, and those of earlier attempts at the run.
+  const std::string prefix = rank_keys(place);
+  shared->store = RankStore::connect(place.address, port, waits.join, prefix);
+  meet(*shared->store, place, waits.join);
+  shared->watch =
+      std::make_unique<RankWatch>(RankStore::connect(place.address, port, waits.join, prefix), place, waits);
+  try {
+    shared->gloo = connected(*shared->store, place, waits.silence);
+  } catch (const std::exception& error) {
+    shared->end(first_line(error));
+  }
+  return RankGroup(std::move(shared));
+}
+
+const RankPlace& RankGroup::place() const {
+  return shared_->place;
+}
+
+void RankGroup::sum(std::span<float> values) const {
+  shared_->reduce(values, at::kFloat, c10d::ReduceOp::SUM);
+}
+
+void RankGroup::sum(std::span<double> values) const {
+  shared_->reduce(values, at::kDouble, c10d::ReduceOp::SUM);
+}
+
+int64_t RankGroup::largest(int64_t value) const {
+  shared_->reduce(std::span(&value, 1), at::kLong, c10d::ReduceOp::MAX);
+  return value;
+}
+
+std::string RankGroup::from_first(const std::string& text) const {
+  const std::string key = fmt::format("text/{}", shared_->texts++);
+  if (leads()) shared_->store->set(key, text + '.');  // never empty
+  for (;;) {
+    if (std::optional<std::string> found = shared_->store->find(key)) {
+      found->pop_back();
+      return *found;
+    }
+    if (const std::optional<std::string> verdict = shared_->watch->verdict())
+      lowrank::fail(ErrorKind::io, "{}", *verdict);
+    std::this_thread::sleep_for(between_looks);
+  }
+}
+
+void RankGroup::fail(const std::string& sentence) const noexcept try {
+  if (shared_->left) return;
+  if (!shared_->watch->verdict()) {
+    const std::string described = described_rank(*shared_->store, rank());
+    shared_->store->set_once(verdict_key, fmt::format("{} has failed: {}", described, sentence));
+  }
+  // The others read the verdict before the store ends with this process.
+  if (shared_->served) std::this_thread::sleep_for(3 * shared_->waits.between_signs);
+} catch (const std::exception&) {
+  return;  // the store has gone, so the others know
+}
+
+void RankGroup::leave() const {
+  largest(0);
+  shared_->left = true;
+  shared_->watch.reset();
+  shared_->store->add("left", 1);
+  // The store goes with rank 0, and the others' last signs with it.
+  constexpr milliseconds patience{10'000};
+  const auto start = Clock::now();
+  while (leads() && Clock::now() - start < patience && shared_->store->add("left", 0) < size())
+    std::this_thread::sleep_for(between_looks);
+}
+
+}  // namespace lowrank

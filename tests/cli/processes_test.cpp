@@ -1,0 +1,227 @@
+// Runs of several processes: the same numbers as one, and what happens when one of them ends.
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "support/places.h"
+#include "support/program.h"
+#include "train/ranks/rank_store.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Processes : public test::ProgramTest {
+ protected:
+  void SetUp() override {
+    rows = write("rows.jsonl",
+                 "{\"input_ids\":[1,2,3,4,5]}\n{\"input_ids\":[9,8,7]}\n{\"input_ids\":[4,4,4,4]}\n"
+                 "{\"input_ids\":[3,1,4,1,5,9]}\n{\"input_ids\":[2,7,1,8]}\n{\"input_ids\":[6,6]}\n"
+                 "{\"input_ids\":[5,4,3,2,1]}\n");
+    fs::copy(test::fixture("tiny_llama/linear"), model(), fs::copy_options::recursive);
+  }
+
+  fs::path model() const { return folder.path() / "model"; }
+  std::string train(const fs::path& output, const std::string& more) const {
+    return "train --model " + model().string() + " --data " + rows.string() + " --output " + output.string() +
+           " --batch-size 1 --grad-accum 4 --dtype f32 --lr 0.01 " + more;
+  }
+
+  static std::vector<double> losses(const fs::path& output, const char* key = "loss") {
+    std::vector<double> found;
+    std::ifstream file(output / "metrics.jsonl");
+    for (std::string line; std::getline(file, line);) {
+      const nlohmann::json entry = nlohmann::json::parse(line);
+      if (entry.contains(key)) found.push_back(entry[key].get<double>());
+    }
+    return found;
+  }
+
+  static void expect_near(const std::vector<double>& one, const std::vector<double>& other) {
+    ASSERT_EQ(one.size(), other.size());
+    for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i], other[i], 1e-6) << i;
+  }
+
+  /// Starts the program, whose standard error goes to `stderr`.
+  pid_t start(const std::string& arguments) const {
+    const std::string command =
+        "exec " + std::string(LOWRANK_PROGRAM) + " " + arguments + " 2>" + err().string() + " </dev/null";
+    const pid_t process = fork();
+    if (process == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    return process;
+  }
+  fs::path err() const { return folder.path() / "stderr"; }
+
+  /// The process that one of this test's started as this rank; 0: none yet.
+  static pid_t rank_of(pid_t launcher, const std::string& rank) {
+    std::ifstream list(fmt::format("/proc/{0}/task/{0}/children", launcher));
+    for (pid_t child = 0; list >> child;) {
+      const std::string environment = test::content_of(fmt::format("/proc/{}/environ", child));
+      if (environment.find('\0' + ("RANK=" + rank) + '\0') != std::string::npos) return child;
+    }
+    return 0;
+  }
+
+  template <class Condition>
+  static bool within(double seconds, const Condition& condition) {
+    for (const auto start = Clock::now(); seconds_since(start) < seconds;) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  }
+
+  /// Starts a long run of two processes and returns once it has taken a few steps.
+  pid_t start_long_run() const {
+    const pid_t process = start(train(out(), "--processes 2 --steps 1000000 --save-every 50 --keep 2"));
+    EXPECT_TRUE(within(120, [&] { return fs::exists(out() / "checkpoint-50"); })) << test::content_of(err());
+    return process;
+  }
+
+  /// The exit code of a process that ends by itself within a minute.
+  static int code_of(pid_t process) {
+    int status = 0;
+    EXPECT_TRUE(within(60, [&] { return waitpid(process, &status, WNOHANG) == process; }));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  fs::path rows;
+};
+
+TEST_F(Processes, TakeTheStepsOfOne) {
+  const std::string evaluated = "--steps 6 --eval-every 3 --eval-data " + rows.string();
+  const fs::path one = folder.path() / "one", two = folder.path() / "two", again = folder.path() / "again",
+                 four = folder.path() / "four";
+  succeeds(train(one, evaluated));
+  succeeds(train(two, evaluated + " --processes 2"));
+  succeeds(train(again, evaluated + " --processes 2"));
+  succeeds(train(four, evaluated + " --processes 4"));
+  for (const fs::path& several : {two, four}) {
+    expect_near(losses(several), losses(one));
+    expect_near(losses(several, "eval_loss"), losses(one, "eval_loss"));
+  }
+  EXPECT_EQ(losses(one).size(), 6U);
+  EXPECT_EQ(test::content_of(two / "adapter_model.safetensors"),
+            test::content_of(again / "adapter_model.safetensors"));
+}
+
+TEST_F(Processes, OthersGoOnWithACheckpointAndAreToldThatBitsDiffer) {
+  const fs::path whole = folder.path() / "whole";
+  succeeds(train(whole, "--steps 6"));
+  succeeds(train(out(), "--steps 6 --save-every 2 --processes 2"));
+  fs::remove_all(out() / "checkpoint-4");
+  const test::Outcome resumed = succeeds(train(out(), "--steps 6 --save-every 2 --processes 4 --resume"));
+  EXPECT_NE(resumed.err.find("was written by 2 processes and goes on with 4 processes"), std::string::npos)
+      << resumed.err;
+  EXPECT_NE(resumed.err.find("checkpoint-2: the run goes on after step 2"), std::string::npos) << resumed.err;
+  expect_near(losses(out()), losses(whole));
+  const test::Outcome alone = succeeds(train(out(), "--steps 6 --save-every 2 --resume"));
+  EXPECT_NE(alone.err.find("goes on with one process"), std::string::npos) << alone.err;
+  expect_near(losses(out()), losses(whole));
+}
+
+TEST_F(Processes, AKilledOneIsNamedAndTheCheckpointStays) {
+  const pid_t launcher = start_long_run();
+  const pid_t victim = rank_of(launcher, "1");
+  ASSERT_GT(victim, 0);
+  const auto killed = Clock::now();
+  kill(victim, SIGKILL);
+  EXPECT_NE(code_of(launcher), 0);
+  EXPECT_LT(seconds_since(killed), 30);
+  const std::string said = test::content_of(err());
+  EXPECT_NE(said.find(fmt::format("error: rank 1 (process {} on ", victim)), std::string::npos) << said;
+  EXPECT_NE(said.find("was ended by signal 9"), std::string::npos) << said;
+  const test::Outcome resumed =
+      run(train(out(), "--steps 1 --save-every 50 --keep 2 --resume --resume-anyway"));
+  EXPECT_NE(resumed.err.find("the run goes on after step"), std::string::npos) << resumed.err;
+}
+
+TEST_F(Processes, OneThatHangsIsNamed) {
+  const pid_t launcher = start_long_run();
+  const pid_t victim = rank_of(launcher, "1");
+  ASSERT_GT(victim, 0);
+  const auto stopped = Clock::now();
+  kill(victim, SIGSTOP);
+  const std::string expected = fmt::format("error: rank 1 (process {} on ", victim);
+  EXPECT_TRUE(within(30, [&] { return test::content_of(err()).find(expected) != std::string::npos; }))
+      << seconds_since(stopped) << test::content_of(err());
+  EXPECT_NE(test::content_of(err()).find("has given no sign of life"), std::string::npos);
+  kill(victim, SIGKILL);
+  EXPECT_NE(code_of(launcher), 0);
+}
+
+TEST_F(Processes, AnInterruptSavesTheState) {
+  const pid_t launcher = start_long_run();
+  kill(launcher, SIGINT);
+  EXPECT_EQ(code_of(launcher), 128 + SIGINT) << test::content_of(err());
+  const std::string said = test::content_of(err());
+  EXPECT_NE(said.find("interrupted after step"), std::string::npos) << said;
+}
+
+TEST_F(Processes, NoneIsLeftWhenTheLauncherIsKilled) {
+  const pid_t launcher = start_long_run();
+  const pid_t first = rank_of(launcher, "0"), second = rank_of(launcher, "1");
+  ASSERT_GT(first * second, 0);
+  kill(launcher, SIGKILL);
+  code_of(launcher);
+  EXPECT_TRUE(within(30, [&] { return kill(first, 0) != 0 && kill(second, 0) != 0; }));
+}
+
+TEST_F(Processes, EnvironmentsThatAreNoneAreRefused) {
+  environment = "WORLD_SIZE=2";
+  refused(train(out(), ""), "RANK is missing, while WORLD_SIZE is set");
+  environment = "RANK=0 WORLD_SIZE=2";
+  refused(train(out(), "--processes 3"), "--processes is 3, but this is one of 2 processes");
+  const RankStore other = RankStore::serve("127.0.0.1", 0);
+  environment = fmt::format("RANK=0 WORLD_SIZE=2 MASTER_PORT={}", other.port());
+  refused(train(out(), ""), fmt::format("cannot keep the store of the ranks at 127.0.0.1:{}", other.port()));
+}
+
+TEST_F(Processes, RowsThatTrainEmbeddingsAreRefused) {
+  const fs::path pairs = write("pairs.jsonl", "{\"anchor\":\"a\",\"positive\":\"b\"}\n");
+  refused("train --processes 2 --task embedding --model " + model().string() + " --data " + pairs.string() +
+              " --output " + out().string(),
+          "several processes cannot share");
+}
+
+TEST_F(Processes, RanksOfOtherRunsAreRefused) {
+  int port = 0;
+  {
+    const RankStore free = RankStore::serve("127.0.0.1", 0);
+    port = free.port();
+  }
+  const std::string at = fmt::format("WORLD_SIZE=2 MASTER_PORT={} ", port);
+  const pid_t first = fork();
+  if (first == 0) {
+    const std::string command = "exec env RANK=0 " + at + LOWRANK_PROGRAM + " " + train(out(), "--steps 2") +
+                                " 2>" + (folder.path() / "first").string() + " </dev/null";
+    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    _exit(127);
+  }
+  environment = "RANK=1 " + at;
+  const test::Outcome second = run(train(out(), "--steps 2 --weight-decay 0.5"));
+  EXPECT_EQ(second.code, 1);
+  const std::string expected = "rank 1 is not of the same run as rank 0: weight_decay is 0.5, not 0.01";
+  EXPECT_NE(second.err.find(expected), std::string::npos) << second.err;
+  EXPECT_EQ(code_of(first), 1);
+  const std::string said = test::content_of(folder.path() / "first");
+  EXPECT_NE(said.find(expected), std::string::npos) << said;
+}
+
+}  // namespace
+}  // namespace lowrank
