@@ -36,7 +36,7 @@ struct StepResult {
 /// split into micro-batches), clipping, fused AdamW over the flat buffer.
 class Trainer {
  public:
-  /// All but the options and the plan must outlive the trainer.
+  /// All but the options and the plan must outlive the trainer. Errors: as TrainOptions::check_smoothing.
   Trainer(const Model& model, Adapter& adapter, const TrainOptions& options, const RunPlan& plan);
 
   const RunPlan& plan() const { return plan_; }
