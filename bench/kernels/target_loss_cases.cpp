@@ -37,13 +37,13 @@ Inputs inputs_in(at::ScalarType type) {
 Run loss_alone(LossFunction function, const Inputs& in) {
   return [=] {
     const at::NoGradGuard no_grad;
-    return Tensors{function(in.hidden, in.rows, in.targets, in.weights, in.head, {}, 0).nll};
+    return Tensors{function(in.hidden, in.rows, in.targets, in.weights, in.head, {}, {}).nll};
   };
 }
 
 Run with_gradient(LossFunction function, const Inputs& in) {
   return [=] {
-    const TargetLoss result = function(in.hidden, in.rows, in.targets, in.weights, in.head, {}, 0);
+    const TargetLoss result = function(in.hidden, in.rows, in.targets, in.weights, in.head, {}, {});
     return Tensors{result.nll, gradient(result.loss, in.hidden)};
   };
 }
@@ -58,7 +58,7 @@ KernelCase softmax(at::ScalarType type) {
       at::Tensor nll = at::full({rows}, 0.0, at::kFloat);
       parallel_for(0, rows, rows_per_piece, [&](int64_t begin, int64_t end) {
         softmax_loss_cpu(values.mutable_data_ptr(), targets.const_data_ptr<int64_t>(),
-                         nll.mutable_data_ptr<float>(), smol::vocabulary, true, type == at::kBFloat16, 0,
+                         nll.mutable_data_ptr<float>(), smol::vocabulary, true, type == at::kBFloat16, {},
                          begin, end);
       });
       return Tensors{values, nll};

@@ -44,6 +44,7 @@ constexpr PeerName names[] = {
     {"input", "data"},
     {"input_file", "data"},
     {"iters", "steps", true},
+    {"label_smoothing_factor", "label_smoothing", true},
     {"learning_rate", "lr", true},
     {"logging_steps", "log_every", true},
     {"lora", "adapter", true},

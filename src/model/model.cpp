@@ -69,13 +69,14 @@ at::Tensor Model::label_scores(const Context&, const Hooks&, const at::Tensor&) 
   fail(ErrorKind::unsupported, "a model of the family {} has no label head here", spec().family);
 }
 
-TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks) {
+TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks, double smoothing) {
   const Targets& targets = context.batch->targets;
-  if (model.spec().labels) return label_loss(model.spec(), sequence_scores(model, context, hooks), targets);
+  if (model.spec().labels)
+    return label_loss(model.spec(), sequence_scores(model, context, hooks), targets, smoothing);
   const HiddenState hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
-                     head_patches(model, context, hooks, targets.rows), model.head().softcap);
+                     head_patches(model, context, hooks, targets.rows), {model.head().softcap, smoothing});
 }
 
 namespace {
@@ -93,7 +94,8 @@ at::Tensor truth_of(const Targets& targets, const at::Tensor& scores) {
 
 }  // namespace
 
-TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets) {
+TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets,
+                      double smoothing) {
   if (spec.labels->several) {
     check(std::ssize(targets.classes) == scores.size(0), ErrorKind::invalid,
           "{} sequences with lists of classes, but {} with scores", targets.classes.size(), scores.size(0));
@@ -101,7 +103,7 @@ TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Tar
   }
   const at::Tensor values = at::tensor(targets.values, scores.scalar_type());
   const at::Tensor weights = at::tensor(targets.weights, scores.scalar_type());
-  return spec.task == Task::classification ? class_loss(scores, values.to(at::kLong), weights)
+  return spec.task == Task::classification ? class_loss(scores, values.to(at::kLong), weights, smoothing)
                                            : value_loss(scores, values, weights);
 }
 

@@ -62,11 +62,13 @@ struct Model {
 };
 
 /// Sum over the batch's targets of weight * negative log-likelihood (for values: squared error), and each
-/// target's own value.
-TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks);
+/// target's own value. `smoothing`: of targets and of single classes (kernels/losses/target_loss.h); other
+/// losses have none.
+TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& hooks, double smoothing = 0);
 
 /// The same from the label head's output for the batch's sequences, [S, outputs].
-TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets);
+TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Targets& targets,
+                      double smoothing = 0);
 
 /// Logits (f32) of the given rows of the batch: [rows.size(), vocabulary].
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,

@@ -251,6 +251,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   const auto checkpoint = open_model(options.session, labels_of(options, compares));
   const ModelSpec& spec = checkpoint->spec();
   set_comparison(options, compares, spec);
+  options.train.check_smoothing(spec);
   report_labels(spec);
   const bool fresh = options.init_adapter.empty();
   Adapter adapter = fresh ? make_adapter(*chosen.info, std::move(chosen.method), *checkpoint)
@@ -336,6 +337,7 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
   const ModelSpec spec =
       checkpoint ? checkpoint->spec() : read_spec(options.session.model, labels_of(options, compares));
   set_comparison(options, compares, spec);
+  options.train.check_smoothing(spec);
   report_labels(spec);
   Adapter adapter = !checkpoint ? plan_adapter(*chosen.info, std::move(chosen.method), spec)
                     : options.init_adapter.empty()

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/spec.h"
 
 namespace lowrank {
 
@@ -10,6 +11,16 @@ void TrainOptions::check_batches() const {
   check(!batch_size || !tokens_per_batch, ErrorKind::invalid,
         "`batch_size` {} and `tokens_per_batch` {} both set the size of a micro-batch; leave one of them out",
         batch_size.value_or(0), tokens_per_batch.value_or(0));
+}
+
+void TrainOptions::check_smoothing(const ModelSpec& spec) const {
+  if (label_smoothing == 0) return;
+  check(!contrastive, ErrorKind::invalid,
+        "`label_smoothing` is for losses of tokens and classes, not of embeddings; leave it out");
+  check(spec.task != Task::regression, ErrorKind::invalid,
+        "`label_smoothing` is for labels that are classes, and these are numbers; leave it out");
+  check(!spec.labels || !spec.labels->several, ErrorKind::invalid,
+        "`label_smoothing` is for rows with one class each, and these have several; leave it out");
 }
 
 std::vector<Field> TrainOptions::fields() {
@@ -35,6 +46,10 @@ std::vector<Field> TrainOptions::fields() {
       limited(field("max_grad_norm", max_grad_norm,
                     "gradients with a larger norm are scaled down to it; 0: never"),
               0, 1e9),
+      limited(field("label_smoothing", label_smoothing,
+                    "share e of each target that is spread evenly over the whole vocabulary (or all classes) "
+                    "while training, as in transformers and torch: the loss is (1 - e) nll + e mean(-log p)"),
+              0, 0.99),
       limited(field("seed", seed, "seed of initial values, order and dropout"), 0, most),
       field("shuffle", shuffle, "a new order of the rows in every epoch, instead of the file's"),
       field("share_prompts", share_prompts,

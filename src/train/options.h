@@ -11,6 +11,8 @@
 
 namespace lowrank {
 
+struct ModelSpec;
+
 /// Options of a run that do not depend on the method.
 struct TrainOptions {
   double epochs = 3;
@@ -22,7 +24,8 @@ struct TrainOptions {
   std::string schedule = "linear";
   int64_t warmup = 0;
   double weight_decay = 0.01;
-  double max_grad_norm = 1;  ///< 0: no clipping
+  double max_grad_norm = 1;    ///< 0: no clipping
+  double label_smoothing = 0;  ///< of the loss that is trained (kernels/losses/target_loss.h)
   int64_t seed = 0;
   bool shuffle = true;
   int64_t log_every = 0;                ///< steps between entries of logs; 0: each step is one
@@ -43,6 +46,8 @@ struct TrainOptions {
   int64_t rows_per_batch() const { return batch_size.value_or(8); }
   /// Errors: invalid if both `batch_size` and `tokens_per_batch` are given.
   void check_batches() const;
+  /// Errors: invalid if `label_smoothing` is given and the loss is none of tokens or single classes.
+  void check_smoothing(const ModelSpec& spec) const;
 
   /// The options as fields that point into this value.
   std::vector<Field> fields();

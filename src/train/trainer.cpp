@@ -53,7 +53,9 @@ Trainer::Trainer(const Model& model, Adapter& adapter, const TrainOptions& optio
       learning_rate_(options.lr.value_or(adapter.info->default_learning_rate)),
       m_(at::zeros_like(adapter.parameters->values())),
       v_(at::zeros_like(adapter.parameters->values())),
-      stacks_(adapter.plan.stacked_values) {}
+      stacks_(adapter.plan.stacked_values) {
+  options_.check_smoothing(model.spec());
+}
 
 int64_t Trainer::counted_over_ranks(int64_t terms, StepResult& result) const {
   if (!options_.ranks) return terms;
@@ -85,7 +87,7 @@ double Trainer::accumulate(const StepBatches& step, std::span<const Batch> laid_
     // Memory freed by smaller batches is in pieces too small for a larger one.
     if (largest_tokens_ > 0 && laid_out[i].token_count() > largest_tokens_) return_freed_memory();
     largest_tokens_ = std::max(largest_tokens_, laid_out[i].token_count());
-    const TargetLoss scored = batch_loss(model_, context, *adapter_.method);
+    const TargetLoss scored = batch_loss(model_, context, *adapter_.method, options_.label_smoothing);
     const at::Tensor sum = objective.sum({given[i], laid_out[i], scored}, result.figures);
     loss += sum.item<double>() * share;
     // One mean over the whole step: a micro-batch with few terms must not weigh more.

@@ -38,7 +38,7 @@ struct StepResult {
 /// all.
 class Trainer {
  public:
-  /// All but the options and the plan must outlive the trainer.
+  /// All but the options and the plan must outlive the trainer. Errors: as TrainOptions::check_smoothing.
   Trainer(const Model& model, Adapter& adapter, const TrainOptions& options, const RunPlan& plan);
 
   const RunPlan& plan() const { return plan_; }

@@ -193,11 +193,13 @@ TEST_P(Fused, TargetLoss) {
     const at::Tensor chosen = at::arange(0, rows, 2, at::kLong);
     const at::Tensor targets = at::randint(vocabulary, chosen.sizes(), at::kLong);
     const at::Tensor weights = at::rand(chosen.sizes());
-    for (const double cap : {0.0, 1.5, 30.0}) {  // of the logits
+    // The cap of the logits, and the smoothing of the targets.
+    for (const auto& [cap, smoothing] :
+         {std::pair{0.0, 0.0}, {1.5, 0.0}, {30.0, 0.0}, {0.0, 0.1}, {1.5, 0.5}}) {
       const at::Tensor a = leaf(random(rows, width)), b = leaf(a.to(at::kDouble));
-      const TargetLoss ours = target_loss(a, chosen, targets, weights, head, {}, cap);
+      const TargetLoss ours = target_loss(a, chosen, targets, weights, head, {}, {cap, smoothing});
       const TargetLoss expected =
-          target_loss_reference(b, chosen, targets, weights, head.to(at::kDouble), {}, cap);
+          target_loss_reference(b, chosen, targets, weights, head.to(at::kDouble), {}, {cap, smoothing});
       // The logits are also rounded, and with them a loss near 0 that is their difference.
       const double close = type() == at::kFloat ? 1e-5 : 3e-2;
       EXPECT_LT(relative(ours.nll + 1, expected.nll + 1), close);

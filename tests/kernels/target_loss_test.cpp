@@ -2,10 +2,17 @@
 // a frozen head and with a trained one.
 #include "kernels/losses/target_loss.h"
 
+#include <tuple>
+#include <vector>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/dot.h>
+#include <ATen/ops/gather.h>
 #include <ATen/ops/linspace.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
@@ -26,11 +33,13 @@ struct Chunked {
   /// Both signs, and zeros.
   at::Tensor incoming = at::linspace(-1, 1, count).clamp_min(-0.5);
   double cap = 0;  ///< of the logits
+  double smoothing = 0;
 
   double loss_in_f64(const at::Tensor& hidden, const at::Tensor& head) const {
     const at::NoGradGuard no_grad;
     const at::Tensor weights = at::ones({count});
-    const at::Tensor nll = target_loss_reference(hidden, rows, targets, weights, head, {}, cap).nll;
+    const at::Tensor nll =
+        target_loss_reference(hidden, rows, targets, weights, head, {}, {cap, smoothing}).nll;
     return at::dot(nll, incoming.to(at::kDouble)).item<double>();
   }
 
@@ -57,22 +66,46 @@ struct Chunked {
   }
 };
 
+/// Whether the hidden state needs a gradient, the logits' cap, and the smoothing of the targets.
+const std::vector<std::tuple<bool, double, double>> loss_forms = {
+    {true, 0, 0}, {false, 0, 0}, {true, 2, 0}, {true, 0, 0.1}, {false, 0, 0.4}, {true, 2, 0.1}};
+
 TEST(TargetLoss, UnevenGradientsReachTheHiddenState) {
-  const Chunked in;
-  const at::Tensor a = leaf(in.x);
-  const TargetLoss found = target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), in.w, {});
-  found.nll.backward(in.incoming);
-  in.expect_slopes(a.grad(), {}, 1e-4);
+  Chunked in;
+  for (const double smoothing : {0.0, 0.1, 0.9}) {
+    in.smoothing = smoothing;
+    const at::Tensor a = leaf(in.x);
+    const TargetLoss found =
+        target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), in.w, {}, {0, smoothing});
+    found.nll.backward(in.incoming);
+    in.expect_slopes(a.grad(), {}, 1e-4);
+  }
+}
+
+/// The definition that torch and transformers share: (1 - e) times the negative log-likelihood of the target,
+/// and e times the mean of those of all tokens.
+TEST(TargetLoss, SmoothingMixesTheTargetWithAllTokens) {
+  const at::Tensor x = at::randn({5, 8}), w = at::randn({37, 8});
+  const at::Tensor rows = at::arange(5, at::kLong), targets = at::randint(37, {5}, at::kLong);
+  const at::Tensor log_p = at::log_softmax(at::mm(x, w.t()).to(at::kDouble), 1);
+  const at::Tensor expected =
+      0.7 * -at::gather(log_p, 1, targets.unsqueeze(1)).squeeze(1) - 0.3 * log_p.mean(1);
+  const at::Tensor weights = at::rand({5});
+  const TargetLoss found = target_loss(x, rows, targets, weights, w, {}, {0, 0.3});
+  EXPECT_LT(relative(found.nll, expected), 1e-6);
+  EXPECT_NEAR(found.loss.item<double>(), at::dot(expected, weights.to(at::kDouble)).item<double>(), 1e-5);
 }
 
 TEST(TargetLoss, UnevenGradientsReachAHeadThatTrains) {
   Chunked in;
-  for (const auto& [moves_hidden, cap] : {std::pair{true, 0.0}, {false, 0.0}, {true, 2.0}}) {
+  for (const auto& [moves_hidden, cap, smoothing] : loss_forms) {
     in.cap = cap;
+    in.smoothing = smoothing;
     at::Tensor a = leaf(in.x);
     const at::Tensor head = leaf(in.w);
     a.set_requires_grad(moves_hidden);
-    const TargetLoss found = target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), head, {}, cap);
+    const TargetLoss found =
+        target_loss(a, in.rows, in.targets, at::ones({Chunked::count}), head, {}, {cap, smoothing});
     found.nll.backward(in.incoming);
     in.expect_slopes(moves_hidden ? a.grad() : at::Tensor(), head.grad(), 1e-4);
   }
@@ -123,7 +156,7 @@ std::vector<Patch> token_patches(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST(TargetLoss, AHeadThatIsPatchedIsComputedInChunks) {
-  for (const auto& [moves_hidden, cap] : {std::pair{true, 0.0}, {false, 0.0}, {true, 2.0}}) {
+  for (const auto& [moves_hidden, cap, smoothing] : loss_forms) {
     const at::Tensor x = at::randn({9, 16}), w = at::randn({40000, 16}) * 0.3;
     const at::Tensor down = at::randn({3, 16}), up = at::randn({40000, 3});
     const at::Tensor chosen = at::randint(9, {430}, at::kLong);
@@ -131,9 +164,10 @@ TEST(TargetLoss, AHeadThatIsPatchedIsComputedInChunks) {
     const at::Tensor weights = at::rand({430});
     at::Tensor h = leaf(x), a = leaf(down), b = leaf(up), h2 = leaf(x), a2 = leaf(down), b2 = leaf(up);
     h.set_requires_grad(moves_hidden);
-    const TargetLoss found = target_loss(h, chosen, targets, weights, w, token_patches(a, b), cap);
+    const TargetLoss found =
+        target_loss(h, chosen, targets, weights, w, token_patches(a, b), {cap, smoothing});
     const TargetLoss expected =
-        target_loss_reference(h2, chosen, targets, weights, w, token_patches(a2, b2), cap);
+        target_loss_reference(h2, chosen, targets, weights, w, token_patches(a2, b2), {cap, smoothing});
     EXPECT_LT(relative(found.nll.detach(), expected.nll.detach()), 1e-6);
     found.loss.backward();
     expected.loss.backward();

@@ -1,4 +1,7 @@
-// Full fine-tuning: the losses of five AdamW steps are those of transformers (tests/fixtures/make_full.py).
+// Full fine-tuning, with and without label smoothing: the losses of five AdamW steps are those of
+// transformers (tests/fixtures/make_full.py).
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -26,16 +29,22 @@ TEST_P(Full, FiveStepsAreThoseOfTransformers) {
   load.training = true;
   load.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, load);
-  const std::vector<Example> rows = {{expected["input_ids"], expected["input_ids"], 1}};
+  Example row{expected["input_ids"], expected["input_ids"], 1};
+  std::fill_n(row.labels.begin(), expected.value("prompt", 0), no_target);
+  if (expected.contains("label")) row.label = expected["label"].get<double>();
+  const std::vector<Example> rows = {row};
   TrainOptions options;
   options.steps = 5;
   options.lr = 1e-3;
   options.schedule = "constant";
+  options.label_smoothing = expected.value("label_smoothing", 0.0);
   ExampleTrainer trainer(*model, adapter, rows, options);
   for (const double loss : expected["losses"]) EXPECT_NEAR(trainer.step().loss, loss, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bases, Full, testing::Values("llama", "gpt2", "gemma3"));
+INSTANTIATE_TEST_SUITE_P(Bases, Full,
+                         testing::Values("llama", "gpt2", "gemma3", "gpt2_smoothed", "gemma3_smoothed",
+                                         "bert_smoothed"));
 
 }  // namespace
 }  // namespace lowrank

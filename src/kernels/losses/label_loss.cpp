@@ -1,13 +1,13 @@
 #include "kernels/losses/label_loss.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/softplus.h>
 
 namespace lowrank {
 
-TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights) {
-  const at::Tensor nll = at::logsumexp(scores, 1) - scores.gather(1, classes.unsqueeze(1)).squeeze(1);
+TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights,
+                      double smoothing) {
+  const at::Tensor nll = smoothed_cross_entropy(scores, classes, smoothing);
   return {(nll * weights).sum(), nll};
 }
 

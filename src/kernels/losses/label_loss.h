@@ -6,9 +6,11 @@
 
 namespace lowrank {
 
-/// Cross-entropy of labelled sequences: nll_i = logsumexp(scores_i) - scores_i[class_i]. scores [S, C] f32 or
-/// f64, differentiable; classes int64 [S]; weights [S], the factors of nll_i in the loss.
-TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights);
+/// Cross-entropy of labelled sequences, with `smoothing` e against (1 - e) onehot(class) + e / C: nll_i =
+/// logsumexp(scores_i) - (1 - e) scores_i[class_i] - e mean(scores_i). scores [S, C] f32 or f64,
+/// differentiable; classes int64 [S]; weights [S], the factors of nll_i in the loss.
+TargetLoss class_loss(const at::Tensor& scores, const at::Tensor& classes, const at::Tensor& weights,
+                      double smoothing = 0);
 
 /// Binary cross-entropy of sequences with several classes: nll_i = mean_c (log(1 + exp(scores_ic)) -
 /// scores_ic truth_ic). scores [S, C]; truth [S, C] of the same type, 1 for the classes that a sequence has,

@@ -35,25 +35,26 @@ constexpr int64_t rows_per_piece = 4;
 struct Chunks {
   at::Tensor chosen, matrix;
   at::Tensor targets;  ///< int64 [N]
-  double softcap = 0;
+  TargetLossForm form;
 
   int64_t count() const { return chosen.size(0); }
 
   /// Fills `nll` (f32 [N]) chunk by chunk; if `with_slopes`, then calls use(first row, slopes) with the
-  /// chunk's slopes [n, V], softmax(logits) - onehot(target).
+  /// chunk's slopes [n, V], d nll / d logits.
   template <class UseSlopes>
   void go_over(at::Tensor& nll, bool with_slopes, const UseSlopes& use) const {
     const int64_t vocabulary = matrix.size(0);
     const int64_t chunk =
         std::max<int64_t>(1, max_logit_bytes / (vocabulary * static_cast<int64_t>(matrix.element_size())));
     const auto* ids = targets.const_data_ptr<int64_t>();
+    const SoftmaxLossForm row_form{static_cast<float>(form.softcap), static_cast<float>(form.smoothing)};
     for (int64_t begin = 0; begin < count(); begin += chunk) {
       const int64_t size = std::min(chunk, count() - begin);
       at::Tensor logits = product(chosen.narrow(0, begin, size), matrix);
       parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
         softmax_loss_cpu(logits.mutable_data_ptr(), ids + begin, nll.mutable_data_ptr<float>() + begin,
-                         vocabulary, with_slopes, logits.scalar_type() == at::kBFloat16,
-                         static_cast<float>(softcap), first, last);
+                         vocabulary, with_slopes, logits.scalar_type() == at::kBFloat16, row_form, first,
+                         last);
       });
       if (with_slopes) use(begin, logits);
     }
@@ -92,7 +93,7 @@ struct TrainedHead {
   at::Tensor chosen, targets;  ///< as in Chunks
   at::Tensor weights;          ///< f32 [N]
   at::Tensor gradient;         ///< [V, d] f32 for these weights
-  double softcap = 0;
+  TargetLossForm form;
 
   at::Tensor gradient_for(const at::Tensor& incoming) const;
 };
@@ -141,7 +142,7 @@ void add_head_gradient(at::Tensor& sum, const Chunks& chunks, int64_t begin, con
 
 at::Tensor TrainedHead::gradient_for(const at::Tensor& incoming) const {
   if (const std::optional<double> factor = common_factor(incoming, weights)) return gradient * *factor;
-  const Chunks chunks{chosen, value.to(chosen.scalar_type()), targets, softcap};
+  const Chunks chunks{chosen, value.to(chosen.scalar_type()), targets, form};
   at::Tensor sum = at::zeros_like(gradient), nll = at::empty({chunks.count()}, at::kFloat);
   chunks.go_over(nll, true, [&](int64_t begin, const at::Tensor& slopes) {
     add_head_gradient(sum, chunks, begin, slopes, incoming);
@@ -164,18 +165,18 @@ std::vector<Patch> patches_of_rows(const std::vector<Patch>& patches, int64_t be
 }
 
 at::Tensor nll_of(const at::Tensor& hidden, const at::Tensor& targets, const at::Tensor& head,
-                  const std::vector<Patch>& patches, double softcap) {
-  const at::Tensor logits = head_logits(hidden, head, patches, softcap);
-  return at::logsumexp(logits, 1) - at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
+                  const std::vector<Patch>& patches, TargetLossForm form) {
+  const at::Tensor logits = head_logits(hidden, head, patches, form.softcap);
+  return smoothed_cross_entropy(logits, targets, form.smoothing);
 }
 
 /// The loss under a patched head, chunk by chunk; if there are several chunks, none keeps its logits.
 TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, const at::Tensor& weights,
-                        const at::Tensor& head, const std::vector<Patch>& patches, double softcap) {
+                        const at::Tensor& head, const std::vector<Patch>& patches, TargetLossForm form) {
   const int64_t count = chosen.size(0);
   const int64_t chunk = std::max<int64_t>(1, max_logit_bytes / (head.size(0) * int64_t{sizeof(float)}));
   if (count <= chunk) {
-    const at::Tensor nll = nll_of(chosen, targets, head, patches, softcap);
+    const at::Tensor nll = nll_of(chosen, targets, head, patches, form);
     return {(nll * weights.to(nll.scalar_type())).sum(), nll};
   }
   // Patches can train even if the hidden state does not: some input must require a gradient.
@@ -183,9 +184,9 @@ TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, con
   std::vector<at::Tensor> losses;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
-    const auto body = [head, softcap, ids = targets.narrow(0, begin, size),
+    const auto body = [head, form, ids = targets.narrow(0, begin, size),
                        ours = patches_of_rows(patches, begin, size)](const at::Tensor& x, const at::Tensor&) {
-      return TensorPair{nll_of(x, ids, head, ours, softcap), {}};
+      return TensorPair{nll_of(x, ids, head, ours, form), {}};
     };
     losses.push_back(recomputed(chosen.narrow(0, begin, size), asks, body).first);
   }
@@ -194,6 +195,12 @@ TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, con
 }
 
 }  // namespace
+
+at::Tensor smoothed_cross_entropy(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+  at::Tensor expected = at::gather(logits, 1, targets.unsqueeze(1)).squeeze(1);
+  if (smoothing > 0) expected = (1 - smoothing) * expected + smoothing * logits.mean(1);
+  return at::logsumexp(logits, 1) - expected;
+}
 
 at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches,
                        double softcap) {
@@ -204,19 +211,19 @@ at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const s
 
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
-                                 const std::vector<Patch>& patches, double softcap) {
-  const at::Tensor nll = nll_of(hidden.index_select(0, rows), targets, head, patches, softcap);
+                                 const std::vector<Patch>& patches, TargetLossForm form) {
+  const at::Tensor nll = nll_of(hidden.index_select(0, rows), targets, head, patches, form);
   return {(nll * weights.to(nll.scalar_type())).sum(), nll};
 }
 
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches,
-                       double softcap) {
+                       TargetLossForm form) {
   const OpScope scope("target_loss");
   if (!patches.empty())
-    return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches, softcap);
+    return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches, form);
   if (head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble)
-    return target_loss_reference(hidden, rows, targets, weights, head, patches, softcap);
+    return target_loss_reference(hidden, rows, targets, weights, head, patches, form);
   NodePointer<TargetLossBackward> node;
   if (needs_gradient(hidden, head)) node = make_node<TargetLossBackward>(hidden, head);
   const bool trains_head = needs_gradient(head), moves_hidden = needs_gradient(hidden);
@@ -225,7 +232,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   {
     const at::NoGradGuard no_grad;
     const Chunks chunks{hidden.index_select(0, rows), head.to(hidden.scalar_type()), targets.contiguous(),
-                        softcap};
+                        form};
     at::Tensor slopes = moves_hidden ? at::empty_like(chunks.chosen) : at::Tensor();
     at::Tensor of_head = trains_head ? at::zeros(head.sizes(), at::kFloat) : at::Tensor();
     chunks.go_over(nll, bool(node), [&](int64_t begin, const at::Tensor& chunk) {
@@ -237,7 +244,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
       node->rows = rows;
       node->hidden_rows = hidden.size(0);
       if (trains_head)
-        node->head = TrainedHead{head.detach(), chunks.chosen, chunks.targets, factors, of_head, softcap};
+        node->head = TrainedHead{head.detach(), chunks.chosen, chunks.targets, factors, of_head, form};
     }
   }
   if (node) connect(nll, node);

@@ -29,6 +29,9 @@ int64_t parameters_of(const ModelSpec& spec) {
 
 PlannedMethod planned(const ComparedMethod& method, const ComparisonOptions& options, const ModelSpec& spec) {
   ChosenMethod chosen = method.choose();
+  const TrainOptions training = options.training_of(method, 0, std::nullopt);
+  training.check_batches();
+  training.check_smoothing(spec);
   const Adapter adapter = plan_adapter(*chosen.info, std::move(chosen.method), spec);
   PlannedMethod found{method.label, method.method};
   found.head = head_count(adapter.plan, spec);

@@ -53,38 +53,54 @@ float exponentials(const T* row, float shift, float* exps, int64_t width) {
 }
 
 template <typename T>
-void rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, int64_t begin,
-          int64_t end) {
+float mean(const T* row, int64_t width) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) sum = hn::Add(sum, load(d, row + i));
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < width; ++i) total += value_at(row, i);
+  return total / static_cast<float>(width);
+}
+
+template <typename T>
+void rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, float smoothing,
+          int64_t begin, int64_t end) {
   std::vector<float> exps(width);
+  const float even = smoothing / static_cast<float>(width);
   for (int64_t n = begin; n < end; ++n) {
     T* row = logits + n * width;
     const int64_t target = targets[n];
     const float most = largest(row, width);
     const float sum = exponentials(row, most, exps.data(), width);
-    nll[n] = most + std::log(sum) - value_at(row, target);
+    float expected = value_at(row, target);
+    if (smoothing > 0) expected += smoothing * (mean(row, width) - expected);
+    nll[n] = most + std::log(sum) - expected;
     if (!slopes) continue;
     const float factor = 1 / sum;
     for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
-      store(hn::Mul(hn::LoadU(d, exps.data() + i), hn::Set(d, factor)), d, row + i);
+      const auto probability = hn::Mul(hn::LoadU(d, exps.data() + i), hn::Set(d, factor));
+      store(hn::Sub(probability, hn::Set(d, even)), d, row + i);
     });
     const hn::CappedTag<float, 1> single;
-    store(hn::Set(single, exps[target] * factor - 1), single, row + target);
+    store(hn::Set(single, exps[target] * factor - even - (1 - smoothing)), single, row + target);
   }
 }
 
 /// The same for logits that are capped.
 template <typename T>
-void capped_rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, float cap,
-                 int64_t begin, int64_t end) {
+void capped_rows(T* logits, const int64_t* targets, float* nll, int64_t width, bool slopes,
+                 SoftmaxLossForm form, int64_t begin, int64_t end) {
   std::vector<float> capped(width), slope(width);
   for (int64_t n = begin; n < end; ++n) {
-    softcap_values(logits + n * width, cap, capped.data(), width);
+    softcap_values(logits + n * width, form.cap, capped.data(), width);
     if (slopes) {
       for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
-        hn::StoreU(softcap_slope(d, hn::LoadU(d, capped.data() + i), cap), d, slope.data() + i);
+        hn::StoreU(softcap_slope(d, hn::LoadU(d, capped.data() + i), form.cap), d, slope.data() + i);
       });
     }
-    rows(capped.data(), targets + n, nll + n, width, slopes, 0, 1);
+    rows(capped.data(), targets + n, nll + n, width, slopes, form.smoothing, 0, 1);
     if (!slopes) continue;
     for_each_vector(width, [&](auto d, int64_t i) HWY_ATTR {
       const auto product = hn::Mul(hn::LoadU(d, capped.data() + i), hn::LoadU(d, slope.data() + i));
@@ -94,10 +110,10 @@ void capped_rows(T* logits, const int64_t* targets, float* nll, int64_t width, b
 }
 
 void softmax_loss(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
-                  float cap, int64_t begin, int64_t end) {
+                  SoftmaxLossForm form, int64_t begin, int64_t end) {
   const auto run = [&](auto* values) {
-    cap > 0 ? capped_rows(values, targets, nll, width, slopes, cap, begin, end)
-            : rows(values, targets, nll, width, slopes, begin, end);
+    form.cap > 0 ? capped_rows(values, targets, nll, width, slopes, form, begin, end)
+                 : rows(values, targets, nll, width, slopes, form.smoothing, begin, end);
   };
   bf16 ? run(static_cast<uint16_t*>(logits)) : run(static_cast<float*>(logits));
 }
@@ -112,8 +128,8 @@ namespace lowrank {
 HWY_EXPORT(softmax_loss);
 
 void softmax_loss_cpu(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
-                      float cap, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, cap, begin, end);
+                      SoftmaxLossForm form, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, form, begin, end);
 }
 
 }  // namespace lowrank
