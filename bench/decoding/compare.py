@@ -1,4 +1,5 @@
 """See run: `compare.py DECODE_FORMS PYTHON MODEL.gguf THREADS ROUNDS FORM/TYPE...`."""
+import os
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,8 @@ class Program:
     def measure(self, sequences, prompt, tokens):
         self.process.stdin.write(f"{self.prefix}{sequences} {prompt} {tokens}\n")
         self.process.stdin.flush()
-        return [float(word) for word in self.process.stdout.readline().split()]
+        seconds = [float(word) for word in self.process.stdout.readline().split()]
+        return seconds[2:] if os.environ.get("PROCESSOR") else seconds[:2]
 
 
 def main():
@@ -28,7 +30,8 @@ def main():
     ours = [Program(form, [forms_program, model, threads], "time " + form.replace("/", " ") + " ") for form in forms]
     programs = [llama, *ours]
     cases = {"1 sequence": (1, PROMPT, TOKENS), "16 sequences": (16, PROMPT, TOKENS), f"prompt of {LONG}": (1, LONG, 1)}
-    print(f"{threads} threads, {rounds} rounds in turn; tokens per second, and the median of the ratios to {llama.name} in the same rounds (lowest and highest)\n")
+    of = " of the processor's time" if os.environ.get("PROCESSOR") else ""
+    print(f"{threads} threads, {rounds} rounds in turn; tokens per second{of}, and the median of the ratios to {llama.name} in the same rounds (lowest and highest)\n")
     print("| |" + "".join(f" {program.name} |" for program in programs) + "\n|---|" + "---|" * len(programs))
     for case, sizes in cases.items():
         seconds = {program.name: [] for program in programs}

@@ -1,12 +1,15 @@
 // The passes of a decoder alone, without sampling or text, in every form that its weights can take in memory.
 // Reads requests from standard input, answers each with a line:
 //   decode_forms MODEL THREADS
-//   time FORM TYPE SEQUENCES PROMPT TOKENS   seconds of the pass over the prompts, and per step that follows
+//   time FORM TYPE SEQUENCES PROMPT TOKENS   seconds of the pass over the prompts, and per step that follows,
+//   on the
+//                                            clock and then of the processor
 //   loss FORM TYPE FILE TOKENS               mean negative log-likelihood of the file's tokens, 256 at a time
 //   profile FORM TYPE SEQUENCES PROMPT TOKENS   the operations of the steps: milliseconds and calls per step
 // FORM: fast, one, small, blocks; TYPE: f32, bf16. A form is loaded when it is first asked for.
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -25,9 +28,11 @@
 namespace lowrank {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+/// Seconds on the clock, and of all threads' processor time.
+struct Moment {
+  double clock = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  double processor = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+};
 
 LoadOptions options_of(const std::string& form, const std::string& type) {
   LoadOptions options;
@@ -81,11 +86,15 @@ class Sequences {
 
 void time_steps(const Model& model, int64_t count, int64_t prompt, int64_t tokens) {
   Sequences sequences(model, count, prompt, tokens);
-  const double start = now();
+  const Moment start;
   sequences.step();
-  const double middle = now();
+  const Moment middle;
   for (int64_t i = 0; i < tokens; ++i) sequences.step();
-  std::cout << middle - start << ' ' << (now() - middle) / static_cast<double>(tokens) << std::endl;
+  const Moment end;
+  const auto steps = static_cast<double>(tokens);
+  std::cout << middle.clock - start.clock << ' ' << (end.clock - middle.clock) / steps << ' '
+            << middle.processor - start.processor << ' ' << (end.processor - middle.processor) / steps
+            << std::endl;
 }
 
 void profile_steps(const Model& model, int64_t count, int64_t prompt, int64_t tokens) {

@@ -1,5 +1,5 @@
 """llama.cpp's side of bench/decoding: `llama_steps.py MODEL.gguf THREADS REPACK` reads lines "SEQUENCES PROMPT TOKENS", writes the seconds of the pass
-over the prompts and of each step that follows. All sequences are decoded in one batch. REPACK as in bench/serving_peers/llama_tokens.py."""
+over the prompts and of each step that follows, on the clock and then of the processor. All sequences are decoded in one batch. REPACK as in bench/serving_peers/llama_tokens.py."""
 import sys
 import time
 
@@ -33,13 +33,13 @@ class Steps:
             for i, (token, position, sequence, wanted) in enumerate(part):
                 self.batch.token[i], self.batch.pos[i], self.batch.logits[i] = token, position, wanted
                 self.batch.n_seq_id[i], self.batch.seq_id[i][0] = 1, sequence
-            started = time.perf_counter()
+            started = np.array([time.perf_counter(), time.process_time()])
             assert llama_cpp.llama_decode(self.context, self.batch) == 0, "llama_decode failed"
             for i, row in enumerate(part):
                 if row[3]:
                     logits = np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self.context, i), (self.vocabulary,))
                     chosen.append(int(logits.argmax()))
-            self.seconds += time.perf_counter() - started
+            self.seconds += np.array([time.perf_counter(), time.process_time()]) - started
         return chosen
 
     def measure(self, sequences, prompt, tokens):
@@ -50,7 +50,8 @@ class Steps:
         first, self.seconds = self.seconds, 0
         for step in range(tokens):
             last = self.decode([(token, prompt + step, s, True) for s, token in enumerate(last)])
-        return first, self.seconds / tokens
+        step = self.seconds / tokens
+        return first[0], step[0], first[1], step[1]
 
     def close(self):
         llama_cpp.llama_batch_free(self.batch)
