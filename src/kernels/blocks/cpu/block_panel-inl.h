@@ -26,9 +26,8 @@ struct Ahead {
   int64_t lines = 0;  ///< per panel block
 
   HWY_INLINE void fetch() {
-    constexpr int read = 0, second_level = 2;
-    for (int64_t i = 0; i < lines && next < end; ++i, next += 64)
-      __builtin_prefetch(next, read, second_level);
+    constexpr int read = 0, first_level = 3;
+    for (int64_t i = 0; i < lines && next < end; ++i, next += 64) __builtin_prefetch(next, read, first_level);
   }
 };
 
@@ -42,6 +41,13 @@ HWY_INLINE void transposed(RowPointers rows, int64_t at, Bytes out[4]) {
   out[1] = Vectors::high64(ab, cd);
   out[2] = Vectors::low64(ab2, cd2);
   out[3] = Vectors::high64(ab2, cd2);
+}
+
+/// Bytes [at, at + 4) of all rows; reads 16 of each.
+HWY_INLINE Bytes first_words(RowPointers rows, int64_t at) {
+  const Bytes ab = Vectors::low32(Vectors::rows_from(rows, at), Vectors::rows_from(rows + 1, at));
+  const Bytes cd = Vectors::low32(Vectors::rows_from(rows + 2, at), Vectors::rows_from(rows + 3, at));
+  return Vectors::low64(ab, cd);
 }
 
 /// out[i][r]: the number at `at` + i `step` of row r.

@@ -20,50 +20,39 @@ HWY_INLINE void put_nibbles(PanelBlock& block, RowPointers rows, int64_t at) {
   }
 }
 
-/// Scales of blocks of 32 values: d, and either m, which follows it, or `offset` d.
+/// The scale of a block of 32 values that begins at `at`: d, and either m, which follows it, or `offset` d.
 template <bool has_minimum>
-HWY_INLINE void put_scales(RowPointers rows, int64_t at, int64_t step, int64_t count, float offset,
-                           PanelBlock* out) {
-  if constexpr (has_minimum) {
-    uint32_t both[panel_blocks][lanes];
-    gather(rows, at, step, count, both);
-    for (int64_t i = 0; i < count; ++i) {
-      const Bytes pair = Vectors::load(both[i]);
-      put_scale(out[i], 0, Vectors::low_halves(pair), Vectors::low_halves(Vectors::right(pair, 16)));
-    }
-  } else {
-    uint16_t d[panel_blocks][lanes];
-    gather(rows, at, step, count, d);
-    for (int64_t i = 0; i < count; ++i) {
-      const Floats scale = Vectors::halves(d[i]);
-      put_scale(out[i], 0, scale, Vectors::multiply(scale, Vectors::floats(offset)));
-    }
-  }
+HWY_INLINE void put_block_scale(PanelBlock& block, RowPointers rows, int64_t at, float offset) {
+  const Bytes head = first_words(rows, at);
+  const Floats scale = Vectors::low_halves(head);
+  put_scale(block, 0, scale,
+            has_minimum ? Vectors::low_halves(Vectors::right(head, 16))
+                        : Vectors::multiply(scale, Vectors::floats(offset)));
 }
 
 void unpack_q4_0(RowPointers rows, int64_t first, int64_t count, PanelBlock* out, Ahead& ahead) {
   constexpr int64_t step = 18;
-  put_scales<false>(rows, first * step, step, count, -8, out);
   for (int64_t i = 0; i < count; ++i) {
     ahead.fetch();
+    put_block_scale<false>(out[i], rows, (first + i) * step, -8);
     put_nibbles(out[i], rows, (first + i) * step + 2);
   }
 }
 
 void unpack_q4_1(RowPointers rows, int64_t first, int64_t count, PanelBlock* out, Ahead& ahead) {
   constexpr int64_t step = 20;
-  put_scales<true>(rows, first * step, step, count, 0, out);
   for (int64_t i = 0; i < count; ++i) {
     ahead.fetch();
+    put_block_scale<true>(out[i], rows, (first + i) * step, 0);
     put_nibbles(out[i], rows, (first + i) * step + 4);
   }
 }
 
 void unpack_q8_0(RowPointers rows, int64_t first, int64_t count, PanelBlock* out, Ahead& ahead) {
   constexpr int64_t step = 34;
-  put_scales<false>(rows, first * step, step, count, -128, out);
   for (int64_t i = 0; i < count; ++i) {
     ahead.fetch();
+    put_block_scale<false>(out[i], rows, (first + i) * step, -128);
     for (int part = 0; part < 2; ++part) {
       Bytes raw[4];
       transposed(rows, (first + i) * step + 2 + 16 * part, raw);
@@ -73,8 +62,7 @@ void unpack_q8_0(RowPointers rows, int64_t first, int64_t count, PanelBlock* out
 }
 
 /// Adds bit 4 to the 32 values of a block: bit i of each row's word is that of value i.
-HWY_INLINE void add_fifth_bits(PanelBlock& block, const uint32_t* high) {
-  const Bytes word = Vectors::load(high);
+HWY_INLINE void add_fifth_bits(PanelBlock& block, Bytes word) {
   for (int j = 0; j < 8; ++j) {
     // Four bits to the lowest bits of four bytes: none of the product's terms meet.
     const Bytes four = Vectors::both(Vectors::right(word, 4 * j), Vectors::words(15));
@@ -88,13 +76,12 @@ template <bool has_minimum>
 HWY_INLINE void unpack_five_bits(RowPointers rows, int64_t first, int64_t count, PanelBlock* out,
                                  Ahead& ahead) {
   constexpr int64_t step = has_minimum ? 24 : 22, bits = has_minimum ? 4 : 2;
-  put_scales<has_minimum>(rows, first * step, step, count, -16, out);
-  uint32_t high[panel_blocks][lanes];
-  gather(rows, first * step + bits, step, count, high);
   for (int64_t i = 0; i < count; ++i) {
     ahead.fetch();
-    put_nibbles(out[i], rows, (first + i) * step + bits + 4);
-    add_fifth_bits(out[i], high[i]);
+    const int64_t at = (first + i) * step;
+    put_block_scale<has_minimum>(out[i], rows, at, -16);
+    put_nibbles(out[i], rows, at + bits + 4);
+    add_fifth_bits(out[i], first_words(rows, at + bits));
   }
 }
 
@@ -122,9 +109,9 @@ HWY_INLINE void put_table_nibbles(PanelBlock& block, RowPointers rows, int64_t a
 
 void unpack_iq4_nl(RowPointers rows, int64_t first, int64_t count, PanelBlock* out, Ahead& ahead) {
   constexpr int64_t step = 18;
-  put_scales<false>(rows, first * step, step, count, -128, out);
   for (int64_t i = 0; i < count; ++i) {
     ahead.fetch();
+    put_block_scale<false>(out[i], rows, (first + i) * step, -128);
     put_table_nibbles(out[i], rows, (first + i) * step + 2);
   }
 }
