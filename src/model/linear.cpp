@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "formats/block_formats.h"
 #include "kernels/products/low_rank_linear.h"
 #include "kernels/products/nf4.h"
 #include "model/checkpoint.h"
@@ -68,12 +69,12 @@ RowSource stacked_rows(const Checkpoint& checkpoint, std::span<const Linear::Par
   };
 }
 
-/// A tensor's rows of blocks in a GGUF file; nothing if it is stored otherwise, or with columns in another
-/// order or values that are changed when they are read.
+/// A tensor's rows in a GGUF file, in blocks or not; nothing if it is stored otherwise, or with columns in
+/// another order or values that are changed when they are read.
 std::optional<BlockRows> block_rows(const Checkpoint& checkpoint, const TensorRef& tensor) {
   const GgufFile* file = checkpoint.gguf();
   const StoredTensor* stored = file ? checkpoint.find(tensor) : nullptr;
-  if (!stored || tensor.shape.size() != 2 || info_of(stored->dtype).block == 1) return std::nullopt;
+  if (!stored || tensor.shape.size() != 2 || !can_expand(stored->dtype)) return std::nullopt;
   const bool changed = tensor.gguf_offset != 0 || tensor.gguf_negative_exp || moves_columns(tensor) ||
                        !factors_beside(*file, stored->name).empty();
   const int64_t rows = tensor.shape[0];
@@ -189,6 +190,12 @@ std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpo
   const bool rounds = options.base_memory() == BaseMemory::blocks;
   const bool exact = options.base_memory() == BaseMemory::small && options.compute == at::kFloat;
   if (options.training || options.nf4 || options.compute == at::kDouble || !(rounds || exact)) return nullptr;
+  // Others are faster as copies; beside blocks they are multiplied exactly.
+  const auto is_blocks = [&](const TensorRef* tensor) {
+    const StoredTensor* stored = checkpoint.find(*tensor);
+    return stored && info_of(stored->dtype).block > 1;
+  };
+  if (std::ranges::none_of(tensors, is_blocks)) return nullptr;
   BlockMatrix matrix;
   for (const TensorRef* tensor : tensors) {
     std::optional<BlockRows> rows = block_rows(checkpoint, *tensor);
