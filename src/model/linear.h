@@ -45,8 +45,8 @@ Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
                    const std::vector<std::string>& modules);
 
 /// The frozen tensors' rows one below the other as blocks of the mapped file, of which no copy is made; null
-/// if `options` ask for something else (training needs another form) or the file does not store each as rows
-/// of blocks. `source` supplies the rows.
+/// if `options` ask for something else (training needs another form), or the file stores none in blocks or
+/// some in a form that is changed when it is read. `source` supplies the rows.
 std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpoint,
                                                        const LoadOptions& options,
                                                        const std::vector<const TensorRef*>& tensors,
