@@ -84,6 +84,11 @@ Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const s
   check(head.module && head.tensor, ErrorKind::invalid, "the family {} has no head {}", spec.family, name);
   if (options.use_of(*head.tensor) != TensorUse::frozen) return head;
   const TensorRef& source = checkpoint.source(*head.tensor);
+  const RowSource source_rows = [&checkpoint, &source](int64_t begin, int64_t end, at::Tensor& out) {
+    checkpoint.read_rows(source, begin, end, out);
+  };
+  head.blocks = weight_in_blocks(checkpoint, options, {&source}, source_rows);
+  if (head.blocks) return head;
   head.rows = at::empty(source.shape, options.compute);
   const int64_t rows = source.shape[0];
   parallel_for(0, rows, rows_per_task, [&](int64_t begin, int64_t end) {

@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kernels/products/prepared_weight.h"
 #include "model/hooks.h"
 #include "model/spec.h"
 
@@ -44,12 +45,14 @@ class Embedding {
 /// tokens, passed through `Hooks::embed`.
 HiddenState embedded(const Context& context, const Hooks& hooks, const Embedding& embedding);
 
-/// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient.
+/// The output projection: one row-major copy [V, d] in the compute type serves logits and gradient, or the
+/// file's blocks serve logits.
 struct Head {
   const Module* module = nullptr;
   const TensorRef* tensor = nullptr;
-  at::Tensor rows;     ///< [V, d]; undefined when the method trains or generates it
+  at::Tensor rows;     ///< [V, d]; undefined when the method trains or generates it, or `blocks` are used
   double softcap = 0;  ///< c > 0: each logit y becomes c tanh(y / c)
+  std::shared_ptr<const PreparedWeight> blocks = nullptr;  ///< multiplied as they lie in the file; else null
 };
 
 /// The head of the module `name`; its matrix is the embedding's if it is tied.

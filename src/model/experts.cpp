@@ -113,7 +113,8 @@ at::Tensor shared_output(const Experts& experts, const Place& place, const Hooks
 bool stays_in_file(const StoredTensor& stored, const LoadOptions& options) {
   // Bytes are blocks of 4-bit values.
   const bool blocks = info_of(stored.dtype).block > 1 || stored.dtype == DType::u8;
-  return options.memory ? *options.memory == BaseMemory::small : blocks;
+  if (!options.memory) return blocks;
+  return *options.memory == BaseMemory::small || (*options.memory == BaseMemory::blocks && blocks);
 }
 
 Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, const ExpertsConfig& config,
@@ -150,7 +151,8 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
     LoadOptions own = options;
     for (const TensorRef* tensor : tensors) {
       const StoredTensor* stored = checkpoint.find(*tensor);
-      if (stored && stays_in_file(*stored, options)) own.memory = BaseMemory::small;
+      if (stored && stays_in_file(*stored, options) && options.memory != BaseMemory::blocks)
+        own.memory = BaseMemory::small;
       names.emplace_back(tensor->module_name());
     }
     return load_linear(checkpoint, own, names);

@@ -9,10 +9,13 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "formats/block_formats.h"
 #include "kernels/products/low_rank_linear.h"
 #include "kernels/products/nf4.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
+#include "model/stored/gguf_factors.h"
+#include "model/tensor_form.h"
 
 namespace lowrank {
 namespace {
@@ -66,14 +69,46 @@ RowSource stacked_rows(const Checkpoint& checkpoint, std::span<const Linear::Par
   };
 }
 
+/// A tensor's rows in a GGUF file, in blocks or not; nothing if it is stored otherwise, or with columns in
+/// another order or values that are changed when they are read.
+std::optional<BlockRows> block_rows(const Checkpoint& checkpoint, const TensorRef& tensor) {
+  const GgufFile* file = checkpoint.gguf();
+  const StoredTensor* stored = file ? checkpoint.find(tensor) : nullptr;
+  if (!stored || tensor.shape.size() != 2 || !can_expand(stored->dtype)) return std::nullopt;
+  const bool changed = tensor.gguf_offset != 0 || tensor.gguf_negative_exp || moves_columns(tensor) ||
+                       !factors_beside(*file, stored->name).empty();
+  const int64_t rows = tensor.shape[0];
+  const std::optional<int64_t> row_bytes = byte_count(stored->dtype, tensor.shape[1]);
+  if (changed || !row_bytes || *row_bytes * rows != std::ssize(stored->bytes)) return std::nullopt;
+  BlockRows blocks{stored->dtype, stored->bytes.data(), rows, *row_bytes};
+  if (!moves_rows(tensor)) return blocks;
+  blocks.places.resize(rows);
+  for (int64_t row = 0; row < rows; ++row)
+    blocks.places[gguf_row(row, rows, tensor)] = static_cast<int32_t>(row);
+  return blocks;
+}
+
+/// Whether the files store blocks of all of them.
+bool stores_blocks(const Checkpoint& checkpoint, const std::vector<const TensorRef*>& tensors) {
+  return std::ranges::all_of(tensors, [&](const TensorRef* tensor) {
+    const StoredTensor* stored = checkpoint.find(*tensor);
+    return stored && (info_of(stored->dtype).block > 1 || checkpoint.nf4(*tensor));
+  });
+}
+
 std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
                                                std::span<const Linear::Part> parts) {
   int64_t rows = 0;
   for (const Linear::Part& part : parts) rows += part.module->out;
+  std::vector<const TensorRef*> tensors;
+  for (const Linear::Part& part : parts) tensors.push_back(part.weight);
   const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
   const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
   const int64_t columns = parts.front().module->in;
-  if (options.base_memory() == BaseMemory::small && known) {
+  if (auto blocks = weight_in_blocks(checkpoint, options, tensors, source)) return blocks;
+  const bool in_file = options.base_memory() == BaseMemory::small ||
+                       (options.base_memory() == BaseMemory::blocks && stores_blocks(checkpoint, tensors));
+  if (in_file && known) {
     return std::make_shared<const PreparedWeight>(
         PreparedWeight::expanded(source, rows, columns, options.compute));
   }
@@ -146,6 +181,31 @@ Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
     begin = end;
   }
   return linear;
+}
+
+std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpoint,
+                                                       const LoadOptions& options,
+                                                       const std::vector<const TensorRef*>& tensors,
+                                                       const RowSource& source) {
+  const bool rounds = options.base_memory() == BaseMemory::blocks;
+  const bool exact = options.base_memory() == BaseMemory::small && options.compute == at::kFloat;
+  if (options.training || options.nf4 || options.compute == at::kDouble || !(rounds || exact)) return nullptr;
+  // Others are faster as copies; beside blocks they are multiplied exactly.
+  const auto is_blocks = [&](const TensorRef* tensor) {
+    const StoredTensor* stored = checkpoint.find(*tensor);
+    return stored && info_of(stored->dtype).block > 1;
+  };
+  if (std::ranges::none_of(tensors, is_blocks)) return nullptr;
+  BlockMatrix matrix;
+  for (const TensorRef* tensor : tensors) {
+    std::optional<BlockRows> rows = block_rows(checkpoint, *tensor);
+    if (!rows) return nullptr;
+    matrix.out += rows->rows;
+    matrix.in = tensor->shape[1];
+    matrix.parts.push_back(std::move(*rows));
+  }
+  return std::make_shared<const PreparedWeight>(PreparedWeight::in_blocks(
+      std::move(matrix), rounds ? BlockInput::int8 : BlockInput::exact, source, options.compute));
 }
 
 at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x) {

@@ -44,6 +44,14 @@ struct Linear {
 Linear load_linear(const Checkpoint& checkpoint, const LoadOptions& options,
                    const std::vector<std::string>& modules);
 
+/// The frozen tensors' rows one below the other as blocks of the mapped file, of which no copy is made; null
+/// if `options` ask for something else (training needs another form), or the file stores none in blocks or
+/// some in a form that is changed when it is read. `source` supplies the rows.
+std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpoint,
+                                                       const LoadOptions& options,
+                                                       const std::vector<const TensorRef*>& tensors,
+                                                       const RowSource& source);
+
 /// x [T, in] -> [T, out]: the product with every patch from the hooks; the T tokens are those of `place`.
 at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x);
 

@@ -74,6 +74,11 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
   if (model.spec().labels)
     return label_loss(model.spec(), sequence_scores(model, context, hooks), targets, smoothing);
   const HiddenState hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
+  if (const auto& blocks = model.head().blocks) {
+    return target_loss(hidden.stream, hidden_rows(hidden, targets.rows),
+                       at::tensor(targets.tokens, at::kLong), at::tensor(targets.weights, at::kFloat), blocks,
+                       head_patches(model, context, hooks, targets.rows), model.head().softcap);
+  }
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
                      head_patches(model, context, hooks, targets.rows), {model.head().softcap, smoothing});
@@ -110,6 +115,8 @@ TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Tar
 at::Tensor batch_logits(const Model& model, const Context& context, const Hooks& hooks,
                         std::span<const int64_t> rows, KvCache* cache) {
   const at::Tensor chosen = states(model, context, hooks, {rows.begin(), rows.end()}, cache);
+  if (const auto& blocks = model.head().blocks)
+    return head_logits(chosen, blocks, head_patches(model, context, hooks, rows), model.head().softcap);
   return head_logits(chosen, weight_of(model.head(), context, hooks),
                      head_patches(model, context, hooks, rows), model.head().softcap);
 }

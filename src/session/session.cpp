@@ -17,10 +17,13 @@ std::vector<Field> SessionOptions::fields() {
                    "type of the matrix products; auto: bf16 if the processor has fast bf16 products"),
              {"auto", "f32", "bf16"}),
       one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
-      one_of(field("base_memory", base_memory,
-                   "one: a single copy of each weight for both products; fast: two packed copies; small: "
-                   "none, weights are expanded for each product; auto: one (with nf4: small)"),
-             {"auto", "fast", "one", "small"}),
+      one_of(
+          field("base_memory", base_memory,
+                "one: a single copy of each weight for both products; fast: two packed copies; small: "
+                "none, weights are expanded for each product; blocks: none, those of a quantised GGUF file "
+                "are multiplied in its blocks with inputs rounded to 8 bits, without gradients (with them: "
+                "small); auto: one (with nf4: small)"),
+          {"auto", "fast", "one", "small", "blocks"}),
       one_of(field("base_format", base_format,
                    "nf4: frozen linear layers are rounded to 4 bits with double quantisation (QLoRA)"),
              {"own", "nf4"}),
@@ -49,6 +52,7 @@ LoadOptions load_options(const SessionOptions& options) {
   if (options.base_memory == "fast") load.memory = BaseMemory::fast;
   if (options.base_memory == "one") load.memory = BaseMemory::one;
   if (options.base_memory == "small") load.memory = BaseMemory::small;
+  if (options.base_memory == "blocks") load.memory = BaseMemory::blocks;
   load.nf4 = options.base_format == "nf4";
   return load;
 }

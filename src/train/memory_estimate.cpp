@@ -61,7 +61,8 @@ int64_t layer_bytes(const ModelSpec& spec, const std::set<std::string>& targets,
 
 /// Whether a module's matrix stays in the file.
 bool stays_in_file(const Module& module, const StoredTensor& stored, const LoadOptions& options) {
-  return module.expert ? stays_in_file(stored, options) : options.base_memory() == BaseMemory::small;
+  if (module.expert || options.base_memory() == BaseMemory::blocks) return stays_in_file(stored, options);
+  return options.base_memory() == BaseMemory::small;
 }
 
 /// The lowest layer that is trained; nothing is kept below it.

@@ -45,6 +45,41 @@ TEST(Gguf, MixedBlockTypesInOneProductGiveTransformersLogits) {
   EXPECT_EQ(qkv.runs.size(), 1) << "frozen neighbours share one product whatever their types";
 }
 
+/// Multiplied where they lie, exactly or with inputs of 8 bits, blocks of mixed types and rotary order give
+/// the logits of their values; nothing is kept.
+TEST(Gguf, BlocksAreMultipliedInTheFile) {
+  const at::NoGradGuard no_grad;
+  const auto checkpoint = Checkpoint::open(test::fixture("tiny_gguf") / "mixed.gguf");
+  const Batch batch = test::batch_of(test::random_examples({9, 5, 1}, checkpoint->spec().vocabulary_size));
+  std::vector<int64_t> rows(batch.token_count());
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+  const auto run = [&](BaseMemory memory, at::ScalarType type, double& loss) {
+    LoadOptions options = test::in_f32();
+    options.memory = memory;
+    options.compute = type;
+    const auto model = checkpoint->family().load(checkpoint, options);
+    loss = batch_loss(*model, {&batch}, Hooks()).loss.item<double>();
+    return batch_logits(*model, {&batch}, Hooks(), rows, nullptr);
+  };
+  double loss = 0, other = 0;
+  const at::Tensor expected = run(BaseMemory::one, at::kFloat, loss);
+  const auto error = [&](const at::Tensor& ours) {
+    return ((ours - expected).norm() / expected.norm()).item<double>();
+  };
+  EXPECT_LT(error(run(BaseMemory::small, at::kFloat, other)), 1e-5);
+  EXPECT_NEAR(other, loss, 1e-4 * loss);
+  EXPECT_LT(error(run(BaseMemory::blocks, at::kFloat, other)), 0.03);
+  EXPECT_NEAR(other, loss, 0.005 * loss);
+  EXPECT_LT(error(run(BaseMemory::blocks, at::kBFloat16, other)), 0.03);
+  EXPECT_NEAR(other, loss, 0.005 * loss);
+  LoadOptions options = test::in_f32();
+  options.memory = BaseMemory::blocks;
+  const Linear qkv = load_linear(*checkpoint, options,
+                                 {"model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.k_proj",
+                                  "model.layers.0.self_attn.v_proj"});
+  EXPECT_EQ(qkv.runs.front().weight->bytes(), 0);
+}
+
 /// However weights are held, blocks compute as their values in F32 do; the types are those that are only
 /// read.
 class GgufReadOnlyTypes : public testing::TestWithParam<test::LoadForm> {};

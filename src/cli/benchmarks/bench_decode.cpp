@@ -19,7 +19,7 @@ namespace {
 
 struct Options {
   SessionOptions session;
-  std::vector<std::string> adapters, models;
+  std::vector<std::string> adapters, models, memories;
   std::string prompt = "Once upon a time";
   int64_t tokens = 64, rounds = 5;
   bool json = false;
@@ -27,6 +27,7 @@ struct Options {
   std::vector<Field> fields() {
     return {field("adapters", adapters, "adapter folders, each measured on the model"),
             field("models", models, "further models to measure, such as a merged one"),
+            field("memories", memories, "further values of `base_memory` to measure the model with"),
             any_text(field("prompt", prompt, "text that the tokens follow")),
             limited(field("tokens", tokens, "tokens per measurement"), 2, 1 << 16),
             limited(field("rounds", rounds, "measurements of each, in turn"), 1, 1000),
@@ -52,6 +53,14 @@ std::vector<Contestant> open_all(const Options& options) {
     SessionOptions session = options.session;
     session.model = model;
     all.emplace_back(model, session, "");
+  }
+  for (const std::string& memory : options.memories) {
+    const std::vector<std::string> known{"fast", "one", "small", "blocks"};
+    check(std::ranges::find(known, memory) != known.end(), ErrorKind::invalid,
+          "`memories`: {} is none of fast, one, small and blocks", memory);
+    SessionOptions session = options.session;
+    session.base_memory = memory;
+    all.emplace_back(options.session.model + " (" + memory + ")", session, "");
   }
   for (const Contestant& one : all) {
     check(one.session->checkpoint->spec().task == Task::causal_lm, ErrorKind::unsupported,

@@ -17,6 +17,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "base/error.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/losses/cpu/softmax_loss_cpu.h"
@@ -207,6 +208,36 @@ at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const s
   const at::Tensor logits = dense_linear(hidden, head, std::nullopt, patches)
                                 .to(hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   return softcap > 0 ? at::tanh(logits / softcap).mul(softcap) : logits;
+}
+
+at::Tensor head_logits(const at::Tensor& hidden, const std::shared_ptr<const PreparedWeight>& head,
+                       const std::vector<Patch>& patches, double softcap) {
+  const at::Tensor logits = low_rank_linear(hidden, head, std::nullopt, patches).to(at::kFloat);
+  return softcap > 0 ? at::tanh(logits / softcap).mul(softcap) : logits;
+}
+
+TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
+                       const at::Tensor& weights, const std::shared_ptr<const PreparedWeight>& head,
+                       const std::vector<Patch>& patches, double softcap) {
+  const OpScope scope("target_loss");
+  check(!needs_gradient(hidden), ErrorKind::unsupported, "a head in the file's blocks gives no gradient");
+  const at::NoGradGuard no_grad;
+  const at::Tensor chosen = hidden.index_select(0, rows), ids = targets.contiguous();
+  const int64_t count = chosen.size(0), vocabulary = head->out();
+  at::Tensor nll = at::empty({count}, at::kFloat);
+  const int64_t chunk = std::max<int64_t>(1, max_logit_bytes / (vocabulary * int64_t{sizeof(float)}));
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    const int64_t size = std::min(chunk, count - begin);
+    at::Tensor logits = low_rank_linear(chosen.narrow(0, begin, size), head, std::nullopt,
+                                        patches_of_rows(patches, begin, size))
+                            .contiguous();
+    parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
+      softmax_loss_cpu(logits.mutable_data_ptr(), ids.const_data_ptr<int64_t>() + begin,
+                       nll.mutable_data_ptr<float>() + begin, vocabulary, false,
+                       logits.scalar_type() == at::kBFloat16, static_cast<float>(softcap), first, last);
+    });
+  }
+  return {(nll * weights.to(at::kFloat)).sum(), nll};
 }
 
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,

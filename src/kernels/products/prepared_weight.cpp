@@ -16,6 +16,8 @@ namespace {
 /// The most of an expanded matrix that exists at one time.
 constexpr int64_t expanded_bytes = 8 << 20;
 constexpr int64_t rows_per_task = 16;
+/// More rows are worth expanding the blocks.
+constexpr int64_t most_exact_rows = 16;
 
 }  // namespace
 
@@ -27,7 +29,7 @@ PreparedWeight PreparedWeight::pack(const at::Tensor& w, at::ScalarType compute,
   packed.in_ = w.size(1);
   packed.type_ = compute;
   const at::Tensor rows = w.to(compute).contiguous();
-  if (memory == BaseMemory::one || !can_pack(compute)) {
+  if (memory != BaseMemory::fast || !can_pack(compute)) {
     packed.rows_ = rows;
     return packed;
   }
@@ -44,6 +46,18 @@ PreparedWeight PreparedWeight::expanded(RowSource source, int64_t out, int64_t i
   weight.type_ = compute;
   weight.source_ = std::move(source);
   return weight;
+}
+
+PreparedWeight PreparedWeight::in_blocks(BlockMatrix blocks, BlockInput input, RowSource source,
+                                         at::ScalarType compute) {
+  PreparedWeight weight = expanded(std::move(source), blocks.out, blocks.in, compute);
+  weight.blocks_ = std::make_shared<const BlockMatrix>(std::move(blocks));
+  weight.input_ = input;
+  return weight;
+}
+
+bool PreparedWeight::multiplies_blocks(const at::Tensor& x) const {
+  return blocks_ && (input_ == BlockInput::int8 || x.size(0) <= most_exact_rows);
 }
 
 at::Tensor PreparedWeight::expand(int64_t begin, int64_t end, at::ScalarType type) const {
@@ -87,6 +101,7 @@ at::Tensor PreparedWeight::gradient_expanded(const at::Tensor& dy, int64_t begin
 
 at::Tensor PreparedWeight::forward(const at::Tensor& x, const std::optional<at::Tensor>& bias) const {
   if (x.size(0) == 0) return x.new_empty({0, out_});
+  if (multiplies_blocks(x)) return block_product(x, *blocks_, bias, input_);
   if (keeps_nothing()) return forward_expanded(x, bias, 0, out_);
   return product(x, forward_.defined() ? forward_ : rows_, bias);
 }

@@ -2,15 +2,20 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include <ATen/core/Tensor.h>
+
+#include "kernels/blocks/block_product.h"
 
 namespace lowrank {
 
 /// How much memory a frozen weight may take: `fast` keeps two copies laid out for the two products, `one` a
 /// single row-major copy for both, `small` none: rows are expanded from the file's blocks for each product.
-enum class BaseMemory { fast, one, small };
+/// `blocks` keeps none either: without gradients, inputs are rounded to 8 bits and multiplied with the
+/// blocks.
+enum class BaseMemory { fast, one, small, blocks };
 
 /// Writes rows [begin, end) of a matrix to `out` [end - begin, in], in its type. Called from several threads.
 using RowSource = std::function<void(int64_t begin, int64_t end, at::Tensor& out)>;
@@ -25,6 +30,11 @@ class PreparedWeight {
 
   /// W [out, in] that is never kept: each product expands some rows at a time.
   static PreparedWeight expanded(RowSource source, int64_t out, int64_t in, at::ScalarType compute);
+
+  /// W [out, in] whose rows are multiplied in their blocks; `source` supplies them for everything else.
+  /// Inputs are rounded to 8 bits, or with `exact` multiplied as they are if they are few rows.
+  static PreparedWeight in_blocks(BlockMatrix blocks, BlockInput input, RowSource source,
+                                  at::ScalarType compute);
 
   /// x [T, in] -> x W^T + bias, [T, out].
   at::Tensor forward(const at::Tensor& x, const std::optional<at::Tensor>& bias = std::nullopt) const;
@@ -48,6 +58,8 @@ class PreparedWeight {
  private:
   bool keeps_nothing() const { return !rows_.defined() && !forward_.defined(); }
   at::Tensor expand(int64_t begin, int64_t end, at::ScalarType type) const;
+  /// Whether the blocks are multiplied as they are: not with many rows that are not rounded.
+  bool multiplies_blocks(const at::Tensor& x) const;
   /// The products with rows [begin, end), expanded some at a time.
   at::Tensor forward_expanded(const at::Tensor& x, const std::optional<at::Tensor>& bias, int64_t begin,
                               int64_t end) const;
@@ -56,9 +68,11 @@ class PreparedWeight {
   int64_t step() const;
   int64_t out_ = 0, in_ = 0;
   at::ScalarType type_ = at::kFloat;
-  at::Tensor rows_;            ///< [out, in], if nothing is packed
-  at::Tensor forward_, back_;  ///< oneDNN's opaque layouts of W and of W^T
-  RowSource source_;           ///< of the rows if they are not kept unpacked; may be empty
+  at::Tensor rows_;                            ///< [out, in], if nothing is packed
+  at::Tensor forward_, back_;                  ///< oneDNN's opaque layouts of W and of W^T
+  std::shared_ptr<const BlockMatrix> blocks_;  ///< null: not multiplied in its blocks
+  BlockInput input_ = BlockInput::int8;
+  RowSource source_;  ///< of the rows if they are not kept unpacked; may be empty
 };
 
 }  // namespace lowrank
