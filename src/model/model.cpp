@@ -77,7 +77,7 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
   if (const auto& blocks = model.head().blocks) {
     return target_loss(hidden.stream, hidden_rows(hidden, targets.rows),
                        at::tensor(targets.tokens, at::kLong), at::tensor(targets.weights, at::kFloat), blocks,
-                       head_patches(model, context, hooks, targets.rows), model.head().softcap);
+                       head_patches(model, context, hooks, targets.rows), {model.head().softcap, smoothing});
   }
   return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
                      at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),

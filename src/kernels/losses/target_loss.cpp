@@ -218,12 +218,13 @@ at::Tensor head_logits(const at::Tensor& hidden, const std::shared_ptr<const Pre
 
 TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                        const at::Tensor& weights, const std::shared_ptr<const PreparedWeight>& head,
-                       const std::vector<Patch>& patches, double softcap) {
+                       const std::vector<Patch>& patches, TargetLossForm form) {
   const OpScope scope("target_loss");
   check(!needs_gradient(hidden), ErrorKind::unsupported, "a head in the file's blocks gives no gradient");
   const at::NoGradGuard no_grad;
   const at::Tensor chosen = hidden.index_select(0, rows), ids = targets.contiguous();
   const int64_t count = chosen.size(0), vocabulary = head->out();
+  const SoftmaxLossForm row_form{static_cast<float>(form.softcap), static_cast<float>(form.smoothing)};
   at::Tensor nll = at::empty({count}, at::kFloat);
   const int64_t chunk = std::max<int64_t>(1, max_logit_bytes / (vocabulary * int64_t{sizeof(float)}));
   for (int64_t begin = 0; begin < count; begin += chunk) {
@@ -234,7 +235,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
     parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
       softmax_loss_cpu(logits.mutable_data_ptr(), ids.const_data_ptr<int64_t>() + begin,
                        nll.mutable_data_ptr<float>() + begin, vocabulary, false,
-                       logits.scalar_type() == at::kBFloat16, static_cast<float>(softcap), first, last);
+                       logits.scalar_type() == at::kBFloat16, row_form, first, last);
     });
   }
   return {(nll * weights.to(at::kFloat)).sum(), nll};

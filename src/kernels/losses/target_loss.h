@@ -32,7 +32,13 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches,
                        TargetLossForm form = {});
 
-/// The same from plain differentiable operations.
+/// The same for a head that is never copied, such as one in the file's blocks, without gradient. Errors:
+/// unsupported if one is needed.
+TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
+                       const at::Tensor& weights, const std::shared_ptr<const PreparedWeight>& head,
+                       const std::vector<Patch>& patches, TargetLossForm form = {});
+
+/// The same as the first from plain differentiable operations.
 TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                  const at::Tensor& weights, const at::Tensor& head,
                                  const std::vector<Patch>& patches, TargetLossForm form = {});
@@ -40,12 +46,6 @@ TargetLoss target_loss_reference(const at::Tensor& hidden, const at::Tensor& row
 /// Cross-entropy of each row from all its logits, by plain differentiable operations: logsumexp(logits) - (1
 /// - smoothing) logits[target] - smoothing mean(logits). logits [N, V], targets int64 [N]: [N].
 at::Tensor smoothed_cross_entropy(const at::Tensor& logits, const at::Tensor& targets, double smoothing);
-
-/// The same for a head that is never copied, such as one in the file's blocks, without gradient. Errors:
-/// unsupported if one is needed.
-TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
-                       const at::Tensor& weights, const std::shared_ptr<const PreparedWeight>& head,
-                       const std::vector<Patch>& patches, double softcap = 0);
 
 /// Logits (f32) of hidden rows [n, d], capped as in `target_loss`: [n, V].
 at::Tensor head_logits(const at::Tensor& hidden, const at::Tensor& head, const std::vector<Patch>& patches,
