@@ -108,7 +108,7 @@ def train_peft(args, rows, seed, adapter):
 def scores(args, adapter, asked, answers):
     """The benchmark's scores of an adapter's answers."""
     common = ["--model", args.model, "--adapter", adapter, "--data", asked, "--dtype", args.dtype, "--threads", str(args.threads), "--output", answers]
-    command = ["classify"] if args.labelled else ["generate", "--raw", "--max-new-tokens", "64", "--temperature", "0"]
+    command = ["classify"] if args.labelled else ["generate", "--max-new-tokens", "64", "--temperature", "0"]
     answers.unlink(missing_ok=True)
     subprocess.run([args.lowrank, *command, *common], check=True, stderr=subprocess.DEVNULL)
     done = subprocess.run([args.lowrank, "score", "--predictions", answers, "--benchmark", args.prepared, "--json"], check=True,
