@@ -17,7 +17,7 @@ namespace lowrank {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
-using LossFunction = decltype(&target_loss);
+using LossFunction = decltype(&target_loss_reference);
 
 constexpr int64_t target_rows = 256;
 constexpr int64_t chunk_bytes = 32 << 20;  ///< of logits, as in kernels/losses/target_loss.cpp
