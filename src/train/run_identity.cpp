@@ -32,30 +32,6 @@ std::string fingerprint_of(const ExampleStore& examples) {
   return all.text();
 }
 
-std::string fingerprint_of(const Checkpoint& base) {
-  Fingerprint all;
-  all.add(json_text(base.spec().config));
-  size_t touched = 0;
-  for (const TensorRef& tensor : base.spec().tensors) {
-    const StoredTensor* stored = base.find(tensor);
-    if (!stored) continue;
-    all.add(tensor.name);
-    all.add(static_cast<int64_t>(stored->dtype));
-    all.add_values<int64_t>(stored->shape);
-    // Having the whole file in memory at once would be the run's memory peak.
-    for (size_t begin = 0; begin < stored->bytes.size(); begin += most_bytes_at_once) {
-      const size_t size = std::min(most_bytes_at_once, stored->bytes.size() - begin);
-      all.add(stored->bytes.subspan(begin, size));
-      touched += size;
-      if (touched < most_bytes_at_once) continue;
-      base.forget_pages();
-      touched = 0;
-    }
-  }
-  base.forget_pages();
-  return all.text();
-}
-
 /// Covers initial values and configuration, so that a different seed or --init-adapter is noticed.
 std::string fingerprint_of(const Adapter& adapter) {
   Fingerprint all;
@@ -90,6 +66,31 @@ std::string weights_text(const nlohmann::json& weights) {
 }
 
 }  // namespace
+
+std::string fingerprint_of(const Checkpoint& base, size_t most_of_each) {
+  Fingerprint all;
+  all.add(json_text(base.spec().config));
+  size_t touched = 0;
+  for (const TensorRef& tensor : base.spec().tensors) {
+    const StoredTensor* stored = base.find(tensor);
+    if (!stored) continue;
+    all.add(tensor.name);
+    all.add(static_cast<int64_t>(stored->dtype));
+    all.add_values<int64_t>(stored->shape);
+    const auto bytes = stored->bytes.first(std::min(most_of_each, stored->bytes.size()));
+    // Having the whole file in memory at once would be the run's memory peak.
+    for (size_t begin = 0; begin < bytes.size(); begin += most_bytes_at_once) {
+      const size_t size = std::min(most_bytes_at_once, bytes.size() - begin);
+      all.add(bytes.subspan(begin, size));
+      touched += size;
+      if (touched < most_bytes_at_once) continue;
+      base.forget_pages();
+      touched = 0;
+    }
+  }
+  base.forget_pages();
+  return all.text();
+}
 
 RunIdentity::RunIdentity(const RunInputs& inputs)
     : base_(inputs.base), early_(inputs.train.early), identity_(inputs.options) {

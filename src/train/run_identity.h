@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +46,10 @@ class RunIdentity {
   std::shared_ptr<EarlyExamples> early_;  ///< until they are part of the identity
   nlohmann::json identity_;
 };
+
+/// A fingerprint of a base's configuration, and of the names, types, shapes and bytes of its tensors, of each
+/// tensor the first `most_of_each`.
+std::string fingerprint_of(const Checkpoint& base, size_t most_of_each = std::numeric_limits<size_t>::max());
 
 /// False for the identity of a run that was stopped before all rows were read.
 bool knows_rows(const nlohmann::json& identity);

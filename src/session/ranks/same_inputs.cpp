@@ -1,34 +1,19 @@
 #include "session/ranks/same_inputs.h"
 
-#include <algorithm>
 #include <set>
 #include <vector>
 
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "base/fingerprint.h"
 #include "base/json.h"
+#include "train/run_identity.h"
 
 namespace lowrank {
 namespace {
 
+/// Of each tensor. Reading the whole base on each machine would take longer than loading it.
 constexpr size_t bytes_looked_at = 4096;
-
-/// Reading the whole base on each machine would take longer than loading it.
-std::string glance_at(const Checkpoint& base) {
-  Fingerprint all;
-  all.add(json_text(base.spec().config));
-  for (const TensorRef& tensor : base.spec().tensors) {
-    const StoredTensor* stored = base.find(tensor);
-    if (!stored) continue;
-    all.add(tensor.name);
-    all.add(static_cast<int64_t>(stored->dtype));
-    all.add_values<int64_t>(stored->shape);
-    all.add(stored->bytes.first(std::min(bytes_looked_at, stored->bytes.size())));
-  }
-  return all.text();
-}
 
 /// What differs between rank 0's identity and this rank's, one clause each.
 std::vector<std::string> differences_of(const nlohmann::json& first, const nlohmann::json& own) {
@@ -56,7 +41,7 @@ std::string from_first(const std::optional<RankGroup>& ranks, const std::string&
 }
 
 void check_same_inputs(const RankGroup& ranks, nlohmann::json identity, const Checkpoint& base) {
-  identity["the base model"] = glance_at(base);
+  identity["the base model"] = fingerprint_of(base, bytes_looked_at);
   for (const char* name : {"threads", "processor"}) identity.erase(name);
   const nlohmann::json first = nlohmann::json::parse(ranks.from_first(json_text(identity)));
   const std::vector<std::string> differences = differences_of(first, identity);
