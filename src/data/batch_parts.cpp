@@ -78,9 +78,14 @@ void renumber(Batch& batch, std::span<const int64_t> indices) {
 }
 
 void append(Batch& batch, const Batch& part) {
-  check_alone(batch);
-  check_alone(part);
   const auto length = [](const Batch& of, int64_t s) { return of.offsets[s + 1] - of.offsets[s]; };
+  if (!batch.parents.empty() || !part.parents.empty()) {
+    batch.parents.resize(batch.sequences(), no_parent);
+    for (int64_t s = 0; s < part.sequences(); ++s) {
+      const int64_t parent = part.parents.empty() ? no_parent : part.parents[s];
+      batch.parents.push_back(parent == no_parent ? no_parent : parent + batch.sequences());
+    }
+  }
   add(&Batch::prompt_rows, batch, part, length);
   add(&Batch::first_labels, batch, part, [](const Batch&, int64_t) { return no_target; });
   add(&Batch::adapters, batch, part, [](const Batch&, int64_t) { return no_adapter; });

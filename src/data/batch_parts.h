@@ -15,7 +15,7 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end);
 /// of its targets), for batches that are made of a few examples of a data set.
 void renumber(Batch& batch, std::span<const int64_t> indices);
 
-/// Appends the sequences of `part` to `batch`. Errors: as part_of.
+/// Appends the sequences of `part` to `batch`; those that continue others go on doing so.
 void append(Batch& batch, const Batch& part);
 
 /// The batch's sequences, stably sorted by adapter (`Batch::adapters`). Errors: as part_of.

@@ -150,15 +150,29 @@ void Trainer::sum_over_ranks(StepResult& result) {
 
 StepResult Trainer::step(const StepBatches& batches, const Backward& backward) {
   const double started = monotonic_seconds();
+  StepResult result = begin(batches);
+  result.loss = backward(result);
+  finish(result);
+  result.seconds = monotonic_seconds() - started;
+  return result;
+}
+
+StepInfo Trainer::info_of(const StepResult& result) const {
+  return {result.step, plan_.total_steps, 1, static_cast<uint64_t>(options_.seed)};
+}
+
+StepResult Trainer::begin(const StepBatches& batches) {
   StepResult result;
   result.step = step_ + 1;
   result.epoch = batches.epoch.value_or(plan_.epoch(result.step));
   result.tokens = batches.tokens;
-  const StepInfo info{result.step, plan_.total_steps, 1, static_cast<uint64_t>(options_.seed)};
+  adapter_.parameters->zero_gradients();
+  adapter_.method->begin_step(info_of(result));
+  return result;
+}
+
+void Trainer::finish(StepResult& result) {
   ParameterSet& parameters = *adapter_.parameters;
-  parameters.zero_gradients();
-  adapter_.method->begin_step(info);
-  result.loss = backward(result);
   add_regularizer(result);
   adapter_.method->end_backward();
   sum_over_ranks(result);
@@ -170,10 +184,10 @@ StepResult Trainer::step(const StepBatches& batches, const Backward& backward) {
   const double clip = clip_factor(result.grad_norm);
   adamw_step(parameters.values(), parameters.gradients(), m_, v_,
              groups_of(parameters, result.learning_rate, options_.weight_decay), {}, result.step, clip);
-  adapter_.method->after_step({info.step, info.total_steps, clip, info.seed});
+  StepInfo info = info_of(result);
+  info.gradient_scale = clip;
+  adapter_.method->after_step(info);
   ++step_;
-  result.seconds = monotonic_seconds() - started;
-  return result;
 }
 
 TrainState Trainer::state() const {

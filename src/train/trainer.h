@@ -52,6 +52,12 @@ class Trainer {
   /// unsupported for several ranks, since each text is compared with all of its batch.
   StepResult step(const StepBatches& batches, const ContrastiveRun& run);
 
+  /// The two halves of a step whose gradient something else computes, from passes that it shares with others:
+  /// `begin` clears the gradients, `finish` adds the method's regularizer to `result.loss`, which is then
+  /// known, and updates the parameters. Errors of `finish`: as step.
+  StepResult begin(const StepBatches& batches);
+  void finish(StepResult& result);
+
   /// The trainer's current state; the tensors are its own, not copies. Records and identity are left to the
   /// caller.
   TrainState state() const;
@@ -63,6 +69,7 @@ class Trainer {
   using Backward = std::function<double(StepResult& result)>;
   /// A step whose loss and gradient `backward` computes.
   StepResult step(const StepBatches& batches, const Backward& backward);
+  StepInfo info_of(const StepResult& result) const;
   uint64_t dropout_seed() const;
   double accumulate(const StepBatches& given, std::span<const Batch> laid_out, const Objective& objective,
                     StepResult& result);

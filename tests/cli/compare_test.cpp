@@ -128,6 +128,67 @@ TEST_F(CompareProgram, SearchesForRates) {
   EXPECT_EQ(results()["runs"][0]["learning_rate"], 1e-2);
 }
 
+/// Runs that share their passes give the same numbers, and the table has the time of those alone.
+TEST_F(CompareProgram, TrainsRunsOfAMethodTogether) {
+  const std::string methods = "  - {method: lora, rank: 2, learning_rates: [1e-3, 1e-2, 3e-3]}\n";
+  const std::string more = "base: false\nseeds: [1, 2, 3]\nsearch: {rungs: 1}\n";
+  const test::Outcome outcome = succeeds("compare " + configuration(methods, more));
+  EXPECT_NE(outcome.err.find("search round 1, 3 learning rates: lr 0.001: "), std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find("lora, seeds 2, 3, lr "), std::string::npos) << outcome.err;
+  const nlohmann::json joint = results();
+  succeeds("compare --overwrite " + configuration(methods, more + "together: false\n"));
+  const nlohmann::json alone = results();
+  for (const char* kind : {"searches", "runs"}) {
+    ASSERT_EQ(joint[kind].size(), 3U) << kind;
+    for (size_t i = 0; i < 3; ++i) {
+      for (const char* key : {"learning_rate", "seed", "steps", "tokens"})
+        EXPECT_EQ(joint[kind][i][key], alone[kind][i][key]) << kind << i << key;
+      EXPECT_NEAR(joint[kind][i]["validation_loss"].get<double>(),
+                  alone[kind][i]["validation_loss"].get<double>(), 1e-3);
+      EXPECT_EQ(alone[kind][i]["together"], 1);
+    }
+  }
+  EXPECT_EQ(joint["searches"][0]["together"], 3);
+  EXPECT_EQ(joint["runs"][0]["together"], 1);
+  EXPECT_EQ(joint["runs"][2]["together"], 2);
+  EXPECT_EQ(joint["methods"][0]["seconds"]["runs"], 1);
+  EXPECT_EQ(alone["methods"][0]["seconds"]["runs"], 3);
+  EXPECT_EQ(joint["methods"][0]["validation_loss"]["runs"], 3);
+  // What is missing is made again, also in part.
+  std::filesystem::remove_all(out() / "runs/lora/seed-3");
+  std::filesystem::remove(out() / "search/lora/round-1-lr-0.01.json");
+  succeeds("compare " + configuration(methods, more));
+  EXPECT_EQ(results()["methods"][0]["validation_loss"]["runs"], 3);
+}
+
+TEST_F(CompareProgram, AMistakeCostsNoEarlierRuns) {
+  const std::string file = two_methods("base: false\n");
+  succeeds("compare " + file);
+  const std::filesystem::path moved = folder.path() / "moved";
+  std::filesystem::rename(rows(), moved);
+  EXPECT_EQ(run("compare --overwrite " + file).code, 1);
+  EXPECT_TRUE(std::filesystem::exists(out() / "runs/lora/seed-1/run.json"));
+  std::filesystem::rename(moved, rows());
+  const test::Outcome again = succeeds("compare " + file);
+  EXPECT_NE(again.err.find("2 runs finished earlier"), std::string::npos) << again.err;
+  // Another model at the same path has other runs.
+  nlohmann::json config = test::tiny_llama_config();
+  config["vocab_size"] = 1000;
+  test::write_tiny_model(model(), config, 2);
+  const test::Outcome other = run("compare " + file);
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.err.find("model contents"), std::string::npos) << other.err;
+}
+
+TEST_F(CompareProgram, ContradictionsOfAMethodAreNamedFirst) {
+  const test::Outcome outcome = run(
+      "compare " + configuration("  - {method: lora}\n  - {method: lora, label: x, tokens_per_batch: 99}\n"));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("methods, x: "), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(out()));
+}
+
 TEST_F(CompareProgram, ARunThatDivergesIsARow) {
   const std::string file = configuration(
       "  - {method: full, label: wild, lr: 1000, weight_decay: 1, steps: 40}\n  - {method: lora, lr: 1e-3}\n",

@@ -276,5 +276,43 @@ TEST_F(ChatFaults, AConvertedFileIsWholeOrNotThere) {
         [&] { EXPECT_TRUE(!fs::exists(file) || content(file) == expected); });
 }
 
+/// After any end the same command goes on, and comes to the same numbers.
+TEST_F(ChatFaults, AComparisonGoesOn) {
+  const fs::path source = folder.path() / "rows";
+  fs::create_directories(source);
+  std::string lines;
+  for (const char* answer : {"one", "two", "three", "four"})
+    lines += fmt::format("{{\"prompt\":\"what\",\"completion\":\" {}\"}}\n", answer);
+  for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"})
+    write_file_atomically(source / name, lines);
+  const std::string command =
+      "compare " +
+      write("comparison.yaml", fmt::format("model: {}\nsource: {}\noutput: {}\nbenchmark: jsonl\ndtype: f32\n"
+                                           "benchmark_options: {{metrics: [rouge_l]}}\n"
+                                           "training: {{steps: 4, batch_size: 2}}\n"
+                                           "generation: {{max_new_tokens: 2, temperature: 0}}\n"
+                                           "latency_tokens: 2\nmax_rows: 2\nbase: false\nseeds: [1, 2, 3]\n"
+                                           "search: {{rungs: 1}}\nmethods: [{{method: lora, rank: 2, "
+                                           "learning_rates: [1.0e-3, 1.0e-2]}}]\n",
+                                           model.string(), source.string(), out().string()))
+          .string();
+  succeeds(command);
+  const auto losses = [&] {
+    std::vector<double> found;
+    const nlohmann::json results = nlohmann::json::parse(test::content_of(out() / "results.json"));
+    for (const nlohmann::json& run : results["runs"]) found.push_back(run["validation_loss"].get<double>());
+    return found;
+  };
+  const std::vector<double> expected = losses();
+  ASSERT_EQ(expected.size(), 3U);
+  sweep("compare", "", command, {"kill", full_disk, "int", "term"}, [&] {
+    succeeds(command);
+    std::vector<double> found = losses();
+    ASSERT_EQ(found.size(), 3U);
+    // Runs that go on alone are those that were trained together, up to rounding.
+    for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(found[i], expected[i], 1e-3);
+  });
+}
+
 }  // namespace
 }  // namespace lowrank

@@ -137,6 +137,41 @@ TEST(LowRankLinear, GradientsOfASubsetAreThoseOfAll) {
   }
 }
 
+/// Two adapters' patches, each for its own tokens, and tokens without any in between.
+TEST(LowRankLinear, TokensOfSeveralAdaptersShareTheFrozenProduct) {
+  for (const auto& [type, close] : {std::pair(at::kFloat, 1e-5), {at::kBFloat16, 3e-2}}) {
+    const at::Tensor w = at::randn({24, 40});
+    const auto weight =
+        std::make_shared<const PreparedWeight>(PreparedWeight::pack(w, type, BaseMemory::one, true));
+    const auto patch_of = [](const at::Tensor& a, const at::Tensor& b, int64_t begin, int64_t first,
+                             int64_t end) {
+      Patch patch{{}, a, b, {}, {}, 0.7, begin, begin + b.size(0)};
+      patch.first_token = first;
+      patch.end_token = end;
+      return patch;
+    };
+    std::vector<at::Tensor> ours, plain;
+    for (const auto& [rows, columns] :
+         {std::pair(70, 40), {3, 40}, {10, 3}, {3, 40}, {14, 3}, {5, 40}, {24, 5}}) {
+      ours.push_back(leaf(at::randn({rows, columns}).to(ours.empty() ? type : at::kFloat)));
+      plain.push_back(leaf(ours.back()));
+    }
+    const auto product_of = [&](const std::vector<at::Tensor>& in, const auto& function) {
+      return function(in[0], weight, std::nullopt,
+                      std::vector<Patch>{patch_of(in[1], in[2], 0, 0, 33), patch_of(in[3], in[4], 10, 0, 33),
+                                         patch_of(in[5], in[6], 0, 40, Patch::all_tokens)});
+    };
+    const auto fused = [](const auto&... arguments) { return low_rank_linear(arguments...); };
+    const auto reference = [](const auto&... arguments) { return low_rank_linear_reference(arguments...); };
+    const at::Tensor y = product_of(ours, fused), expected = product_of(plain, reference);
+    EXPECT_LT(relative(y.detach(), expected.detach()), close);
+    const at::Tensor slope = at::randn(y.sizes()).to(type);
+    y.backward(slope);
+    expected.backward(slope);
+    for (size_t i = 0; i < ours.size(); ++i) EXPECT_LT(relative(ours[i].grad(), plain[i].grad()), close) << i;
+  }
+}
+
 TEST(FrozenThings, AreNotDifferentiated) {
   const auto weight = std::make_shared<const PreparedWeight>(
       PreparedWeight::pack(at::randn({8, 8}), at::kFloat, BaseMemory::fast, true));

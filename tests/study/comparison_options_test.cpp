@@ -91,6 +91,21 @@ TEST(ComparisonOptions, RefusesValuesOutOfRange) {
   EXPECT_TRUE(names(problems, "entry 2")) << nlohmann::json(problems).dump(1);
 }
 
+TEST(ComparisonOptions, RefusesLabelsThatNameNoFolderOfTheirOwn) {
+  nlohmann::json given = sound_comparison();
+  given["methods"][0]["label"] = "LoRA 4";
+  given["methods"][1]["label"] = folder_name("LoRA 4");
+  EXPECT_TRUE(names(mistakes_in(given), "are those of one folder"));
+  given["methods"][1]["label"] = "two\nlines";
+  EXPECT_TRUE(names(mistakes_in(given), "no short line of text"));
+  given["methods"][1]["label"] = std::string(1000, 'x');
+  EXPECT_TRUE(names(mistakes_in(given), "no short line of text"));
+  given["methods"][1]["label"] = "base";
+  EXPECT_TRUE(names(mistakes_in(given), "or is the base's"));
+  given["methods"][1]["label"] = "名前 / ..";
+  EXPECT_TRUE(mistakes_in(given).empty()) << mistakes_in(given).front();
+}
+
 TEST(ComparisonOptions, WhatRunsDependOnLeavesOutWhereTheyGo) {
   std::vector<std::string> problems;
   ComparisonOptions options = read_comparison(sound_comparison(), "file", problems);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "study/compare/comparison_page.h"
 #include "study/compare/comparison_tables.h"
+#include "study/compare/run_follower.h"
 #include "study/compare/run_store.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
@@ -86,6 +87,21 @@ TEST(ComparisonReport, MarkdownShowsMeansAndWhatDiverged) {
   EXPECT_NE(text.find("LoRA, \"r\" \\| 4"), std::string::npos) << text;
 }
 
+TEST(ComparisonReport, MarkdownNamesMethodsOfWhichNoRateWorks) {
+  ComparisonReport report = known_report();
+  report.methods.push_back({"wild", "full"});
+  RunRecord tried = run_of("wild", 1, 9, 1);
+  tried.problem = "the loss is inf";
+  tried.steps = 0;
+  report.searches = {{0, tried}};
+  const std::string text = markdown_of(report);
+  EXPECT_NE(text.find("- wild\n  - learning rate 0.001: failed after 0 steps: the loss is inf\n"),
+            std::string::npos)
+      << text;
+  report.finished = false;
+  EXPECT_EQ(markdown_of(report).find("wild"), std::string::npos);
+}
+
 TEST(ComparisonReport, CsvQuotesWhatNeedsIt) {
   const std::string text = csv_of(known_report());
   EXPECT_NE(text.find("\r\n\"LoRA, \"\"r\"\" | 4\",lora,1000,0,0.01,0,0.001,3,1,32,2.82843,"),
@@ -139,6 +155,20 @@ TEST(ComparisonPage, JsonForScriptsHasNoLineEndsOfJavaScript) {
   EXPECT_EQ(text, R"({"a":"\u003c!--\u2028\u2029"})");
 }
 
+TEST(ComparedRun, WhatAMethodCannotDoEndsItsRunAlone) {
+  for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::unsupported}) {
+    RunRecord record;
+    note_failure(record, [&] { throw Error(kind, "it cannot"); });
+    EXPECT_EQ(record.problem, "it cannot");
+    EXPECT_STREQ(record.failure(), "failed");
+  }
+  for (const ErrorKind kind : {ErrorKind::interrupted, ErrorKind::io, ErrorKind::corrupt}) {
+    RunRecord record;
+    EXPECT_THROW(note_failure(record, [&] { throw Error(kind, "the disk is full"); }), Error);
+    EXPECT_EQ(record.problem, "");
+  }
+}
+
 TEST(RunStore, DifferentLabelsHaveDifferentFolders) {
   EXPECT_EQ(folder_name("lora"), "lora");
   EXPECT_NE(folder_name("LoRA r=8"), folder_name("LoRA r 8"));
@@ -150,21 +180,74 @@ TEST(RunStore, SaysWhatDiffersAndTakesNewMethods) {
   const test::TemporaryFolder folder;
   const RunStore store(folder.path() / "out");
   const nlohmann::ordered_json common = {{"training", {{"steps", 10}}}};
-  store.open(false);
-  store.keep_configuration(common, {{"lora", {{"rank", 4}}}});
-  store.keep_configuration(common, {{"lora", {{"rank", 4}}}, {"bitfit", {{"x", 1}}}});
-  test::expect_error(ErrorKind::invalid, "out", "training.steps: 10, now 20; lora.rank: 4, now 8", [&] {
-    store.keep_configuration({{"training", {{"steps", 20}}}}, {{"lora", {{"rank", 8}}}});
-  });
-  store.open(true);
-  store.keep_configuration({{"training", {{"steps", 20}}}}, {{"lora", {{"rank", 8}}}});
+  store.open();
+  store.keep_configuration({common, {{"lora", {{"rank", 4}}}}});
+  store.keep_configuration({common, {{"lora", {{"rank", 4}}}, {"bitfit", {{"x", 1}}}}});
+  const KeptConfiguration other{{{"training", {{"steps", 20}}}}, {{"lora", {{"rank", 8}}}}};
+  test::expect_error(ErrorKind::invalid, "out", "training.steps: 10, now 20; lora.rank: 4, now 8",
+                     [&] { store.keep_configuration(other); });
+  store.drop_runs();
+  store.keep_configuration(other);
+}
+
+/// An option that the version that made the runs did not know has its default value there.
+TEST(RunStore, TakesRunsOfAVersionWithFewerOptions) {
+  const test::TemporaryFolder folder;
+  const RunStore store(folder.path());
+  store.keep_configuration({{{"training", {{"steps", 10}}}}, {{"lora", {{"rank", 4}}}}});
+  const KeptConfiguration usual{{{"training", {{"steps", 7}, {"smoothing", 0}}}, {"model", "x"}},
+                                {{"lora", {{"rank", 8}, {"alpha", 1}}}}};
+  const auto now = [](double smoothing, double alpha) {
+    return KeptConfiguration{{{"training", {{"steps", 10}, {"smoothing", smoothing}}}, {"model", "x"}},
+                             {{"lora", {{"rank", 4}, {"alpha", alpha}}}}};
+  };
+  test::expect_error(ErrorKind::invalid, "", "training.smoothing: 0, now 0.1; lora.alpha: 1, now 2.0",
+                     [&] { store.keep_configuration(now(0.1, 2), usual); });
+  store.keep_configuration(now(0, 1), usual);
+}
+
+TEST(RunStore, RefusesConfigurationsOfAnotherForm) {
+  const test::TemporaryFolder folder;
+  const RunStore store(folder.path());
+  for (const char* text :
+       {"[]", "{}", R"({"common": {}, "methods": []})", R"({"common": 1, "methods": 2})"}) {
+    write_file_atomically(folder.path() / "comparison.json", text);
+    test::expect_error(ErrorKind::corrupt, "comparison.json", "not the configuration", [&] {
+      store.keep_configuration({{}, {{"lora", {{"rank", 4}}}}});
+    });
+  }
+}
+
+TEST(RunStore, RecordsAreThoseOfTheirRun) {
+  const test::TemporaryFolder folder;
+  const RunStore store(folder.path());
+  RunRecord record = run_of("lora", 1, 2, 3);
+  const auto write = [&] {
+    std::filesystem::create_directories(store.run_folder("lora", 1));
+    write_file_atomically(store.run_folder("lora", 1) / run_record_name, json_text(json_of(record)));
+  };
+  write();
+  EXPECT_EQ(store.finished("lora", 1)->loss, 2);
+  record.seed = 2;
+  write();
+  test::expect_error(ErrorKind::corrupt, "run.json", "another run", [&] { store.finished("lora", 1); });
+}
+
+TEST(RunStore, RatesThatDifferLittleHaveTheirOwnFiles) {
+  const test::TemporaryFolder folder;
+  const RunStore store(folder.path());
+  RunRecord record = run_of("lora", 1, 2, 3);
+  record.learning_rate = 1e-3;
+  store.keep_tried(record, 0);
+  EXPECT_TRUE(store.tried("lora", 0, 1e-3));
+  EXPECT_FALSE(store.tried("lora", 0, 1.0000001e-3));
 }
 
 TEST(RunStore, LeavesOthersFoldersAlone) {
   const test::TemporaryFolder folder;
   write_file_atomically(folder.path() / "thesis.tex", "x");
   test::expect_error(ErrorKind::invalid, "thesis.tex", "no comparison",
-                     [&] { RunStore(folder.path()).open(true); });
+                     [&] { RunStore(folder.path()).open(); });
   EXPECT_TRUE(std::filesystem::exists(folder.path() / "thesis.tex"));
 }
 

@@ -60,6 +60,23 @@ TEST(Halving, ASingleCandidateIsNotTried) {
   EXPECT_TRUE(halving_sizes(1, 3, 0.5).empty());
 }
 
+TEST(Halving, ARoundIsKnownBeforeItsScores) {
+  std::vector<std::vector<size_t>> rounds;
+  size_t scores = 0;
+  best_by_halving(
+      3, 2, 0.5,
+      [&](size_t candidate, int64_t, double) {
+        ++scores;
+        return std::optional(static_cast<double>(3 - candidate));
+      },
+      [&](const std::vector<size_t>& candidates, int64_t round, double share) {
+        EXPECT_EQ(scores, round == 0 ? 0U : 3U);
+        EXPECT_EQ(share, round == 0 ? 0.25 : 0.5);
+        rounds.push_back(candidates);
+      });
+  EXPECT_EQ(rounds, (std::vector<std::vector<size_t>>{{0, 1, 2}, {2, 1}}));
+}
+
 TEST(Halving, RoundsGetSmaller) {
   EXPECT_EQ(halving_sizes(5, 3, 0.5), (std::vector<int64_t>{5, 3, 2}));
   // At least one is dropped each time, and one is kept.

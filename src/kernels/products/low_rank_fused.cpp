@@ -1,7 +1,6 @@
 #include "kernels/products/low_rank_fused.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -63,17 +62,83 @@ at::Tensor gradients_of(const at::Tensor& x, const at::Tensor& xa, const at::Ten
   return total;
 }
 
+/// The patches for the same rows of x.
+struct Group {
+  int64_t begin = 0, rows = 0;
+  std::vector<size_t> members = {};  ///< which of the patches
+  std::shared_ptr<const StackedFactors> stacked = nullptr;
+  at::Tensor xa = {};  ///< [rows, R]
+
+  at::Tensor rows_of(const at::Tensor& all) const { return all.narrow(0, begin, rows); }
+};
+
+/// The groups of patches for `rows` rows, in the rows' order; none if two of them share rows.
+std::vector<Group> groups_of(const std::vector<Patch>& patches, int64_t rows) {
+  std::vector<Group> groups;
+  for (size_t i = 0; i < patches.size(); ++i) {
+    const int64_t begin = std::min(patches[i].first_token, rows);
+    const int64_t count = std::max(begin, std::min(patches[i].end_token, rows)) - begin;
+    const auto same = [&](const Group& group) { return group.begin == begin && group.rows == count; };
+    auto found = std::ranges::find_if(groups, same);
+    if (found == groups.end()) found = groups.insert(groups.end(), Group{begin, count});
+    found->members.push_back(i);
+  }
+  std::ranges::sort(groups, {}, &Group::begin);
+  for (size_t i = 1; i < groups.size(); ++i) {
+    if (groups[i].begin < groups[i - 1].begin + groups[i - 1].rows) return {};
+  }
+  return groups;
+}
+
+int64_t rank_of(const std::vector<Patch>& patches, const Group& group) {
+  int64_t rank = 0;
+  for (const size_t member : group.members) rank += patches[member].A.size(0);
+  return rank;
+}
+
+std::vector<Patch> patches_of(const std::vector<Patch>& patches, const Group& group) {
+  std::vector<Patch> own;
+  for (const size_t member : group.members) own.push_back(patches[member]);
+  return own;
+}
+
 struct LowRankFusedBackward : Node {
   std::shared_ptr<const PreparedWeight> weight;
   std::vector<Patch> patches;  ///< see differentiated_inputs
   at::Tensor x;                ///< [T, in]
-  at::Tensor xa;               ///< [T, R]
-  std::shared_ptr<const StackedFactors> stacked;
+  std::vector<Group> groups;
 
   void release_variables() override {
-    stacked.reset();
+    groups.clear();
     x.reset();
-    xa.reset();
+  }
+
+  void add_gradients(const Group& group, const at::Tensor& dy, GradientList& out) {
+    StackedFactors factors = *group.stacked;
+    for (size_t i = 0; i < group.members.size(); ++i) {
+      factors.parts[i].wants_a = task_should_compute_output(1 + 2 * group.members[i]);
+      factors.parts[i].wants_b = task_should_compute_output(2 + 2 * group.members[i]);
+    }
+    const at::Tensor own_x = group.rows_of(x), own_dy = group.rows_of(dy);
+    const at::Tensor dx = out[0].defined() ? group.rows_of(out[0]) : at::Tensor();
+    const at::Tensor all = gradients_of(own_x, group.xa, own_dy, factors, dx);
+    if (ProfileScope::active())
+      ProfileScope::add_product(factors.backward_flops(group.rows, dx.defined()),
+                                [=, xa = group.xa] { gradients_of(own_x, xa, own_dy, factors, dx); });
+    int64_t from = factors.a.numel();
+    for (size_t i = 0; i < group.members.size(); ++i) {
+      const LowRankPart& part = factors.parts[i];
+      const size_t place = 1 + 2 * group.members[i];
+      const int64_t width = part.end - part.begin;
+      if (part.wants_a)
+        out[place] = all.narrow(0, part.row * x.size(1), part.rank * x.size(1)).view({part.rank, x.size(1)});
+      if (part.wants_b)
+        out[place + 1] = all.narrow(0, from, part.rank * width)
+                             .view({part.rank, width})
+                             .t()
+                             .mul(patches[group.members[i]].scale);
+      from += part.rank * width;
+    }
   }
 
   GradientList apply(GradientList&& gradients) override {
@@ -81,27 +146,7 @@ struct LowRankFusedBackward : Node {
     if (!gradients[0].defined()) return out;
     const at::Tensor dy = gradients[0].contiguous();
     if (task_should_compute_output(0)) out[0] = weight->input_gradient(dy);
-    StackedFactors factors = *stacked;
-    for (size_t i = 0; i < patches.size(); ++i) {
-      factors.parts[i].wants_a = task_should_compute_output(1 + 2 * i);
-      factors.parts[i].wants_b = task_should_compute_output(2 + 2 * i);
-    }
-    const at::Tensor all = gradients_of(x, xa, dy, factors, out[0]);
-    if (ProfileScope::active())
-      ProfileScope::add_product(factors.backward_flops(x.size(0), out[0].defined()),
-                                [=, x = x, xa = xa, dx = out[0]] { gradients_of(x, xa, dy, factors, dx); });
-    int64_t from = factors.a.numel();
-    for (size_t i = 0; i < patches.size(); ++i) {
-      const LowRankPart& part = factors.parts[i];
-      const int64_t width = part.end - part.begin;
-      if (part.wants_a)
-        out[1 + 2 * i] =
-            all.narrow(0, part.row * x.size(1), part.rank * x.size(1)).view({part.rank, x.size(1)});
-      if (part.wants_b)
-        out[2 + 2 * i] =
-            all.narrow(0, from, part.rank * width).view({part.rank, width}).t().mul(patches[i].scale);
-      from += part.rank * width;
-    }
+    for (const Group& group : groups) add_gradients(group, dy, out);
     return out;
   }
 };
@@ -122,10 +167,11 @@ bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches)
   const auto fits = [](const Patch& patch) {
     return patch.A.scalar_type() == at::kFloat && patch.B.scalar_type() == at::kFloat && patch.dropout.p == 0;
   };
-  const int64_t rank = std::transform_reduce(patches.begin(), patches.end(), int64_t{0}, std::plus<>(),
-                                             [](const Patch& patch) { return patch.A.size(0); });
-  return (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && rank <= max_low_rank &&
-         std::ranges::all_of(patches, fits);
+  if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) return false;
+  const std::vector<Group> groups = groups_of(patches, x.size(0));
+  return !groups.empty() && std::ranges::all_of(patches, fits) &&
+         std::ranges::all_of(groups,
+                             [&](const Group& group) { return rank_of(patches, group) <= max_low_rank; });
 }
 
 at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PreparedWeight> weight,
@@ -137,17 +183,21 @@ at::Tensor low_rank_fused(const at::Tensor& x, std::shared_ptr<const PreparedWei
   const at::NoGradGuard no_grad;
   const at::Tensor input = x.contiguous();
   at::Tensor y = weight->forward(input, bias);
-  std::shared_ptr<const StackedFactors> factors = stacked_factors(patches, stacks);
-  at::Tensor xa = add_terms(input, *factors, y);
-  if (ProfileScope::active())
-    ProfileScope::add_product(factors->forward_flops(x.size(0)),
-                              [=]() mutable { add_terms(input, *factors, y); });
+  std::vector<Group> groups = groups_of(patches, x.size(0));
+  for (Group& group : groups) {
+    group.stacked = stacked_factors(groups.size() == 1 ? patches : patches_of(patches, group), stacks);
+    const at::Tensor own = group.rows_of(input);
+    at::Tensor added = group.rows_of(y);
+    group.xa = add_terms(own, *group.stacked, added);
+    if (ProfileScope::active())
+      ProfileScope::add_product(group.stacked->forward_flops(group.rows),
+                                [=, stacked = group.stacked]() mutable { add_terms(own, *stacked, added); });
+  }
   if (!node) return y;
   node->weight = std::move(weight);
   node->patches = std::move(patches);
   node->x = input.detach();
-  node->xa = std::move(xa);
-  node->stacked = std::move(factors);
+  node->groups = std::move(groups);
   connect(y, node);
   return y;
 }

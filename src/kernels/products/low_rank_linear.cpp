@@ -148,9 +148,9 @@ at::Tensor low_rank_linear(const at::Tensor& x, std::shared_ptr<const PreparedWe
     add_low_rank_terms(input, patches, y);
     return y;
   }
-  if (!are_for_all_tokens(patches)) return low_rank_linear_reference(x, weight, bias, patches);
   if (fits_low_rank_fused(x, patches))
     return low_rank_fused(x, std::move(weight), bias, std::move(patches), stacks);
+  if (!are_for_all_tokens(patches)) return low_rank_linear_reference(x, weight, bias, patches);
   const std::vector<at::Tensor> inputs = differentiated_inputs(x, patches);
   NodePointer<LowRankLinearBackward> node;
   if (!inputs.empty()) node = make_node<LowRankLinearBackward>(inputs);

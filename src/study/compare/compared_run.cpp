@@ -10,6 +10,7 @@
 #include "base/staged_folder.h"
 #include "study/compare/fewer_rows.h"
 #include "study/compare/generation_speed.h"
+#include "study/compare/run_follower.h"
 #include "study/compare/run_memory.h"
 #include "study/measured_run.h"
 #include "train/example_trainer.h"
@@ -17,23 +18,6 @@
 
 namespace lowrank {
 namespace {
-
-/// More points than this are not told apart on a chart.
-constexpr size_t most_points = 200;
-
-/// Means over stretches of equal numbers of points.
-std::vector<CurvePoint> thinned(const std::vector<CurvePoint>& points) {
-  const size_t stretch = (points.size() + most_points - 1) / most_points;
-  if (stretch <= 1) return points;
-  std::vector<CurvePoint> means;
-  for (size_t begin = 0; begin < points.size(); begin += stretch) {
-    const size_t end = std::min(points.size(), begin + stretch);
-    double sum = 0;
-    for (size_t i = begin; i < end; ++i) sum += points[i].value;
-    means.push_back({points[end - 1].step, sum / static_cast<double>(end - begin)});
-  }
-  return means;
-}
 
 /// The tokens that the measured ones follow.
 std::vector<int64_t> latency_prompt(const ComparedTask& task) {
@@ -100,45 +84,42 @@ RunRecord ComparedRuns::blank(const RunRequest& request) const {
   return record;
 }
 
+double ComparedRuns::loss_before(Adapter& adapter, const TrainOptions& options) {
+  if (base_loss_ && adapter.method->starts_from_base()) return *base_loss_;
+  return evaluate_at_start(base_.model(), adapter, task_.data.evaluation.examples, options).loss;
+}
+
 void ComparedRuns::train(const RunRequest& request, Adapter& adapter, RunMemory& memory, RunRecord& record,
                          const StepSink& after_step) {
   const TrainOptions options = budget_of(request, adapter);
   const Model& model = base_.model();
   const ExampleStore& rows = task_.data.evaluation.examples;
-  record.loss_before = base_loss_ && adapter.method->starts_from_base()
-                           ? *base_loss_
-                           : evaluate_at_start(model, adapter, rows, options).loss;
-  std::vector<CurvePoint> curve;
-  const auto follow = [&](const StepResult& step, int64_t total) {
-    curve.push_back({step.step, step.loss});
-    record.steps = step.step;
-    record.seconds += step.seconds;
-    record.tokens += step.tokens;
-    memory.sample();
-    if (options.eval_every > 0 && step.step % options.eval_every == 0 && step.step < total)
-      record.evaluations.push_back(
-          {step.step, evaluate(model, InferenceHooks(adapter), rows, options.rows_per_batch()).loss});
-    after_step(step, total);
-  };
-  try {
-    record.loss = measured_run(model, adapter, task_.data.examples, rows, options, follow).evaluation.loss;
-    record.evaluations.insert(record.evaluations.begin(), {0, *record.loss_before});
-    record.evaluations.push_back({record.steps, *record.loss});
-  } catch (const Error& error) {
-    // What is not finite is invalid.
-    if (error.kind() != ErrorKind::invalid) throw;
-    record.problem = error.what();
-  }
-  record.curve = thinned(curve);
+  record.loss_before = loss_before(adapter, options);
+  RunFollower follower(record, model, adapter, rows, options);
+  note_failure(record, [&] {
+    const auto follow = [&](const StepResult& step, int64_t total) {
+      follower.step(step, total);
+      memory.sample();
+      after_step(step, total);
+    };
+    follower.end(measured_run(model, adapter, task_.data.examples, rows, options, follow).evaluation.loss);
+  });
+  follower.keep_curve();
   record.peak_bytes = memory.peak();
 }
 
 RunRecord ComparedRuns::run(const RunRequest& request, const StepSink& after_step) {
   RunMemory memory;
-  Adapter adapter = base_.prepare(request.method.choose(), static_cast<uint64_t>(request.seed));
   RunRecord record = blank(request);
-  train(request, adapter, memory, record, after_step);
-  if (!record.problem.empty()) return record;
+  note_failure(record, [&] {
+    Adapter adapter = base_.prepare(request.method.choose(), static_cast<uint64_t>(request.seed));
+    train(request, adapter, memory, record, after_step);
+    if (record.problem.empty()) keep(request, adapter, record);
+  });
+  return record;
+}
+
+void ComparedRuns::keep(const RunRequest& request, Adapter& adapter, RunRecord& record) {
   if (*record.loss > *record.loss_before)
     record.problem =
         fmt::format("the validation loss rose from {:.4f} to {:.4f}", *record.loss_before, *record.loss);
@@ -147,32 +128,32 @@ RunRecord ComparedRuns::run(const RunRequest& request, const StepSink& after_ste
   save_adapter(request.folder / "adapter", adapter, options_.session.model);
   record.adapter_bytes = adapter_file_size(request.folder / "adapter", adapter);
   const InferenceHooks hooks(adapter);
-  try {
-    if (base_general_loss_) {
-      record.general_loss_before = base_general_loss_;
-      record.general_loss =
-          evaluate(base_.model(), hooks, task_.general, options_.training.rows_per_batch()).loss;
-    }
-    ask(base_.model(), hooks, record);
-    if (request.measures_latency) measure_latency(adapter, request.folder, record);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::invalid) throw;
-    record.problem = error.what();
+  if (base_general_loss_) {
+    record.general_loss_before = base_general_loss_;
+    record.general_loss =
+        evaluate(base_.model(), hooks, task_.general, options_.training.rows_per_batch()).loss;
   }
-  return record;
+  ask(base_.model(), hooks, record);
+  if (request.measures_latency) measure_latency(adapter, request.folder, record);
 }
 
 RunRecord ComparedRuns::tried(const RunRequest& request, const StepSink& after_step) {
   RunMemory memory;
-  Adapter adapter = base_.prepare(request.method.choose(), static_cast<uint64_t>(request.seed));
   RunRecord record = blank(request);
-  train(request, adapter, memory, record, after_step);
-  if (!record.problem.empty() || !task_.validation) return record;
+  note_failure(record, [&] {
+    Adapter adapter = base_.prepare(request.method.choose(), static_cast<uint64_t>(request.seed));
+    train(request, adapter, memory, record, after_step);
+    if (record.problem.empty()) judge(adapter, record);
+  });
+  return record;
+}
+
+void ComparedRuns::judge(const Adapter& adapter, RunRecord& record) {
+  if (!task_.validation) return;
   const std::vector<std::string> answers =
       answers_to(*task_.validation, base_.model(), InferenceHooks(adapter), *task_.tokenizer,
                  plan_.scoring.generation, task_.labels());
   record.metrics = scores_of(answers, *task_.validation, plan_.scoring);
-  return record;
 }
 
 RunRecord ComparedRuns::base() {
@@ -182,10 +163,12 @@ RunRecord ComparedRuns::base() {
   const Model& model = base_.model_for(nullptr);
   record.loss = record.loss_before = base_loss_;
   record.general_loss = record.general_loss_before = base_general_loss_;
-  ask(model, InferenceHooks(), record);
-  if (options_.latency_tokens > 1)
-    record.latency = measured_latency(model, InferenceHooks(), *task_.tokenizer, latency_prompt(task_),
-                                      options_.latency_tokens);
+  note_failure(record, [&] {
+    ask(model, InferenceHooks(), record);
+    if (options_.latency_tokens > 1)
+      record.latency = measured_latency(model, InferenceHooks(), *task_.tokenizer, latency_prompt(task_),
+                                        options_.latency_tokens);
+  });
   return record;
 }
 

@@ -23,6 +23,7 @@ struct ComparedTask {
                                         ///< a metric
   ExampleStore general;                 ///< empty: forgetting is not measured
   std::string fingerprint;              ///< of all rows
+  std::string base_fingerprint;         ///< of the model: its configuration and a sample of each tensor
 
   /// The labels of the model's head; null: none.
   const LabelSet* labels() const { return checkpoint->spec().labels ? &*checkpoint->spec().labels : nullptr; }

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <map>
+#include <memory>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -29,7 +32,7 @@ std::string line_of(const RunRecord& record) {
   if (record.loss) line += fmt::format(", validation loss {:.4f}", *record.loss);
   for (const auto& [name, value] : record.metrics) line += fmt::format(", {} {:.4g}", name, value);
   line += fmt::format(", {:.1f} s", record.seconds);
-  return record.problem.empty() ? line : fmt::format("diverged: {} ({})", record.problem, line);
+  return record.problem.empty() ? line : fmt::format("{}: {} ({})", record.failure(), record.problem, line);
 }
 
 /// All runs of a comparison, those that are done and those to do.
@@ -56,9 +59,7 @@ class Comparison {
     if (options_.base && plan_.spec.task == Task::causal_lm) take_base();
     for (const ComparedMethod& method : options_.methods) {
       const std::optional<double> rate = rate_of(method);
-      for (const int64_t seed : options_.seeds) {
-        if (rate && !store_.finished(method.label, seed)) take_run(method, seed, *rate);
-      }
+      if (rate) take_seeds(method, *rate);
     }
     report_.finished = true;
     write();
@@ -124,6 +125,50 @@ class Comparison {
     progress_.end(line_of(record));
   }
 
+  /// One run of a method is alone, so that its time and memory are the method's.
+  void take_seeds(const ComparedMethod& method, double rate) {
+    std::vector<int64_t> left;
+    std::ranges::copy_if(options_.seeds, std::back_inserter(left),
+                         [&](int64_t seed) { return !store_.finished(method.label, seed); });
+    size_t next = 0;
+    const bool measured = std::ranges::any_of(
+        report_.runs, [&](const RunRecord& run) { return run.label == method.label && run.together == 1; });
+    if (!measured && !left.empty()) take_run(method, left[next++], rate);
+    const int64_t most = left.size() - next > 1 ? runs().together(method) : 1;
+    while (next < left.size()) {
+      const size_t count = std::min(left.size() - next, static_cast<size_t>(most));
+      if (count == 1) {
+        take_run(method, left[next++], rate);
+      } else {
+        take_runs(method,
+                  {left.begin() + static_cast<std::ptrdiff_t>(next),
+                   left.begin() + static_cast<std::ptrdiff_t>(next + count)},
+                  rate);
+        next += count;
+      }
+    }
+  }
+
+  /// Runs with these seeds in passes that they share.
+  void take_runs(const ComparedMethod& method, const std::vector<int64_t>& seeds, double rate) {
+    throw_if_interrupted();
+    progress_.begin(fmt::format("{}, seeds {}, lr {:g}", method.label, fmt::join(seeds, ", "), rate),
+                    static_cast<double>(seeds.size()));
+    std::map<int64_t, std::unique_ptr<StagedFolder>> folders;
+    std::vector<RunRequest> requests;
+    for (const int64_t seed : seeds) {
+      make_folders(store_.run_folder(method.label, seed).parent_path());
+      auto& folder = folders[seed] = std::make_unique<StagedFolder>(store_.run_folder(method.label, seed));
+      requests.push_back({method, seed, rate, 1, seed == options_.seeds.front(), folder->path()});
+    }
+    std::string lines;
+    runs().run_together(requests, sink(), [&](const RunRequest& request, const RunRecord& record) {
+      keep(record, *folders[request.seed]);
+      lines += fmt::format("{}seed {}: {}", lines.empty() ? "" : "; ", request.seed, line_of(record));
+    });
+    progress_.end(lines);
+  }
+
   void take_run(const ComparedMethod& method, int64_t seed, double rate) {
     throw_if_interrupted();
     progress_.begin(fmt::format("{}, seed {}, lr {:g}", method.label, seed, rate), 1);
@@ -151,17 +196,44 @@ class Comparison {
   std::optional<double> rate_of(const ComparedMethod& method) {
     const std::vector<double> rates = method.rates();
     if (rates.size() == 1) return rates.front();
-    const std::optional<size_t> best =
-        best_by_halving(std::ssize(rates), options_.search.rungs, options_.search.keep,
-                        [&](size_t candidate, int64_t round, double share) {
-                          return score_of(tried(method, rates[candidate], round, share));
-                        });
+    const std::optional<size_t> best = best_by_halving(
+        std::ssize(rates), options_.search.rungs, options_.search.keep,
+        [&](size_t candidate, int64_t round, double share) {
+          return score_of(tried(method, rates[candidate], round, share));
+        },
+        [&](const std::vector<size_t>& candidates, int64_t round, double share) {
+          std::vector<double> left;
+          for (const size_t candidate : candidates)
+            if (!store_.tried(method.label, round, rates[candidate])) left.push_back(rates[candidate]);
+          try_together(method, left, round, share);
+        });
     if (best) {
       info("{}: learning rate {:g} of {}", method.label, rates[*best], fmt::join(rates, ", "));
       return rates[*best];
     }
-    warn("{}: all of its learning rates diverged", method.label);
+    warn("{}: none of its learning rates works", method.label);
     return std::nullopt;
+  }
+
+  /// Tries as many of these rates as are faster together; those that are left are tried one by one.
+  void try_together(const ComparedMethod& method, const std::vector<double>& rates, int64_t round,
+                    double share) {
+    const auto most = static_cast<size_t>(rates.size() > 1 ? runs().together(method) : 1);
+    for (size_t next = 0; most > 1 && rates.size() - next > 1;) {
+      throw_if_interrupted();
+      std::vector<RunRequest> requests;
+      for (; next < rates.size() && requests.size() < most; ++next)
+        requests.push_back({method, options_.seeds.front(), rates[next], share});
+      progress_.begin(fmt::format("{}, search round {}, {}", method.label, round + 1,
+                                  counted(std::ssize(requests), "learning rate")),
+                      share * static_cast<double>(requests.size()));
+      std::string lines;
+      runs().run_together(requests, sink(), [&](const RunRequest& request, const RunRecord& record) {
+        store_.keep_tried(record, round);
+        lines += fmt::format("{}lr {:g}: {}", lines.empty() ? "" : "; ", request.rate, line_of(record));
+      });
+      progress_.end(lines);
+    }
   }
 
   RunRecord tried(const ComparedMethod& method, double rate, int64_t round, double share) {
@@ -205,6 +277,28 @@ class Comparison {
 
 }  // namespace
 
+namespace {
+
+/// What the numbers of these runs depend on, and what stands for options that an earlier version lacked.
+std::pair<KeptConfiguration, KeptConfiguration> kept_configuration(const ComparisonOptions& options,
+                                                                   const ComparedTask& task) {
+  KeptConfiguration now{options.common(), nlohmann::ordered_json::object()};
+  KeptConfiguration usual{ComparisonOptions().common(), nlohmann::ordered_json::object()};
+  for (KeptConfiguration* one : {&now, &usual}) {
+    one->common["rows"] = task.fingerprint;
+    one->common["model contents"] = task.base_fingerprint;
+  }
+  for (const ComparedMethod& method : options.methods) {
+    ComparedMethod plain;
+    plain.method = method.method;
+    now.methods[method.label] = ComparisonOptions::of_method(method);
+    usual.methods[method.label] = ComparisonOptions::of_method(plain);
+  }
+  return {std::move(now), std::move(usual)};
+}
+
+}  // namespace
+
 ComparisonPlan checked_plan(const ComparisonOptions& options, std::vector<std::string> problems) {
   ComparisonPlan plan = plan_comparison(options, std::nullopt, problems);
   check(problems.empty(), ErrorKind::invalid, "{}", fmt::join(problems, "; "));
@@ -215,7 +309,7 @@ ComparisonReport compare_methods(const ComparisonOptions& options, bool overwrit
   namespace fs = std::filesystem;
   ComparisonPlan plan = checked_plan(options, {});
   const RunStore store(options.output);
-  store.open(overwrite);
+  store.open();
   const fs::path folder = fs::path(options.output) / "rows";
   const PreparedBenchmark prepared = prepared_rows(options, plan.scoring, folder);
   if (const std::optional<LabelSet> labels = labels_of(options, plan.scoring, prepared)) {
@@ -225,11 +319,10 @@ ComparisonReport compare_methods(const ComparisonOptions& options, bool overwrit
     check(problems.empty(), ErrorKind::invalid, "{}", fmt::join(problems, "; "));
   }
   const ComparedTask task = open_task(options, plan, prepared, folder);
-  nlohmann::ordered_json common = options.common(), methods = nlohmann::ordered_json::object();
-  common["rows"] = task.fingerprint;
-  for (const ComparedMethod& method : options.methods)
-    methods[method.label] = ComparisonOptions::of_method(method);
-  store.keep_configuration(common, methods);
+  const auto [now, usual] = kept_configuration(options, task);
+  // Not before all is read, so that a mistake costs no runs.
+  if (overwrite) store.drop_runs();
+  store.keep_configuration(now, usual);
   Comparison comparison(options, plan, task, store);
   try {
     return comparison.to_the_end();

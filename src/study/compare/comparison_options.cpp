@@ -10,6 +10,7 @@
 #include "base/nearest_name.h"
 #include "base/one_line.h"
 #include "study/compare/collected.h"
+#include "study/compare/label_checks.h"
 
 namespace lowrank {
 namespace {
@@ -138,16 +139,15 @@ ComparedMethod read_method(nlohmann::json entry, size_t number, std::vector<std:
 }
 
 void check_methods(const std::vector<ComparedMethod>& methods, std::vector<std::string>& problems) {
-  std::set<std::string> labels = {"base"};
+  std::vector<std::string> labels;
   for (const ComparedMethod& method : methods) {
-    if (!labels.insert(method.label).second)
-      problems.push_back(
-          fmt::format("methods: the label {} is given twice, or is the base's; give each entry a label",
-                      in_quotes(method.label)));
+    labels.push_back(method.label);
     const std::set<double> rates(method.learning_rates.begin(), method.learning_rates.end());
     if (rates.size() != method.learning_rates.size())
-      problems.push_back(fmt::format("methods, {}: learning_rates names a rate twice", method.label));
+      problems.push_back(
+          fmt::format("methods, {}: learning_rates names a rate twice", one_line(method.label)));
   }
+  check_labels(labels, problems);
 }
 
 }  // namespace
@@ -195,6 +195,7 @@ std::vector<Field> ComparisonOptions::fields() {
               0, 1 << 16),
       limited(field("samples", samples, "answers shown side by side"), 0, 1000),
       field("base", base, "also ask the base before training"),
+      field("together", together, "train runs of a method in one batch where that is faster"),
       field("output", output, "folder for runs and tables")};
   std::ranges::move(own, std::back_inserter(all));
   return all;
@@ -203,8 +204,8 @@ std::vector<Field> ComparisonOptions::fields() {
 nlohmann::ordered_json ComparisonOptions::common() const {
   ComparisonOptions copy = *this;
   nlohmann::ordered_json values = resolved(copy.fields());
-  // What only says where results go, what is also run, and how much of them is shown.
-  for (const char* name : {"output", "seeds", "base", "samples"}) values.erase(name);
+  // What only says where results go, what is also run, how much of them is shown, and what runs share.
+  for (const char* name : {"output", "seeds", "base", "samples", "together"}) values.erase(name);
   return values;
 }
 

@@ -52,7 +52,7 @@ struct ComparisonOptions {
   SearchOptions search;
   int64_t max_rows = 0, validation_rows = 0, max_length = 0;
   int64_t latency_tokens = 32, samples = 8;
-  bool base = true;
+  bool base = true, together = true;
 
   /// The options with plain values, as fields that point into this value.
   std::vector<Field> fields();

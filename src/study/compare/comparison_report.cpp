@@ -43,9 +43,13 @@ void summarise(MethodSummary& summary, const std::vector<const RunRecord*>& runs
   }
   const auto positive = [](double value) { return value > 0 ? std::optional(value) : std::nullopt; };
   summary.loss = spread_over(whole, [](const RunRecord& run) { return run.loss; });
-  summary.seconds = spread_over(whole, [&](const RunRecord& run) { return positive(run.seconds); });
+  // Runs that share their passes take less time each, which is no property of the method.
+  const auto alone = [&](const RunRecord& run, double value) {
+    return run.together > 1 ? std::nullopt : positive(value);
+  };
+  summary.seconds = spread_over(whole, [&](const RunRecord& run) { return alone(run, run.seconds); });
   summary.tokens_per_second =
-      spread_over(whole, [&](const RunRecord& run) { return positive(run.tokens_per_second()); });
+      spread_over(whole, [&](const RunRecord& run) { return alone(run, run.tokens_per_second()); });
   summary.peak_bytes =
       spread_over(whole, [&](const RunRecord& run) { return positive(static_cast<double>(run.peak_bytes)); });
   summary.adapter_bytes =

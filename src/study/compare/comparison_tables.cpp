@@ -46,14 +46,33 @@ std::string number(const std::optional<double>& value) {
   return value ? fmt::format("{:.6g}", *value) : "";
 }
 
+/// The methods of which no learning rate works, with the problem of each rate.
+std::string methods_without_runs(const ComparisonReport& report) {
+  std::string lines;
+  for (const PlannedMethod& method : report.methods) {
+    const bool has_runs =
+        std::ranges::find(report.runs, method.label, &RunRecord::label) != report.runs.end();
+    if (!report.finished || has_runs) continue;
+    lines += fmt::format("- {}\n", method.label);
+    for (const TriedRun& tried : report.searches) {
+      if (tried.record.label == method.label && !tried.record.problem.empty())
+        lines +=
+            fmt::format("  - learning rate {:g}: {} after {}: {}\n", tried.record.learning_rate,
+                        tried.record.failure(), counted(tried.record.steps, "step"), tried.record.problem);
+    }
+  }
+  return lines.empty() ? "" : "\nMethods of which no learning rate works, and which have no run:\n\n" + lines;
+}
+
 std::string problems_of(const ComparisonReport& report) {
   std::string lines;
   for (const RunRecord& run : report.runs) {
     if (!run.problem.empty())
-      lines += fmt::format("- {}, seed {}, learning rate {:g}: diverged after {}: {}\n", run.label, run.seed,
-                           run.learning_rate, counted(run.steps, "step"), run.problem);
+      lines += fmt::format("- {}, seed {}, learning rate {:g}: {} after {}: {}\n", run.label, run.seed,
+                           run.learning_rate, run.failure(), counted(run.steps, "step"), run.problem);
   }
-  return lines.empty() ? "" : "\nRuns that diverged, which no mean contains:\n\n" + lines;
+  if (!lines.empty()) lines = "\nRuns that failed or diverged, which no mean contains:\n\n" + lines;
+  return lines + methods_without_runs(report);
 }
 
 }  // namespace
@@ -89,9 +108,8 @@ std::string markdown_of(const ComparisonReport& report) {
   return fmt::format(
       "# {} on {}\n\n{}{}\n{}Mean ± standard deviation over the seeds. Forgetting is what the loss on the "
       "general text has risen by; trained parameters are without a label head's.\n",
-      report.benchmark, std::filesystem::path(report.model).filename().string(),
-      markdown_table(headings, rows), problems_of(report),
-      report.finished ? "" : "The comparison is not finished.\n\n");
+      report.benchmark, without_slash(report.model).filename().string(), markdown_table(headings, rows),
+      problems_of(report), report.finished ? "" : "The comparison is not finished.\n\n");
 }
 
 std::string csv_of(const ComparisonReport& report) {

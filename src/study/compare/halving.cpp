@@ -22,15 +22,16 @@ double halving_share(int64_t round, int64_t rounds, double keep) {
 }
 
 std::optional<size_t> best_by_halving(int64_t candidates, int64_t rounds, double keep,
-                                      const HalvingScore& score) {
+                                      const HalvingScore& score, const HalvingRound& before_round) {
   std::vector<size_t> left(static_cast<size_t>(candidates));
   std::iota(left.begin(), left.end(), size_t{0});
   const std::vector<int64_t> sizes = halving_sizes(candidates, rounds, keep);
   for (size_t round = 0; round < sizes.size(); ++round) {
     left.resize(std::min(left.size(), static_cast<size_t>(sizes[round])));
     std::vector<std::pair<double, size_t>> ranked;
+    const auto share = halving_share(static_cast<int64_t>(round), std::ssize(sizes), keep);
+    if (before_round) before_round(left, static_cast<int64_t>(round), share);
     for (const size_t candidate : left) {
-      const auto share = halving_share(static_cast<int64_t>(round), std::ssize(sizes), keep);
       if (const auto found = score(candidate, static_cast<int64_t>(round), share))
         ranked.emplace_back(*found, candidate);
     }

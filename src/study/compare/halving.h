@@ -10,6 +10,9 @@ namespace lowrank {
 /// What a candidate reached in a round: lower is better; nullopt if its run diverged.
 using HalvingScore = std::function<std::optional<double>(size_t candidate, int64_t round, double share)>;
 
+/// Told which candidates a round has, before their scores are asked for.
+using HalvingRound = std::function<void(const std::vector<size_t>& candidates, int64_t round, double share)>;
+
 /// How many candidates take part in each of the rounds, each at least 1: the share `keep` of the round
 /// before, rounded up. Rounds with a single candidate are left out.
 std::vector<int64_t> halving_sizes(int64_t candidates, int64_t rounds, double keep);
@@ -22,6 +25,6 @@ double halving_share(int64_t round, int64_t rounds, double keep);
 /// one if there is only one. Of equal scores the earlier candidate is taken. nullopt if all runs of a round
 /// diverged. `score` is called once per candidate and round.
 std::optional<size_t> best_by_halving(int64_t candidates, int64_t rounds, double keep,
-                                      const HalvingScore& score);
+                                      const HalvingScore& score, const HalvingRound& before_round = {});
 
 }  // namespace lowrank

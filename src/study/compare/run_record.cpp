@@ -57,6 +57,7 @@ Json json_of(const RunRecord& record) {
           {"share", record.share},
           {"context_rows", record.context_rows},
           {"seconds", record.seconds},
+          {"together", record.together},
           {"tokens_per_second", record.tokens_per_second()},
           {"peak_memory_bytes", record.peak_bytes},
           {"adapter_bytes", maybe(record.adapter_bytes)},
@@ -86,6 +87,7 @@ RunRecord run_record_of(const nlohmann::json& json, const std::string& where) tr
   json.at("share").get_to(record.share);
   json.at("context_rows").get_to(record.context_rows);
   json.at("seconds").get_to(record.seconds);
+  record.together = json.value("together", int64_t{1});  // earlier versions had no such runs
   json.at("peak_memory_bytes").get_to(record.peak_bytes);
   record.adapter_bytes = maybe<int64_t>(json, "adapter_bytes");
   record.loss_before = maybe<double>(json, "validation_loss_before");

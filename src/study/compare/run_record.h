@@ -32,7 +32,8 @@ struct RunRecord {
   int64_t head = 0;     ///< parameters of a label head
   double share = 0;     ///< trained parameters per parameter of the base
   int64_t context_rows = 0;
-  double seconds = 0;  ///< of the steps
+  double seconds = 0;    ///< of the steps
+  int64_t together = 1;  ///< runs that shared the steps' passes; then `seconds` is a share of their time
   int64_t peak_bytes = 0;
   std::optional<int64_t> adapter_bytes;
   std::optional<double> loss_before, loss;                  ///< on the validation rows
@@ -43,6 +44,8 @@ struct RunRecord {
   std::vector<CurvePoint> curve, evaluations;  ///< training loss; validation loss
   std::vector<SampleAnswer> samples;
 
+  /// What became of a run with a problem: it "diverged", or "failed" before its first step was over.
+  const char* failure() const { return steps == 0 ? "failed" : "diverged"; }
   double tokens_per_second() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
   /// How much worse it knows the general text than the base.
   std::optional<double> forgetting() const;

@@ -10,7 +10,10 @@
 #include "base/error.h"
 #include "base/fingerprint.h"
 #include "base/json.h"
+#include "base/log.h"
+#include "base/one_line.h"
 #include "base/staged_folder.h"
+#include "base/version.h"
 
 namespace lowrank {
 namespace {
@@ -20,9 +23,26 @@ namespace fs = std::filesystem;
 constexpr const char* configuration_name = "comparison.json";
 constexpr int64_t most_bytes = 64 << 20;
 
-std::optional<RunRecord> record_in(const fs::path& path) {
+/// The record in a file, if there is one, which must be that of this run.
+template <class IsOfRun>
+std::optional<RunRecord> record_in(const fs::path& path, const IsOfRun& is_of_run) {
   if (!fs::exists(path)) return std::nullopt;
-  return run_record_of(read_json_file(path, most_bytes), path.string());
+  RunRecord record = run_record_of(read_json_file(path, most_bytes), path.string());
+  check(is_of_run(record), ErrorKind::corrupt,
+        "{}: the record of another run ({}, seed {}, learning rate {}); remove it to run this one again",
+        path.string(), one_line(record.label), record.seed, record.learning_rate);
+  return record;
+}
+
+/// Adds to `before` what only `usual` has, at any depth.
+void complete(nlohmann::ordered_json& before, const nlohmann::ordered_json& usual) {
+  if (!before.is_object() || !usual.is_object()) return;
+  for (const auto& [key, value] : usual.items()) {
+    if (before.contains(key))
+      complete(before[key], value);
+    else
+      before[key] = value;
+  }
 }
 
 }  // namespace
@@ -60,14 +80,8 @@ std::string folder_name(const std::string& label) {
   return name.substr(0, longest) + "-" + fingerprint.text().substr(0, 6);
 }
 
-void RunStore::open(bool overwrite) const {
+void RunStore::open() const {
   folder_to_write(folder_);
-  if (overwrite && fs::exists(folder_ / configuration_name)) {
-    // The configuration goes last: as long as it is there, the folder is known to be a comparison's.
-    for (const char* name : {"runs", "search", "rows"}) fs::remove_all(folder_ / name);
-    fs::remove(folder_ / configuration_name);
-    return;
-  }
   if (!fs::exists(folder_) || fs::exists(folder_ / configuration_name)) return;
   for (const auto& entry : fs::directory_iterator(folder_))
     check(entry.path().filename() == "rows", ErrorKind::invalid,
@@ -75,21 +89,38 @@ void RunStore::open(bool overwrite) const {
           entry.path().filename().string());
 }
 
-void RunStore::keep_configuration(const nlohmann::ordered_json& common,
-                                  const nlohmann::ordered_json& methods) const {
+void RunStore::drop_runs() const {
+  if (!fs::exists(folder_ / configuration_name)) return;
+  // The configuration goes last: as long as it is there, the folder is known to be a comparison's.
+  for (const char* name :
+       {"results.json", "results.md", "results.csv", "index.html", "runs", "search", configuration_name}) {
+    std::error_code failed;
+    fs::remove_all(folder_ / name, failed);
+    check(!failed, ErrorKind::io, "{}: cannot remove: {}", (folder_ / name).string(), failed.message());
+  }
+}
+
+void RunStore::keep_configuration(const KeptConfiguration& now, const KeptConfiguration& usual) const {
   const fs::path path = folder_ / configuration_name;
-  nlohmann::ordered_json kept = methods;
+  nlohmann::ordered_json kept = now.methods;
   if (fs::exists(path)) {
-    const nlohmann::ordered_json before = read_json_file(path, most_bytes);
-    check(before.contains("common") && before.contains("methods"), ErrorKind::corrupt,
-          "{}: not the configuration of a comparison", path.string());
-    std::vector<std::string> found = differences(before.at("common"), common);
-    kept = before.at("methods");
-    for (const auto& [label, method] : methods.items()) {
+    nlohmann::ordered_json before = read_json_file(path, most_bytes);
+    check(before.is_object() && before.contains("common") && before.contains("methods") &&
+              before["methods"].is_object(),
+          ErrorKind::corrupt, "{}: not the configuration of a comparison", path.string());
+    complete(before["common"], usual.common);
+    std::vector<std::string> found = differences(before["common"], now.common);
+    kept = before["methods"];
+    for (const auto& [label, method] : now.methods.items()) {
+      if (kept.contains(label) && usual.methods.contains(label)) complete(kept[label], usual.methods[label]);
       if (kept.contains(label))
         std::ranges::move(differences(kept.at(label), method, label), std::back_inserter(found));
       kept[label] = method;
     }
+    const nlohmann::ordered_json made_by = before.value("version", nlohmann::ordered_json());
+    if (made_by.is_string() && made_by != program_version())
+      warn("{}: its runs were made by lowrank {}, and this is {}: times and memory may not compare",
+           folder_.string(), one_line(made_by.get<std::string>(), 30), program_version());
     if (!found.empty())
       throw Error(ErrorKind::invalid,
                   fmt::format("`output` {} has runs of another configuration: {}", folder_.string(),
@@ -97,16 +128,22 @@ void RunStore::keep_configuration(const nlohmann::ordered_json& common,
                   "give another `output`, or `overwrite` to drop those runs");
   }
   make_folders(folder_);
-  write_file_atomically(path,
-                        json_text(nlohmann::ordered_json{{"common", common}, {"methods", kept}}, 2) + "\n");
+  write_file_atomically(path, json_text(nlohmann::ordered_json{{"version", program_version()},
+                                                               {"common", now.common},
+                                                               {"methods", kept}},
+                                        2) +
+                                  "\n");
 }
 
 std::optional<RunRecord> RunStore::finished(const std::string& label, int64_t seed) const {
-  return record_in(run_folder(label, seed) / run_record_name);
+  return record_in(run_folder(label, seed) / run_record_name,
+                   [&](const RunRecord& record) { return record.label == label && record.seed == seed; });
 }
 
 std::optional<RunRecord> RunStore::tried(const std::string& label, int64_t round, double rate) const {
-  return record_in(tried_file(label, round, rate));
+  return record_in(tried_file(label, round, rate), [&](const RunRecord& record) {
+    return record.label == label && record.learning_rate == rate;
+  });
 }
 
 fs::path RunStore::run_folder(const std::string& label, int64_t seed) const {
@@ -120,7 +157,7 @@ void RunStore::keep_tried(const RunRecord& record, int64_t round) const {
 }
 
 fs::path RunStore::tried_file(const std::string& label, int64_t round, double rate) const {
-  return folder_ / "search" / folder_name(label) / fmt::format("round-{}-lr-{:g}.json", round + 1, rate);
+  return folder_ / "search" / folder_name(label) / fmt::format("round-{}-lr-{}.json", round + 1, rate);
 }
 
 }  // namespace lowrank

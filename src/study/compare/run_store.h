@@ -19,20 +19,29 @@ std::vector<std::string> differences(const nlohmann::ordered_json& before, const
 /// A label as the name of a folder; different labels have different ones.
 std::string folder_name(const std::string& label);
 
+/// What the numbers of runs depend on.
+struct KeptConfiguration {
+  nlohmann::ordered_json common;
+  nlohmann::ordered_json methods;  ///< by label
+};
+
 /// Where a comparison keeps its finished runs: runs/LABEL/seed-N with run.json and the adapter, and
 /// search/LABEL/round-N-lr-X.json.
 class RunStore {
  public:
   explicit RunStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Refuses a folder that holds something else; with `overwrite`, removes the runs of an earlier comparison.
-  /// Errors: invalid; io.
-  void open(bool overwrite) const;
-  /// Compares the configuration with that of the runs in the folder, and keeps it. `methods`: by label; those
-  /// that are new may be added. Errors: invalid, listing all that differs; corrupt.
-  void keep_configuration(const nlohmann::ordered_json& common, const nlohmann::ordered_json& methods) const;
+  /// Refuses a folder that holds something else. Errors: invalid; io.
+  void open() const;
+  /// Removes the runs and the tables of an earlier comparison. Errors: io.
+  void drop_runs() const;
+  /// Compares the configuration with that of the runs in the folder, and keeps it. Methods that are new may
+  /// be added. `usual`: what stands for a value that the folder's configuration lacks, since an earlier
+  /// version of the program, which did not know it, wrote it. Errors: invalid, listing all that differs;
+  /// corrupt.
+  void keep_configuration(const KeptConfiguration& now, const KeptConfiguration& usual = {}) const;
 
-  /// The record of a finished run. Errors: corrupt.
+  /// The record of a finished run. Errors: corrupt, also for a record of another run.
   std::optional<RunRecord> finished(const std::string& label, int64_t seed) const;
   std::optional<RunRecord> tried(const std::string& label, int64_t round, double rate) const;
   /// The folder of a run, which appears when it is finished.
