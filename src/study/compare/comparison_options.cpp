@@ -10,7 +10,7 @@
 #include "base/nearest_name.h"
 #include "base/one_line.h"
 #include "study/compare/collected.h"
-#include "study/compare/label_checks.h"
+#include "study/compare/run_store.h"
 
 namespace lowrank {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -45,6 +46,13 @@ void complete(nlohmann::ordered_json& before, const nlohmann::ordered_json& usua
   }
 }
 
+constexpr size_t longest_label = 200;
+
+bool is_line(const std::string& label) {
+  return label.size() <= longest_label && label.find_first_not_of(' ') != std::string::npos &&
+         std::ranges::none_of(label, [](unsigned char letter) { return letter < ' ' || letter == 0x7f; });
+}
+
 }  // namespace
 
 std::vector<std::string> differences(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
@@ -78,6 +86,22 @@ std::string folder_name(const std::string& label) {
   Fingerprint fingerprint;
   fingerprint.add(label);
   return name.substr(0, longest) + "-" + fingerprint.text().substr(0, 6);
+}
+
+void check_labels(const std::vector<std::string>& labels, std::vector<std::string>& problems) {
+  std::map<std::string, std::string> by_folder = {{folder_name("base"), "base"}};
+  for (const std::string& label : labels) {
+    if (!is_line(label))
+      problems.push_back(fmt::format("methods: the label {} is no short line of text", in_quotes(label)));
+    const auto [known, added] = by_folder.emplace(folder_name(label), label);
+    if (added) continue;
+    problems.push_back(
+        known->second == label
+            ? fmt::format("methods: the label {} is given twice, or is the base's; give each entry a label",
+                          in_quotes(label))
+            : fmt::format("methods: the labels {} and {} are those of one folder, {}; change one of them",
+                          in_quotes(known->second), in_quotes(label), known->first));
+  }
 }
 
 void RunStore::open() const {

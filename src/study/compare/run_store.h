@@ -19,6 +19,10 @@ std::vector<std::string> differences(const nlohmann::ordered_json& before, const
 /// A label as the name of a folder; different labels have different ones.
 std::string folder_name(const std::string& label);
 
+/// Adds a sentence to `problems` for each label that cannot name a line of the table and a folder: one that
+/// is given twice, is the base's, is longer than a line, or whose folder another label has.
+void check_labels(const std::vector<std::string>& labels, std::vector<std::string>& problems);
+
 /// What the numbers of runs depend on.
 struct KeptConfiguration {
   nlohmann::ordered_json common;
