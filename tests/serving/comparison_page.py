@@ -69,6 +69,15 @@ def look(browser, path, scheme, pictures):
             blank = page.evaluate("""id => { const canvas = document.getElementById(id);
                 return canvas.closest('figure').hidden || !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value); }""", chart)
             assert not blank, chart
+    # A method that is left out is left out of all charts, and comes back.
+    drawn = """() => ['parameters', 'training'].map(id => charts[id] ? charts[id].data.datasets.length : 0)"""
+    all_methods = page.evaluate(drawn)
+    first = page.locator("#legend button").first
+    first.click()
+    fewer = page.evaluate(drawn)
+    assert first.get_attribute("aria-pressed") == "false" and all(few < many for few, many in zip(fewer, all_methods)), (fewer, all_methods)
+    first.click()
+    assert page.evaluate(drawn) == all_methods
     if page.locator("#row option").count() > 1:
         page.select_option("#row", "1")
     assert page.locator("#samples .answer").count() >= 2

@@ -33,7 +33,7 @@ std::string comparison_page(const nlohmann::ordered_json& results) {
                                                             {"@style@", comparison_asset("comparison.css")},
                                                             {"@results@", script_json(results)},
                                                             {"@chart@", comparison_asset("chart.min.js")},
-                                                            {"@script@", comparison_asset("comparison.js")}};
+                                                            {"@script@", comparison_asset("comparison.js") + comparison_asset("charts.js")}};
   for (const auto& [name, value] : parts) {
     const size_t place = page.find(name);
     made += page.substr(0, place) + value;

@@ -1,7 +1,6 @@
 "use strict";
-// The results of a comparison: a table that can be sorted, charts, and answers side by side. Texts that models wrote are set as text, never as markup.
+// The results of a comparison: a table that can be sorted, and answers side by side; charts.js has the charts. Texts that models wrote are set as text, never as markup.
 const results = JSON.parse(document.getElementById("results").textContent);
-const dark = matchMedia("(prefers-color-scheme: dark)");
 const at = id => document.getElementById(id);
 
 function element(name, text, className) {
@@ -18,7 +17,7 @@ at("state").textContent = `${wholeRuns} ${wholeRuns === 1 ? "run" : "runs"}${res
 
 // The table. A column has a value to sort by and a text.
 const spread = (found, digits, factor = 1) => !found ? "" :
-  (found.mean * factor).toFixed(digits) + (found.deviation === null ? "" : ` ± ${(found.deviation * factor).toFixed(digits)}`);
+  (found.mean * factor).toFixed(digits) + (!found.deviation ? "" : ` ± ${(found.deviation * factor).toFixed(digits)}`);
 const measured = (name, key, digits, factor, better) => ({
   name, better, value: method => method[key] ? method[key].mean : null, text: method => spread(method[key], digits, factor)});
 // Scores of 0 to 1 need more digits than those of 0 to 100.
@@ -97,91 +96,6 @@ function drawTable() {
 for (const run of results.runs.filter(run => run.problem))
   at("problems").append(element("li", `${run.label}, seed ${run.seed}, learning rate ${run.learning_rate}: ${run.problem}`));
 
-// Charts. Colours of Okabe and Ito, which colour-blind readers can tell apart; shapes differ, too.
-const palettes = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5a5a5a", "#a0522d"],
-  dark: ["#56b4e9", "#f0904a", "#3fcf9f", "#e7a3c9", "#f0e442", "#9ad0ff", "#b8b5b0", "#d9a07a"]};
-const shapes = ["circle", "rect", "triangle", "rectRot", "star", "crossRot", "rectRounded", "cross"];
-const labels = results.methods.map(method => method.label);
-const colour = label => palettes[dark.matches ? "dark" : "light"][labels.indexOf(label) % 8];
-const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const charts = {};
-
-function draw(id, description, config) {
-  if (charts[id]) charts[id].destroy();
-  const canvas = at(id);
-  canvas.closest("figure").hidden = config.data.datasets.length === 0;
-  canvas.setAttribute("aria-label", description);
-  if (config.data.datasets.length === 0) return;
-  const axis = title => ({title: {display: true, text: title, color: css("--text")}, grid: {color: css("--line")}, ticks: {color: css("--quiet")}});
-  const {x, y, logarithmic} = config;
-  charts[id] = new Chart(canvas, {
-    type: config.type, data: config.data,
-    options: {
-      animation: false, maintainAspectRatio: false,
-      scales: {x: {type: logarithmic ? "logarithmic" : "linear", ...axis(x)}, y: {type: "linear", ...axis(y)}},
-      plugins: {legend: {position: "bottom", labels: {color: css("--text"), usePointStyle: true, filter: item => item.text !== "front"}},
-                tooltip: {filter: item => item.dataset.label !== "front",
-                          callbacks: {label: item => `${item.dataset.label}: ${item.parsed.y.toPrecision(5)} at ${Number(item.parsed.x.toPrecision(5)).toLocaleString("en")}`}}}}});
-}
-
-// Where quality is: the metrics, then the validation loss.
-const qualities = [
-  ...results.metrics.map(metric => ({name: metric.name, better: metric.higher_is_better ? 1 : -1, of: method => method.metrics[metric.name]})),
-  {name: "validation loss", better: -1, of: method => method.validation_loss}].filter(quality => results.methods.some(quality.of));
-qualities.forEach((quality, place) => at("metric").append(new Option(`${quality.name} (${quality.better > 0 ? "higher" : "lower"} is better)`, place)));
-
-function front(points, better) {
-  return points.filter(point => !points.some(other => other !== point && other.x <= point.x && better * other.y >= better * point.y &&
-    (other.x < point.x || better * other.y > better * point.y))).sort((a, b) => a.x - b.x);
-}
-
-function drawQuality() {
-  const quality = qualities[at("metric").value || 0];
-  if (!quality) return;
-  const against = {
-    parameters: ["trained parameters", method => method.trained_parameters + method.head_parameters, true],
-    memory: ["peak memory, MB", method => method.peak_memory_bytes && method.peak_memory_bytes.mean / 1e6, false],
-    time: ["training time, s", method => method.seconds && method.seconds.mean, false]};
-  for (const [id, [title, cost, logarithmic]] of Object.entries(against)) {
-    const points = [];
-    for (const method of results.methods) {
-      if (method.label !== "base" && quality.of(method) && cost(method) > 0) points.push({label: method.label, x: cost(method), y: quality.of(method).mean});
-    }
-    const datasets = points.map(point => ({
-      label: point.label, data: [point], backgroundColor: colour(point.label), borderColor: colour(point.label),
-      pointStyle: shapes[labels.indexOf(point.label) % 8], radius: 7, hoverRadius: 9, borderWidth: 2}));
-    if (points.length > 1)
-      datasets.push({label: "front", type: "line", data: front(points, quality.better), borderColor: css("--quiet"), borderDash: [5, 5],
-                     borderWidth: 1, radius: 0, hitRadius: 0, hoverRadius: 0, fill: false});
-    draw(id, `${quality.name} against ${title}: ${points.map(point => `${point.label} ${point.y.toPrecision(4)} at ${point.x.toPrecision(4)}`).join("; ")}`,
-         {type: "scatter", data: {datasets}, x: title, y: quality.name, logarithmic});
-  }
-}
-
-function smoothed(points) {
-  const memory = points.length < 20 ? 0 : 1 - 1 / Math.max(2, points.length / 20);
-  let sum = 0, weight = 0;
-  return points.map(([step, value]) => {
-    sum = memory * sum + (1 - memory) * value;
-    weight = memory * weight + (1 - memory);
-    return {x: step, y: sum / weight};
-  });
-}
-
-function drawCurves() {
-  const runs = results.runs.filter(run => run.label !== "base");
-  const several = new Set(runs.map(run => run.seed)).size > 1;
-  const curve = (key, change) => runs.filter(run => run[key].length > 1).map(run => ({
-    label: several ? `${run.label}, seed ${run.seed}` : run.label, data: change(run[key].filter(point => point[1] !== null)),
-    borderColor: colour(run.label), backgroundColor: colour(run.label), borderWidth: 2,
-    borderDash: [[], [6, 3], [2, 2], [8, 3, 2, 3]][Math.max(0, runs.filter(other => other.label === run.label).indexOf(run)) % 4],
-    pointStyle: shapes[labels.indexOf(run.label) % 8], radius: key === "curve" ? 0 : 3, fill: false}));
-  draw("training", "training loss over steps", {type: "line", data: {datasets: curve("curve", smoothed)}, x: "step", y: "loss"});
-  draw("validation", "validation loss over steps",
-       {type: "line", data: {datasets: curve("evaluations", points => points.map(([x, y]) => ({x, y})))}, x: "step", y: "loss"});
-}
-
 function drawSearches() {
   at("searches").hidden = results.searches.length === 0;
   const head = element("tr");
@@ -218,7 +132,7 @@ at("answers").hidden = rows.length === 0;
 
 function answer(title, text, className) {
   const made = element("div", undefined, className);
-  made.append(element("h3", title), element("p", text.trim() === "" ? "(nothing)" : text));
+  made.append(element("h3", title), element("p", text.trim() || "(nothing)"));
   return made;
 }
 
@@ -231,11 +145,7 @@ function drawAnswers() {
 }
 
 at("options").textContent = JSON.stringify(results.options, null, 2);
-at("metric").addEventListener("change", drawQuality);
 at("row").addEventListener("change", drawAnswers);
-dark.addEventListener("change", () => { drawQuality(); drawCurves(); });
 drawTable();
-drawQuality();
-drawCurves();
 drawSearches();
 drawAnswers();
