@@ -86,6 +86,7 @@ def look(browser, path, scheme, pictures):
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     page.set_viewport_size({"width": 360, "height": 700})
+    page.wait_for_timeout(1000)  # charts follow the window's size when they are idle
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 360, f"the page is {wide} pixels wide"
     assert not problems, problems
