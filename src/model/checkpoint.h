@@ -4,15 +4,16 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
+#include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "formats/gguf.h"
 #include "formats/safetensors_index.h"
+#include "model/expert_stacks.h"
 #include "model/spec.h"
 #include "model/stored/bitsandbytes.h"
-#include "model/stored/stacked_part.h"
 
 namespace lowrank {
 
@@ -40,6 +41,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// The GGUF file, or nullptr for a folder.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
 
+  /// All tensors of the files.
+  const std::vector<StoredTensor>& stored_tensors() const;
   /// The tensors of a multimodal folder's other parts, as they are stored.
   std::vector<StoredTensor> other_tensors() const;
 
@@ -48,9 +51,14 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
 
   /// True if a folder stores the tensor among those of all experts in another order or type; what `find`
   /// returns then holds more than this tensor.
-  bool is_rearranged(const TensorRef& tensor) const;
+  bool is_rearranged(const TensorRef& tensor) const { return !gguf_ && stacks_.is_rearranged(tensor); }
   /// The tensors that hold these.
-  std::vector<const StoredTensor*> rearranged_stacks() const;
+  std::vector<const StoredTensor*> rearranged_stacks() const { return stacks_.rearranged_stacks(); }
+
+  /// True for a stored tensor that is none of the weight table's but holds some of them or belongs to one:
+  /// the rearranged stacks, and what bitsandbytes and GGUF files store beside a matrix. Errors: invalid for
+  /// factors of a GGUF file that cannot be.
+  bool is_part_of_others(const StoredTensor& stored) const;
 
   /// The tensor's values if bitsandbytes stored them in 4 bits, else nullptr.
   const StoredNf4* nf4(const TensorRef& tensor) const;
@@ -81,17 +89,11 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   Checkpoint() = default;
   /// The tensor of a folder of that name, with or without the optional prefix; nullptr if there is none.
   const StoredTensor* find_in_folder(std::string_view name) const;
-  void check_tensors() const;
   /// Notes which tensors belong to other parts of a multimodal model.
   void tell_other_towers();
   /// Finds the matrices of experts in the tensors that stack them. Errors: invalid for stacks of another
   /// shape.
   void divide_stacks();
-  void check_stack(const StoredTensor& stack, const std::vector<int64_t>& shape) const;
-  /// The tensor's part of a stack, if the files have it: rows one below the other, or as in gpt-oss's
-  /// folders.
-  std::optional<StackedPart> plain_part(const TensorRef& tensor) const;
-  std::optional<StackedPart> rearranged_part(const TensorRef& tensor);
   /// Makes the head a matrix of its own if the files store one that differs from the embedding.
   void untie_other_head();
   /// Adds label head layers that the folder lacks to the modules that are trained whole.
@@ -102,9 +104,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   ModelSpec spec_;
   std::optional<GgufFile> gguf_;
   std::optional<SafetensorsIndex> safetensors_;
-  std::map<std::string, StoredNf4, std::less<>> nf4_;               ///< by name in the files
-  std::map<std::string, StackedPart, std::less<>> stacked_;         ///< by name of the TensorRef
-  std::map<std::string, const StoredTensor*, std::less<>> stacks_;  ///< those whose parts are not plain
+  std::map<std::string, StoredNf4, std::less<>> nf4_;  ///< by name in the files
+  ExpertStacks stacks_;
   std::vector<std::string> notes_;
 };
 

@@ -15,7 +15,7 @@
 
 #include "formats/safetensors.h"
 #include "kernels/operations/expert_routes.h"
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
 #include "support/temporary_folder.h"

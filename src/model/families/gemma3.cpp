@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

@@ -1,6 +1,6 @@
 // GLM-4, dense (GLM-4-0414; GLM Team 2024, arXiv 2406.12793): RMSNorm before and after each branch, rotary
 // positions on half of each head in pairs of neighbours, biases on q, k and v, one matrix for gate and up.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

@@ -3,7 +3,7 @@
 // may omit the prefix `transformer.` from all names.
 #include <cmath>
 
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

@@ -1,7 +1,7 @@
 // gpt-oss (OpenAI 2025, arXiv 2508.10925): experts in every layer with biases and a clamped unit, sinks in
 // attention, every second layer with a window, yarn. Folders hold experts in MXFP4 or expanded.
 #include "base/error.h"
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/experts_gguf.h"
 #include "model/registry.h"
 

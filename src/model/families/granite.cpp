@@ -1,7 +1,7 @@
 // Granite 3, dense (IBM 2024, github.com/ibm-granite/granite-3.0-language-models): Llama with constant
 // factors on the embedding, on q·k in place of 1/sqrt(head size), on each branch before it is added, and with
 // the logits divided by a constant.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/operations/causal_conv.h"
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/mixers/short_convolution.h"
 #include "model/registry.h"

@@ -4,7 +4,7 @@
 // biases on q, k, v (arXiv 2407.10671). Qwen 3: norms on query and key heads (arXiv 2505.09388).
 #include <algorithm>
 
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/gguf/experts_gguf.h"
 #include "model/registry.h"

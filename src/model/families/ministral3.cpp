@@ -3,7 +3,7 @@
 // which the text part is used.
 #include <cmath>
 
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

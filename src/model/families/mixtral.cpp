@@ -1,6 +1,6 @@
 // Mixtral (Jiang et al. 2024, arXiv 2401.04088): Mistral with experts in place of each MLP. Its GGUF files
 // name Llama's architecture.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/experts_gguf.h"
 #include "model/registry.h"
 

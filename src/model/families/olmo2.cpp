@@ -3,7 +3,7 @@
 // three of four layers, whose rotary frequencies are not scaled.
 #include <utility>
 
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

@@ -1,6 +1,6 @@
 // Phi-3 and Phi-4-mini (Microsoft 2024 and 2025, arXiv 2404.14219, 2503.01743): Llama with one matrix for q,
 // k and v and one for gate and up, rotary positions on part of each head, and longrope.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

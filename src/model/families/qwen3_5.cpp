@@ -1,6 +1,6 @@
 // Qwen 3.5 (Qwen Team 2026), dense: most layers have a gated DeltaNet, the others gated attention with rotary
 // positions on a part of each head. Of the folders of the multimodal models the text model is read.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/qwen3_5/qwen3_5_gguf.h"
 #include "model/registry.h"
 

@@ -1,7 +1,7 @@
 // Qwen 3.5's mixtures of experts (Qwen Team 2026): Qwen 3.5 with experts in place of each MLP, of which one
 // is used by every token, weighed by a product of its own. Of the folders of the multimodal models the text
 // model is read.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/experts_gguf.h"
 #include "model/qwen3_5/qwen3_5_gguf.h"
 #include "model/registry.h"

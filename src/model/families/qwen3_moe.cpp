@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/experts_gguf.h"
 #include "model/registry.h"
 

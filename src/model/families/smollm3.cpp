@@ -1,6 +1,6 @@
 // SmolLM3 (Hugging Face 2025, huggingface.co/blog/smollm3): Llama without rotary positions in some layers
 // (NoPE; Kazemnejad et al. 2023, arXiv 2305.19466), by default every fourth.
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 #include "model/gguf/decoder_gguf.h"
 #include "model/registry.h"
 

@@ -4,7 +4,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
 
 #include "base/error.h"
 #include "kernels/operations/attention.h"
@@ -14,86 +13,13 @@
 #include "model/activation.h"
 #include "model/blocks.h"
 #include "model/experts.h"
-#include "model/gemma4/gemma4_heads.h"
+#include "model/gemma4/gemma4_layer.h"
 #include "model/gemma4/gemma4_spec.h"
 
 namespace lowrank {
 namespace {
 
 namespace part = gemma4_part;
-
-struct Layer {
-  Linear query_key_value;  ///< the query alone in a layer without its own keys; without values that are keys
-  Linear out, up, down, input_gate, input_projection;
-  Norm before_attention, after_attention, before_mlp, after_mlp, after_input;
-  Gemma4Heads heads;
-  double scalar = 1;
-  std::optional<Experts> experts;  ///< beside the MLP
-  at::Tensor router_scales;        ///< c / sqrt(d), on what the router reads
-  Norm before_experts, after_experts, after_dense;
-};
-
-/// Reads the parts of the model from its files.
-class Loader {
- public:
-  Loader(const Checkpoint& checkpoint, const LoadOptions& options, const Gemma4Config& config)
-      : checkpoint_(checkpoint), options_(options), config_(config) {}
-
-  Norm norm(const std::string& name) const {
-    return load_norm(checkpoint_, options_, name + ".weight", "", config_.epsilon);
-  }
-  Linear linear(const std::string& prefix, std::initializer_list<const char*> parts) const {
-    std::vector<std::string> names;
-    for (const char* name : parts) names.push_back(prefix + name);
-    return load_linear(checkpoint_, options_, names);
-  }
-
-  Layer layer(int64_t number) const {
-    const Gemma4Layer& shape = config_.layers[number];
-    const std::string p = gemma4_layer_prefix(config_, number);
-    const bool source = config_.is_source(number);
-    Layer l;
-    l.query_key_value = !source              ? linear(p, {part::query})
-                        : shape.value_is_key ? linear(p, {part::query, part::key})
-                                             : linear(p, {part::query, part::key, part::value});
-    l.out = linear(p, {part::attention_out});
-    l.up = linear(p, {part::gate, part::up});
-    l.down = linear(p, {part::down});
-    l.before_attention = norm(p + part::before_attention);
-    l.after_attention = norm(p + part::after_attention);
-    l.before_mlp = norm(p + part::before_mlp);
-    l.after_mlp = norm(p + part::after_mlp);
-    l.heads = {config_.heads,
-               shape.kv_heads,
-               shape.head_dim,
-               shape.value_is_key,
-               config_.epsilon,
-               norm(p + part::query_norm),
-               source ? norm(p + part::key_norm) : Norm{}};
-    const at::Tensor scalar = checkpoint_.read(*checkpoint_.spec().find_tensor(p + part::scalar), at::kFloat);
-    l.scalar = scalar.const_data_ptr<float>()[0];
-    if (config_.experts.count > 0) {
-      l.experts = load_experts(checkpoint_, options_, config_.experts, number);
-      const std::string scales = p + std::string(config_.experts.input_scales.name);
-      l.router_scales = checkpoint_.read(*checkpoint_.spec().find_tensor(scales),
-                                         options_.compute == at::kDouble ? at::kDouble : at::kFloat) *
-                        (1 / std::sqrt(static_cast<double>(config_.hidden)));
-      l.before_experts = norm(p + part::before_experts);
-      l.after_experts = norm(p + part::after_experts);
-      l.after_dense = norm(p + part::after_dense);
-    }
-    if (config_.layer_input == 0) return l;
-    l.input_gate = linear(p, {part::input_gate});
-    l.input_projection = linear(p, {part::input_projection});
-    l.after_input = norm(p + part::after_input);
-    return l;
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  const LoadOptions& options_;
-  const Gemma4Config& config_;
-};
 
 /// What is known of a pass, and the keys and values that later layers read.
 struct Pass {
@@ -118,7 +44,7 @@ class Gemma4 final : public Model {
         config_(std::move(config)),
         compute_(options.compute),
         embedding_(table(options, part::embedding, std::sqrt(static_cast<float>(config_.hidden)))) {
-    const Loader load(*checkpoint_, options, config_);
+    const Gemma4Loader load(*checkpoint_, options, config_);
     if (config_.layer_input > 0) {
       inputs_.emplace(
           table(options, part::input_embedding, std::sqrt(static_cast<float>(config_.layer_input))));
@@ -230,7 +156,7 @@ class Gemma4 final : public Model {
   /// The stream after the layer, and the keys and values that later layers read (undefined where none do).
   TensorPair layer(Pass& pass, const Place& in, const Place& out, const at::Tensor& entering,
                    const Beside& beside) const {
-    const Layer& l = layers_[in.layer];
+    const Gemma4LayerParts& l = layers_[in.layer];
     const AddNorm first = entered(pass, in, l.before_attention, entering, {});
     auto [branch, rows] = attention_branch(pass, in, out, first.normed, beside.keys);
     const at::Tensor stream = output_rows(first.stream, in.layout);
@@ -253,8 +179,8 @@ class Gemma4 final : public Model {
   }
 
   /// The normed output of the MLP plus that of the experts, which read the stream before it.
-  at::Tensor with_experts(const Pass& pass, const Place& out, const Layer& l, const at::Tensor& stream,
-                          const at::Tensor& dense) const {
+  at::Tensor with_experts(const Pass& pass, const Place& out, const Gemma4LayerParts& l,
+                          const at::Tensor& stream, const at::Tensor& dense) const {
     const auto normed = [&](const at::Tensor& x, const Norm& norm) {
       return rms_norm(x, weight_of(norm, out.context, pass.hooks), config_.epsilon, compute_);
     };
@@ -265,7 +191,7 @@ class Gemma4 final : public Model {
 
   TensorPair attention_branch(Pass& pass, const Place& in, const Place& out, const at::Tensor& x,
                               const at::Tensor& keys) const {
-    const Layer& l = layers_[in.layer];
+    const Gemma4LayerParts& l = layers_[in.layer];
     const Gemma4Layer& shape = config_.layers[in.layer];
     const RopeTable& table = shape.slides() ? pass.sliding : pass.full;
     const AttentionShape attends{config_.heads, shape.kv_heads, shape.head_dim, 1, true, shape.window, 0};
@@ -295,7 +221,7 @@ class Gemma4 final : public Model {
   Linear projection_;
   Norm projection_norm_, final_norm_;
   Head head_;
-  std::vector<Layer> layers_;
+  std::vector<Gemma4LayerParts> layers_;
 };
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "model/decoder_spec.h"
+#include "model/decoders/decoder_spec.h"
 
 namespace lowrank {
 namespace {

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "kernels/operations/causal_conv.h"
-#include "model/decoder_spec.h"
+#include "model/decoders/decoder_spec.h"
 #include "model/mixers/gated_attention.h"
 #include "model/mixers/gated_delta_net.h"
 

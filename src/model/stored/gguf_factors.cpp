@@ -40,4 +40,10 @@ std::string matrix_of_factors(const GgufFile& file, std::string_view name) {
   return {};
 }
 
+bool holds_factors(const GgufFile& file, std::string_view name) {
+  const std::string matrix = matrix_of_factors(file, name);
+  if (!matrix.empty()) factors_beside(file, matrix);
+  return !matrix.empty();
+}
+
 }  // namespace lowrank

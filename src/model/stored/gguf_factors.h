@@ -24,4 +24,7 @@ std::vector<float> factors_beside(const GgufFile& file, std::string_view matrix)
 /// where the file has no `X.weight`.
 std::string matrix_of_factors(const GgufFile& file, std::string_view name);
 
+/// Whether the tensor of that name stands beside such a matrix. Errors: as `factors_beside`.
+bool holds_factors(const GgufFile& file, std::string_view name);
+
 }  // namespace lowrank

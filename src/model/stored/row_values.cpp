@@ -35,4 +35,22 @@ void copy_columns(const StoredTensor& stored, int64_t begin, int64_t end, at::Te
   out.copy_(columns.t());
 }
 
+bool same_values(const StoredTensor& a, const StoredTensor& b) {
+  if (a.shape != b.shape || !can_expand(a.dtype) || !can_expand(b.dtype)) return false;
+  if (a.dtype == b.dtype) return std::ranges::equal(a.bytes, b.bytes);
+  const int64_t rows = a.shape.front();
+  const int64_t columns = *element_count(a.shape) / std::max<int64_t>(rows, 1);
+  std::vector<float> left(columns), right(columns);
+  const auto row_of = [&](const StoredTensor& tensor, int64_t row, std::vector<float>& out) {
+    const auto size = static_cast<int64_t>(tensor.bytes.size()) / rows;
+    expand(tensor.dtype, tensor.bytes.subspan(row * size, size), out);
+  };
+  for (int64_t row = 0; row < rows; ++row) {
+    row_of(a, row, left);
+    row_of(b, row, right);
+    if (left != right) return false;
+  }
+  return true;
+}
+
 }  // namespace lowrank

@@ -13,7 +13,7 @@
 #include "base/rng.h"
 #include "peft/algebra/combined_config.h"
 #include "peft/algebra/combined_factors.h"
-#include "peft/core/target_modules.h"
+#include "peft/core/module_patterns.h"
 
 namespace lowrank {
 namespace {

@@ -1,6 +1,7 @@
 #include "peft/core/target_options.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/ranges.h>
 
@@ -119,6 +120,12 @@ nlohmann::json given_values(const nlohmann::json& config,
     if (is_given(config, theirs)) values[ours] = config[theirs];
   }
   return values;
+}
+
+nlohmann::json json_number(double value) {
+  constexpr double exact = 9007199254740992.0;  // above this, not every whole number is a double
+  const bool whole = value == std::floor(value) && std::abs(value) <= exact;
+  return whole ? nlohmann::json(static_cast<int64_t>(value)) : nlohmann::json(value);
 }
 
 }  // namespace lowrank

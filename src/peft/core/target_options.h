@@ -43,4 +43,7 @@ bool is_given(const nlohmann::json& config, const char* key);
 nlohmann::json given_values(const nlohmann::json& config,
                             std::initializer_list<std::pair<const char*, const char*>> names);
 
+/// A JSON number, an integer if the value is whole.
+nlohmann::json json_number(double value);
+
 }  // namespace lowrank

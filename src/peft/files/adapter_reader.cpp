@@ -14,6 +14,7 @@
 #include "base/nearest_name.h"
 #include "base/one_line.h"
 #include "formats/block_formats.h"
+#include "peft/core/module_patterns.h"
 #include "peft/core/registry.h"
 #include "peft/files/encoder_state.h"
 #include "peft/files/method_record.h"

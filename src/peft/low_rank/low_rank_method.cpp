@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/embedding.h"
+#include "peft/core/module_patterns.h"
 #include "peft/core/trained_tensors.h"
 #include "peft/low_rank/expert_updates.h"
 #include "peft/low_rank/low_rank_options.h"

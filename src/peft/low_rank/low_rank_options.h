@@ -8,6 +8,7 @@
 #include "base/fields.h"
 #include "model/spec.h"
 #include "peft/core/low_rank_form.h"
+#include "peft/core/module_patterns.h"
 #include "peft/core/target_options.h"
 
 namespace lowrank {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "peft/core/target_options.h"
 
 namespace lowrank {
 namespace {

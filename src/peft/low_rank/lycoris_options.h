@@ -9,6 +9,7 @@
 #include "base/fields.h"
 #include "model/hooks.h"
 #include "peft/core/adapted_modules.h"
+#include "peft/core/module_patterns.h"
 
 namespace lowrank {
 

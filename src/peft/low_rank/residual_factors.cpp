@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "peft/core/low_rank_form.h"
+#include "peft/core/target_options.h"
 
 namespace lowrank {
 namespace {

@@ -17,6 +17,7 @@
 #include "peft/core/low_rank_init.h"
 #include "peft/core/registry.h"
 #include "peft/core/resolved_values.h"
+#include "peft/core/target_options.h"
 #include "peft/low_rank/rank_budget.h"
 
 namespace lowrank {

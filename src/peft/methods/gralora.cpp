@@ -19,6 +19,7 @@
 #include "peft/core/low_rank_init.h"
 #include "peft/core/module_method.h"
 #include "peft/core/registry.h"
+#include "peft/core/target_options.h"
 
 namespace lowrank {
 namespace {

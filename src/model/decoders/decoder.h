@@ -4,7 +4,7 @@
 
 #include "model/checkpoint.h"
 #include "model/decoder_config.h"
-#include "model/decoder_spec.h"
+#include "model/decoders/decoder_spec.h"
 #include "model/model.h"
 
 namespace lowrank {

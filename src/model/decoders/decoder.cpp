@@ -1,4 +1,4 @@
-#include "model/decoder.h"
+#include "model/decoders/decoder.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
@@ -12,78 +12,11 @@
 #include "kernels/operations/rope.h"
 #include "model/blocks.h"
 #include "model/checkpoint.h"
-#include "model/decoder_spec.h"
+#include "model/decoders/decoder_layer.h"
 #include "model/experts.h"
 
 namespace lowrank {
 namespace {
-
-struct Layer {
-  Linear qkv, out;
-  Linear up;  ///< gate and up if there is a gate
-  Linear down;
-  Norm before_attention, after_attention, before_mlp, after_mlp, query, key;
-  std::unique_ptr<Mixer> mixer;    ///< in the place of attention, which then has no parts
-  std::optional<Experts> experts;  ///< in place of `up` and `down`
-  const TensorRef* sinks = nullptr;
-  at::Tensor sink_values;  ///< of frozen ones
-};
-
-/// Reads the parts of a decoder from its files.
-class Loader {
- public:
-  Loader(const Checkpoint& checkpoint, const LoadOptions& options, const DecoderConfig& config)
-      : checkpoint_(checkpoint), options_(options), config_(config) {}
-
-  /// The norm of a part below `prefix`; the identity if the part has no name.
-  Norm norm(const std::string& prefix, const PartName& part) const {
-    if (!part) return {};
-    const std::string name = prefix + std::string(part.name);
-    return load_norm(checkpoint_, options_, name + ".weight", config_.layer_norm ? name + ".bias" : "",
-                     config_.epsilon, config_.norm_offset);
-  }
-
-  Layer layer(int64_t index) const {
-    const DecoderNames& n = config_.names;
-    const std::string prefix = layer_prefix(n, index);
-    const auto linear = [&](std::initializer_list<PartName> parts) {
-      std::vector<std::string> names;
-      for (const PartName& part : parts) names.push_back(prefix + std::string(part.name));
-      return load_linear(checkpoint_, options_, names);
-    };
-    const MixerKind* mixer = config_.mixer_of(index);
-    const bool sparse = config_.experts.in(index);
-    const TensorRef* sinks =
-        n.sinks ? checkpoint_.spec().find_tensor(prefix + std::string(n.sinks.name)) : nullptr;
-    const bool frozen_sinks = sinks && options_.use_of(*sinks) == TensorUse::frozen;
-    return {
-        mixer               ? Linear()
-        : n.query_key_value ? linear({n.query_key_value})
-                            : linear({n.query, n.key, n.value}),
-        mixer ? Linear() : linear({n.attention_out}),
-        sparse      ? Linear()
-        : n.gate_up ? linear({n.gate_up})
-        : n.gate    ? linear({n.gate, n.up})
-                    : linear({n.up}),
-        sparse ? Linear() : linear({n.down}),
-        norm(prefix, n.before_attention),
-        norm(prefix, n.after_attention),
-        norm(prefix, n.before_mlp),
-        norm(prefix, n.after_mlp),
-        mixer ? Norm() : norm(prefix, n.query_norm),
-        mixer ? Norm() : norm(prefix, n.key_norm),
-        mixer ? mixer->load(checkpoint_, options_, prefix) : nullptr,
-        sparse ? std::optional(load_experts(checkpoint_, options_, config_.experts, index)) : std::nullopt,
-        sinks,
-        frozen_sinks ? checkpoint_.read(*sinks, options_.compute == at::kDouble ? at::kDouble : at::kFloat)
-                     : at::Tensor()};
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  const LoadOptions& options_;
-  const DecoderConfig& config_;
-};
 
 class Decoder final : public Model {
  public:
@@ -98,7 +31,7 @@ class Decoder final : public Model {
               config_.activation == Activation::gelu_tanh,
           ErrorKind::unsupported, "the family {}: gates are silu or the tanh form of GELU", spec().family);
     if (names.positions) positions_.emplace(table(options, names.positions, 1));
-    const Loader load(*checkpoint_, options, config_);
+    const DecoderLoader load(*checkpoint_, options, config_);
     final_norm_ = load.norm(std::string(names.prefix), names.final_norm);
     head_ = load_head(*checkpoint_, options, "lm_head");
     head_.softcap = config_.logit_softcap;
@@ -197,7 +130,7 @@ class Decoder final : public Model {
   TensorPair layer(const Pass& pass, const HiddenState& hidden) const {
     const auto& [in, out, hooks, tables, cache] = pass;
     const Context& context = in.context;
-    const Layer& l = layers_[in.layer];
+    const DecoderLayer& l = layers_[in.layer];
     const AddNorm first = entered(context, hooks, l.before_attention, hidden.stream, hidden.branch);
     const int64_t rotary = config_.rotary_of[in.layer];
     at::Tensor branch =
@@ -212,7 +145,7 @@ class Decoder final : public Model {
     return {second.stream, branch};
   }
 
-  at::Tensor mlp(const Layer& l, const Place& place, const Hooks& hooks, const at::Tensor& x) const {
+  at::Tensor mlp(const DecoderLayer& l, const Place& place, const Hooks& hooks, const at::Tensor& x) const {
     const at::Tensor up = apply(l.up, place, hooks, x);
     return apply(l.down, place, hooks,
                  config_.names.gated() ? glu(up, gate_) : activated(up, config_.activation));
@@ -222,7 +155,7 @@ class Decoder final : public Model {
     const DecoderConfig& c = config_;
     const auto& [in, out, hooks, tables, cache] = pass;
     const Context& context = in.context;
-    const Layer& l = layers_[in.layer];
+    const DecoderLayer& l = layers_[in.layer];
     const AttentionShape shape{c.heads,          c.kv_heads,          c.head_dim,     c.query_scale,
                                !c.bidirectional, c.windows[in.layer], c.score_softcap};
     at::Tensor qkv = apply(l.qkv, in, hooks, x);
@@ -260,7 +193,7 @@ class Decoder final : public Model {
   std::optional<Embedding> positions_;
   Norm final_norm_;
   Head head_;
-  std::vector<Layer> layers_;
+  std::vector<DecoderLayer> layers_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "model/decoder_spec.h"
+#include "model/decoders/decoder_spec.h"
 
 #include <algorithm>
 
