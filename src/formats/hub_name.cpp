@@ -12,7 +12,7 @@ constexpr size_t most_name = 256;
 
 }  // namespace
 
-bool is_plain_name(std::string_view part) {
+bool is_plain_part(std::string_view part) {
   const auto allowed = [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
   };
@@ -23,7 +23,7 @@ bool is_plain_name(std::string_view part) {
 bool is_plain_path(std::string_view path, int64_t most_parts) {
   for (int64_t parts = 1; parts <= most_parts; ++parts) {
     const size_t slash = path.find('/');
-    if (!is_plain_name(path.substr(0, slash))) return false;
+    if (!is_plain_part(path.substr(0, slash))) return false;
     if (slash == std::string_view::npos) return true;
     path.remove_prefix(slash + 1);
   }

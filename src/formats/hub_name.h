@@ -24,7 +24,7 @@ std::optional<HubName> hub_name(std::string_view text);
 
 /// True for a name of at most 256 letters, digits and `-_.` that begins with neither `-` nor `.`: as a file's
 /// name it stays in its folder.
-bool is_plain_name(std::string_view part);
+bool is_plain_part(std::string_view part);
 
 /// True for one to `most_parts` plain names between slashes.
 bool is_plain_path(std::string_view path, int64_t most_parts);

@@ -36,7 +36,7 @@ std::string missing_shards(const fs::path& snapshot) {
   for (const nlohmann::json& shard : *map) {
     const std::string name = shard.is_string() ? shard.get<std::string>() : "";
     const bool known = std::ranges::find(missing, name) != missing.end();
-    if (!known && (!is_plain_name(name) || !fs::exists(snapshot / name))) missing.push_back(name);
+    if (!known && (!is_plain_part(name) || !fs::exists(snapshot / name))) missing.push_back(name);
   }
   std::ranges::sort(missing);
   const size_t count = missing.size();

@@ -15,8 +15,9 @@ std::optional<std::string> commit_in(const std::filesystem::path& reference);
 /// the first part.
 std::vector<std::string> gguf_files_of(const std::filesystem::path& snapshot);
 
-/// What a snapshot lacks to be used as a model or an adapter, as a clause; empty: nothing. `has_gguf`: whether
-/// it has a GGUF file, which needs no others. Errors: as read_json_file, and corrupt, for its index of shards.
+/// What a snapshot lacks to be used as a model or an adapter, as a clause; empty: nothing. `has_gguf`:
+/// whether it has a GGUF file, which needs no others. Errors: as read_json_file, and corrupt, for its index
+/// of shards.
 std::string missing_of(const std::filesystem::path& snapshot, bool has_gguf);
 
 }  // namespace lowrank
