@@ -1,14 +1,13 @@
 #include "formats/hub_cache.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
-#include "base/json.h"
-#include "base/one_line.h"
+#include "formats/hub_snapshot.h"
 #include "formats/model_folder.h"
 
 namespace lowrank {
@@ -17,110 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view folder_prefix = "models--";
-constexpr size_t most_name = 256;
-constexpr int64_t most_index_bytes = 64 << 20;
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-bool is_plain(std::string_view part) {
-  const auto allowed = [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-  };
-  return !part.empty() && part.size() <= most_name && part.front() != '.' && part.front() != '-' &&
-         std::ranges::all_of(part, allowed);
-}
-
-/// True for one or more plain parts between slashes.
-bool is_plain_path(std::string_view path, int64_t most_parts) {
-  for (int64_t parts = 1; parts <= most_parts; ++parts) {
-    const size_t slash = path.find('/');
-    if (!is_plain(path.substr(0, slash))) return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-  }
-  return false;
-}
-
-bool is_commit(std::string_view text) {
-  return text.size() == 40 && std::ranges::all_of(text, [](unsigned char c) {
-           return std::isdigit(c) != 0 || (c >= 'a' && c <= 'f');
-         });
-}
 
 fs::path folder_of(const HubName& name, const fs::path& cache) {
   std::string folder(folder_prefix);
   for (const char c : name.repository) folder += c == '/' ? std::string("--") : std::string(1, c);
   return cache / folder;
-}
-
-/// The commit in a file of refs/; nothing if there is no such file. Errors: corrupt for other contents.
-std::optional<std::string> commit_in(const fs::path& reference) {
-  if (!fs::is_regular_file(reference)) return std::nullopt;
-  std::ifstream file(reference);
-  std::string text(64, '\0');
-  file.read(text.data(), std::ssize(text));
-  text.resize(static_cast<size_t>(file.gcount()));
-  text.erase(text.find_last_not_of(" \r\n") + 1);
-  check(is_commit(text), ErrorKind::corrupt, "{}: {} is not a commit; download the model again",
-        reference.string(), in_quotes(text));
-  return text;
-}
-
-/// True for parts of a split GGUF file after the first.
-bool is_later_part(std::string_view name) {
-  constexpr std::string_view first = "-00001-of-", pattern = "-00001-of-00001.gguf";
-  if (name.size() < pattern.size()) return false;
-  const std::string_view end = name.substr(name.size() - pattern.size());
-  return end.substr(6, 4) == first.substr(6, 4) && !end.starts_with(first) && end.front() == '-';
-}
-
-std::vector<std::string> gguf_files_of(const fs::path& snapshot) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
-    const std::string name = entry.path().lexically_relative(snapshot).generic_string();
-    if (name.ends_with(".gguf") && !is_later_part(name)) names.push_back(name);
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
-/// The shards that an index names and the folder lacks.
-std::string missing_shards(const fs::path& snapshot) {
-  const nlohmann::json index = read_json_file(snapshot / "model.safetensors.index.json", most_index_bytes);
-  const auto map = index.find("weight_map");
-  check(map != index.end() && map->is_object(), ErrorKind::corrupt, "{}: the index has no weight_map",
-        snapshot.string());
-  std::vector<std::string> missing;
-  for (const nlohmann::json& shard : *map) {
-    const std::string name = shard.is_string() ? shard.get<std::string>() : "";
-    const bool known = std::ranges::find(missing, name) != missing.end();
-    if (!known && (!is_plain(name) || !fs::exists(snapshot / name))) missing.push_back(name);
-  }
-  std::ranges::sort(missing);
-  const size_t count = missing.size();
-  missing.resize(std::min<size_t>(count, 3));
-  for (std::string& name : missing) name = one_line(name, 80);
-  return count == 0 ? ""
-                    : fmt::format("{}{} {} missing", listed(missing), count > 3 ? ", ..." : "",
-                                  count == 1 ? "is" : "are");
-}
-
-/// What a snapshot lacks, as a clause; empty: nothing.
-std::string missing_of(const fs::path& snapshot, bool has_gguf) {
-  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
-    if (entry.is_symlink() && !fs::exists(entry.path()))
-      return fmt::format("the contents of {} are missing",
-                         one_line(entry.path().lexically_relative(snapshot).string(), 80));
-  }
-  if (has_gguf || fs::exists(snapshot / "adapter_config.json")) return "";
-  if (!fs::exists(snapshot / "config.json")) return "config.json, or a GGUF file, is missing";
-  if (fs::exists(snapshot / "model.safetensors")) return "";
-  if (fs::exists(snapshot / "model.safetensors.index.json")) return missing_shards(snapshot);
-  return "its weights (model.safetensors, or model.safetensors.index.json with its shards) are missing";
 }
 
 [[noreturn]] void fail_missing(const HubName& name, std::string_view what) {
@@ -212,32 +112,6 @@ void add_snapshots(const fs::path& folder, std::vector<CachedSnapshot>& all) {
 
 }  // namespace
 
-std::string HubName::fetch_command() const {
-  const std::string of_file = file.empty() ? "" : " " + file;
-  return fmt::format("hf download {}{}{}", repository, of_file,
-                     revision == "main" ? "" : " --revision " + revision);
-}
-
-std::optional<HubName> hub_name(std::string_view text) {
-  HubName name;
-  const size_t colon = text.find(':');
-  if (colon != std::string_view::npos) {
-    name.file = text.substr(colon + 1);
-    if (!is_plain_path(name.file, 8)) return std::nullopt;
-    text = text.substr(0, colon);
-  }
-  const size_t at = text.find('@');
-  if (at != std::string_view::npos) {
-    name.revision = text.substr(at + 1);
-    if (!is_plain_path(name.revision, 8)) return std::nullopt;
-    text = text.substr(0, at);
-  }
-  name.repository = text;
-  const bool ours = text.find("--") != std::string_view::npos || text.find("..") != std::string_view::npos;
-  if (!is_plain_path(text, 2) || ours || text.ends_with(".gguf")) return std::nullopt;
-  return name;
-}
-
 fs::path hub_cache_folder() {
   for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
     if (const std::string folder = variable(name); !folder.empty()) return folder;
@@ -272,7 +146,7 @@ fs::path find_in_hub_cache(const HubName& name, const fs::path& cache) {
     if (weights || files.empty()) return snapshot;
   }
   check(files.size() == 1, ErrorKind::invalid, "{} has several GGUF files in {}: {}; name one as {}:{}",
-        name.repository, at, listed(files), name.repository, files.front());
+        name.repository, at, fmt::join(files, ", "), name.repository, files.front());
   return snapshot / files.front();
 }
 

@@ -4,25 +4,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "formats/hub_name.h"
+
 namespace lowrank {
-
-/// A model's name on the Hugging Face hub, as users write it: `OWNER/NAME[@REVISION][:FILE]`. Old models have
-/// no owner.
-struct HubName {
-  std::string repository;         ///< OWNER/NAME
-  std::string revision = "main";  ///< a branch, a tag or a commit
-  std::string file;               ///< one file of it; empty: the whole model
-
-  /// The command that downloads it.
-  std::string fetch_command() const;
-};
-
-/// Reads a name in the characters that the hub allows; nothing for other texts. No part of it can lead out of
-/// the cache's folder.
-std::optional<HubName> hub_name(std::string_view text);
 
 /// The folder of downloaded models, as Hugging Face's programs choose it: HF_HUB_CACHE, else
 /// HUGGINGFACE_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else

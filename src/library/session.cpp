@@ -7,7 +7,7 @@
 #include "peft/core/registry.h"
 #include "session/chat_options.h"
 #include "session/evaluate_rows.h"
-#include "session/fine_tune.h"
+#include "session/fine_tune/fine_tune.h"
 #include "session/merge_files.h"
 #include "session/places.h"
 #include "session/starting_adapter.h"

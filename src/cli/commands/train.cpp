@@ -13,7 +13,8 @@
 #include "cli/registry.h"
 #include "data/shown_example.h"
 #include "report/smoothed.h"
-#include "session/fine_tune.h"
+#include "session/fine_tune/describe_fine_tune.h"
+#include "session/fine_tune/fine_tune.h"
 #include "session/starting_adapter.h"
 #include "train/ranks/rank_place.h"
 

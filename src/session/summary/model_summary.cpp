@@ -9,7 +9,7 @@
 #include "peft/core/registry.h"
 #include "peft/core/target_modules.h"
 #include "peft/files/adapter_file.h"
-#include "session/fine_tune.h"
+#include "session/fine_tune/fine_tune_options.h"
 
 namespace lowrank {
 namespace {

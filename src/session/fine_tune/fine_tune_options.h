@@ -5,17 +5,13 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/fields.h"
-#include "peft/files/side_by_side.h"
 #include "session/resumption.h"
 #include "session/run_samples.h"
 #include "session/session.h"
 #include "session/training_data.h"
 #include "train/evaluate.h"
 #include "train/options.h"
-#include "train/state.h"
 #include "train/trainer.h"
 
 namespace lowrank {
@@ -53,19 +49,5 @@ struct FineTuneCallbacks {
   std::function<void(int64_t step, const Evaluation&)> after_evaluation;
   std::function<void(const std::string&)> profile_line;  ///< once per line of the profile, at the end
 };
-
-/// Trains `chosen`, a method with its options set, or goes on with the adapter `init_adapter`, and leaves the
-/// results in the output folder. Where ranks share the steps (`TrainOptions::ranks`), each calls this with
-/// the same options and rows, and the first one alone reads and writes that folder, except for checkpoints,
-/// which all read. Errors: as its parts (see session/, train/run.h), listing at once what is missing among
-/// model, data and output; interrupted, with a checkpoint in the folder.
-RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks);
-
-/// What such a run would train: its configuration, numbers of parameters, costs and targets. If `data` is
-/// given, also the rows, and the memory and time that the run takes, from a few steps that are tried without
-/// leaving anything; otherwise no weight is loaded. Of the callbacks `show_row` is called. Errors: as
-/// fine_tune.
-nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod chosen,
-                                          const FineTuneCallbacks& callbacks = {});
 
 }  // namespace lowrank
