@@ -29,11 +29,12 @@ std::string comparison_page(const nlohmann::ordered_json& results) {
   // In the order of their places, so that nothing is replaced inside of what was put in.
   const std::string title = escaped(results.value("benchmark", "") + " on " + results.value("model", ""));
   std::string made;
-  const std::pair<std::string_view, std::string> parts[] = {{"@title@", title},
-                                                            {"@style@", comparison_asset("comparison.css")},
-                                                            {"@results@", script_json(results)},
-                                                            {"@chart@", comparison_asset("chart.min.js")},
-                                                            {"@script@", comparison_asset("comparison.js") + comparison_asset("charts.js")}};
+  const std::pair<std::string_view, std::string> parts[] = {
+      {"@title@", title},
+      {"@style@", comparison_asset("comparison.css")},
+      {"@results@", script_json(results)},
+      {"@chart@", comparison_asset("chart.min.js")},
+      {"@script@", comparison_asset("comparison.js") + comparison_asset("charts.js")}};
   for (const auto& [name, value] : parts) {
     const size_t place = page.find(name);
     made += page.substr(0, place) + value;
