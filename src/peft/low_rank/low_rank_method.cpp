@@ -8,7 +8,7 @@
 #include "model/embedding.h"
 #include "peft/core/trained_tensors.h"
 #include "peft/low_rank/expert_updates.h"
-#include "peft/low_rank/low_rank_options.h"
+#include "peft/low_rank/low_rank_config.h"
 
 namespace lowrank {
 namespace {
