@@ -3,64 +3,21 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
-#include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/staged_folder.h"
-#include "kernels/core/op_profile.h"
 #include "peft/files/embedding_adapter.h"
 #include "train/checkpoint_folder.h"
 #include "train/example_trainer.h"
-#include "train/profile_table.h"
 #include "train/records/run_records.h"
+#include "train/records/step_profile.h"
+#include "train/run_log.h"
 #include "train/run_results.h"
 
 namespace lowrank {
 namespace {
-
-nlohmann::ordered_json entry_of(const StepResult& step) {
-  nlohmann::ordered_json entry = {{"step", step.step},
-                                  {"epoch", step.epoch},
-                                  {"loss", step.loss},
-                                  {"grad_norm", step.grad_norm},
-                                  {"learning_rate", step.learning_rate},
-                                  {"tokens", step.tokens},
-                                  {"target_tokens", step.target_tokens},
-                                  {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds},
-                                  {"peak_rss_bytes", peak_resident_bytes()},
-                                  {"seconds", step.seconds}};
-  for (const auto& [name, figure] : step.figures) entry[name] = figure;
-  return entry;
-}
-
-/// The parameters that the Trainer of transformers counts for its number of operations: those of the base
-/// outside embeddings and those that the method adds to its modules; virtual tokens are none of them.
-int64_t counted_parameters(const ModelSpec& spec, const TrainPlan& plan) {
-  int64_t count = 0;
-  for (const TensorRef& tensor : spec.tensors) {
-    const bool embedded = tensor.role == Role::embedding || tensor.role == Role::position;
-    if (!embedded && !(spec.tied_head && tensor.role == Role::head)) count += *element_count(tensor.shape);
-  }
-  if (plan.context_rows > 0) return count;
-  for (const ParameterSpec& parameter : plan.parameters) {
-    if (!plan.uses.contains(parameter.name)) count += *element_count(parameter.shape);
-  }
-  return count;
-}
-
-/// What the last of these records of steps says.
-std::optional<double> last_epoch(const std::string& lines) {
-  if (lines.empty()) return std::nullopt;
-  const size_t end = lines.size() - 1, before = end == 0 ? std::string::npos : lines.rfind('\n', end - 1);
-  const nlohmann::json last = nlohmann::json::parse(
-      std::string_view(lines).substr(before == std::string::npos ? 0 : before + 1), nullptr, false);
-  if (!last.is_object() || !last.contains("epoch") || !last["epoch"].is_number()) return std::nullopt;
-  return last["epoch"].get<double>();
-}
 
 class Run {
  public:
@@ -95,9 +52,8 @@ class Run {
     }
     result_.stopped_early = stopped_early();
     if (records_) records_->finish(facts(folder_.output));
-    if (callbacks_.profile_line && profiled_steps_ > 0) {
-      for (const std::string& line : profile_table(profile_, profiled_steps_, profiled_seconds_))
-        callbacks_.profile_line(line);
+    if (callbacks_.profile_line) {
+      for (const std::string& line : profile_.table()) callbacks_.profile_line(line);
     }
     return result_;
   }
@@ -139,8 +95,9 @@ class Run {
   }
 
   void take_step() {
-    const StepResult found = options_.profile ? profiled_step() : trainer_.step();
-    if (records_) records_->write(entry_of(found));
+    const StepResult found =
+        options_.profile ? profile_.of([this] { return trainer_.step(); }) : trainer_.step();
+    if (records_) records_->write(step_record(found));
     epoch_ = found.epoch;
     if (found.step == 1) result_.first_loss = found.loss;
     result_.steps = found.step;
@@ -150,16 +107,6 @@ class Run {
     result_.seconds += found.seconds;
     saved_.clear();
     if (callbacks_.after_step) callbacks_.after_step(found, trainer_.total_steps());
-  }
-
-  /// The first step creates kernels and buffers that later steps reuse; it is not counted.
-  StepResult profiled_step() {
-    if (std::exchange(warmed_up_, true) == false) return trainer_.step();
-    const ProfileScope scope(profile_);
-    const StepResult found = trainer_.step();
-    ++profiled_steps_;
-    profiled_seconds_ += found.seconds;
-    return found;
   }
 
   const RunPlan& plan() const { return trainer_.trainer().plan(); }
@@ -197,7 +144,11 @@ class Run {
     wait_for_rows();
     const double started = monotonic_seconds();
     const Evaluation found = evaluation();
-    record_evaluation(found, std::max(monotonic_seconds() - started, 1e-6));
+    const double seconds = std::max(monotonic_seconds() - started, 1e-6);
+    if (records_) {
+      records_->write(evaluation_record(found, step(), epoch_.value_or(plan().epoch(step())),
+                                        {evaluation_.size(), options_.rows_per_batch(), seconds}));
+    }
     result_.evaluated_step = step();
     if (!result_.best_eval_loss || found.loss < *result_.best_eval_loss) {
       save_result();
@@ -208,19 +159,6 @@ class Run {
       ++result_.evaluations_since_best;
     }
     if (callbacks_.after_evaluation) callbacks_.after_evaluation(step(), found);
-  }
-
-  void record_evaluation(const Evaluation& found, double seconds) {
-    if (!records_) return;
-    nlohmann::ordered_json entry = {{"step", step()}, {"epoch", epoch_.value_or(plan().epoch(step()))}};
-    const nlohmann::ordered_json figures = found.figures();
-    for (const auto& [name, value] : figures.items()) entry["eval_" + name] = value;
-    const auto examples = static_cast<double>(evaluation_.size());
-    entry["eval_runtime"] = seconds;
-    entry["eval_samples_per_second"] = examples / seconds;
-    entry["eval_steps_per_second"] =
-        std::ceil(examples / static_cast<double>(options_.rows_per_batch())) / seconds;
-    records_->write(entry);
   }
 
   Evaluation evaluation() {
@@ -269,23 +207,8 @@ class Run {
 
   /// `best`: where the best adapter lies.
   TrainerFacts facts(const std::filesystem::path& best) const {
-    const RunPlan plan = trainer_.plan();
-    const int64_t steps_per_epoch = plan.steps_per_epoch.value_or(trainer_.total_steps());
-    TrainerFacts facts;
-    facts.total_steps = trainer_.total_steps();
-    facts.log_every = options_.log_every;
-    facts.eval_every = options_.eval_every > 0 ? options_.eval_every : steps_per_epoch;
-    facts.save_every = options_.save_every;
-    // Where tokens are counted, on average.
-    facts.examples_per_step = options_.tokens_per_batch ? std::max<int64_t>(1, epoch_size_ / steps_per_epoch)
-                                                        : options_.rows_per_batch() * options_.grad_accum;
-    facts.batch_size = std::max<int64_t>(1, facts.examples_per_step / options_.grad_accum);
-    facts.epochs = plan.epoch(trainer_.total_steps());
-    facts.parameters = counted_parameters(model_.spec(), adapter_.plan);
-    facts.best_loss = result_.best_eval_loss;
-    facts.best_step = result_.best_step;
-    if (result_.best_eval_loss) facts.best_place = best.string();
-    return facts;
+    return trainer_facts(options_, trainer_.plan(), epoch_size_,
+                         counted_parameters(model_.spec(), adapter_.plan), result_, best);
   }
 
   [[noreturn]] void stop() {
@@ -308,10 +231,7 @@ class Run {
   std::filesystem::path saved_;        ///< checkpoint of the current state; empty if there is none
   std::optional<double> epoch_;        ///< passes over the data so far, if a step or its record says so
   std::optional<RunRecords> records_;  ///< of the rank that writes
-  OpProfile profile_;
-  bool warmed_up_ = false;
-  int64_t profiled_steps_ = 0;
-  double profiled_seconds_ = 0;
+  StepProfile profile_;
 };
 
 }  // namespace

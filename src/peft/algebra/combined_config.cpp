@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/one_line.h"
 #include "peft/core/target_options.h"
-#include "peft/low_rank/low_rank_options.h"
+#include "peft/low_rank/low_rank_config.h"
 
 namespace lowrank {
 namespace {

@@ -9,6 +9,7 @@
 #include "base/one_line.h"
 #include "formats/block_formats.h"
 #include "peft/algebra/stored_pairs.h"
+#include "peft/low_rank/low_rank_config.h"
 #include "peft/low_rank/low_rank_method.h"
 
 namespace lowrank {

@@ -11,7 +11,7 @@
 #include "peft/files/adapterhub_file.h"
 #include "peft/files/gguf_lora.h"
 #include "peft/files/mlx_adapter.h"
-#include "peft/low_rank/low_rank_options.h"
+#include "peft/low_rank/low_rank_config.h"
 
 namespace lowrank {
 namespace {

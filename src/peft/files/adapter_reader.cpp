@@ -18,7 +18,7 @@
 #include "peft/core/registry.h"
 #include "peft/files/encoder_state.h"
 #include "peft/files/method_record.h"
-#include "peft/low_rank/low_rank_options.h"
+#include "peft/low_rank/low_rank_config.h"
 
 namespace lowrank {
 namespace {

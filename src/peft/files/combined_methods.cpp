@@ -6,7 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "peft/core/registry.h"
+#include "peft/files/combined_plan.h"
 
 namespace lowrank {
 namespace {
@@ -24,43 +24,13 @@ void check_patches_add(const std::vector<Patch>& first, const std::vector<Patch>
 
 class Combined final : public Method, public AdapterForm {
  public:
-  explicit Combined(std::vector<Adapter> parts) : parts_(std::move(parts)) {
-    std::vector<std::string_view> names, papers, summaries;
-    for (const Adapter& part : parts_) {
-      check(std::ranges::find(names, part.info->name) == names.end(), ErrorKind::invalid,
-            "the method {} stands twice", part.info->name);
-      names.push_back(part.info->name);
-      papers.push_back(part.info->paper);
-      summaries.push_back(part.info->summary);
-    }
-    name_ = fmt::format("{}", fmt::join(names, "+"));
-    paper_ = fmt::format("{}", fmt::join(papers, "; "));
-    summary_ = fmt::format("{}", fmt::join(summaries, "; "));
-    info_ = {name_, paper_, summary_, parts_.front().info->default_learning_rate, nullptr, nullptr};
-  }
+  explicit Combined(std::vector<Adapter> parts) : parts_(std::move(parts)), described_(parts_) {}
 
-  const MethodInfo& info() const { return info_; }
+  const MethodInfo& info() const { return described_.info; }
   std::vector<Adapter>& adapters() { return parts_; }
   const std::vector<Adapter>* parts() const override { return &parts_; }
 
-  std::vector<Field> fields() override {
-    std::vector<Field> fields;
-    for (const Adapter& part : parts_) {
-      for (Field& next : part.method->fields()) {
-        const auto same = std::ranges::find(fields, next.name, &Field::name);
-        if (same == fields.end()) {
-          fields.push_back(std::move(next));
-        } else {
-          same->set = [first = same->set, second = next.set](const nlohmann::json& value) {
-            first(value);
-            second(value);
-          };
-        }
-      }
-    }
-    return fields;
-  }
-
+  std::vector<Field> fields() override { return combined_fields(parts_); }
   TrainPlan plan(const ModelSpec& spec) override {
     headless_ = std::make_unique<ModelSpec>(spec);
     headless_->head_modules.clear();
@@ -70,7 +40,7 @@ class Combined final : public Method, public AdapterForm {
       const bool first = &part == &parts_.front();
       part.plan = part.method->plan(first ? spec : *headless_);
       part.labels = spec.labels;
-      add(part, whole);
+      add_part(part, info(), whole);
       const bool merges = std::ranges::any_of(
           spec.tensors, [&](const TensorRef& tensor) { return part.method->merges(tensor); });
       if (!merges && unmerged_.empty())
@@ -81,7 +51,7 @@ class Combined final : public Method, public AdapterForm {
 
   void bind(const ParameterSet& parameters) override {
     for (Adapter& part : parts_) {
-      part.parameters = std::make_unique<ParameterSet>(parameters.part(prefix_of(part)));
+      part.parameters = std::make_unique<ParameterSet>(parameters.part(part_prefix(part)));
       part.method->bind(*part.parameters);
     }
   }
@@ -100,24 +70,8 @@ class Combined final : public Method, public AdapterForm {
   void after_step(const StepInfo& info) override {
     for (const Adapter& part : parts_) part.method->after_step(info);
   }
-  std::vector<FileTensor> state() const override {
-    std::vector<FileTensor> all;
-    for (const Adapter& part : parts_) {
-      for (FileTensor& tensor : part.method->state())
-        all.push_back({prefix_of(part) + tensor.name, std::move(tensor.value)});
-    }
-    return all;
-  }
-  void set_state(const std::vector<FileTensor>& state) override {
-    for (const Adapter& part : parts_) {
-      const std::string prefix = prefix_of(part);
-      std::vector<FileTensor> own;
-      for (const FileTensor& tensor : state) {
-        if (tensor.name.starts_with(prefix)) own.push_back({tensor.name.substr(prefix.size()), tensor.value});
-      }
-      part.method->set_state(own);
-    }
-  }
+  std::vector<FileTensor> state() const override { return combined_state(parts_); }
+  void set_state(const std::vector<FileTensor>& state) override { set_combined_state(parts_, state); }
   std::string prefix_sharing_blocker() const override {
     for (const Adapter& part : parts_) {
       if (const std::string why = part.method->prefix_sharing_blocker(); !why.empty()) return why;
@@ -176,7 +130,7 @@ class Combined final : public Method, public AdapterForm {
     for (const Adapter& part : parts_) {
       std::optional<Prefix> next = part.method->prefix(place);
       check(!next || !only, ErrorKind::unsupported,
-            "two of the methods {} put keys and values in front of each sequence", name_);
+            "two of the methods {} put keys and values in front of each sequence", info().name);
       if (next) only = std::move(next);
     }
     return only;
@@ -259,33 +213,8 @@ class Combined final : public Method, public AdapterForm {
   }
 
  private:
-  static std::string prefix_of(const Adapter& part) { return fmt::format("{}/", part.info->name); }
-
-  void add(const Adapter& part, TrainPlan& whole) const {
-    const std::string prefix = prefix_of(part);
-    const double rate = part.info->default_learning_rate / info_.default_learning_rate;
-    for (ParameterSpec spec : part.plan.parameters) {
-      spec.name = prefix + spec.name;
-      spec.learning_rate_scale *= rate;
-      whole.parameters.push_back(std::move(spec));
-    }
-    for (const ParameterCopy& copy : part.plan.copies)
-      whole.copies.push_back({prefix + copy.name, prefix + copy.of, copy.transposed});
-    for (const auto& [tensor, use] : part.plan.uses) {
-      const bool free = whole.uses.emplace(tensor, use).second;
-      check(free, ErrorKind::unsupported, "two of the methods {} train {}", name_, tensor);
-    }
-    whole.targets.insert(whole.targets.end(), part.plan.targets.begin(), part.plan.targets.end());
-    whole.macs_per_token += part.plan.macs_per_token;
-    whole.kept_values += part.plan.kept_values;
-    whole.resolved_values += part.plan.resolved_values;
-    whole.stacked_values += part.plan.stacked_values;
-    whole.context_rows += part.plan.context_rows;
-  }
-
   std::vector<Adapter> parts_;
-  std::string name_, paper_, summary_;
-  MethodInfo info_{};
+  CombinedInfo described_;
   std::unique_ptr<ModelSpec> headless_;  ///< for all but the first: the label head belongs to the first
   std::string unmerged_;                 ///< why they cannot be merged; empty if they can
 };

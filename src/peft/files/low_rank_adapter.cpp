@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "peft/core/registry.h"
 #include "peft/core/trained_tensors.h"
-#include "peft/low_rank/low_rank_options.h"
+#include "peft/low_rank/low_rank_config.h"
 
 namespace lowrank {
 namespace {

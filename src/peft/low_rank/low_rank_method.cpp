@@ -9,7 +9,7 @@
 #include "peft/core/module_patterns.h"
 #include "peft/core/trained_tensors.h"
 #include "peft/low_rank/expert_updates.h"
-#include "peft/low_rank/low_rank_options.h"
+#include "peft/low_rank/low_rank_config.h"
 
 namespace lowrank {
 namespace {

@@ -3,8 +3,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/fields.h"
 #include "model/spec.h"
 #include "peft/core/low_rank_form.h"
@@ -38,20 +36,7 @@ struct LowRankOptions {
   double scale_of(const Module& module, int64_t rank) const;
 };
 
-/// adapter_config.json as PEFT 0.21 writes its LoraConfig, with every field. `modules`: the adapted modules.
-/// PEFT has no option for a scaling of 1/alpha; lora_alpha = r / alpha gives the same factor, and with
-/// patterns each module gets its own.
-nlohmann::json write_low_rank_config(const LowRankOptions& options,
-                                     const std::vector<const Module*>& modules);
-
 /// The options with which a low-rank method has these updates, of which there must be at least one.
 LowRankOptions low_rank_options(const std::vector<LowRankUpdate>& updates);
-
-/// What in such a file is ignored or limits its use, for messages.
-std::vector<std::string> low_rank_notes(const nlohmann::json& config);
-
-/// Reads the options from such a file. Fields that change the computation in unimplemented ways must hold
-/// their neutral values. Errors: unsupported, listing all fields that do not; invalid, naming the key.
-void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config, const std::string& where);
 
 }  // namespace lowrank

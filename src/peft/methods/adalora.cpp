@@ -4,34 +4,23 @@
 //   loss += orth_reg_weight mean(||A A^T - I||_F, ||B^T B - I||_F)
 // Files are PEFT's: `base_model.model.<module>.lora_A` [r', in], `.lora_B` [out, r'], `.lora_E` [r', 1], for
 // the ranks that were kept, which `rank_pattern` lists.
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/eye.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/norm.h>
 
 #include "base/error.h"
 #include "base/rng.h"
 #include "peft/core/adapted_modules.h"
 #include "peft/core/from_patches.h"
-#include "peft/core/low_rank_init.h"
 #include "peft/core/registry.h"
 #include "peft/core/resolved_values.h"
 #include "peft/core/target_options.h"
 #include "peft/low_rank/rank_budget.h"
+#include "peft/low_rank/ranked_factors.h"
 
 namespace lowrank {
 namespace {
-
-/// One module's factors; `kept` is defined once ranks have been allocated.
-struct Triplet {
-  at::Tensor a, b, e;  ///< [r, in], [out, r], [r, 1]
-  at::Tensor kept;     ///< [r], bool
-  Importance of_a, of_b, of_e;
-
-  /// Importance of each rank, [r].
-  at::Tensor score() const { return of_e.score().flatten() + of_a.score().mean(1) + of_b.score().mean(0); }
-};
 
 class AdaLora final : public Method, public AdapterForm {
  public:
@@ -63,10 +52,8 @@ class AdaLora final : public Method, public AdapterForm {
     TrainPlan plan;
     modules_.plan(spec, plan);
     for (const Module* module : modules_.modules()) {
-      const int64_t r = rank_of(*module);
-      plan.parameters.push_back({adapter_key(*module, "lora_A"), {r, module->in}});
-      plan.parameters.push_back({adapter_key(*module, "lora_B"), {module->out, r}});
-      plan.parameters.push_back({adapter_key(*module, "lora_E"), {r, 1}});
+      for (ParameterSpec& parameter : RankedFactorSet::parameters(*module, rank_of(*module)))
+        plan.parameters.push_back(std::move(parameter));
     }
     take(ParameterSet::stand_ins(plan.parameters));
     add_patch_costs(*this, plan);
@@ -80,25 +67,19 @@ class AdaLora final : public Method, public AdapterForm {
   }
 
   void initialise(const Checkpoint& base, uint64_t seed) override {
-    constexpr double deviation = 0.02;
-    const at::NoGradGuard no_grad;
-    at::Generator generator = seeded_generator(seed);
-    for (const Triplet& t : triplets_) {
-      t.e.zero_();
-      t.a.normal_(0, deviation, generator);
-      t.b.normal_(0, deviation, generator);
-    }
+    factors_.initialise(0.02, seed);
     modules_.initialise(base, seed);
   }
 
   std::vector<Patch> patches(const Place& place, const Module& module) const override {
     const auto index = modules_.index_of(module.name);
     // A module may have lost all its ranks.
-    if (!index || triplets_[*index].e.numel() == 0) return {};
+    if (!index || factors_.of(*index).e.numel() == 0) return {};
+    const RankedFactors& factors = factors_.of(*index);
     Patch patch;
     patch.end = module.out;
-    patch.A = scaled_.known() ? scaled_.of(*index).front() : triplets_[*index].a * triplets_[*index].e;
-    patch.B = triplets_[*index].b;
+    patch.A = scaled_.known() ? scaled_.of(*index).front() : factors.a * factors.e;
+    patch.B = factors.b;
     patch.scale = scale();
     const Context& context = place.context;
     if (context.training) patch.dropout = {dropout_, derive_seed(context.dropout_seed, *index)};
@@ -109,23 +90,13 @@ class AdaLora final : public Method, public AdapterForm {
   const TrainedTensors* trained_beside() const override { return &modules_.saved(); }
 
   at::Tensor regularizer() override {
-    if (orthogonality_ == 0) return {};
-    at::Tensor sum;
-    const auto add = [&](const at::Tensor& gram) {
-      const at::Tensor distance = (gram - at::eye(gram.size(0), gram.scalar_type())).norm();
-      sum = sum.defined() ? sum + distance : distance;
-    };
-    for (const Triplet& t : triplets_) {
-      add(at::mm(t.a, t.a.t()));
-      add(at::mm(t.b.t(), t.b));
-    }
-    return sum * (orthogonality_ / (2 * static_cast<double>(triplets_.size())));
+    return orthogonality_ == 0 ? at::Tensor() : factors_.orthogonality(orthogonality_);
   }
 
   void begin_step(const StepInfo& info) override {
     const auto compute = [&] {
       ResolvedValues::Values values;
-      for (const Triplet& t : triplets_) values.push_back({t.a * t.e});
+      for (at::Tensor& rows : factors_.scaled_rows()) values.push_back({std::move(rows)});
       return values;
     };
     scaled_.begin_step(compute);
@@ -142,123 +113,49 @@ class AdaLora final : public Method, public AdapterForm {
     scaled_.clear();
     if (info.total_steps == 0) return;
     const at::NoGradGuard no_grad;
-    if (!schedule_.is_final(info.step)) {
-      for (Triplet& t : triplets_) {
-        t.of_a.update(t.a, t.a.grad() * info.gradient_scale, beta1_, beta2_);
-        t.of_b.update(t.b, t.b.grad() * info.gradient_scale, beta1_, beta2_);
-        t.of_e.update(t.e, t.e.grad() * info.gradient_scale, beta1_, beta2_);
-      }
-    }
-    if (schedule_.allocates(info.step) && triplets_.front().of_e.known()) allocate(info.step);
-    for (Triplet& t : triplets_) {
-      if (t.kept.defined()) t.e.mul_(t.kept.unsqueeze(1));
-    }
+    if (!schedule_.is_final(info.step)) factors_.measure(info.gradient_scale, beta1_, beta2_);
+    if (schedule_.allocates(info.step) && factors_.measured()) factors_.allocate(schedule_, info.step);
+    factors_.clear_dropped();
   }
 
-  std::vector<FileTensor> state() const override;
-  void set_state(const std::vector<FileTensor>& state) override;
+  std::vector<FileTensor> state() const override { return factors_.state(); }
+  void set_state(const std::vector<FileTensor>& state) override { factors_.set_state(state); }
 
   AdapterForm& form() override { return *this; }
   const AdapterForm& form() const override { return *this; }
-  std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override;
+  std::vector<FileTensor> file_tensors(std::vector<FileTensor> planned) const override {
+    return factors_.without_dropped(std::move(planned));
+  }
   nlohmann::json config() const override;
   void read_config(const nlohmann::json& config, const std::string& where) override;
 
  private:
   void take(const ParameterSet& parameters) {
-    triplets_.clear();
+    factors_.take(modules_.modules(), parameters);
     scaled_.clear();
-    for (const Module* module : modules_.modules()) {
-      const auto at = [&](const char* name) { return parameters.at(adapter_key(*module, name)); };
-      triplets_.push_back({at("lora_A"), at("lora_B"), at("lora_E"), {}, {}, {}, {}});
-    }
   }
 
   double scale() const { return alpha_ / (static_cast<double>(budget_.init_rank) + 1e-5); }
 
   /// init_r, or the number of ranks kept in a file's rank_pattern.
   int64_t rank_of(const Module& module) const {
-    const auto found = pattern_.find(module.name + ".lora_E");
+    const auto found = pattern_.find(pattern_key(module));
     return found == pattern_.end() ? budget_.init_rank
                                    : std::count(found->second.begin(), found->second.end(), true);
-  }
-
-  void allocate(int64_t step) {
-    std::vector<at::Tensor> scores;
-    for (const Triplet& t : triplets_) scores.push_back(t.score());
-    const std::vector<at::Tensor> kept = kept_ranks(scores, schedule_.budget(step, std::ssize(triplets_)));
-    for (size_t i = 0; i < kept.size(); ++i) triplets_[i].kept = kept[i];
   }
 
   AdaptedModules modules_;
   BudgetSchedule budget_, schedule_;  ///< as configured, and of the run
   double alpha_ = 8, dropout_ = 0, beta1_ = 0.85, beta2_ = 0.85, orthogonality_ = 0.5;
   std::string bias_ = "none";
-  std::map<std::string, std::vector<bool>> pattern_;  ///< rank_pattern from a file
-  std::vector<Triplet> triplets_;
+  RankPattern pattern_;  ///< rank_pattern from a file
+  RankedFactorSet factors_;
   ResolvedValues scaled_;  ///< E * A by module
 };
 
-std::vector<FileTensor> AdaLora::file_tensors(std::vector<FileTensor> planned) const {
-  for (size_t i = 0; i < triplets_.size(); ++i) {
-    const at::Tensor& kept = triplets_[i].kept;
-    if (!kept.defined()) continue;
-    const at::Tensor rows = kept.nonzero().flatten();
-    for (FileTensor& tensor : planned) {
-      const Module& module = *modules_.modules()[i];
-      if (tensor.name == adapter_key(module, "lora_B")) {
-        tensor.value = tensor.value.index_select(1, rows);
-      } else if (tensor.name == adapter_key(module, "lora_A") ||
-                 tensor.name == adapter_key(module, "lora_E")) {
-        tensor.value = tensor.value.index_select(0, rows);
-      }
-    }
-  }
-  return planned;
-}
-
-/// Which ranks were kept, and the averages that decide this.
-std::vector<FileTensor> AdaLora::state() const {
-  std::vector<FileTensor> state;
-  for (size_t i = 0; i < triplets_.size(); ++i) {
-    const Triplet& t = triplets_[i];
-    const auto add = [&](const char* name, const at::Tensor& value) {
-      if (value.defined()) state.push_back({adapter_key(*modules_.modules()[i], name), value.to(at::kFloat)});
-    };
-    add("kept", t.kept);
-    for (const auto& [name, importance] :
-         {std::pair("lora_A", &t.of_a), {"lora_B", &t.of_b}, {"lora_E", &t.of_e}}) {
-      add(fmt::format("{}.sensitivity", name).c_str(), importance->sensitivity());
-      add(fmt::format("{}.uncertainty", name).c_str(), importance->uncertainty());
-    }
-  }
-  return state;
-}
-
-void AdaLora::set_state(const std::vector<FileTensor>& state) {
-  std::map<std::string, at::Tensor> by_name;
-  for (const FileTensor& tensor : state) by_name.emplace(tensor.name, tensor.value);
-  for (size_t i = 0; i < triplets_.size(); ++i) {
-    Triplet& t = triplets_[i];
-    const auto found = [&](const std::string& name) {
-      const auto at = by_name.find(adapter_key(*modules_.modules()[i], name));
-      return at == by_name.end() ? at::Tensor() : at->second;
-    };
-    const at::Tensor kept = found("kept");
-    t.kept = kept.defined() ? kept.to(at::kBool) : at::Tensor();
-    for (const auto& [name, importance] :
-         {std::pair(std::string("lora_A"), &t.of_a), {"lora_B", &t.of_b}, {"lora_E", &t.of_e}})
-      importance->restore(found(name + ".sensitivity"), found(name + ".uncertainty"));
-  }
-}
-
 nlohmann::json AdaLora::config() const {
   nlohmann::json pattern = pattern_.empty() ? nlohmann::json() : nlohmann::json(pattern_);
-  for (size_t i = 0; i < triplets_.size(); ++i) {
-    const at::Tensor& kept = triplets_[i].kept;
-    for (int64_t j = 0; kept.defined() && j < kept.numel(); ++j)
-      pattern[modules_.modules()[i]->name + ".lora_E"][j] = kept[j].item<bool>();
-  }
+  factors_.write_pattern(pattern);
   nlohmann::json config = {
       {"peft_type", "ADALORA"},
       {"r", 8},
@@ -305,7 +202,7 @@ void AdaLora::read_config(const nlohmann::json& config, const std::string& where
   if (alpha_ <= 0) alpha_ = is_given(config, "r") && config["r"].is_number() ? config["r"].get<double>() : 8;
   if (!is_given(config, "rank_pattern")) return;
   try {
-    pattern_ = config["rank_pattern"].get<decltype(pattern_)>();
+    pattern_ = config["rank_pattern"].get<RankPattern>();
   } catch (const nlohmann::json::exception&) {
     fail(ErrorKind::invalid, "{}: rank_pattern must be lists of true and false", where);
   }

@@ -1,6 +1,7 @@
 #include "study/compare/comparison_options.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <set>
 
@@ -29,40 +30,34 @@ nlohmann::json as_object(const nlohmann::json& given, std::string_view name) {
   return object;
 }
 
+/// A field that a file gives as something else than one value.
+Field structured(std::string name, std::string help, std::string type, std::function<nlohmann::json()> get,
+                 std::function<void(const nlohmann::json&)> set) {
+  return {std::move(name), std::move(help), std::move(get), std::move(set), std::move(type), {}};
+}
+
 /// A mapping whose keys are these fields.
 Field section(std::string name, std::vector<Field> fields, std::string help) {
-  Field made;
-  made.name = name;
-  made.help = std::move(help);
-  made.type_name = "mapping";
-  made.get = [fields] { return resolved(fields); };
-  made.set = [fields, name](const nlohmann::json& given) { apply(fields, as_object(given, name), name); };
-  return made;
+  return structured(
+      name, std::move(help), "mapping", [fields] { return resolved(fields); },
+      [fields, name](const nlohmann::json& given) { apply(fields, as_object(given, name), name); });
 }
 
 /// A mapping that something else interprets later.
 Field mapping(std::string name, nlohmann::json& value, std::string help) {
-  Field made;
-  made.name = name;
-  made.help = std::move(help);
-  made.type_name = "mapping";
-  made.get = [&value] { return value; };
-  made.set = [&value, name](const nlohmann::json& given) { value = as_object(given, name); };
-  return made;
+  return structured(
+      name, std::move(help), "mapping", [&value] { return value; },
+      [&value, name](const nlohmann::json& given) { value = as_object(given, name); });
 }
 
 Field methods_field(nlohmann::json& value) {
-  Field made;
-  made.name = "methods";
-  made.help = "the methods, each with its options";
-  made.type_name = "list of mappings";
-  made.get = [&value] { return value; };
-  made.set = [&value](const nlohmann::json& given) {
-    check(given.is_array() && !given.empty(), ErrorKind::invalid,
-          "methods: expected a list with an entry for each method");
-    value = given;
-  };
-  return made;
+  return structured(
+      "methods", "the methods, each with its options", "list of mappings", [&value] { return value; },
+      [&value](const nlohmann::json& given) {
+        check(given.is_array() && !given.empty(), ErrorKind::invalid,
+              "methods: expected a list with an entry for each method");
+        value = given;
+      });
 }
 
 /// What a run of a comparison takes of the options of `train`: it has no checkpoints and no logs of its own.

@@ -1,4 +1,4 @@
-#include "train/profile_table.h"
+#include "train/records/step_profile.h"
 
 #include <algorithm>
 #include <functional>
@@ -19,10 +19,11 @@ std::string short_name(const std::string& name) {
 
 }  // namespace
 
-std::vector<std::string> profile_table(const OpProfile& profile, int64_t steps, double seconds) {
+std::vector<std::string> StepProfile::table() const {
+  if (steps_ == 0) return {};
   // The engine reports a node twice: its evaluation, and its own work within it.
   std::map<std::string, OpTime> by_name;
-  for (const auto& [name, time] : profile.times()) {
+  for (const auto& [name, time] : profile_.times()) {
     OpTime& sum = by_name[short_name(name)];
     sum.calls = std::max(sum.calls, time.calls);
     sum.seconds += time.seconds;
@@ -30,20 +31,20 @@ std::vector<std::string> profile_table(const OpProfile& profile, int64_t steps, 
   }
   std::vector<std::pair<std::string, OpTime>> ops(by_name.begin(), by_name.end());
   std::ranges::sort(ops, std::greater(), [](const auto& op) { return op.second.seconds; });
-  const auto count = static_cast<double>(steps);
+  const auto count = static_cast<double>(steps_);
   std::vector<std::string> lines{fmt::format("{:<40} {:>10} {:>10} {:>7} {:>9}", "operation", "calls/step",
                                              "ms/step", "share", "GFLOP/s")};
   double known = 0;
   for (const auto& [name, time] : ops) {
     known += time.seconds;
-    if (time.seconds < least_share * seconds) continue;
+    if (time.seconds < least_share * seconds_) continue;
     lines.push_back(fmt::format(
         "{:<40} {:>10.1f} {:>10.2f} {:>6.1f}% {:>9}", name, static_cast<double>(time.calls) / count,
-        1e3 * time.seconds / count, 100 * time.seconds / seconds,
+        1e3 * time.seconds / count, 100 * time.seconds / seconds_,
         time.flops > 0 ? fmt::format("{:.1f}", 1e-9 * time.flops / time.seconds) : ""));
   }
   lines.push_back(fmt::format("{:<40} {:>10} {:>10.2f} {:>6.1f}%", "outside operations", "",
-                              1e3 * (seconds - known) / count, 100 * (seconds - known) / seconds));
+                              1e3 * (seconds_ - known) / count, 100 * (seconds_ - known) / seconds_));
   return lines;
 }
 
