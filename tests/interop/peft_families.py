@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 WIDE = {"qwen3_5_text": 5e-4}
 # What PEFT cannot load: part of its message, and the reason.
 UNLOADABLE = {("qwen3_moe", "all-linear"): ("mlp.experts", "PEFT takes the names of a dense MLP for those of experts")}
-EXPERTS = "mlp.experts.gate_up_proj,mlp.experts.down_proj"
+EXPERTS = "experts.gate_up_proj,experts.down_proj"
 
 
 def losses_of(model, rows):
