@@ -155,6 +155,22 @@ TEST_F(ReadAdapter, AdaptersOnTheEncoderWithoutItsHead) {
   EXPECT_EQ(test::largest_difference(loaded.parameters->values(), adapter.parameters->values()), 0);
 }
 
+TEST_F(ReadAdapter, PeftIsToldOfThePoolerThatNothingReads) {
+  nlohmann::json model = test::tiny_encoder_config("bert");
+  const auto excluded = [&](const std::string& name, const std::string& targets) {
+    test::write_tiny_model(folder.path() / name, model);
+    const auto base = Checkpoint::open(folder.path() / name);
+    return test::random_adapter(*base, {{"target_modules", targets}}, "lora")
+        .method->form()
+        .config()["exclude_modules"];
+  };
+  EXPECT_TRUE(excluded("head", "dense").is_null());
+  model["architectures"] = {"BertModel"};
+  EXPECT_EQ(excluded("headless", "dense"), nlohmann::json({"pooler.dense"}));
+  EXPECT_EQ(excluded("all", "all-linear"), nlohmann::json({"pooler.dense"}));
+  EXPECT_TRUE(excluded("attention", "query,value").is_null());
+}
+
 TEST_F(ReadAdapter, TheFirstPatternInTheFileCounts) {
   config.erase("alpha_pattern");
   text = config.dump();

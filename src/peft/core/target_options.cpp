@@ -31,6 +31,18 @@ std::string in_text_part(const ModelSpec& spec, const TargetModules& targets) {
   return fmt::format(".*language_model\\.(.*\\.)?({})", fmt::join(escaped, "|"));
 }
 
+/// The layer of transformers' encoders that only a label head reads; without one it is not computed here.
+constexpr std::string_view pooler = "pooler.dense";
+
+/// True if PEFT would adapt a pooler, in vain, under one of these names.
+bool names_unread_pooler(const ModelSpec& spec, const std::vector<std::string>& names) {
+  const auto is_end = [](std::string_view name) {
+    return pooler == name || (pooler.ends_with(name) && pooler[pooler.size() - name.size() - 1] == '.');
+  };
+  return !spec.labels && std::ranges::find(spec.ignored, "pooler.") != spec.ignored.end() &&
+         std::ranges::any_of(names, is_end);
+}
+
 }  // namespace
 
 std::vector<Field> TargetOptions::fields() {
@@ -67,6 +79,9 @@ void TargetOptions::resolve(const ModelSpec& spec, const std::vector<Role>& role
   if (target_modules.empty()) target_modules = fmt::format("{}", fmt::join(names_of_roles(spec, roles), ","));
   const bool multimodal = !spec.other_towers.empty() && spec.optional_prefix.ends_with("language_model.");
   const TargetModules listed = targets();
+  const std::vector<std::string> wanted =
+      target_modules == all_linear ? std::vector<std::string>{std::string(pooler)} : listed.names;
+  if (!from_file && exclude_modules.empty() && names_unread_pooler(spec, wanted)) exclude_modules = pooler;
   if (from_file || !multimodal || listed.names.empty() || !listed.layers.empty()) return;
   if (const std::string expression = in_text_part(spec, listed); !expression.empty())
     target_modules = expression;
