@@ -58,7 +58,8 @@ constexpr const char* other_fields[] = {"peft_type",
                                         "merge_weights"};
 
 bool holds_nothing(const nlohmann::json& value) {
-  return value.is_null() || value == false || value == "" || (value.is_structured() && value.empty());
+  const bool no_text = value.is_string() && value.get_ref<const std::string&>().empty();
+  return value.is_null() || value == false || no_text || (value.is_structured() && value.empty());
 }
 
 /// Unknown keys with non-empty values.

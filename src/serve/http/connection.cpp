@@ -77,7 +77,7 @@ void HttpConnection::take_head() {
   head_only_ = request_.method == "HEAD";
   if (const auto problem = take_path(head, request_))
     return refuse(handler_.problem(problem->status, problem->message));
-  if (auto refused = handler_.refusal(request_)) return refuse(std::move(*refused));
+  if (auto refused = handler_.refusal(request_)) return refuse(*refused);
   const Expectation expected = expectation_of(head);
   if (expected == Expectation::none || parser_->is_done()) return read_body();
   if (expected == Expectation::unknown)
@@ -115,12 +115,12 @@ void HttpConnection::cannot_read(const ErrorCode& error) {
   refuse(handler_.problem(problem.status, problem.message));
 }
 
-void HttpConnection::refuse(HttpResponse response) {
+void HttpConnection::refuse(const HttpResponse& response) {
   state_ = State::answering;
   method_ = request_.method;
   path_ = request_.path;
   keep_alive_ = false;
-  complete(std::move(response));
+  complete(response);
 }
 
 void HttpConnection::deadline(int64_t seconds) {

@@ -19,7 +19,7 @@ class ConnectionExchange final : public Exchange {
       : connection_(std::move(connection)), number_(number) {}
 
   void answer(HttpResponse response) override {
-    if (connection_->serves(number_)) connection_->complete(std::move(response));
+    if (connection_->serves(number_)) connection_->complete(response);
   }
   void begin(HttpResponse head) override {
     if (connection_->serves(number_)) connection_->begin(head);
@@ -49,12 +49,12 @@ std::shared_ptr<Exchange> HttpConnection::make_exchange() {
   return std::make_shared<ConnectionExchange>(shared_from_this(), number_);
 }
 
-void HttpConnection::complete(HttpResponse response) {
+void HttpConnection::complete(const HttpResponse& response) {
   const bool known = response.status != 204;
   std::string text = head_text(response, BodyLength::known, keep_alive_);
   if (!head_only_ && known) text += response.body;
   status_ = response.status;
-  write(std::move(text));
+  write(text);
   over();
 }
 
@@ -88,7 +88,7 @@ void HttpConnection::watch() {
                           });
 }
 
-void HttpConnection::write(std::string text) {
+void HttpConnection::write(const std::string& text) {
   if (state_ == State::closed) return;
   waiting_ += text;
   if (std::ssize(waiting_) > limits_.backlog_bytes + limits_.max_body_mb * bytes_per_mb ||

@@ -31,7 +31,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void finish() override;
 
   /// Answers the request, whole, or as a head, pieces and an end. To be called while it `serves` it.
-  void complete(HttpResponse response);
+  void complete(const HttpResponse& response);
   void begin(const HttpResponse& head);
   void piece(const std::string& text);
   void end();
@@ -63,14 +63,14 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void take_body();
   void cannot_read(const ErrorCode& error);
   /// Answers a request that was not read to its end, so that nothing can follow it.
-  void refuse(HttpResponse response);
+  void refuse(const HttpResponse& response);
 
   // The answer.
   std::shared_ptr<Exchange> make_exchange();
   /// Notices when the client goes away during an answer. What it sends meanwhile is the next request's, and
   /// is kept; behind much of it only a failing write tells that the client is gone.
   void watch();
-  void write(std::string text);
+  void write(const std::string& text);
   void write_more();
   /// The answer is complete, but for what is still to be written.
   void over();
