@@ -55,11 +55,8 @@ std::vector<Contestant> open_all(const Options& options) {
     all.emplace_back(model, session, "");
   }
   for (const std::string& memory : options.memories) {
-    const std::vector<std::string> known{"fast", "one", "small", "blocks"};
-    check(std::ranges::find(known, memory) != known.end(), ErrorKind::invalid,
-          "`memories`: {} is none of fast, one, small and blocks", memory);
     SessionOptions session = options.session;
-    session.base_memory = memory;
+    apply(session.fields(), {{"base_memory", memory}}, "`memories`");
     all.emplace_back(options.session.model + " (" + memory + ")", session, "");
   }
   for (const Contestant& one : all) {
