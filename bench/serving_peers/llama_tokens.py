@@ -9,33 +9,18 @@ import ctypes
 import json
 import sys
 import time
+from pathlib import Path
 
 import llama_cpp
-import numpy as np
 
-
-@llama_cpp.llama_log_callback
-def no_log(*_):
-    pass
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from llama_decoding import Decoder, load
 
 
 class Peer:
     def __init__(self, model, threads, prompts, tokens, repack, adapters):
-        llama_cpp.llama_log_set(no_log, None)
-        llama_cpp.llama_backend_init()
-        parameters = llama_cpp.llama_model_default_params()
-        parameters.use_extra_bufts = repack
-        self.model = llama_cpp.llama_model_load_from_file(model.encode(), parameters)
-        parameters = llama_cpp.llama_context_default_params()
-        length = max(map(len, prompts)) + tokens
-        parameters.n_ctx = -(-length // 256) * 256 * len(prompts)  # divided among the sequences
-        parameters.n_seq_max = len(prompts)
-        parameters.n_threads = parameters.n_threads_batch = threads
-        self.context = llama_cpp.llama_init_from_model(self.model, parameters)
-        assert self.context, "llama.cpp made no context"
-        self.most = llama_cpp.llama_n_batch(self.context)
-        self.vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
-        self.batch = llama_cpp.llama_batch_init(self.most, 0, 1)
+        self.model = load(model, repack)
+        self.decoder = Decoder(self.model, threads, len(prompts), max(map(len, prompts)) + tokens)
         self.prompts, self.tokens = prompts, tokens
         self.adapters = [llama_cpp.llama_adapter_lora_init(self.model, path.encode()) for path in adapters]
         assert all(self.adapters), "llama.cpp did not read an adapter"
@@ -43,32 +28,16 @@ class Peer:
     def use(self, adapters):
         pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(adapters))(*adapters)
         scales = (ctypes.c_float * len(adapters))(*[1.0] * len(adapters))
-        assert llama_cpp.llama_set_adapters_lora(self.context, pointers, len(adapters), scales) == 0
-
-    def decode(self, rows):
-        """rows: (token, position, sequence, whether its logits are wanted). The likeliest next tokens, for those that are wanted."""
-        chosen = []
-        for begin in range(0, len(rows), self.most):
-            part = rows[begin:begin + self.most]
-            self.batch.n_tokens = len(part)
-            for i, (token, position, sequence, wanted) in enumerate(part):
-                self.batch.token[i], self.batch.pos[i], self.batch.logits[i] = token, position, wanted
-                self.batch.n_seq_id[i], self.batch.seq_id[i][0] = 1, sequence
-            assert llama_cpp.llama_decode(self.context, self.batch) == 0, "llama_decode failed"
-            for i, row in enumerate(part):
-                if row[3]:
-                    logits = np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self.context, i), (self.vocabulary,))
-                    chosen.append(int(logits.argmax()))
-        return chosen
+        assert llama_cpp.llama_set_adapters_lora(self.decoder.context, pointers, len(adapters), scales) == 0
 
     def generate(self, sequences):
-        last = self.decode([(token, place, sequence, place == len(self.prompts[sequence]) - 1)
-                            for sequence in sequences for place, token in enumerate(self.prompts[sequence])])
+        last = self.decoder.decode([(token, place, sequence, place == len(self.prompts[sequence]) - 1)
+                                    for sequence in sequences for place, token in enumerate(self.prompts[sequence])])
         for step in range(self.tokens - 1):
-            last = self.decode([(token, len(self.prompts[sequence]) + step, sequence, True) for token, sequence in zip(last, sequences)])
+            last = self.decoder.decode([(token, len(self.prompts[sequence]) + step, sequence, True) for token, sequence in zip(last, sequences)])
 
     def measure(self, kind):
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
+        self.decoder.forget()
         everyone = list(range(len(self.prompts)))
         started = time.perf_counter()
         if kind == "each":
