@@ -111,8 +111,7 @@ std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
 
 RunPlan plan_run(const FineTuneOptions& options, const Model& model, const Adapter& adapter,
                  const TrainingData& data) {
-  const RunPlan plan =
-      report_run(model, adapter, data.examples, options.train, load_options(options.session));
+  RunPlan plan = report_run(model, adapter, data.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);
   return plan;
 }
