@@ -56,6 +56,7 @@ void check_patterns(const Patterns& patterns, std::string_view key,
                     const std::vector<const Module*>& modules) {
   if (patterns.empty()) return;
   std::vector<std::string> names;
+  names.reserve(modules.size());
   for (const Module* module : modules) names.push_back(module->name);
   const std::vector<std::string> idle = idle_patterns(patterns, names);
   check(idle.empty(), ErrorKind::invalid, "{}: {} matches none of the adapted modules", key,

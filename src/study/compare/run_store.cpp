@@ -65,7 +65,8 @@ std::vector<std::string> differences(const nlohmann::ordered_json& before, const
   const auto add = [&](const std::string& key) {
     const auto old = before.contains(key) ? before.at(key) : nlohmann::ordered_json();
     const auto fresh = now.contains(key) ? now.at(key) : nlohmann::ordered_json();
-    for (std::string& sentence : differences(old, fresh, where.empty() ? key : where + "." + key))
+    for (std::string& sentence :
+         differences(old, fresh, where.empty() ? key : fmt::format("{}.{}", where, key)))
       found.push_back(std::move(sentence));
   };
   for (const auto& [key, value] : before.items()) add(key);
