@@ -1,9 +1,9 @@
 #include "data/training_batch.h"
 
 #include <algorithm>
-#include <compare>
 #include <functional>
 #include <string_view>
+#include <utility>
 
 namespace lowrank {
 namespace {
@@ -25,7 +25,6 @@ int64_t needed_length(const Example& example) {
 struct HashedPrompt {
   size_t hash = 0;
   int64_t example = 0;
-  auto operator<=>(const HashedPrompt&) const = default;
 };
 
 size_t hash_of(std::span<const int32_t> tokens) {
@@ -170,7 +169,7 @@ std::vector<int64_t> prompt_groups(const ExampleStore& examples) {
   };
   std::vector<HashedPrompt> prompts(examples.size());
   for (int64_t i = 0; i < std::ssize(prompts); ++i) prompts[i] = {hash_of(prompt_of(i)), i};
-  std::ranges::sort(prompts);
+  std::ranges::sort(prompts, {}, [](const HashedPrompt& one) { return std::pair(one.hash, one.example); });
   // The first example with the prompt of each; where different prompts have the same hash, all of them are
   // compared.
   std::vector<int64_t> groups(prompts.size());

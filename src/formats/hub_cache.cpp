@@ -133,7 +133,7 @@ fs::path find_in_hub_cache(const HubName& name, const fs::path& cache) {
   if (!in_hub_cache(name, cache)) fail_missing(name, "is not in " + at);
   const std::optional<std::string> commit =
       is_commit(name.revision) ? name.revision : commit_in(folder / "refs" / name.revision);
-  const fs::path snapshot = folder / "snapshots" / commit.value_or("");
+  fs::path snapshot = folder / "snapshots" / commit.value_or("");
   if (!commit || !fs::is_directory(snapshot))
     fail_missing(name, fmt::format("is in {}, but not its revision {}", at, name.revision));
   const std::vector<std::string> files = gguf_files_of(snapshot);

@@ -44,6 +44,7 @@ struct LocalRank {
 /// Texts that are separated by zeros, as pointers for exec.
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -79,7 +80,7 @@ std::vector<std::string> environment_of(int64_t rank, int64_t count, int port) {
         std::ranges::any_of(own, [&](const auto& v) { return entry.starts_with(v.first + "="); });
     if (!replaced) all.push_back(entry);
   }
-  for (const auto& [name, value] : own) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : own) all.push_back(fmt::format("{}={}", name, value));
   return all;
 }
 

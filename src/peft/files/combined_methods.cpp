@@ -74,7 +74,7 @@ class Combined final : public Method, public AdapterForm {
   void set_state(const std::vector<FileTensor>& state) override { set_combined_state(parts_, state); }
   std::string prefix_sharing_blocker() const override {
     for (const Adapter& part : parts_) {
-      if (const std::string why = part.method->prefix_sharing_blocker(); !why.empty()) return why;
+      if (std::string why = part.method->prefix_sharing_blocker(); !why.empty()) return why;
     }
     return {};
   }
@@ -123,7 +123,7 @@ class Combined final : public Method, public AdapterForm {
     for (const Adapter& part : parts_) {
       if (part.plan.uses.contains(tensor.name)) return part.method->weight(context, tensor);
     }
-    return Hooks::weight(context, tensor);
+    return Method::weight(context, tensor);
   }
   std::optional<Prefix> prefix(const Place& place) const override {
     std::optional<Prefix> only;
@@ -173,8 +173,9 @@ class Combined final : public Method, public AdapterForm {
   }
   std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const override {
     std::optional<at::Tensor> result = merged;
-    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
-      if (result && part->method->merges(tensor)) result = part->method->unmerged(tensor, *result);
+    for (size_t i = parts_.size(); i-- > 0;) {
+      const Method& last = *parts_[i].method;
+      if (result && last.merges(tensor)) result = last.unmerged(tensor, *result);
     }
     return result;
   }

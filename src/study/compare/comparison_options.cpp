@@ -37,14 +37,14 @@ Field structured(std::string name, std::string help, std::string type, std::func
 }
 
 /// A mapping whose keys are these fields.
-Field section(std::string name, std::vector<Field> fields, std::string help) {
+Field section(const std::string& name, const std::vector<Field>& fields, std::string help) {
   return structured(
       name, std::move(help), "mapping", [fields] { return resolved(fields); },
       [fields, name](const nlohmann::json& given) { apply(fields, as_object(given, name), name); });
 }
 
 /// A mapping that something else interprets later.
-Field mapping(std::string name, nlohmann::json& value, std::string help) {
+Field mapping(const std::string& name, nlohmann::json& value, std::string help) {
   return structured(
       name, std::move(help), "mapping", [&value] { return value; },
       [&value, name](const nlohmann::json& given) { value = as_object(given, name); });
@@ -116,6 +116,7 @@ ComparedMethod read_method(nlohmann::json entry, size_t number, std::vector<std:
   TrainOptions scratch;
   const std::vector<Field> training = training_fields(scratch);
   std::vector<std::string> names;
+  names.reserve(own.size());
   for (const Field& option : own) names.push_back(option.name);
   collect(problems, [&] {
     const ChosenMethod chosen = choose_method(found.method);

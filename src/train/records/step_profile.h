@@ -18,7 +18,7 @@ class StepProfile {
   auto of(const Take& take) {
     if (!std::exchange(warmed_up_, true)) return take();
     const ProfileScope scope(profile_);
-    const auto found = take();
+    auto found = take();
     ++steps_;
     seconds_ += found.seconds;
     return found;
