@@ -46,7 +46,8 @@ int64_t mlp_width(const ConfigReader& read) {
   const int64_t given =
       read.has("block_ff_dim") ? read.count("block_ff_dim") : read.count("intermediate_size");
   if (!read.flag("block_auto_adjust_ff_dim", true)) return given;
-  const auto adjusted = static_cast<double>(2 * given / 3) * read.positive("block_ffn_dim_multiplier", 1);
+  const int64_t two_thirds = 2 * given / 3;
+  const double adjusted = static_cast<double>(two_thirds) * read.positive("block_ffn_dim_multiplier", 1);
   read.require(adjusted >= 1 && adjusted < static_cast<double>(most_count), "block_ffn_dim_multiplier",
                fmt::format("must give a width of 1 to {}", most_count));
   const int64_t multiple = read.count("block_multiple_of", 256);
