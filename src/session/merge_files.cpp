@@ -34,7 +34,7 @@ std::optional<DType> type_of(const std::string& name) {
 MergeComparison checked(const MergeOptions& options, bool empty_folder) {
   const std::filesystem::path output = options.files.merged;
   try {
-    const MergeComparison comparison = compare_merged(options.files);
+    MergeComparison comparison = compare_merged(options.files);
     const bool forced = options.merged_type.starts_with("q") || options.merged_type == "own";
     const bool finite = std::isfinite(comparison.largest_difference);
     const std::string found = fmt::format(

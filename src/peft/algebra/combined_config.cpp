@@ -15,8 +15,7 @@ namespace {
 
 bool holds_something(const nlohmann::json& config, const char* key) {
   const auto found = config.find(key);
-  return found != config.end() && !found->is_null() && *found != false && *found != "" &&
-         !(found->is_structured() && found->empty());
+  return found != config.end() && !holds_nothing(*found);
 }
 
 /// What an adapter trains that has no sum.

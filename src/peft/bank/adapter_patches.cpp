@@ -37,7 +37,7 @@ void lay_out_factors(AdapterPatches& patches, const std::vector<const Module*>& 
   int64_t next = 0;
   const auto place = [&](const at::Tensor& like, int64_t rows, int64_t columns) {
     if (!all.defined()) all = at::empty({count}, like.options().requires_grad(false));
-    const at::Tensor view = all.narrow(0, next, rows * columns).view({rows, columns});
+    at::Tensor view = all.narrow(0, next, rows * columns).view({rows, columns});
     next += rows * columns;
     return view;
   };

@@ -87,6 +87,7 @@ std::vector<std::string> other_names(const std::string& name, const ModelSpec& s
 void adopt_names(AdapterContents& contents, const TrainPlan& plan, const ModelSpec& spec) {
   const auto expected = expected_tensors(plan);
   std::vector<std::string> taken;
+  taken.reserve(expected.size());
   for (const ParameterSpec& tensor : expected) taken.push_back(tensor.name);
   std::ranges::sort(taken);
   for (const ParameterSpec& tensor : expected) {
@@ -174,7 +175,7 @@ void fill_parameters(const AdapterContents& contents, const TrainPlan& plan, con
   std::vector<std::string> broken;
   for (const ParameterSpec& spec : plan.parameters) {
     const StoredTensor& tensor = *contents.find(spec.name);
-    at::Tensor parameter = parameters.at(spec.name);
+    const at::Tensor& parameter = parameters.at(spec.name);
     if (spec.integer && tensor.dtype == DType::i32) {
       std::memcpy(parameter.mutable_data_ptr<int32_t>(), tensor.bytes.data(), tensor.bytes.size());
       continue;
@@ -258,7 +259,7 @@ std::vector<std::string> check_tensors(StoredAdapter& stored, const TrainPlan& p
   if (stored.contents.config.value("peft_type", "") == "LORA") {
     for (std::string& note : low_rank_notes(contents.config)) notes.push_back(std::move(note));
   }
-  for (std::string& note : notes) note = contents.config_name + ": " + note;
+  for (std::string& note : notes) note = fmt::format("{}: {}", contents.config_name, note);
   return notes;
 }
 

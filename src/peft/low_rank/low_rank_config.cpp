@@ -57,11 +57,6 @@ constexpr const char* other_fields[] = {"peft_type",
                                         "enable_lora",
                                         "merge_weights"};
 
-bool holds_nothing(const nlohmann::json& value) {
-  const bool no_text = value.is_string() && value.get_ref<const std::string&>().empty();
-  return value.is_null() || value == false || no_text || (value.is_structured() && value.empty());
-}
-
 /// Unknown keys with non-empty values.
 std::vector<std::string> unknown_fields(const nlohmann::json& config) {
   std::vector<std::string> unknown;
@@ -117,6 +112,11 @@ nlohmann::json token_indices(const nlohmann::json& value, const std::string& whe
 }
 
 }  // namespace
+
+bool holds_nothing(const nlohmann::json& value) {
+  const bool no_text = value.is_string() && value.get_ref<const std::string&>().empty();
+  return value.is_null() || value == false || no_text || (value.is_structured() && value.empty());
+}
 
 nlohmann::json write_low_rank_config(const LowRankOptions& options,
                                      const std::vector<const Module*>& modules) {

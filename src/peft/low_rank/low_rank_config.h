@@ -20,6 +20,9 @@ nlohmann::json write_low_rank_config(const LowRankOptions& options,
 /// their neutral values. Errors: unsupported, listing all fields that do not; invalid, naming the key.
 void read_low_rank_config(LowRankOptions& options, const nlohmann::json& config, const std::string& where);
 
+/// True for a value of such a file that asks for nothing: null, false, an empty text, list or mapping.
+bool holds_nothing(const nlohmann::json& value);
+
 /// What in such a file is ignored or limits its use, for messages.
 std::vector<std::string> low_rank_notes(const nlohmann::json& config);
 

@@ -56,6 +56,7 @@ std::vector<ModuleKind> kinds_of(const std::vector<ModulePlace>& places) {
 
 std::string words_for_modules(const std::vector<std::string>& modules) {
   std::vector<ModulePlace> places;
+  places.reserve(modules.size());
   for (const std::string& module : modules) places.push_back(place_of(module));
   std::string words;
   for (const ModuleKind& kind : kinds_of(places)) {

@@ -59,6 +59,7 @@ SimilarityGrids mean_over(const std::vector<ModuleSimilarity>& modules, const st
        {&SimilarityGrids::inputs, &SimilarityGrids::outputs, &SimilarityGrids::random_inputs,
         &SimilarityGrids::random_outputs}) {
     std::vector<const SimilarityGrid*> all;
+    all.reserve(members.size());
     for (const size_t member : members) all.push_back(&(modules[member].grids.*grid));
     mean.*grid = mean_of(all);
   }

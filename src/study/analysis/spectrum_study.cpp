@@ -175,12 +175,12 @@ SpectrumStudy study_spectrum(const Checkpoint& base, const Checkpoint& tuned, co
   const auto weights = selected_weights(base, options, [&](const TensorRef& tensor) {
     return is_stored(base, tensor) || is_stored(tuned, *tuned.spec().find_tensor(tensor.name));
   });
-  add_changes(
-      study, base, weights, options, progress, [&](const TensorRef& tensor, const at::Tensor& weight) {
-        const at::Tensor change = finite_values(tuned, *tuned.spec().find_tensor(tensor.name)).sub_(weight);
-        tuned.forget_pages();
-        return change;
-      });
+  add_changes(study, base, weights, options, progress,
+              [&](const TensorRef& tensor, const at::Tensor& weight) {
+                at::Tensor change = finite_values(tuned, *tuned.spec().find_tensor(tensor.name)).sub_(weight);
+                tuned.forget_pages();
+                return change;
+              });
   tuned.check_unchanged();
   return study;
 }

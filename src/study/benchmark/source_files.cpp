@@ -14,7 +14,7 @@ fs::path found_file(const fs::path& source, std::span<const std::string_view> fo
   for (const std::string& name : file.names) {
     for (const std::string_view folder : folders) {
       for (const char* ending : {"", ".gz", ".zst"}) {
-        const fs::path path = source / folder / (name + ending);
+        fs::path path = source / folder / (name + ending);
         if (fs::is_regular_file(path)) return path;
       }
     }
