@@ -125,7 +125,7 @@ QualityMeasure run_reference(Runs& runs, ChosenMethod chosen, std::optional<doub
   info("base: {}", base.summary());
   const MeasuredRun run = runs.run(adapter, learning_rate);
   info("{}: {}, {:.1f} s", report.reference_name, run.evaluation.summary(), run.seconds);
-  const QualityMeasure quality = measure_of(base, run.evaluation, report.reference_name);
+  QualityMeasure quality = measure_of(base, run.evaluation, report.reference_name);
   report.quality_name = quality.name;
   report.base = {0, 0, quality(base), base.loss, 0};
   report.reference = {0, parameter_count(adapter.plan), quality(run.evaluation), run.evaluation.loss,

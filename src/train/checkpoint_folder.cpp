@@ -65,11 +65,12 @@ void drop_old_checkpoints(const fs::path& run, int64_t kept) {
 fs::path newest_checkpoint(const fs::path& run) {
   std::error_code none;
   if (!fs::is_directory(run, none)) return {};
-  const std::vector<fs::path> names = checkpoints(run);
-  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+  std::vector<fs::path> names = checkpoints(run);
+  std::ranges::reverse(names);
+  for (const fs::path& name : names) {
     try {
-      read_state_head(run / *name / state_name);
-      return run / *name;
+      read_state_head(run / name / state_name);
+      return run / name;
     } catch (const Error& error) {
       warn("not resumed from: {}", error.what());
     }

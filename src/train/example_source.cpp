@@ -205,6 +205,7 @@ StepBatches ExampleSource::share_of(int64_t first, int64_t last) const {
   const std::span<const int64_t> rows(begin.data(), end.data() + end.size());
   const std::vector<Example> examples = examples_.examples.at(rows);
   std::vector<int64_t> lengths;
+  lengths.reserve(examples.size());
   for (const Example& example : examples) lengths.push_back(std::ssize(example.tokens));
   const RowRange own = rows_of_rank(lengths, ranks.rank(), ranks.size());
   if (own.begin == own.end) return found;

@@ -1,4 +1,5 @@
 // lowrank benchmark and lowrank score --benchmark, through the program.
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "support/program.h"
@@ -39,7 +40,7 @@ TEST_F(BenchmarkCommand, WritesRowsThatAreScoredWithTheirExtraction) {
           .string();
   for (const std::string& benchmark : {out().string(), std::string("gsm8k")}) {
     const nlohmann::json scored = nlohmann::json::parse(
-        succeeds("score --json --predictions " + answers + " --benchmark " + benchmark).out);
+        succeeds(fmt::format("score --json --predictions {} --benchmark {}", answers, benchmark)).out);
     EXPECT_EQ(scored["scores"]["exact_match"], 0.5) << benchmark;
   }
   const nlohmann::json whole =

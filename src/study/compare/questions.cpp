@@ -25,6 +25,7 @@ double number_of(const std::string& text) {
 
 std::vector<double> numbers_of(const std::vector<std::string>& texts) {
   std::vector<double> numbers;
+  numbers.reserve(texts.size());
   for (const std::string& text : texts) numbers.push_back(number_of(text));
   return numbers;
 }
