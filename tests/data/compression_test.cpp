@@ -171,7 +171,7 @@ TEST(Compression, ZstdWithAHugeWindowIsRefused) {
   const Scratch scratch;
   const auto path = scratch.write("a.jsonl.zst", std::string_view("\x28\xB5\x2F\xFD\0\xA0\1\0\0", 9));
   expect_failure(ErrorKind::unsupported, "zstd --long=28",
-                 [&] { read_rows(path, {}, [](Row, const auto&) {}); });
+                 [&] { read_rows(path, {}, [](const Row&, const auto&) {}); });
 }
 
 TEST(Compression, EndingsOfNames) {

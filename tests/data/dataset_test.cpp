@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "data/order/epoch_order.h"
 #include "data/split.h"
 #include "data/training_batch.h"
@@ -92,7 +94,7 @@ TEST(EncodeRow, NoBeginningAndNoEndStandsTwice) {
   const std::string last = tokenizer.decode({&eos, 1}, false);
   const Ids plain = encoded(tokenizer, text_row("good")).tokens;
   RowNotes notes;
-  for (const std::string& text : {first + "good", "good" + last, first + "good" + last})
+  for (const std::string& text : {first + "good", "good" + last, fmt::format("{}good{}", first, last)})
     EXPECT_EQ(encode_row(tokenizer, text_row(text), 0, notes).tokens, plain) << text;
   EXPECT_EQ(encode_row(tokenizer, text_row("good"), 0, notes).tokens, plain);
   EXPECT_EQ(notes.begun, 2);

@@ -22,7 +22,7 @@ inline const test::TemporaryFolder& folder() {
 
 /// The same, with a folder below it.
 inline std::filesystem::path folder(const std::string& name) {
-  const std::filesystem::path path = folder().path() / name;
+  std::filesystem::path path = folder().path() / name;
   std::filesystem::create_directory(path);
   return path;
 }

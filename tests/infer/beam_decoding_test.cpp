@@ -101,6 +101,7 @@ TEST_P(BeamsOf, TextsAndScoresAreTransformersTogetherAndAlone) {
 TEST_P(BeamsOf, TextsAndScoresAreTheSameWithoutACache) {
   const at::NoGradGuard no_grad;
   std::vector<BeamPrompt> given;
+  given.reserve(prompts.size());
   for (const auto& prompt : prompts) given.push_back({std::ssize(given), &prompt, no_adapter, {}});
   for (const auto& entry : reference["cases"]) {
     const GenerationOptions options = options_of(entry);

@@ -11,6 +11,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "formats/safetensors.h"
@@ -162,7 +163,7 @@ void stack_experts(const std::filesystem::path& from, const std::filesystem::pat
     std::vector<int64_t> shape;
     for (int64_t e = 0; e < experts; ++e) {
       for (const std::string& part : parts) {
-        const StoredTensor& own = *file.find(prefix + std::to_string(e) + "." + part + ".weight");
+        const StoredTensor& own = *file.find(fmt::format("{}{}.{}.weight", prefix, e, part));
         bytes.insert(bytes.end(), own.bytes.begin(), own.bytes.end());
         shape = {experts, own.shape[0] * std::ssize(parts), own.shape[1]};
       }
