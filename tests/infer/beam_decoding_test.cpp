@@ -279,7 +279,10 @@ TEST(BeamsInAnOutgrownCache, TextEqualsThatOfWholePasses) {
   const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   std::vector<std::vector<int64_t>> prompts;
   std::vector<BeamPrompt> given;
-  for (const Example& example : test::random_examples({3, 18, 30}, 64)) prompts.push_back(example.tokens);
+  const auto examples = test::random_examples({3, 18, 30}, 64);
+  prompts.reserve(examples.size());
+  given.reserve(examples.size());
+  for (const Example& example : examples) prompts.push_back(example.tokens);
   for (const auto& prompt : prompts) given.push_back({std::ssize(given), &prompt, no_adapter, {}});
   GenerationOptions options;
   options.max_new_tokens = 12;

@@ -178,7 +178,7 @@ std::vector<Field> ComparisonOptions::fields() {
       field("benchmark", benchmark, "the task: a benchmark's name, or rows"),
       field("source", source, "folder with the benchmark's published files"),
       mapping("benchmark_options", benchmark_options, "options of the benchmark"),
-      section("training", std::move(budget), "the budget and the other options of each run"),
+      section("training", budget, "the budget and the other options of each run"),
       field("seeds", seeds, "a run for each"),
       section("search", search.fields(), "how learning rates are chosen"),
       mapping("generation", generation, "options of the answers that differ from the benchmark's"),
