@@ -4,16 +4,20 @@
 
 #include "base/error.h"
 #include "base/fingerprint.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/mmap_file.h"
 #include "base/staged_folder.h"
 #include "session/task.h"
 #include "study/benchmark/row_files.h"
 #include "study/compare/fewer_rows.h"
+#include "train/run_identity.h"
 
 namespace lowrank {
 namespace {
+
+/// A model that was replaced differs in each tensor: the beginning of each tells it, and large files are not
+/// read.
+constexpr size_t bytes_of_each_tensor = 256;
 
 const char* task_name(Answer answer) {
   return answer == Answer::label ? "classification" : answer == Answer::number ? "regression" : "auto";
@@ -31,23 +35,6 @@ std::string fingerprint_of(const PreparedBenchmark& prepared, const std::string&
   for (const AskedRows& asked : prepared.asked) add_file(fingerprint, asked.rows);
   if (!general_text.empty()) add_file(fingerprint, general_text);
   return fingerprint.text();
-}
-
-/// A model that was replaced differs in each tensor: a sample of each tells it, and large files are not read.
-std::string fingerprint_of(const Checkpoint& base) {
-  constexpr size_t sample = 256;
-  Fingerprint all;
-  all.add(json_text(base.spec().config));
-  for (const TensorRef& tensor : base.spec().tensors) {
-    const StoredTensor* stored = base.find(tensor);
-    if (!stored) continue;
-    all.add(tensor.name);
-    all.add(static_cast<int64_t>(stored->dtype));
-    all.add_values<int64_t>(stored->shape);
-    const size_t size = std::min(sample, stored->bytes.size());
-    all.add(stored->bytes.subspan((stored->bytes.size() - size) / 2, size));
-  }
-  return all.text();
 }
 
 ExampleStore general_examples(const ComparisonOptions& options, const ComparisonPlan& plan,
@@ -115,7 +102,7 @@ ComparedTask open_task(const ComparisonOptions& options, const ComparisonPlan& p
   }
   if (!options.general_text.empty()) task.general = general_examples(options, plan, *task.tokenizer, room);
   task.fingerprint = fingerprint_of(prepared, options.general_text);
-  task.base_fingerprint = fingerprint_of(*task.checkpoint);
+  task.base_fingerprint = fingerprint_of(*task.checkpoint, bytes_of_each_tensor);
   return task;
 }
 
