@@ -25,7 +25,7 @@ namespace {
 using std::chrono::milliseconds;
 
 RankWaits brief_waits() {
-  return {.join = milliseconds(2000), .silence = milliseconds(1000), .between_signs = milliseconds(50)};
+  return {.join = milliseconds(30'000), .silence = milliseconds(3000), .between_signs = milliseconds(50)};
 }
 
 /// Calls work(place) on a thread for each of `count` ranks; what each of them throws, by rank.
@@ -229,7 +229,7 @@ TEST(RankGroup, ARankThatGivesNoSignOfLifeIsNamedOnAllOthers) {
     EXPECT_NE(error.find("rank 2 (process "), std::string::npos) << error;
     EXPECT_NE(error.find("no sign of life"), std::string::npos) << error;
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
 TEST(RankGroup, WhyARankFailsIsToldToAllOthers) {

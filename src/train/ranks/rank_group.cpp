@@ -145,9 +145,11 @@ RankGroup RankGroup::join(const RankPlace& place, const RankWaits& waits) {
   // A launcher's store holds keys of its own, and those of earlier attempts at the run.
   const std::string prefix = rank_keys(place);
   shared->store = RankStore::connect(place.address, port, waits.join, prefix);
+  // Before the ranks meet: from then on each expects signs of life. Connecting may take many seconds, as c10d
+  // asks a name server for the name of each address.
+  RankStore for_watch = RankStore::connect(place.address, port, waits.join, prefix);
   meet(*shared->store, place, waits.join);
-  shared->watch =
-      std::make_unique<RankWatch>(RankStore::connect(place.address, port, waits.join, prefix), place, waits);
+  shared->watch = std::make_unique<RankWatch>(std::move(for_watch), place, waits);
   try {
     shared->gloo = connected(*shared->store, place, waits.silence);
   } catch (const std::exception& error) {
