@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "report/line_plot.h"
 #include "report/markup.h"
+#include "report/plot_frame.h"
 
 namespace lowrank {
 namespace {

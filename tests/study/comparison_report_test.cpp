@@ -14,6 +14,7 @@
 #include "study/compare/run_follower.h"
 #include "study/compare/run_store.h"
 #include "support/expect_error.h"
+#include "support/program.h"
 #include "support/temporary_folder.h"
 
 namespace lowrank {
@@ -55,6 +56,20 @@ ComparisonReport known_report() {
   report.runs.back().problem = "the loss is not finite";
   report.finished = true;
   return report;
+}
+
+TEST(ComparisonReport, QualityAgainstParametersIsDrawnOnceAMethodIsMeasured) {
+  const test::TemporaryFolder folder;
+  ComparisonReport report = known_report();
+  write_report(report, folder.path() / "some");
+  const std::string chart = test::content_of(folder.path() / "some/quality.svg");
+  for (const char* text : {">LoRA, &quot;r&quot; | 4<", ">bleu<", ">trained parameters<", ">e2e on small<"})
+    EXPECT_NE(chart.find(text), std::string::npos) << text;
+  EXPECT_NE(markdown_of(report).find("](quality.svg)"), std::string::npos);
+  report.runs.clear();
+  write_report(report, folder.path() / "none");
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "none/quality.svg"));
+  EXPECT_EQ(markdown_of(report).find("quality.svg"), std::string::npos);
 }
 
 TEST(ComparisonReport, MeansLeaveOutWhatDiverged) {

@@ -11,11 +11,14 @@
 #include "base/json.h"
 #include "base/one_line.h"
 #include "base/staged_folder.h"
+#include "report/scatter_plot.h"
 #include "report/table.h"
 #include "study/compare/comparison_page.h"
 
 namespace lowrank {
 namespace {
+
+constexpr const char* quality_file = "quality.svg";
 
 /// "27.31 ± 0.42", with so many digits after the point.
 std::string cell(const std::optional<Spread>& spread, int digits, double factor = 1) {
@@ -75,6 +78,31 @@ std::string problems_of(const ComparisonReport& report) {
   return lines + methods_without_runs(report);
 }
 
+/// What is judged of a method: the first metric, or where there is none the validation loss.
+const std::optional<Spread>& quality_of(const MethodSummary& summary) {
+  return summary.metrics.empty() ? summary.loss : summary.metrics.front().second;
+}
+
+/// Quality against trained parameters; without points if no method has been measured.
+ScatterPlot quality_plot(const ComparisonReport& report) {
+  ScatterPlot plot;
+  plot.title = fmt::format("{} on {}", report.benchmark, without_slash(report.model).filename().string());
+  plot.x_label = "trained parameters";
+  plot.y_label = report.metrics.empty() ? "validation loss" : report.metrics.front().first;
+  plot.higher_is_better = !report.metrics.empty() && report.metrics.front().second;
+  plot.logarithmic_x = true;
+  for (const MethodSummary& summary : summaries_of(report)) {
+    const std::optional<Spread>& quality = quality_of(summary);
+    if (!quality) continue;
+    if (summary.method.empty())
+      plot.reference = PlotLine{summary.label, quality->mean};
+    else if (summary.trained > 0)
+      plot.points.push_back({summary.label, static_cast<double>(summary.trained), quality->mean,
+                             quality->deviation.value_or(0)});
+  }
+  return plot;
+}
+
 }  // namespace
 
 std::string markdown_of(const ComparisonReport& report) {
@@ -105,11 +133,15 @@ std::string markdown_of(const ComparisonReport& report) {
                                         : fmt::format("{}, {} diverged", summary.runs, summary.diverged));
     rows.push_back(std::move(row));
   }
+  const std::string picture =
+      quality_plot(report).points.empty()
+          ? ""
+          : fmt::format("\n![Quality against trained parameters]({})\n", quality_file);
   return fmt::format(
-      "# {} on {}\n\n{}{}\n{}Mean ± standard deviation over the seeds. Forgetting is what the loss on the "
+      "# {} on {}\n\n{}{}{}\n{}Mean ± standard deviation over the seeds. Forgetting is what the loss on the "
       "general text has risen by; trained parameters are without a label head's.\n",
       report.benchmark, without_slash(report.model).filename().string(), markdown_table(headings, rows),
-      problems_of(report), report.finished ? "" : "The comparison is not finished.\n\n");
+      picture, problems_of(report), report.finished ? "" : "The comparison is not finished.\n\n");
 }
 
 std::string csv_of(const ComparisonReport& report) {
@@ -151,6 +183,8 @@ void write_report(const ComparisonReport& report, const std::filesystem::path& f
   write_file_atomically(folder / "results.md", markdown_of(report));
   write_file_atomically(folder / "results.csv", csv_of(report));
   write_file_atomically(folder / "index.html", comparison_page(json));
+  if (const ScatterPlot plot = quality_plot(report); !plot.points.empty())
+    write_file_atomically(folder / quality_file, svg_of(plot));
 }
 
 }  // namespace lowrank

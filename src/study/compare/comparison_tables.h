@@ -11,7 +11,8 @@ namespace lowrank {
 std::string markdown_of(const ComparisonReport& report);
 std::string csv_of(const ComparisonReport& report);
 
-/// Writes results.json, results.md, results.csv and index.html. Errors: io.
+/// Writes results.json, results.md, results.csv, index.html, and quality.svg once a method has been measured.
+/// Errors: io.
 void write_report(const ComparisonReport& report, const std::filesystem::path& folder);
 
 }  // namespace lowrank
