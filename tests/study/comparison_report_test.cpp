@@ -99,6 +99,8 @@ TEST(ComparisonReport, MarkdownShowsMeansAndWhatDiverged) {
             std::string::npos)
       << text;
   EXPECT_EQ(text.find("not finished"), std::string::npos);
+  EXPECT_NE(text.find("ms a token"), std::string::npos) << text;
+  EXPECT_EQ(text.find("merged ms"), std::string::npos) << text;  // nothing was merged
   EXPECT_NE(text.find("LoRA, \"r\" \\| 4"), std::string::npos) << text;
 }
 

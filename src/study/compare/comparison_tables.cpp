@@ -103,6 +103,17 @@ ScatterPlot quality_plot(const ComparisonReport& report) {
   return plot;
 }
 
+/// Leaves out the columns in which no row has anything: what the task does not have, or was not measured.
+void drop_empty_columns(std::vector<std::string>& headings, std::vector<std::vector<std::string>>& rows) {
+  if (rows.empty()) return;
+  for (size_t column = headings.size(); column-- > 0;) {
+    if (std::ranges::any_of(rows, [&](const auto& row) { return !row[column].empty(); })) continue;
+    const auto place = static_cast<std::ptrdiff_t>(column);
+    headings.erase(headings.begin() + place);
+    for (std::vector<std::string>& row : rows) row.erase(row.begin() + place);
+  }
+}
+
 }  // namespace
 
 std::string markdown_of(const ComparisonReport& report) {
@@ -133,6 +144,7 @@ std::string markdown_of(const ComparisonReport& report) {
                                         : fmt::format("{}, {} diverged", summary.runs, summary.diverged));
     rows.push_back(std::move(row));
   }
+  drop_empty_columns(headings, rows);
   const std::string picture =
       quality_plot(report).points.empty()
           ? ""
