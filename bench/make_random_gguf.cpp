@@ -1,5 +1,6 @@
-// Writes a GGUF model of Qwen 2.5 1.5B's shapes with random Q4_K matrices:  make_random_gguf FILE.gguf
-// [LAYERS] Its values mean nothing; it is for measuring memory and speed at users' sizes.
+// Writes a GGUF model of Qwen 2.5's shapes with random Q4_K matrices:
+//   make_random_gguf FILE.gguf [1.5b | 7b [LAYERS]]
+// Its values mean nothing; it is for measuring memory and speed at users' sizes.
 #include <cmath>
 #include <cstring>
 #include <iostream>
@@ -12,7 +13,21 @@
 namespace lowrank {
 namespace {
 
-constexpr int64_t hidden = 1536, ff = 8960, heads = 12, kv_heads = 2, head_dim = 128, vocabulary = 151936;
+constexpr int64_t head_dim = 128;
+
+struct Shape {
+  std::string name;
+  int64_t hidden = 0, ff = 0, heads = 0, kv_heads = 0, vocabulary = 0, layers = 0;
+  bool tied = false;  ///< the head is the embedding
+};
+
+Shape shape_named(const std::string& name) {
+  for (const Shape& shape : {Shape{"1.5b", 1536, 8960, 12, 2, 151936, 28, true},
+                             Shape{"7b", 3584, 18944, 28, 4, 152064, 28, false}}) {
+    if (shape.name == name) return shape;
+  }
+  fail(ErrorKind::invalid, "the shape '{}' is unknown; there are 1.5b and 7b", name);
+}
 
 StoredTensor matrix(const std::string& name, int64_t out, int64_t in) {
   return {name, DType::q4_k, {out, in}, {}};
@@ -22,9 +37,11 @@ StoredTensor vector(const std::string& name, int64_t size) {
   return {name, DType::f32, {size}, {}};
 }
 
-std::vector<StoredTensor> tensors_of(int64_t layers) {
+std::vector<StoredTensor> tensors_of(const Shape& shape) {
+  const auto& [name, hidden, ff, heads, kv_heads, vocabulary, layers, tied] = shape;
   std::vector<StoredTensor> tensors{matrix("token_embd.weight", vocabulary, hidden),
                                     vector("output_norm.weight", hidden)};
+  if (!tied) tensors.push_back(matrix("output.weight", vocabulary, hidden));
   for (int64_t i = 0; i < layers; ++i) {
     const std::string p = fmt::format("blk.{}.", i);
     for (const StoredTensor& tensor :
@@ -42,16 +59,16 @@ std::vector<StoredTensor> tensors_of(int64_t layers) {
   return tensors;
 }
 
-GgufMetadata metadata_of(int64_t layers) {
+GgufMetadata metadata_of(const Shape& shape) {
   GgufMetadata metadata;
   metadata.set_string("general.architecture", "qwen2");
-  metadata.set_string("general.name", "random weights in Qwen 2.5 1.5B's shapes");
-  metadata.set_number("qwen2.block_count", static_cast<uint32_t>(layers));
-  metadata.set_number("qwen2.embedding_length", static_cast<uint32_t>(hidden));
-  metadata.set_number("qwen2.feed_forward_length", static_cast<uint32_t>(ff));
+  metadata.set_string("general.name", fmt::format("random weights in Qwen 2.5 {}'s shapes", shape.name));
+  metadata.set_number("qwen2.block_count", static_cast<uint32_t>(shape.layers));
+  metadata.set_number("qwen2.embedding_length", static_cast<uint32_t>(shape.hidden));
+  metadata.set_number("qwen2.feed_forward_length", static_cast<uint32_t>(shape.ff));
   metadata.set_number("qwen2.context_length", uint32_t{32768});
-  metadata.set_number("qwen2.attention.head_count", static_cast<uint32_t>(heads));
-  metadata.set_number("qwen2.attention.head_count_kv", static_cast<uint32_t>(kv_heads));
+  metadata.set_number("qwen2.attention.head_count", static_cast<uint32_t>(shape.heads));
+  metadata.set_number("qwen2.attention.head_count_kv", static_cast<uint32_t>(shape.kv_heads));
   metadata.set_number("qwen2.attention.layer_norm_rms_epsilon", 1e-6F);
   metadata.set_number("qwen2.rope.freq_base", 1e6F);
   return metadata;
@@ -77,9 +94,9 @@ void fill(std::vector<std::byte>& row, int64_t in, Philox& random) {
   }
 }
 
-void write(const std::string& path, int64_t layers) {
-  const std::vector<StoredTensor> tensors = tensors_of(layers);
-  GgufWriter writer(path, tensors, metadata_of(layers));
+void write(const std::string& path, const Shape& shape) {
+  const std::vector<StoredTensor> tensors = tensors_of(shape);
+  GgufWriter writer(path, tensors, metadata_of(shape));
   Philox random(1);
   for (const StoredTensor& tensor : tensors) {
     if (tensor.dtype == DType::f32) {
@@ -101,11 +118,13 @@ void write(const std::string& path, int64_t layers) {
 
 int main(int count, char** arguments) {
   try {
-    if (count == 2 || count == 3) {
-      lowrank::write(arguments[1], count == 3 ? std::stoll(arguments[2]) : 28);
+    if (count >= 2 && count <= 4) {
+      lowrank::Shape shape = lowrank::shape_named(count > 2 ? arguments[2] : "1.5b");
+      if (count > 3) shape.layers = std::stoll(arguments[3]);
+      lowrank::write(arguments[1], shape);
       return 0;
     }
-    std::cerr << "usage: make_random_gguf FILE.gguf [LAYERS]\n";
+    std::cerr << "usage: make_random_gguf FILE.gguf [1.5b | 7b [LAYERS]]\n";
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << '\n';
   }

@@ -128,6 +128,28 @@ TEST_F(CompareProgram, SearchesForRates) {
   EXPECT_EQ(results()["runs"][0]["learning_rate"], 1e-2);
 }
 
+TEST_F(CompareProgram, RatesMayBeAdded) {
+  const auto with = [this](const std::string& rates) {
+    return configuration(
+        "  - {method: lora, rank: 2, learning_rates: " + rates + "}\n  - {method: ia3, lr: 1e-3}\n",
+        "base: false\nseeds: [1, 2]\nsearch: {rungs: 1}\n");
+  };
+  const test::Outcome first = succeeds("compare " + with("[1e-9, 1e-8]"));
+  EXPECT_NE(first.err.find("the highest: a better one may lie beyond"), std::string::npos) << first.err;
+  EXPECT_NE(test::content_of(out() / "results.md").find("lora (the highest)"), std::string::npos);
+  const test::Outcome more = succeeds("compare " + with("[1e-9, 1e-8, 1e-2, 1e5]"));
+  EXPECT_NE(more.err.find("2 runs of another learning rate"), std::string::npos) << more.err;
+  const nlohmann::json found = results();
+  EXPECT_EQ(found["searches"].size(), 4U);
+  ASSERT_EQ(found["runs"].size(), 4U);
+  for (const nlohmann::json& made : found["runs"])
+    EXPECT_EQ(made["learning_rate"], made["label"] == "lora" ? 1e-2 : 1e-3);
+  EXPECT_EQ(test::content_of(out() / "results.md").find("the highest"), std::string::npos);
+  const test::Outcome fewer = run("compare " + with("[1e-9, 1e-2]"));
+  EXPECT_EQ(fewer.code, 1);
+  EXPECT_NE(fewer.err.find("lora.learning_rates"), std::string::npos) << fewer.err;
+}
+
 /// Runs that share their passes give the same numbers, and the table has the time of those alone.
 TEST_F(CompareProgram, TrainsRunsOfAMethodTogether) {
   const std::string methods = "  - {method: lora, rank: 2, learning_rates: [1e-3, 1e-2, 3e-3]}\n";

@@ -101,6 +101,12 @@ std::optional<Spread> spread_of(const std::vector<double>& values) {
                 std::ssize(values)};
 }
 
+std::string place_among(double rate, const std::vector<double>& rates) {
+  if (rates.size() < 2) return "";
+  if (rate == std::ranges::max(rates)) return "highest";
+  return rate == std::ranges::min(rates) ? "lowest" : "";
+}
+
 std::vector<MethodSummary> summaries_of(const ComparisonReport& report) {
   std::vector<MethodSummary> all;
   const auto add = [&](MethodSummary summary) {

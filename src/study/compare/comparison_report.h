@@ -29,6 +29,9 @@ struct TriedRun {
   RunRecord record;
 };
 
+/// "highest" or "lowest" where the rate is that of several, so that a better one may lie beyond; else empty.
+std::string place_among(double rate, const std::vector<double>& rates);
+
 /// What a comparison has found so far.
 struct ComparisonReport {
   std::string model, benchmark;

@@ -52,7 +52,9 @@ ComparisonReport ComparisonRuns::to_the_end() {
   if (options_.base && plan_.spec.task == Task::causal_lm) take_base();
   for (const ComparedMethod& method : options_.methods) {
     const std::optional<double> rate = rate_of(method);
-    if (rate) take_seeds(method, *rate);
+    if (!rate) continue;
+    drop_outdated(method, *rate);
+    take_seeds(method, *rate);
   }
   report_.finished = true;
   write();
@@ -111,6 +113,17 @@ void ComparisonRuns::take_base() {
   StagedFolder staged(store_.run_folder("base", 0));
   keep(record, staged);
   progress_.end(line_of(record));
+}
+
+void ComparisonRuns::drop_outdated(const ComparedMethod& method, double rate) {
+  const auto outdated = [&](const RunRecord& run) {
+    return run.label == method.label && run.learning_rate != rate;
+  };
+  for (const RunRecord& run : report_.runs)
+    if (outdated(run)) store_.drop_run(run.label, run.seed);
+  const auto count = static_cast<int64_t>(std::erase_if(report_.runs, outdated));
+  if (count > 0)
+    info("{}: {} of another learning rate, to be made anew", method.label, counted(count, "run"));
 }
 
 void ComparisonRuns::take_seeds(const ComparedMethod& method, double rate) {
@@ -188,7 +201,9 @@ std::optional<double> ComparisonRuns::rate_of(const ComparedMethod& method) {
         try_together(method, left, round, share);
       });
   if (best) {
-    info("{}: learning rate {:g} of {}", method.label, rates[*best], fmt::join(rates, ", "));
+    const std::string place = place_among(rates[*best], rates);
+    info("{}: learning rate {:g} of {}{}", method.label, rates[*best], fmt::join(rates, ", "),
+         place.empty() ? "" : fmt::format(", the {}: a better one may lie beyond", place));
     return rates[*best];
   }
   warn("{}: none of its learning rates works", method.label);

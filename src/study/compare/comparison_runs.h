@@ -35,6 +35,8 @@ class ComparisonRuns {
 
   void take_finished();
   void take_base();
+  /// Drops the runs of a method that have another learning rate, since one that was added is better.
+  void drop_outdated(const ComparedMethod& method, double rate);
   /// One run of a method is alone, so that its time and memory are the method's.
   void take_seeds(const ComparedMethod& method, double rate);
   /// Runs with these seeds in passes that they share.

@@ -78,6 +78,22 @@ std::string problems_of(const ComparisonReport& report) {
   return lines + methods_without_runs(report);
 }
 
+/// The methods for which the search may have ended too early.
+std::string rates_at_the_edge(const ComparisonReport& report) {
+  std::vector<std::string> found;
+  for (const PlannedMethod& method : report.methods) {
+    const auto run = std::ranges::find(report.runs, method.label, &RunRecord::label);
+    if (run == report.runs.end()) continue;
+    const std::string place = place_among(run->learning_rate, method.rates);
+    if (!place.empty()) found.push_back(fmt::format("{} (the {})", method.label, place));
+  }
+  if (found.empty()) return "";
+  return fmt::format(
+      "\nThe best learning rate is at the end of the list for {}. A better one may lie beyond: add some to "
+      "`learning_rates` and compare again.\n",
+      fmt::join(found, ", "));
+}
+
 /// What is judged of a method: the first metric, or where there is none the validation loss.
 const std::optional<Spread>& quality_of(const MethodSummary& summary) {
   return summary.metrics.empty() ? summary.loss : summary.metrics.front().second;
@@ -153,7 +169,8 @@ std::string markdown_of(const ComparisonReport& report) {
       "# {} on {}\n\n{}{}{}\n{}Mean ± standard deviation over the seeds. Forgetting is what the loss on the "
       "general text has risen by; trained parameters are without a label head's.\n",
       report.benchmark, without_slash(report.model).filename().string(), markdown_table(headings, rows),
-      picture, problems_of(report), report.finished ? "" : "The comparison is not finished.\n\n");
+      picture, rates_at_the_edge(report) + problems_of(report),
+      report.finished ? "" : "The comparison is not finished.\n\n");
 }
 
 std::string csv_of(const ComparisonReport& report) {

@@ -46,6 +46,19 @@ void complete(nlohmann::ordered_json& before, const nlohmann::ordered_json& usua
   }
 }
 
+/// `kept`, a method's configuration, with the learning rates of `now` if these only add some: what was tried
+/// stays true.
+nlohmann::ordered_json with_rates_of(const nlohmann::ordered_json& now, nlohmann::ordered_json kept) {
+  constexpr const char* name = "learning_rates";
+  if (!kept.is_object() || !kept.contains(name) || !kept[name].is_array() || !now.contains(name)) return kept;
+  const nlohmann::ordered_json& rates = now.at(name);
+  const bool all_there = std::ranges::all_of(kept[name], [&](const nlohmann::ordered_json& rate) {
+    return std::find(rates.begin(), rates.end(), rate) != rates.end();
+  });
+  if (all_there) kept[name] = rates;
+  return kept;
+}
+
 constexpr size_t longest_label = 200;
 
 bool is_line(const std::string& label) {
@@ -117,8 +130,8 @@ void RunStore::open() const {
 void RunStore::drop_runs() const {
   if (!fs::exists(folder_ / configuration_name)) return;
   // The configuration goes last: as long as it is there, the folder is known to be a comparison's.
-  for (const char* name :
-       {"results.json", "results.md", "results.csv", "index.html", "runs", "search", configuration_name}) {
+  for (const char* name : {"results.json", "results.md", "results.csv", "index.html", "quality.svg", "runs",
+                           "search", configuration_name}) {
     std::error_code failed;
     fs::remove_all(folder_ / name, failed);
     check(!failed, ErrorKind::io, "{}: cannot remove: {}", (folder_ / name).string(), failed.message());
@@ -139,7 +152,8 @@ void RunStore::keep_configuration(const KeptConfiguration& now, const KeptConfig
     for (const auto& [label, method] : now.methods.items()) {
       if (kept.contains(label) && usual.methods.contains(label)) complete(kept[label], usual.methods[label]);
       if (kept.contains(label))
-        std::ranges::move(differences(kept.at(label), method, label), std::back_inserter(found));
+        std::ranges::move(differences(with_rates_of(method, kept.at(label)), method, label),
+                          std::back_inserter(found));
       kept[label] = method;
     }
     const nlohmann::ordered_json made_by = before.value("version", nlohmann::ordered_json());
@@ -169,6 +183,12 @@ std::optional<RunRecord> RunStore::tried(const std::string& label, int64_t round
   return record_in(tried_file(label, round, rate), [&](const RunRecord& record) {
     return record.label == label && record.learning_rate == rate;
   });
+}
+
+void RunStore::drop_run(const std::string& label, int64_t seed) const {
+  std::error_code failed;
+  fs::remove_all(run_folder(label, seed), failed);
+  check(!failed, ErrorKind::io, "{}: cannot remove: {}", run_folder(label, seed).string(), failed.message());
 }
 
 fs::path RunStore::run_folder(const std::string& label, int64_t seed) const {

@@ -39,15 +39,17 @@ class RunStore {
   void open() const;
   /// Removes the runs and the tables of an earlier comparison. Errors: io.
   void drop_runs() const;
-  /// Compares the configuration with that of the runs in the folder, and keeps it. Methods that are new may
-  /// be added. `usual`: what stands for a value that the folder's configuration lacks, since an earlier
-  /// version of the program, which did not know it, wrote it. Errors: invalid, listing all that differs;
-  /// corrupt.
+  /// Compares the configuration with that of the runs in the folder, and keeps it. Methods may be added, and
+  /// learning rates to those of a method. `usual`: what stands for a value that the folder's configuration
+  /// lacks, since an earlier version of the program, which did not know it, wrote it. Errors: invalid,
+  /// listing all that differs; corrupt.
   void keep_configuration(const KeptConfiguration& now, const KeptConfiguration& usual = {}) const;
 
   /// The record of a finished run. Errors: corrupt, also for a record of another run.
   std::optional<RunRecord> finished(const std::string& label, int64_t seed) const;
   std::optional<RunRecord> tried(const std::string& label, int64_t round, double rate) const;
+  /// Removes a finished run. Errors: io.
+  void drop_run(const std::string& label, int64_t seed) const;
   /// The folder of a run, which appears when it is finished.
   std::filesystem::path run_folder(const std::string& label, int64_t seed) const;
   /// Keeps the record of a short run. Errors: io.
