@@ -1,7 +1,6 @@
 #include "report/scatter_plot.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -43,31 +42,26 @@ double worst_shown(const ScatterPlot& plot) {
   std::ranges::sort(ys);
   const double low = ys[ys.size() / 4], high = ys[(3 * ys.size()) / 4];
   const double range = 2 * (high - low);
-  return plot.higher_is_better ? std::max(ys.front(), low - range) : std::min(ys.back(), high + range);
+  return plot.higher_is_better ? low - range : high + range;
 }
 
-/// Where a label of this size may lie beside a point: right, left, above and below of it, and between these.
-std::array<Box, 12> places_beside(const Placed& point, double wide, double high) {
+/// Where a label of this size may lie: right or left of a point, above or below it, then further up and down
+/// at either side.
+std::vector<Box> places_beside(const Placed& point, double wide, double high) {
   constexpr double gap = radius + 3;
-  std::array<Box, 12> places;
-  constexpr std::array<std::array<double, 2>, 12> corners = {{{0, -0.5},
-                                                              {-1, -0.5},
-                                                              {-0.5, -1},
-                                                              {-0.5, 0},
-                                                              {0, -1},
-                                                              {0, 0},
-                                                              {-1, -1},
-                                                              {-1, 0},
-                                                              {0, -2},
-                                                              {0, 1},
-                                                              {-1, -2},
-                                                              {-1, 1}}};
-  for (size_t i = 0; i < places.size(); ++i) {
-    const auto [across, down] = corners[i];
-    const double left = point.x + across * wide + (across == 0 ? gap : across == -1 ? -gap : 0);
-    const double off = down == -0.5 ? 0 : down < 0 ? -gap : gap;
-    const double top = point.y + down * high + (across == -0.5 ? off : off / 2);
-    places[i] = {left, top, left + wide, top + high};
+  std::vector<Box> places;
+  const auto add = [&](double left, double top) { places.push_back({left, top, left + wide, top + high}); };
+  const double middle = point.y - high / 2;
+  add(point.x + gap, middle);
+  add(point.x - gap - wide, middle);
+  add(point.x - wide / 2, point.y - gap - high);
+  add(point.x - wide / 2, point.y + gap);
+  for (int steps = 1; steps <= 8; ++steps) {
+    for (const int direction : {-1, 1}) {
+      const double top = middle + direction * steps * 0.8 * high;
+      add(point.x + gap, top);
+      add(point.x - gap - wide, top);
+    }
   }
   return places;
 }
@@ -75,7 +69,7 @@ std::array<Box, 12> places_beside(const Placed& point, double wide, double high)
 /// How bad a place is: what it covers, and what of it is outside the frame.
 double cost_of(const Box& place, const Box& frame, const std::vector<Box>& taken) {
   double cost = 10 * (place.area() - place.overlap(frame));
-  for (const Box& other : taken) cost += place.overlap(other);
+  for (const Box& other : taken) cost += 4 * place.overlap(other);
   return cost;
 }
 
@@ -93,8 +87,15 @@ std::string labels_of(const std::vector<Placed>& points, const Box& frame) {
   for (const size_t i : order) {
     const double wide = letter * static_cast<double>(points[i].label.size());
     const auto places = places_beside(points[i], wide, high);
-    const Box best =
-        *std::ranges::min_element(places, {}, [&](const Box& place) { return cost_of(place, frame, taken); });
+    const auto away = [&](const Box& place) {
+      return std::abs((place.top + place.bottom) / 2 - points[i].y);
+    };
+    const Box best = *std::ranges::min_element(
+        places, {}, [&](const Box& place) { return cost_of(place, frame, taken) + away(place); });
+    if (away(best) > 1.5 * high)
+      out += svg_line(points[i].x, points[i].y, best.left < points[i].x ? best.right : best.left,
+                      (best.top + best.bottom) / 2,
+                      fmt::format("class=\"point\" stroke=\"{}\" stroke-width=\"0.5\"", point_colour));
     taken.push_back(best);
     out += svg_text(best.left, best.bottom - 3, points[i].label, "start",
                     points[i].in_front ? " font-weight=\"bold\"" : "");

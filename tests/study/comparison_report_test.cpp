@@ -86,6 +86,18 @@ TEST(ComparisonReport, MeansLeaveOutWhatDiverged) {
   EXPECT_FALSE(rows[0].merged_latency);
 }
 
+TEST(ComparisonReport, RatesAtTheEndOfTheirListAreNamed) {
+  EXPECT_EQ(place_among(3, {1, 3, 2}), "highest");
+  EXPECT_EQ(place_among(1, {3, 1, 2}), "lowest");
+  EXPECT_EQ(place_among(2, {1, 3, 2}), "");
+  EXPECT_EQ(place_among(2, {2}), "");
+  ComparisonReport report = known_report();
+  report.methods.front().rates = {1e-4, 1e-3, 1e-2};
+  EXPECT_EQ(markdown_of(report).find("the end of the list"), std::string::npos);
+  report.methods.front().rates = {1e-3, 1e-2};
+  EXPECT_NE(markdown_of(report).find("(the lowest)"), std::string::npos);
+}
+
 TEST(ComparisonReport, ASingleRunHasNoDeviation) {
   EXPECT_FALSE(spread_of({3})->deviation);
   EXPECT_FALSE(spread_of({}));
