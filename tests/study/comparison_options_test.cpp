@@ -106,6 +106,18 @@ TEST(ComparisonOptions, RefusesLabelsThatNameNoFolderOfTheirOwn) {
   EXPECT_TRUE(mistakes_in(given).empty()) << mistakes_in(given).front();
 }
 
+TEST(ComparisonOptions, AMethodMayHaveSeedsOfItsOwn) {
+  std::vector<std::string> problems;
+  nlohmann::json given = sound_comparison();
+  given["methods"][1]["seeds"] = {4, 5, 6};
+  const ComparisonOptions options = read_comparison(given, "file", problems);
+  EXPECT_TRUE(problems.empty()) << problems.front();
+  EXPECT_EQ(options.methods[0].seeds, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(options.methods[1].seeds, (std::vector<int64_t>{4, 5, 6}));
+  given["methods"][1]["seeds"] = {4, 4};
+  EXPECT_TRUE(names(mistakes_in(given), "methods, entry 2: seeds: expected different numbers"));
+}
+
 TEST(ComparisonOptions, WhatRunsDependOnLeavesOutWhereTheyGo) {
   std::vector<std::string> problems;
   ComparisonOptions options = read_comparison(sound_comparison(), "file", problems);

@@ -94,6 +94,13 @@ void refuse_others(const nlohmann::json& entry, const std::vector<std::string>& 
   }
 }
 
+void check_seeds(const std::vector<int64_t>& given, const std::string& where,
+                 std::vector<std::string>& problems) {
+  const std::set<int64_t> seeds(given.begin(), given.end());
+  if (seeds.empty() || seeds.size() != given.size() || *seeds.begin() < 0)
+    problems.push_back(where + ": expected different numbers from 0 on");
+}
+
 ComparedMethod read_method(nlohmann::json entry, size_t number, std::vector<std::string>& problems) {
   ComparedMethod found;
   const size_t earlier = problems.size();
@@ -107,8 +114,10 @@ ComparedMethod read_method(nlohmann::json entry, size_t number, std::vector<std:
       field("method", found.method, "training method"), field("label", found.label, "its name in the tables"),
       limited(field("learning_rates", found.learning_rates, "peak learning rates to choose from"), 1e-12,
               1e3),
-      limited(field("lr", rate, "the only peak learning rate"), 1e-12, 1e3)};
+      limited(field("lr", rate, "the only peak learning rate"), 1e-12, 1e3),
+      field("seeds", found.seeds, "a run for each, in place of the comparison's")};
   collect(problems, [&] { apply(own, taken(entry, own), where); });
+  if (!found.seeds.empty()) check_seeds(found.seeds, where + ": seeds", problems);
   if (rate && !found.learning_rates.empty())
     problems.push_back(where + ": give lr or learning_rates, not both");
   if (rate) found.learning_rates = {*rate};
@@ -232,11 +241,11 @@ ComparisonOptions read_comparison(const nlohmann::json& given, std::string_view 
   size_t number = 0;
   for (const nlohmann::json& entry : methods)
     options.methods.push_back(read_method(entry, ++number, problems));
+  check_seeds(options.seeds, "seeds", problems);
+  for (ComparedMethod& method : options.methods)
+    if (method.seeds.empty()) method.seeds = options.seeds;
   if (!given.contains("methods")) problems.emplace_back("methods: missing; expected a list of methods");
   check_methods(options.methods, problems);
-  const std::set<int64_t> seeds(options.seeds.begin(), options.seeds.end());
-  if (seeds.empty() || seeds.size() != options.seeds.size() || *seeds.begin() < 0)
-    problems.emplace_back("seeds: expected different numbers from 0 on");
   for (const auto& [name, value] : {std::pair("model", &options.session.model),
                                     {"benchmark", &options.benchmark},
                                     {"source", &options.source},

@@ -32,6 +32,7 @@ struct ComparedMethod {
   std::vector<double> learning_rates;                  ///< one, or several to search; empty: the method's own
   nlohmann::json options = nlohmann::json::object();   ///< the method's, by name
   nlohmann::json training = nlohmann::json::object();  ///< that differ from the comparison's
+  std::vector<int64_t> seeds;                          ///< of its runs
 
   /// The method with its options set. Errors: as choose_method and apply.
   ChosenMethod choose() const;

@@ -39,6 +39,7 @@ PlannedMethod planned(const ComparedMethod& method, const ComparisonOptions& opt
   found.share = static_cast<double>(found.trained) / static_cast<double>(parameters_of(spec) - found.head);
   found.context_rows = adapter.plan.context_rows;
   found.rates = method.rates();
+  found.runs = std::ssize(method.seeds);
   const std::vector<int64_t> sizes =
       halving_sizes(std::ssize(found.rates), options.search.rungs, options.search.keep);
   found.search_runs = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
@@ -87,7 +88,6 @@ int64_t ComparisonPlan::context_rows() const {
 ComparisonPlan plan_comparison(const ComparisonOptions& options, const std::optional<LabelSet>& labels,
                                std::vector<std::string>& problems) {
   ComparisonPlan plan;
-  plan.seeds = std::ssize(options.seeds);
   if (!options.benchmark.empty()) plan.scoring = scoring_of(options, problems);
   if (options.session.model.empty()) return plan;
   bool known = false;
@@ -126,8 +126,8 @@ nlohmann::ordered_json json_of(const ComparisonPlan& plan, const ComparisonOptio
                        {"context_rows", method.context_rows},
                        {"learning_rates", method.rates},
                        {"search_runs", method.search_runs},
-                       {"runs", plan.seeds}});
-    runs += plan.seeds;
+                       {"runs", method.runs}});
+    runs += method.runs;
     searches += method.search_runs;
   }
   return {{"model", options.session.model},
@@ -148,7 +148,7 @@ std::string markdown_of(const ComparisonPlan& plan) {
     rows.push_back({method.label, std::to_string(method.trained), fmt::format("{:.3f}", 100 * method.share),
                     std::to_string(method.head), std::to_string(method.context_rows),
                     fmt::format("{}", fmt::join(rates, ", ")), std::to_string(method.search_runs),
-                    std::to_string(plan.seeds)});
+                    std::to_string(method.runs)});
   }
   return markdown_table({"method", "trained parameters", "percent", "label head", "context taken",
                          "learning rates", "search runs", "runs"},

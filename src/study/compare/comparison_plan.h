@@ -21,6 +21,7 @@ struct PlannedMethod {
   int64_t context_rows = 0;
   std::vector<double> rates = {};
   int64_t search_runs = 0;  ///< short ones, before those of the seeds
+  int64_t runs = 0;         ///< one for each seed
 };
 
 /// All runs of a comparison.
@@ -28,7 +29,6 @@ struct ComparisonPlan {
   ModelSpec spec;
   BenchmarkScoring scoring;
   std::vector<PlannedMethod> methods;
-  int64_t seeds = 0;
 
   /// The most context that a method takes.
   int64_t context_rows() const;

@@ -64,7 +64,7 @@ ComparisonReport ComparisonRuns::to_the_end() {
 double ComparisonRuns::work_left() const {
   double work = options_.base && plan_.spec.task == Task::causal_lm && !store_.finished("base", 0) ? 0.3 : 0;
   for (const ComparedMethod& method : options_.methods) {
-    for (const int64_t seed : options_.seeds) work += store_.finished(method.label, seed) ? 0 : 1;
+    for (const int64_t seed : method.seeds) work += store_.finished(method.label, seed) ? 0 : 1;
     const std::vector<int64_t> sizes = sizes_of(method);
     for (size_t round = 0; round < sizes.size(); ++round)
       work += static_cast<double>(sizes[round]) *
@@ -100,7 +100,7 @@ void ComparisonRuns::take_finished() {
   };
   if (options_.base) take("base", 0);
   for (const ComparedMethod& method : options_.methods)
-    for (const int64_t seed : options_.seeds) take(method.label, seed);
+    for (const int64_t seed : method.seeds) take(method.label, seed);
   if (found > 0) info("{}: {} finished earlier", options_.output, counted(found, "run"));
 }
 
@@ -128,7 +128,7 @@ void ComparisonRuns::drop_outdated(const ComparedMethod& method, double rate) {
 
 void ComparisonRuns::take_seeds(const ComparedMethod& method, double rate) {
   std::vector<int64_t> left;
-  std::ranges::copy_if(options_.seeds, std::back_inserter(left),
+  std::ranges::copy_if(method.seeds, std::back_inserter(left),
                        [&](int64_t seed) { return !store_.finished(method.label, seed); });
   size_t next = 0;
   const bool measured = std::ranges::any_of(
@@ -158,7 +158,7 @@ void ComparisonRuns::take_runs(const ComparedMethod& method, const std::vector<i
   for (const int64_t seed : seeds) {
     make_folders(store_.run_folder(method.label, seed).parent_path());
     auto& folder = folders[seed] = std::make_unique<StagedFolder>(store_.run_folder(method.label, seed));
-    requests.push_back({method, seed, rate, 1, seed == options_.seeds.front(), folder->path()});
+    requests.push_back({method, seed, rate, 1, seed == method.seeds.front(), folder->path()});
   }
   std::string lines;
   runs().run_together(requests, sink(), [&](const RunRequest& request, const RunRecord& record) {
@@ -173,7 +173,7 @@ void ComparisonRuns::take_run(const ComparedMethod& method, int64_t seed, double
   progress_.begin(fmt::format("{}, seed {}, lr {:g}", method.label, seed, rate), 1);
   make_folders(store_.run_folder(method.label, seed).parent_path());
   StagedFolder staged(store_.run_folder(method.label, seed));
-  const bool first = seed == options_.seeds.front();
+  const bool first = seed == method.seeds.front();
   const RunRecord record = runs().run({method, seed, rate, 1, first, staged.path()}, sink());
   keep(record, staged);
   progress_.end(line_of(record));
