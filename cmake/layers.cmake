@@ -66,7 +66,7 @@ function(lowrank_precompiled_header kind)
 endfunction()
 
 # lowrank_compile_together(TARGET FILE...): files of a target that are compiled several at a time. Alone, an almost empty file takes 1.5
-# seconds of a core, since inline functions of libtorch's and nlohmann's headers instantiate a thousand templates in each compilation,
+# seconds of a core, since inline functions of libtorch's and nlohmann's headers instantiate hundreds of templates in each compilation,
 # which GCC does not keep in precompiled headers.
 function(lowrank_compile_together target)
   if(NOT LOWRANK_UNITY OR NOT Python3_Interpreter_FOUND)

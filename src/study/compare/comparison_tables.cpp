@@ -100,14 +100,14 @@ const std::optional<Spread>& quality_of(const MethodSummary& summary) {
 }
 
 /// Quality against trained parameters; without points if no method has been measured.
-ScatterPlot quality_plot(const ComparisonReport& report) {
+ScatterPlot quality_plot(const ComparisonReport& report, const std::vector<MethodSummary>& summaries) {
   ScatterPlot plot;
   plot.title = fmt::format("{} on {}", report.benchmark, without_slash(report.model).filename().string());
   plot.x_label = "trained parameters";
   plot.y_label = report.metrics.empty() ? "validation loss" : report.metrics.front().first;
   plot.higher_is_better = !report.metrics.empty() && report.metrics.front().second;
   plot.logarithmic_x = true;
-  for (const MethodSummary& summary : summaries_of(report)) {
+  for (const MethodSummary& summary : summaries) {
     const std::optional<Spread>& quality = quality_of(summary);
     if (!quality) continue;
     if (summary.method.empty())
@@ -162,7 +162,7 @@ std::string markdown_of(const ComparisonReport& report) {
   }
   drop_empty_columns(headings, rows);
   const std::string picture =
-      quality_plot(report).points.empty()
+      quality_plot(report, summaries).points.empty()
           ? ""
           : fmt::format("\n![Quality against trained parameters]({})\n", quality_file);
   return fmt::format(
@@ -212,7 +212,7 @@ void write_report(const ComparisonReport& report, const std::filesystem::path& f
   write_file_atomically(folder / "results.md", markdown_of(report));
   write_file_atomically(folder / "results.csv", csv_of(report));
   write_file_atomically(folder / "index.html", comparison_page(json));
-  if (const ScatterPlot plot = quality_plot(report); !plot.points.empty())
+  if (const ScatterPlot plot = quality_plot(report, summaries_of(report)); !plot.points.empty())
     write_file_atomically(folder / quality_file, svg_of(plot));
 }
 
