@@ -65,7 +65,7 @@ at::Tensor next_logits(const Model& model, const Hooks& hooks, Batch& batch, KvC
   hooks.layout(batch);
   std::vector<int64_t> last;
   for (int64_t s = 0; s < batch.sequences(); ++s) last.push_back(batch.offsets[s + 1] - 1);
-  return batch_logits(model, {&batch}, hooks, last, cache).contiguous();
+  return batch_logits(model, {&batch}, hooks, last, cache).cpu().contiguous();
 }
 
 }  // namespace lowrank

@@ -54,7 +54,7 @@ at::Tensor over_texts(const Model& model, const InferenceHooks& hooks,
       batch.type_one_tokens.assign(own.begin(), own.end());
     }
     hooks->layout(batch);
-    const at::Tensor result = compute({&batch}).to(at::kFloat).contiguous();
+    const at::Tensor result = compute({&batch}).to(at::kFloat).cpu().contiguous();
     check_finite(result, begin);
     results.push_back(result);
   }

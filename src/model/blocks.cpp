@@ -1,9 +1,9 @@
 #include "model/blocks.h"
 
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "kernels/operations/attention_sinks.h"
 
 namespace lowrank {
@@ -53,8 +53,7 @@ at::Tensor attend(const Place& place, const Hooks& hooks, const at::Tensor& qkv,
 }
 
 at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout) {
-  return layout.output_tokens.empty() ? rows
-                                      : rows.index_select(0, at::tensor(layout.output_tokens, at::kLong));
+  return layout.output_tokens.empty() ? rows : rows.index_select(0, indices_for(rows, layout.output_tokens));
 }
 
 SequenceLayout layout_entering(const Context& context, const SequenceLayout& layout, bool last) {

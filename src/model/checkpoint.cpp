@@ -235,10 +235,10 @@ at::Tensor Checkpoint::start(const TensorRef& tensor, uint64_t seed) const {
   return values;
 }
 
-at::Tensor Checkpoint::read(const TensorRef& tensor, at::ScalarType type) const {
+at::Tensor Checkpoint::read(const TensorRef& tensor, at::ScalarType type, at::Device device) const {
   at::Tensor out = at::empty(tensor.shape, type);
   read_rows(tensor, 0, tensor.shape[0], out);
-  return out;
+  return out.to(device);
 }
 
 }  // namespace lowrank

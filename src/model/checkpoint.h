@@ -71,8 +71,8 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// ...].
   void read_rows(const TensorRef& tensor, int64_t begin, int64_t end, at::Tensor& out) const;
 
-  /// The whole tensor, in its shape.
-  at::Tensor read(const TensorRef& tensor, at::ScalarType type) const;
+  /// The whole tensor, in its shape, on the device.
+  at::Tensor read(const TensorRef& tensor, at::ScalarType type, at::Device device = at::kCPU) const;
 
   /// The value from which training of a tensor starts, f32 in its shape: that of its source, or for a new
   /// head that the files lack N(0, start_deviation^2), or for its norms 1 and 0, a function of the seed and

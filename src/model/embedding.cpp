@@ -4,10 +4,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "kernels/core/parallel.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
@@ -39,6 +39,7 @@ Embedding::Embedding(std::shared_ptr<const Checkpoint> checkpoint, const LoadOpt
       tensor_(&tensor),
       frozen_(options.use_of(tensor) == TensorUse::frozen),
       type_(options.compute == at::kDouble ? at::kDouble : at::kFloat),
+      device_(options.device),
       scale_(scale) {}
 
 at::Tensor Embedding::look_up(std::span<const int64_t> ids) const {
@@ -49,7 +50,8 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids) const {
     at::Tensor row = rows.narrow(0, static_cast<int64_t>(i), 1);
     checkpoint_->read_rows(*tensor_, ids[i], ids[i] + 1, row);
   }
-  return scale_ == 1 ? rows : rows.mul_(scale_);
+  if (scale_ != 1) rows.mul_(scale_);
+  return rows.to(device_);
 }
 
 at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& table) const {
@@ -60,10 +62,9 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& ta
     has_virtual |= id == virtual_token;
     if (id == virtual_token) id = 0;
   }
-  at::Tensor rows = table.index_select(0, at::tensor(known, at::kLong)).to(type_);
+  at::Tensor rows = table.index_select(0, indices_for(table, known)).to(type_);
   if (has_virtual) {
-    const at::Tensor real =
-        at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).ne(virtual_token);
+    const at::Tensor real = indices_for(table, ids).ne(virtual_token);
     rows = rows * real.unsqueeze(1);
   }
   return scale_ == 1 ? rows : rows * scale_;
@@ -95,6 +96,7 @@ Head load_head(const Checkpoint& checkpoint, const LoadOptions& options, const s
     at::Tensor slice = head.rows.narrow(0, begin, end - begin);
     checkpoint.read_rows(source, begin, end, slice);
   });
+  head.rows = head.rows.to(options.device);
   return head;
 }
 

@@ -38,6 +38,7 @@ class Embedding {
   const TensorRef* tensor_;
   bool frozen_;
   at::ScalarType type_;
+  at::Device device_;
   double scale_;
 };
 

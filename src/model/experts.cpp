@@ -12,10 +12,10 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/split_with_sizes.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "formats/dtype.h"
+#include "kernels/core/device.h"
 #include "kernels/operations/expert_routes.h"
 #include "kernels/operations/glu.h"
 #include "kernels/products/low_rank_linear.h"
@@ -84,7 +84,7 @@ void add_loads(std::vector<int64_t>& tokens, const std::vector<int64_t>& counts)
 void scale_weights(ExpertRoutes& routes, const at::Tensor& scales) {
   std::vector<int64_t> numbers;
   for (int64_t e = 0; e < std::ssize(routes.counts); ++e) numbers.insert(numbers.end(), routes.counts[e], e);
-  const at::Tensor expert_of_pair = at::tensor(numbers, at::kLong);
+  const at::Tensor expert_of_pair = indices_for(scales, numbers);
   const at::Tensor experts = expert_of_pair.index_select(0, routes.places);
   routes.weights = routes.weights * scales.index_select(0, experts).view(routes.weights.sizes());
 }
@@ -136,7 +136,7 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
   experts.router_module = spec.find_module(router);
   const auto frozen = [&](const TensorRef* tensor) {
     return tensor && options.use_of(*tensor) == TensorUse::frozen
-               ? checkpoint.read(*tensor, router_type(options.compute))
+               ? checkpoint.read(*tensor, router_type(options.compute), options.device)
                : at::Tensor();
   };
   experts.router = spec.find_tensor(router + ".weight");
@@ -145,7 +145,7 @@ Experts load_experts(const Checkpoint& checkpoint, const LoadOptions& options, c
   experts.router_bias_value = frozen(experts.router_bias);
   if (config.output_scales)
     experts.scales = checkpoint.read(*spec.find_tensor(prefix + std::string(config.output_scales.name)),
-                                     router_type(options.compute));
+                                     router_type(options.compute), options.device);
   const auto load = [&](std::initializer_list<const TensorRef*> tensors) {
     std::vector<std::string> names;
     LoadOptions own = options;
@@ -194,7 +194,8 @@ at::Tensor apply(const Experts& experts, const Place& place, const Hooks& hooks,
     counts.push_back(routes.counts[e]);
   }
   const auto* tokens = routes.tokens.const_data_ptr<int64_t>();
-  const std::vector<at::Tensor> inputs = at::split_with_sizes(x.index_select(0, routes.tokens), counts);
+  const std::vector<at::Tensor> inputs =
+      at::split_with_sizes(x.index_select(0, routes.tokens.to(x.device())), counts);
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < numbers.size(); ++i) {
     const Experts::Expert& expert = experts.experts[numbers[i]];

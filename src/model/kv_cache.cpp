@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 
 namespace lowrank {
 namespace {
@@ -60,6 +61,21 @@ std::shared_ptr<const AttentionPlan> KvCache::plan(const Batch& batch) const {
   return plan;
 }
 
+void KvCache::append_rows(KeyValue& table, const Batch& batch, const at::Tensor& keys_values) const {
+  std::vector<int64_t> places;
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    const Slot& slot = slots_[batch.examples[s]];
+    const int64_t end = slot.length + batch.offsets[s + 1] - batch.offsets[s];
+    for_each_stretch(slot, slot.length, end, [&](int64_t row, int64_t, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) places.push_back(row + i);
+    });
+  }
+  const at::Tensor indices = indices_for(keys_values, places);
+  const int64_t width = table.k.size(1);
+  table.k.index_copy_(0, indices, keys_values.narrow(1, 0, width));
+  table.v.index_copy_(0, indices, keys_values.narrow(1, width, width));
+}
+
 KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, const AttentionShape& shape) {
   const int64_t width = shape.kv_heads * shape.head_dim;
   if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
@@ -67,6 +83,10 @@ KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, c
   if (!table.k.defined()) {
     const int64_t rows = pages_ * page_rows_;
     table = {at::empty({rows, width}, qkv.options()), at::empty({rows, width}, qkv.options())};
+  }
+  if (!on_cpu(qkv)) {
+    append_rows(table, batch, qkv.narrow(1, shape.heads * shape.head_dim, 2 * width));
+    return table;
   }
   const at::Tensor rows = qkv.stride(1) == 1 ? qkv : qkv.contiguous();
   const int64_t size = qkv.element_size(), bytes = width * size, stride = rows.stride(0) * size;
@@ -87,12 +107,12 @@ KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, c
   return table;
 }
 
-at::Tensor KvCache::state(int layer, int part, at::IntArrayRef sizes, at::ScalarType type) {
+at::Tensor KvCache::state(int layer, int part, at::IntArrayRef sizes, const at::TensorOptions& form) {
   at::Tensor& state = states_[{layer, part}];
   if (!state.defined()) {
     std::vector<int64_t> all{std::ssize(slots_)};
     all.insert(all.end(), sizes.begin(), sizes.end());
-    state = at::empty(all, type);
+    state = at::empty(all, form);
   }
   return state;
 }
@@ -101,6 +121,10 @@ void KvCache::copy_page(int64_t from, int64_t to, int64_t rows) {
   for (KeyValue& layer : layers_) {
     for (at::Tensor* table : {&layer.k, &layer.v}) {
       if (!table->defined()) continue;
+      if (!on_cpu(*table)) {
+        table->narrow(0, to * page_rows_, rows).copy_(table->narrow(0, from * page_rows_, rows));
+        continue;
+      }
       const int64_t bytes = table->size(1) * table->element_size(), page = page_rows_ * bytes;
       auto* data = static_cast<std::byte*>(table->mutable_data_ptr());
       std::memcpy(data + to * page, data + from * page, rows * bytes);

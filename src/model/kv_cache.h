@@ -44,7 +44,7 @@ class KvCache {
   /// A state that a layer carries from pass to pass, [slots, sizes...], allocated when it is first asked for.
   /// A layer may have several, numbered by `part`. That of a slot of length 0 is not yet written: a sequence
   /// that starts anew. States are not in pages: slots with them cannot begin with rows of others.
-  at::Tensor state(int layer, int part, at::IntArrayRef sizes, at::ScalarType type);
+  at::Tensor state(int layer, int part, at::IntArrayRef sizes, const at::TensorOptions& form);
 
   /// Copies the keys and values of the first `rows` rows of a page to another page, in all layers.
   void copy_page(int64_t from, int64_t to, int64_t rows);
@@ -66,6 +66,8 @@ class KvCache {
   /// [begin, end) that lie in adjacent pages.
   template <class Use>
   void for_each_stretch(const Slot& slot, int64_t begin, int64_t end, const Use& use) const;
+  /// `append` on other devices than the CPU: the new rows' keys and values, side by side [T, 2 width].
+  void append_rows(KeyValue& table, const Batch& batch, const at::Tensor& keys_values) const;
 
   int64_t pages_, page_rows_;
   std::vector<Slot> slots_;

@@ -33,7 +33,8 @@ Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options,
   part.bias = spec.find_tensor(name + ".bias");
   part.frozen_weight = options.use_of(*part.weight) == TensorUse::frozen;
   part.frozen_bias = !part.bias || options.use_of(*part.bias) == TensorUse::frozen;
-  if (part.bias && part.frozen_bias) part.bias_value = checkpoint.read(*part.bias, options.compute);
+  if (part.bias && part.frozen_bias)
+    part.bias_value = checkpoint.read(*part.bias, options.compute, options.device);
   return part;
 }
 
@@ -102,7 +103,8 @@ std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, con
   for (const Linear::Part& part : parts) rows += part.module->out;
   std::vector<const TensorRef*> tensors;
   for (const Linear::Part& part : parts) tensors.push_back(part.weight);
-  const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
+  const bool known =
+      options.device.is_cpu() && (options.compute == at::kFloat || options.compute == at::kBFloat16);
   const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
   const int64_t columns = parts.front().module->in;
   if (auto blocks = weight_in_blocks(checkpoint, options, tensors, source)) return blocks;
@@ -114,6 +116,7 @@ std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, con
   }
   at::Tensor matrix = at::empty({rows, columns}, options.compute);
   source(0, rows, matrix);
+  matrix = matrix.to(options.device);
   return std::make_shared<const PreparedWeight>(
       PreparedWeight::pack(matrix, options.compute, options.base_memory(), options.training, source));
 }
@@ -125,13 +128,13 @@ at::Tensor part_bias(const Linear::Part& part, const Context& context, const Hoo
 
 /// The biases of a run as one vector; none if no part has one.
 std::optional<at::Tensor> run_bias(std::span<const Linear::Part> parts, const Context& context,
-                                   const Hooks& hooks, at::ScalarType type) {
+                                   const Hooks& hooks, const at::TensorOptions& form) {
   if (std::ranges::none_of(parts, [](const Linear::Part& part) { return part.bias != nullptr; }))
     return std::nullopt;
   std::vector<at::Tensor> pieces;
   for (const Linear::Part& part : parts) {
     const at::Tensor bias = part_bias(part, context, hooks);
-    pieces.push_back(bias.defined() ? bias.to(type) : at::zeros({part.module->out}, type));
+    pieces.push_back(bias.defined() ? bias.to(form.dtype()) : at::zeros({part.module->out}, form));
   }
   return pieces.size() == 1 ? pieces.front() : at::cat(pieces);
 }
@@ -139,7 +142,7 @@ std::optional<at::Tensor> run_bias(std::span<const Linear::Part> parts, const Co
 at::Tensor apply_run(const Linear& linear, const Linear::Run& run, const Place& place, const Hooks& hooks,
                      const at::Tensor& x) {
   const std::span<const Linear::Part> parts(linear.parts.data() + run.begin, run.end - run.begin);
-  const std::optional<at::Tensor> bias = run_bias(parts, place.context, hooks, x.scalar_type());
+  const std::optional<at::Tensor> bias = run_bias(parts, place.context, hooks, x.options());
   std::vector<Patch> patches;
   int64_t row = 0;
   for (const Linear::Part& part : parts) {
@@ -189,7 +192,8 @@ std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpo
                                                        const RowSource& source) {
   const bool rounds = options.base_memory() == BaseMemory::blocks;
   const bool exact = options.base_memory() == BaseMemory::small && options.compute == at::kFloat;
-  if (options.training || options.nf4 || options.compute == at::kDouble || !(rounds || exact)) return nullptr;
+  const bool known = options.device.is_cpu() && options.compute != at::kDouble;
+  if (options.training || options.nf4 || !known || !(rounds || exact)) return nullptr;
   // Others are faster as copies; beside blocks they are multiplied exactly.
   const auto is_blocks = [&](const TensorRef* tensor) {
     const StoredTensor* stored = checkpoint.find(*tensor);
@@ -224,12 +228,13 @@ Norm load_norm(const Checkpoint& checkpoint, const LoadOptions& options, const s
   norm.weight = spec.find_tensor(weight);
   check(norm.weight != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, weight);
   norm.frozen = options.use_of(*norm.weight) == TensorUse::frozen;
-  if (norm.frozen) norm.weight_value = checkpoint.read(*norm.weight, exact_type(options)).add_(offset);
+  if (norm.frozen)
+    norm.weight_value = checkpoint.read(*norm.weight, exact_type(options), options.device).add_(offset);
   if (bias.empty()) return norm;
   norm.bias = spec.find_tensor(bias);
   check(norm.bias != nullptr, ErrorKind::invalid, "the family {} has no tensor {}", spec.family, bias);
   if (options.use_of(*norm.bias) == TensorUse::frozen)
-    norm.bias_value = checkpoint.read(*norm.bias, exact_type(options));
+    norm.bias_value = checkpoint.read(*norm.bias, exact_type(options), options.device);
   return norm;
 }
 

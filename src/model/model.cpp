@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "kernels/losses/label_loss.h"
 #include "kernels/products/products.h"
 
@@ -33,7 +34,7 @@ at::Tensor hidden_rows(const HiddenState& hidden, std::span<const int64_t> rows)
   if (!hidden.layout.batch_rows.empty()) {
     for (int64_t& row : moved) row = hidden.layout.batch_rows[row];
   }
-  return at::tensor(moved, at::kLong);
+  return indices_for(hidden.stream, moved);
 }
 
 /// The last row of each sequence, [S].
@@ -74,14 +75,15 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
   if (model.spec().labels)
     return label_loss(model.spec(), sequence_scores(model, context, hooks), targets, smoothing);
   const HiddenState hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
-  if (const auto& blocks = model.head().blocks) {
-    return target_loss(hidden.stream, hidden_rows(hidden, targets.rows),
-                       at::tensor(targets.tokens, at::kLong), at::tensor(targets.weights, at::kFloat), blocks,
-                       head_patches(model, context, hooks, targets.rows), {model.head().softcap, smoothing});
-  }
-  return target_loss(hidden.stream, hidden_rows(hidden, targets.rows), at::tensor(targets.tokens, at::kLong),
-                     at::tensor(targets.weights, at::kFloat), weight_of(model.head(), context, hooks),
-                     head_patches(model, context, hooks, targets.rows), {model.head().softcap, smoothing});
+  const at::Tensor rows = hidden_rows(hidden, targets.rows);
+  const at::Tensor ids = indices_for(hidden.stream, targets.tokens);
+  const at::Tensor weights = at::tensor(targets.weights, at::kFloat).to(rows.device());
+  const std::vector<Patch> patches = head_patches(model, context, hooks, targets.rows);
+  const TargetLossForm form{model.head().softcap, smoothing};
+  if (const auto& blocks = model.head().blocks)
+    return target_loss(hidden.stream, rows, ids, weights, blocks, patches, form);
+  return target_loss(hidden.stream, rows, ids, weights, weight_of(model.head(), context, hooks), patches,
+                     form);
 }
 
 namespace {
@@ -94,7 +96,7 @@ at::Tensor truth_of(const Targets& targets, const at::Tensor& scores) {
     for (const int64_t one : classes) next[one] = 1;
     next += scores.size(1);
   }
-  return truth.to(scores.scalar_type());
+  return truth.to(scores.options());
 }
 
 }  // namespace
@@ -104,10 +106,11 @@ TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Tar
   if (spec.labels->several) {
     check(std::ssize(targets.classes) == scores.size(0), ErrorKind::invalid,
           "{} sequences with lists of classes, but {} with scores", targets.classes.size(), scores.size(0));
-    return classes_loss(scores, truth_of(targets, scores), at::tensor(targets.weights, scores.scalar_type()));
+    return classes_loss(scores, truth_of(targets, scores),
+                        at::tensor(targets.weights, scores.scalar_type()).to(scores.device()));
   }
-  const at::Tensor values = at::tensor(targets.values, scores.scalar_type());
-  const at::Tensor weights = at::tensor(targets.weights, scores.scalar_type());
+  const at::Tensor values = at::tensor(targets.values, scores.scalar_type()).to(scores.device());
+  const at::Tensor weights = at::tensor(targets.weights, scores.scalar_type()).to(scores.device());
   return spec.task == Task::classification ? class_loss(scores, values.to(at::kLong), weights, smoothing)
                                            : value_loss(scores, values, weights);
 }

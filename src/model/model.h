@@ -26,6 +26,9 @@ at::ScalarType default_compute_type();
 struct LoadOptions {
   /// Type of products and of the values stored between them: f32, bf16 (f64 in tests).
   at::ScalarType compute = default_compute_type();
+  /// Where the model's tensors lie and its passes compute. On other devices than the CPU every frozen weight
+  /// is kept as one copy there, whatever `memory` says.
+  at::Device device = at::kCPU;
   std::optional<BaseMemory> memory = std::nullopt;  ///< none: `one`, or `small` with `nf4`
   bool nf4 = false;  ///< frozen linear weights except the head's are rounded to NF4 (kernels/products/nf4.h)
   bool training = false;  ///< input gradients are needed

@@ -240,7 +240,7 @@ at::Tensor query_factors(const RopeFrequencies& frequencies, const at::Tensor& p
 
 }  // namespace
 
-RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout) {
+RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout, at::Device device) {
   const int64_t rows = layout.positions.numel();
   const auto columns = static_cast<int64_t>(frequencies.inverse.size());
   RopeTable table{at::empty({rows, columns}, at::kFloat), at::empty({rows, columns}, at::kFloat),
@@ -258,6 +258,9 @@ RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& l
         *sin = std::sin(angle) * frequencies.attention_factor;
       }
     }
+  }
+  for (at::Tensor* values : {&table.cos, &table.sin, &table.query_factors}) {
+    if (values->defined()) *values = values->to(device);
   }
   return table;
 }

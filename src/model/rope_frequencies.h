@@ -59,7 +59,7 @@ nlohmann::json llama3_scaling(std::span<const float> factors, double theta, cons
 
 /// Cosines and sines of the rows of packed sequences, [T, rotary_dim / 2]: angle = position * inverse, in f32
 /// as transformers computes it, each sequence with the frequencies of its own length; with factors on the
-/// queries where some are not 1.
-RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout);
+/// queries where some are not 1. On the device.
+RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& layout, at::Device device);
 
 }  // namespace lowrank

@@ -16,7 +16,7 @@ namespace lowrank {
 /// It starts as the batch's own and changes only if a method inserts rows between layers or a layer outputs
 /// only some of its rows.
 struct SequenceLayout {
-  at::Tensor positions;                  ///< int64 [T]
+  at::Tensor positions;                  ///< int64 [T], on the CPU
   std::vector<int64_t> offsets;          ///< [S+1]
   std::vector<int64_t> first_positions;  ///< [S] position of each sequence's first row
   std::shared_ptr<const AttentionPlan> plan;

@@ -11,6 +11,7 @@ Adapter LoadedBase::prepare(ChosenMethod chosen, uint64_t seed) {
   Adapter adapter = make_adapter(*chosen.info, std::move(chosen.method), *checkpoint_);
   model_for(&adapter.plan);
   adapter.method->initialise(*checkpoint_, seed);
+  move_adapter(adapter, load_options(options_).device);
   return adapter;
 }
 

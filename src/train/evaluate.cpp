@@ -50,7 +50,7 @@ double f1_of(const Agreement& agreement) {
 void add_classes(const at::Tensor& scores, const Batch& batch, Agreement& agreement) {
   for (int64_t s = 0; s < scores.size(0); ++s) {
     std::vector<int64_t> predicted;
-    const at::Tensor row = scores[s].to(at::kDouble).contiguous();
+    const at::Tensor row = scores[s].to(at::kDouble).cpu().contiguous();
     for (int64_t c = 0; c < row.size(0); ++c) {
       if (row.const_data_ptr<double>()[c] > 0) predicted.push_back(c);
     }
@@ -72,7 +72,8 @@ TargetLoss labelled(const Model& model, const Context& context, const Hooks& hoo
     return label_loss(model.spec(), scores, context.batch->targets);
   }
   const bool classes = model.spec().task == Task::classification;
-  const at::Tensor predicted = (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).contiguous();
+  const at::Tensor predicted =
+      (classes ? scores.argmax(1) : scores.squeeze(1)).to(at::kDouble).cpu().contiguous();
   for (int64_t s = 0; s < predicted.numel(); ++s) {
     agreement.predicted[context.batch->examples[s]] = predicted.const_data_ptr<double>()[s];
     agreement.labels[context.batch->examples[s]] = context.batch->targets.values[s];
@@ -112,6 +113,7 @@ void score(const Model& model, const Hooks& hooks, const ExampleStore& examples,
   const at::Tensor nll = (model.spec().labels ? labelled(model, context, hooks, scores.agreement)
                                               : batch_loss(model, context, hooks))
                              .nll.to(at::kDouble)
+                             .cpu()
                              .contiguous();
   const double* next = nll.const_data_ptr<double>();
   const std::vector<int64_t> counts = targets_of_sequences(batch);

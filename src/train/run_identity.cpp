@@ -36,7 +36,7 @@ std::string fingerprint_of(const ExampleStore& examples) {
 std::string fingerprint_of(const Adapter& adapter) {
   Fingerprint all;
   const auto add = [&](const at::Tensor& tensor) {
-    const at::Tensor value = tensor.to(at::kFloat).contiguous();
+    const at::Tensor value = tensor.to(at::kFloat).cpu().contiguous();
     all.add_values<float>(std::span(value.const_data_ptr<float>(), static_cast<size_t>(value.numel())));
   };
   add(adapter.parameters->values());

@@ -83,12 +83,15 @@ void take_records(const SafetensorsFile& file, TrainState& state) {
 
 void write_state(const std::filesystem::path& path, const TrainState& state) {
   std::vector<at::Tensor> whole;
-  std::vector<StoredTensor> tensors = {stored("values", state.values), stored("m", state.m),
-                                       stored("v", state.v)};
-  for (const FileTensor& tensor : state.method) {
-    whole.push_back(tensor.value.contiguous());
-    tensors.push_back(stored(std::string(method_prefix) + tensor.name, whole.back()));
-  }
+  std::vector<StoredTensor> tensors;
+  const auto add = [&](std::string name, const at::Tensor& tensor) {
+    whole.push_back(tensor.cpu().contiguous());
+    tensors.push_back(stored(std::move(name), whole.back()));
+  };
+  add("values", state.values);
+  add("m", state.m);
+  add("v", state.v);
+  for (const FileTensor& tensor : state.method) add(std::string(method_prefix) + tensor.name, tensor.value);
   write_safetensors(path, tensors, {{"run", json_of(state).dump()}, {"identity", state.identity.dump()}});
 }
 

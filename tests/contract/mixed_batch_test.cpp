@@ -33,6 +33,7 @@ class MixedBatch : public testing::TestWithParam<test::ContractCase> {
     checkpoint_ = Checkpoint::open(folder_.path());
     LoadOptions options;
     options.compute = at::kDouble;
+    options.device = test::test_device();
     model_ = checkpoint_->family().load(checkpoint_, options);
     encodes_ = checkpoint_->spec().task == Task::embedding;
     examples_ = test::random_examples({7, 1, 12, 5, 6, 3}, checkpoint_->spec().vocabulary_size);
@@ -46,7 +47,7 @@ class MixedBatch : public testing::TestWithParam<test::ContractCase> {
     Philox random(seed);
     at::Tensor& values = made.parameters->values();
     for (int64_t i = 0; i < values.numel(); ++i) values[i] += 0.05 * random.normal();
-    return made;
+    return test::on_test_device(std::move(made));
   }
   Adapter adapter(std::string_view name, const nlohmann::json& options, uint64_t seed) const {
     const MethodInfo& info = method_named(name);

@@ -24,7 +24,7 @@ class Store : public testing::Test {
   }
 
   test::EngineModel base;
-  AdapterStore store{base.checkpoint, 2};
+  AdapterStore store{base.checkpoint, 2, test::test_device()};
 };
 
 TEST_F(Store, TheOneThatWasNotUsedForTheLongestTimeLeaves) {

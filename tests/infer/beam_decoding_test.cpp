@@ -13,6 +13,7 @@
 #include "support/adapters.h"
 #include "support/expect_error.h"
 #include "support/places.h"
+#include "support/test_device.h"
 
 namespace lowrank {
 namespace {
@@ -41,7 +42,9 @@ class BeamsOf : public testing::TestWithParam<const char*> {
     reference = read_json_file(test::fixture(fmt::format("beams/{}.json", GetParam())), 1 << 20);
     prompts = reference["prompts"];
     const auto checkpoint = Checkpoint::open(test::fixture(reference["model"].get<std::string>()));
-    model = checkpoint->family().load(checkpoint, test::in_f32());
+    LoadOptions form = test::in_f32();
+    form.device = test::test_device();
+    model = checkpoint->family().load(checkpoint, form);
   }
 
   GenerationOptions options_of(const nlohmann::json& entry) const {

@@ -136,7 +136,7 @@ TEST_F(EnginePrefix, LogProbabilitiesAreThoseOfAWholePass) {
   one.sampling.temperature = 1.5;
   one.sampling.repetition_penalty = 1.4;
   const test::Heard heard = run(one);
-  const Adapter adapter = load_adapter(base.folder.path() / "a", *base.checkpoint);
+  const Adapter adapter = test::on_test_device(load_adapter(base.folder.path() / "a", *base.checkpoint));
   const InferenceHooks hooks(adapter);
   const at::NoGradGuard no_grad;
   std::vector<int64_t> tokens = one.prompt;
@@ -173,7 +173,7 @@ TEST_F(EnginePrefix, LogitsThatAreNoNumbersEndTheirRequestAlone) {
 /// Runs requests of these lengths on an engine with too few pages for all of them: each text must be that of
 /// `generate`.
 EngineStatistics expect_texts_of_generate(const test::EngineModel& base, std::span<const int64_t> lengths) {
-  AdapterStore store(base.checkpoint, 1);
+  AdapterStore store(base.checkpoint, 1, test::test_device());
   EngineOptions options;
   options.page_rows = 5;
   options.cache_pages = 12;

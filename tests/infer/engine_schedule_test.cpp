@@ -62,7 +62,7 @@ TEST_P(EngineSchedules, TextsAreThoseOfGenerate) {
   options.page_rows = 1 + below(9);
   // At least what the longest request needs.
   options.cache_pages = (40 + options.page_rows - 1) / options.page_rows + below(GetParam() % 3 ? 8 : 80);
-  AdapterStore store(base->checkpoint, 1 + below(7));
+  AdapterStore store(base->checkpoint, 1 + below(7), test::test_device());
   for (const char* name : {"a", "b", "scales", "prompt", "prefix", "rows"})
     store.add(name, base->folder.path() / name);
   Engine engine(*base->model, base->tokenizer, store, options);
@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Random, EngineSchedules, testing::Range(0, 24));
 TEST_F(EngineSchedules, CancellingEndsARequestAtAnyMomentAndNoOther) {
   for (int64_t moment = 0; moment < 12; ++moment) {
     SCOPED_TRACE(moment);
-    AdapterStore store(base->checkpoint, 4);
+    AdapterStore store(base->checkpoint, 4, test::test_device());
     store.add("a", base->folder.path() / "a");
     store.add("b", base->folder.path() / "b");
     EngineOptions options;
@@ -122,7 +122,7 @@ TEST_F(EngineSchedules, CancellingEndsARequestAtAnyMomentAndNoOther) {
 }
 
 TEST_F(EngineSchedules, RequestsThatCannotRunAreRefused) {
-  AdapterStore store(base->checkpoint, 4);
+  AdapterStore store(base->checkpoint, 4, test::test_device());
   store.add("a", base->folder.path() / "a");
   store.add("scales", base->folder.path() / "scales");
   EngineOptions options;

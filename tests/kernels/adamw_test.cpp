@@ -59,14 +59,19 @@ TEST_P(AdamW, FollowsTheFormulaInDouble) {
     const std::vector<AdamWGroup> groups{{0, cut, 1e-2, 0.1}, {cut, count, 3e-2, 0}};
     Moments ours{at::randn({count}), at::zeros({count}), at::zeros({count})};
     Moments expected{ours.p.to(at::kDouble), ours.m.to(at::kDouble), ours.v.to(at::kDouble)};
+    Moments reference = copied(expected);
     for (int64_t step = 1; step <= 20; ++step) {
       const at::Tensor g = at::randn({count});
       adamw_step(ours.p, g, ours.m, ours.v, groups, {}, step, 0.5);
       plain_step(expected, g, groups, step, 0.5);
+      adamw_step_reference(reference.p, g.to(at::kDouble), reference.m, reference.v, groups, {}, step, 0.5);
     }
     EXPECT_LT(relative(ours.p, expected.p), 2e-6);
     EXPECT_LT(relative(ours.m, expected.m), 2e-6);
     EXPECT_LT(relative(ours.v, expected.v), 2e-6);
+    EXPECT_LT(relative(reference.p, expected.p), 1e-12);
+    EXPECT_LT(relative(reference.m, expected.m), 1e-12);
+    EXPECT_LT(relative(reference.v, expected.v), 1e-12);
   }
 }
 

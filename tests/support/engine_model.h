@@ -10,6 +10,7 @@
 #include "support/adapters.h"
 #include "support/places.h"
 #include "support/temporary_folder.h"
+#include "support/test_device.h"
 
 namespace lowrank::test {
 
@@ -31,7 +32,9 @@ class EngineModel {
     config["vocab_size"] = tokenizer.vocabulary_size();
     write_tiny_model(folder.path() / "model", config);
     checkpoint = Checkpoint::open(folder.path() / "model");
-    model = checkpoint->family().load(checkpoint, in_f32());
+    LoadOptions options = in_f32();
+    options.device = test_device();
+    model = checkpoint->family().load(checkpoint, options);
   }
 
   /// Writes an adapter with random values; `name` also seeds them.
@@ -61,7 +64,7 @@ class EngineModel {
     const std::vector<std::vector<int64_t>> prompts{request.prompt};
     if (request.adapter.empty())
       return generate(*model, InferenceHooks(), tokenizer, prompts, options).front();
-    const Adapter adapter = load_adapter(folder.path() / request.adapter, *checkpoint);
+    const Adapter adapter = on_test_device(load_adapter(folder.path() / request.adapter, *checkpoint));
     return generate(*model, InferenceHooks(adapter), tokenizer, prompts, options).front();
   }
 

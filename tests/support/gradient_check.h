@@ -16,17 +16,16 @@ inline void expect_gradients(ParameterSet& parameters, const std::function<doubl
                              int64_t stride, double tolerance = 1e-5) {
   parameters.zero_gradients();
   loss(true);
-  const at::Tensor gradient = parameters.gradients().clone();
-  auto* values = parameters.values().mutable_data_ptr<double>();
+  const at::Tensor gradient = parameters.gradients().cpu().clone();
   const auto* computed = gradient.const_data_ptr<double>();
   const auto slope = [&](int64_t i, double step) {
     const at::NoGradGuard no_grad;
-    const double value = values[i];
-    values[i] = value + step;
+    const at::Tensor value = parameters.values().narrow(0, i, 1), before = value.clone();
+    value.add_(step);
     const double above = loss(false);
-    values[i] = value - step;
+    value.copy_(before).sub_(step);
     const double below = loss(false);
-    values[i] = value;
+    value.copy_(before);
     return (above - below) / (2 * step);
   };
   double largest = 0;

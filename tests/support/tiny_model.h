@@ -109,11 +109,13 @@ inline void label(std::vector<Example>& examples, const LabelSet& labels) {
 
 /// The plain model, even if a method's plan trains some of its tensors.
 struct FileWeights : Hooks {
-  explicit FileWeights(std::shared_ptr<const Checkpoint> of) : checkpoint(std::move(of)) {}
+  explicit FileWeights(std::shared_ptr<const Checkpoint> of, at::Device on = at::kCPU)
+      : checkpoint(std::move(of)), device(on) {}
   at::Tensor weight(const Context&, const TensorRef& tensor) const override {
-    return checkpoint->start(tensor, 0);
+    return checkpoint->start(tensor, 0).to(device);
   }
   std::shared_ptr<const Checkpoint> checkpoint;
+  at::Device device;
 };
 
 inline Batch batch_of(const std::vector<Example>& examples) {

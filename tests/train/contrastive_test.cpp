@@ -17,6 +17,7 @@
 #include "support/load_forms.h"
 #include "support/places.h"
 #include "support/temporary_folder.h"
+#include "support/test_device.h"
 #include "tokenizer/tokenizer.h"
 #include "train/contrastive/contrastive_step.h"
 #include "train/contrastive/text_batch.h"
@@ -75,6 +76,7 @@ struct Trial {
     LoadOptions load;
     load.compute = type;
     load.training = true;
+    load.device = test::test_device();
     return checkpoint->family().load(checkpoint, load);
   }
 };
@@ -109,7 +111,7 @@ class ComparedTexts : public testing::TestWithParam<Kind> {
 
 TEST_P(ComparedTexts, LossAndGradientsAreSentenceTransformers) {
   const Trial given = trial();
-  Adapter adapter = load_adapter(given.folder / "adapter", *given.checkpoint);
+  Adapter adapter = test::on_test_device(load_adapter(given.folder / "adapter", *given.checkpoint));
   const double loss = gradient_of(given, adapter, 64);
   const auto expected = given.expected["loss"].get<double>();
   EXPECT_NEAR(loss, expected, 1e-5 * std::max(1.0, std::abs(expected)));
@@ -135,7 +137,7 @@ TEST_P(ComparedTexts, LossAndGradientsAreSentenceTransformers) {
 TEST_P(ComparedTexts, CachedGradientsAreThoseOfTheWholeBatch) {
   const Trial given = trial();
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
-    Adapter adapter = load_adapter(given.folder / "adapter", *given.checkpoint, type);
+    Adapter adapter = test::on_test_device(load_adapter(given.folder / "adapter", *given.checkpoint, type));
     const double whole = gradient_of(given, adapter, 64);
     const at::Tensor expected = adapter.parameters->gradients().clone();
     for (const int64_t texts : {1, 3}) {
@@ -150,7 +152,7 @@ TEST_P(ComparedTexts, CachedGradientsAreThoseOfTheWholeBatch) {
 TEST_P(ComparedTexts, StepsHaveTheLossesOfTorchsSteps) {
   const Trial given = trial();
   for (const int64_t texts : {64, 3}) {
-    Adapter adapter = load_adapter(given.folder / "adapter", *given.checkpoint);
+    Adapter adapter = test::on_test_device(load_adapter(given.folder / "adapter", *given.checkpoint));
     const auto model = given.model();
     ExampleTrainer trainer(*model, adapter, given.rows.examples, given.options(texts));
     for (const nlohmann::json& expected : given.expected["steps"])

@@ -74,8 +74,8 @@ std::string state_of_files(const std::filesystem::path& path) {
 
 }  // namespace
 
-AdapterStore::AdapterStore(std::shared_ptr<const Checkpoint> base, int64_t most_resident)
-    : base_(std::move(base)), most_resident_(std::max<int64_t>(1, most_resident)) {}
+AdapterStore::AdapterStore(std::shared_ptr<const Checkpoint> base, int64_t most_resident, at::Device device)
+    : base_(std::move(base)), most_resident_(std::max<int64_t>(1, most_resident)), device_(device) {}
 
 AdapterStore::~AdapterStore() = default;
 
@@ -168,6 +168,7 @@ AdapterStore::Held AdapterStore::load(KnownAdapter& known, double factor) {
   const std::filesystem::path place = adapter_place(known.path);
   const std::string files = state_of_files(place);
   Adapter adapter = load_adapter(place, *base_);
+  move_adapter(adapter, device_);
   const Method& method = *adapter.method;
   Held held{known.shared_from_this(), factor};
   held.resident.can_cache = method.can_cache();

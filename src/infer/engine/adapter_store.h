@@ -28,9 +28,9 @@ struct ResidentAdapter {
 /// adapter's files are read when it becomes resident; changes to them have no effect before it does so again.
 class AdapterStore {
  public:
-  /// At most `most_resident` adapters, at least 1, are in memory; one that is used with several factors
-  /// counts once for each.
-  AdapterStore(std::shared_ptr<const Checkpoint> base, int64_t most_resident);
+  /// At most `most_resident` adapters, at least 1, are in memory, on the device; one that is used with
+  /// several factors counts once for each.
+  AdapterStore(std::shared_ptr<const Checkpoint> base, int64_t most_resident, at::Device device = at::kCPU);
   ~AdapterStore();
 
   /// Makes an adapter known; reads its configuration and the names in its tensor file. All that it adds is
@@ -94,6 +94,7 @@ class AdapterStore {
 
   std::shared_ptr<const Checkpoint> base_;
   int64_t most_resident_;
+  at::Device device_;
   AdapterBank bank_;
   std::map<std::string, std::shared_ptr<KnownAdapter>, std::less<>> known_;
   std::map<int64_t, Held> held_;  ///< by number in the bank

@@ -193,7 +193,7 @@ void Engine::State::pass(const std::vector<SequenceWork>& works, KvCache* cache)
     context.read = {batch.token_count() - 1};
     model.forward(context, hooks, cache);
   } else {
-    logits = batch_logits(model, context, hooks, rows, cache).contiguous();
+    logits = batch_logits(model, context, hooks, rows, cache).cpu().contiguous();
   }
   for (const auto& [sequence, count] : works) {
     if (cache) pages.advance(*sequence, count);

@@ -18,6 +18,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/losses/cpu/softmax_loss_cpu.h"
@@ -181,7 +182,7 @@ TargetLoss chunked_loss(const at::Tensor& chosen, const at::Tensor& targets, con
     return {(nll * weights.to(nll.scalar_type())).sum(), nll};
   }
   // Patches can train even if the hidden state does not: some input must require a gradient.
-  const at::Tensor asks = at::zeros({1}).set_requires_grad(true);
+  const at::Tensor asks = at::zeros({1}, chosen.options()).set_requires_grad(true);
   std::vector<at::Tensor> losses;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
@@ -252,7 +253,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches,
                        TargetLossForm form) {
   const OpScope scope("target_loss");
-  if (!patches.empty())
+  if (!patches.empty() || !on_cpu(hidden))
     return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches, form);
   if (head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble)
     return target_loss_reference(hidden, rows, targets, weights, head, patches, form);

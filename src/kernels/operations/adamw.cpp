@@ -5,6 +5,9 @@
 #include <numeric>
 #include <vector>
 
+#include <ATen/TensorOperators.h>
+
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/adamw_cpu.h"
@@ -20,6 +23,8 @@ void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& 
                 std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step,
                 double factor) {
   const OpScope scope("adamw");
+  if (!on_cpu(parameters))
+    return adamw_step_reference(parameters, gradient, m, v, groups, options, step, factor);
   auto* p = parameters.mutable_data_ptr<float>();
   const auto* g = gradient.const_data_ptr<float>();
   auto* first = m.mutable_data_ptr<float>();
@@ -41,7 +46,28 @@ void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& 
   }
 }
 
+void adamw_step_reference(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& m, at::Tensor& v,
+                          std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step,
+                          double factor) {
+  const at::NoGradGuard no_grad;
+  const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(step));
+  const double correction2 = 1 - std::pow(options.beta2, static_cast<double>(step));
+  for (const AdamWGroup& group : groups) {
+    const auto of = [&](const at::Tensor& all) {
+      return all.narrow(0, group.begin, group.end - group.begin);
+    };
+    const at::Tensor g = of(gradient) * factor, first = of(m), second = of(v);
+    first.lerp_(g, 1 - options.beta1);
+    second.mul_(options.beta2).addcmul_(g, g, 1 - options.beta2);
+    const at::Tensor root = second.sqrt().div_(std::sqrt(correction2)).add_(options.epsilon);
+    of(parameters)
+        .mul_(1 - group.learning_rate * group.weight_decay)
+        .addcdiv_(first, root, -group.learning_rate / correction1);
+  }
+}
+
 double squared_norm(const at::Tensor& flat) {
+  if (!on_cpu(flat)) return flat.to(at::kDouble).square().sum().item<double>();
   const auto* values = flat.const_data_ptr<float>();
   const int64_t count = flat.numel();
   std::vector<double> sums((count + piece - 1) / piece);

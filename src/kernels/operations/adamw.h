@@ -27,8 +27,13 @@ struct AdamWOptions {
 void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& m, at::Tensor& v,
                 std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step, double factor);
 
+/// The same from plain operations, of any floating type, on any device.
+void adamw_step_reference(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& m, at::Tensor& v,
+                          std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step,
+                          double factor);
+
 /// Sum of squares of a flat f32 tensor, summed in f64 in an order that does not depend on the number of
-/// threads. NaN or infinite if the tensor contains such a value.
+/// threads (on the CPU). NaN or infinite if the tensor contains such a value.
 double squared_norm(const at::Tensor& flat);
 
 }  // namespace lowrank

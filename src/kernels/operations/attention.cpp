@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/operations/attention_sinks.h"
 #include "kernels/operations/cpu/attention_cpu.h"
@@ -158,8 +159,7 @@ GradientList AttentionBackward::apply(GradientList&& grads) {
 void check_operands(const at::Tensor& qkv, std::span<const KeyValue> extra, const AttentionPlan& plan,
                     const AttentionShape& shape) {
   const int64_t kv_width = shape.kv_heads * shape.head_dim;
-  check(qkv.dim() == 2 && qkv.device().is_cpu(), ErrorKind::invalid,
-        "attention: qkv must be a matrix on the CPU");
+  check(qkv.dim() == 2, ErrorKind::invalid, "attention: qkv must be a matrix");
   check(qkv.size(1) == shape.heads * shape.head_dim + 2 * kv_width, ErrorKind::invalid,
         "attention: qkv has {} columns, {} + 2*{} heads of {} need {}", qkv.size(1), shape.heads,
         shape.kv_heads, shape.head_dim, (shape.heads + 2 * shape.kv_heads) * shape.head_dim);
@@ -170,8 +170,9 @@ void check_operands(const at::Tensor& qkv, std::span<const KeyValue> extra, cons
               v.size(1) == kv_width,
           ErrorKind::invalid, "attention: k and v of extra source {} must both be [rows, {}]", i, kv_width);
     check(k.scalar_type() == qkv.scalar_type() && v.scalar_type() == qkv.scalar_type() &&
-              k.device().is_cpu() && v.device().is_cpu(),
-          ErrorKind::invalid, "attention: k and v of extra source {} must be of qkv's type, on the CPU", i);
+              k.device() == qkv.device() && v.device() == qkv.device(),
+          ErrorKind::invalid, "attention: k and v of extra source {} must be of qkv's type, on its device",
+          i);
     source_rows.push_back(k.size(0));
   }
   check_plan(plan, shape, source_rows);
@@ -195,7 +196,7 @@ at::Tensor attention_with_sinks(const at::Tensor& qkv, std::span<const KeyValue>
                                 const at::Tensor& sinks) {
   const OpScope scope("attention");
   check_operands(qkv, extra, *plan, shape);
-  if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)
+  if (!on_cpu(qkv) || (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16))
     return attention_with_sinks_reference(qkv, extra, plan, shape, sinks);
 
   const at::Tensor rows = with_rows(qkv);

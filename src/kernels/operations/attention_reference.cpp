@@ -1,12 +1,15 @@
 #include <algorithm>
-#include <cstdlib>
 #include <vector>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "kernels/core/device.h"
 #include "kernels/operations/attention_sinks.h"
 
 namespace lowrank {
@@ -17,21 +20,38 @@ struct Sources {
 };
 
 /// [queries, keys]: true where the query must not see the key.
-at::Tensor hidden_keys(const QueryRun& run, const AttentionPlan& plan, const AttentionShape& shape) {
+at::Tensor hidden_keys(const QueryRun& run, const AttentionPlan& plan, const AttentionShape& shape,
+                       at::Device device) {
+  const auto positions = [&](int64_t first, int64_t count) {
+    return at::arange(first, first + count, at::device(device).dtype(at::kLong));
+  };
+  const at::Tensor queries = positions(run.first_position, run.count).unsqueeze(1);
   std::vector<at::Tensor> columns;
   for (int64_t i = run.first_key_run; i < run.first_key_run + run.key_runs; ++i) {
     const KeyRun& keys = plan.keys[i];
-    at::Tensor hidden = at::zeros({run.count, keys.count}, at::TensorOptions().dtype(at::kBool));
-    bool* entry = hidden.mutable_data_ptr<bool>();
-    for (int64_t t = run.first_position; t < run.first_position + run.count; ++t)
-      for (int64_t p = keys.first_position; p < keys.first_position + keys.count; ++p)
-        *entry++ = (shape.causal && p > t) || (shape.window > 0 && std::abs(t - p) >= shape.window);
+    const at::Tensor ahead = positions(keys.first_position, keys.count).unsqueeze(0) - queries;
+    at::Tensor hidden = shape.causal ? ahead > 0 : at::zeros_like(ahead, at::kBool);
+    if (shape.window > 0) hidden = hidden | (ahead.abs() >= shape.window);
     columns.push_back(hidden);
   }
   return at::cat(columns, 1);
 }
 
-/// One query run: q [n, heads*head_dim] -> [n, heads*head_dim].
+/// True if libtorch's own attention computes what the plan says of a run: each query sees the keys at its own
+/// run's positions up to its own, or a single query sees all of its keys.
+bool fits_library(const QueryRun& run, const AttentionPlan& plan, const AttentionShape& shape) {
+  if (shape.softcap > 0) return false;
+  const std::span keys(plan.keys.data() + run.first_key_run, static_cast<size_t>(run.key_runs));
+  const auto seen = [&](const KeyRun& key) {
+    const int64_t position = run.first_position;
+    return visible_keys(shape, position, position, key.first_position, key.count).size() == key.count;
+  };
+  if (run.count == 1) return std::ranges::all_of(keys, seen);
+  return keys.size() == 1 && keys[0].count == run.count && keys[0].first_position == run.first_position &&
+         (shape.window == 0 || run.count <= shape.window);
+}
+
+/// One query run: q [n, heads*head_dim] -> [n, heads*head_dim], in q's type.
 at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan& plan, const Sources& sources,
                   const AttentionShape& shape, const at::Tensor& sinks) {
   std::vector<at::Tensor> ks, vs;
@@ -45,17 +65,27 @@ at::Tensor attend(const at::Tensor& q, const QueryRun& run, const AttentionPlan&
   const auto heads_first = [&](const at::Tensor& rows, int64_t heads) {
     return rows.unflatten(1, {heads, shape.head_dim}).transpose(0, 1);  // [heads, rows, head_dim]
   };
-  const at::Tensor k = heads_first(at::cat(ks), shape.kv_heads).repeat_interleave(group, 0);
-  const at::Tensor v = heads_first(at::cat(vs), shape.kv_heads).repeat_interleave(group, 0);
-  const at::Tensor hidden = hidden_keys(run, plan, shape);
-  at::Tensor scores = at::matmul(heads_first(q, shape.heads), k.transpose(1, 2)).mul(shape.scale);
+  if (!on_cpu(q) && !sinks.defined() && fits_library(run, plan, shape)) {
+    const auto one = [&](const at::Tensor& rows, int64_t heads) {
+      return heads_first(rows, heads).unsqueeze(0);
+    };
+    const at::Tensor out = at::scaled_dot_product_attention(
+        one(q, shape.heads), one(at::cat(ks), shape.kv_heads), one(at::cat(vs), shape.kv_heads), {}, 0,
+        shape.causal && run.count > 1, shape.scale, group > 1);
+    return out.squeeze(0).transpose(0, 1).flatten(1);
+  }
+  const auto type = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor k = heads_first(at::cat(ks).to(type), shape.kv_heads).repeat_interleave(group, 0);
+  const at::Tensor v = heads_first(at::cat(vs).to(type), shape.kv_heads).repeat_interleave(group, 0);
+  const at::Tensor hidden = hidden_keys(run, plan, shape, q.device());
+  at::Tensor scores = at::matmul(heads_first(q.to(type), shape.heads), k.transpose(1, 2)).mul(shape.scale);
   if (shape.softcap > 0) scores = scores.div(shape.softcap).tanh().mul(shape.softcap);
   // A finite stand-in for minus infinity: a row without a visible key must not become NaN.
   scores = scores.masked_fill(hidden, -1e30);
   if (sinks.defined())
-    scores = at::cat({scores, sinks.view({-1, 1, 1}).expand({shape.heads, run.count, 1})}, -1);
+    scores = at::cat({scores, sinks.to(type).view({-1, 1, 1}).expand({shape.heads, run.count, 1})}, -1);
   const at::Tensor weights = scores.softmax(-1).narrow(-1, 0, hidden.size(1)).masked_fill(hidden, 0);
-  return at::matmul(weights, v).transpose(0, 1).flatten(1);
+  return at::matmul(weights, v).transpose(0, 1).flatten(1).to(q.scalar_type());
 }
 
 }  // namespace
@@ -69,13 +99,11 @@ at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> 
 at::Tensor attention_with_sinks_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
                                           const std::shared_ptr<const AttentionPlan>& plan,
                                           const AttentionShape& shape, const at::Tensor& sinks) {
-  const auto type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
-  const at::Tensor all = qkv.to(type);
-  Sources sources{{all.narrow(1, width, kv_width)}, {all.narrow(1, width + kv_width, kv_width)}};
+  Sources sources{{qkv.narrow(1, width, kv_width)}, {qkv.narrow(1, width + kv_width, kv_width)}};
   for (const KeyValue& source : extra) {
-    sources.k.push_back(source.k.to(type));
-    sources.v.push_back(source.v.to(type));
+    sources.k.push_back(source.k);
+    sources.v.push_back(source.v);
   }
   std::vector<QueryRun> runs = plan->queries;
   std::sort(runs.begin(), runs.end(), [](const QueryRun& a, const QueryRun& b) { return a.begin < b.begin; });
@@ -83,14 +111,14 @@ at::Tensor attention_with_sinks_reference(const at::Tensor& qkv, std::span<const
   int64_t done = 0;
   for (const QueryRun& run : runs) {
     if (run.count == 0) continue;
-    if (run.begin > done) pieces.push_back(at::zeros({run.begin - done, width}, all.options()));
-    pieces.push_back(attend(all.narrow(0, run.begin, run.count).narrow(1, 0, width), run, *plan, sources,
-                            shape, sinks.defined() ? sinks.to(type) : sinks));
+    if (run.begin > done) pieces.push_back(at::zeros({run.begin - done, width}, qkv.options()));
+    pieces.push_back(
+        attend(qkv.narrow(0, run.begin, run.count).narrow(1, 0, width), run, *plan, sources, shape, sinks));
     done = run.begin + run.count;
   }
   if (done < qkv.size(0) || pieces.empty())
-    pieces.push_back(at::zeros({qkv.size(0) - done, width}, all.options()));
-  return at::cat(pieces).to(qkv.scalar_type());
+    pieces.push_back(at::zeros({qkv.size(0) - done, width}, qkv.options()));
+  return at::cat(pieces);
 }
 
 }  // namespace lowrank

@@ -9,11 +9,11 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/causal_conv_cpu.h"
@@ -39,7 +39,7 @@ at::Tensor causal_conv_reference(const at::Tensor& x, const at::Tensor& weight, 
         source.push_back(known >= 0 ? known : x.size(0) + s * past + past - (j - i));
       }
     }
-    sum = sum + rows.index_select(0, at::tensor(source, at::kLong)) * weight.select(1, past - j).to(type);
+    sum = sum + rows.index_select(0, indices_for(rows, source)) * weight.select(1, past - j).to(type);
   }
   return (silu ? at::silu(sum) : sum).to(x.scalar_type());
 }
@@ -111,7 +111,7 @@ struct CausalConvBackward : Node {
 };
 
 bool has_kernel(const at::Tensor& x) {
-  return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  return on_cpu(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
 void check_taps(const at::Tensor& weight) {

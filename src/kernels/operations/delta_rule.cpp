@@ -13,6 +13,7 @@
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/delta_rule_cpu.h"
@@ -115,7 +116,7 @@ struct DeltaRuleBackward : Node {
 at::Tensor delta_rule(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
                       const DeltaRuleShape& shape, const RowSequences& sequences, const at::Tensor& states) {
   const OpScope scope("delta_rule");
-  const bool known = qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16;
+  const bool known = on_cpu(qkv) && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16);
   if (!known) return delta_rule_reference(qkv, decay, beta, shape, sequences, states);
   const NodePointer<DeltaRuleBackward> node = make_node<DeltaRuleBackward>(qkv, decay, beta);
   const bool differentiable = needs_gradient(qkv, decay, beta);

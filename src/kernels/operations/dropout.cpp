@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/ones.h>
 
 #include "base/rng.h"
+#include "kernels/core/device.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/dropout_cpu.h"
 
@@ -32,7 +35,7 @@ void drop(const T* in, T* out, int64_t count, const DropoutMask& mask) {
 }  // namespace
 
 at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
-  if (x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
+  if (!on_cpu(x) || x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
   const at::Tensor source = x.contiguous();
   at::Tensor out = at::empty_like(source);
   const void* in = source.const_data_ptr();
@@ -47,6 +50,8 @@ at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
 }
 
 at::Tensor apply_dropout_reference(const at::Tensor& x, const Dropout& dropout) {
+  // The mask depends on the seed alone: other devices get the CPU's.
+  if (!on_cpu(x)) return x * apply_dropout(at::ones(x.sizes(), x.scalar_type()), dropout).to(x.device());
   const at::Tensor source = x.contiguous();
   at::Tensor out = at::empty_like(source);
   const DropoutMask mask = mask_of(dropout);

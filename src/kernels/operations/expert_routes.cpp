@@ -22,7 +22,8 @@ ExpertRoutes expert_routes(const at::Tensor& logits, int64_t used, bool normalis
   routes.weights = at::gather(probabilities, 1, chosen);
   if (normalised) routes.weights = routes.weights / at::sum(routes.weights, 1, true);
   const int64_t pairs = chosen.numel();
-  const auto* experts = chosen.const_data_ptr<int64_t>();
+  const at::Tensor numbers = chosen.cpu();
+  const auto* experts = numbers.const_data_ptr<int64_t>();
   routes.counts.assign(logits.size(1), 0);
   for (int64_t pair = 0; pair < pairs; ++pair) ++routes.counts[experts[pair]];
   std::vector<int64_t> next(routes.counts.size(), 0);
@@ -36,6 +37,7 @@ ExpertRoutes expert_routes(const at::Tensor& logits, int64_t used, bool normalis
     places[pair] = next[experts[pair]]++;
     tokens[places[pair]] = pair / used;
   }
+  routes.places = routes.places.to(logits.device());
   return routes;
 }
 

@@ -11,7 +11,7 @@ namespace lowrank {
 /// of T tokens, sorted by expert and then by token.
 struct ExpertRoutes {
   at::Tensor weights;           ///< [T, k] of a token's experts, differentiable in the logits
-  at::Tensor tokens;            ///< int64 [T k] the token of each pair
+  at::Tensor tokens;            ///< int64 [T k] the token of each pair, on the CPU
   at::Tensor places;            ///< int64 [T k] where the pairs of token 0 stand, then those of token 1, ...
   std::vector<int64_t> counts;  ///< [experts] pairs of each expert
 };

@@ -6,6 +6,7 @@
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/gated_norm_cpu.h"
@@ -62,7 +63,7 @@ struct GatedNormBackward : Node {
 
 at::Tensor gated_norm(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& weight, double epsilon) {
   const OpScope scope("gated_norm");
-  const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  const bool known = on_cpu(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
   if (!known || needs_gradient(weight)) return gated_norm_reference(x, gate, weight, epsilon);
   const NodePointer<GatedNormBackward> node = make_node<GatedNormBackward>(x, gate);
   const bool differentiable = needs_gradient(x, gate);

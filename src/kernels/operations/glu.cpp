@@ -6,6 +6,7 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/silu.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/glu_cpu.h"
@@ -49,7 +50,7 @@ struct GluBackward : Node {
 at::Tensor glu(const at::Tensor& gate_up, Gate gate) {
   const OpScope scope("glu");
   const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
-  if (!bf16 && gate_up.scalar_type() != at::kFloat) return glu_reference(gate_up, gate);
+  if (!on_cpu(gate_up) || (!bf16 && gate_up.scalar_type() != at::kFloat)) return glu_reference(gate_up, gate);
   NodePointer<GluBackward> node;
   if (needs_gradient(gate_up)) node = make_node<GluBackward>(gate_up);
   const at::NoGradGuard no_grad;

@@ -6,6 +6,7 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/rsqrt.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/head_norm_cpu.h"
@@ -68,7 +69,7 @@ struct HeadNormBackward : Node {
 at::Tensor head_norm(const at::Tensor& qkv, const at::Tensor& query_weight, const at::Tensor& key_weight,
                      int64_t heads, int64_t kv_heads, double epsilon) {
   const OpScope scope("head_norm");
-  const bool known = qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16;
+  const bool known = on_cpu(qkv) && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16);
   if (!known || needs_gradient(query_weight, key_weight)) {
     return head_norm_reference(qkv, query_weight, key_weight, heads, kv_heads, epsilon);
   }

@@ -8,8 +8,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mean.h>
+#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/rsqrt.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/rms_norm_cpu.h"
@@ -83,6 +85,11 @@ bool has_kernel(const at::Tensor& tensor, at::ScalarType out) {
 AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const at::Tensor& weight,
                      double epsilon, at::ScalarType out) {
   const OpScope scope("add_rms_norm");
+  if (!on_cpu(stream)) {
+    // On a GPU libtorch's own is one kernel.
+    const at::Tensor sum = branch.defined() ? at::add(stream, branch.to(stream.scalar_type())) : stream;
+    return {sum, at::rms_norm(sum, {sum.size(1)}, weight, epsilon).to(out)};
+  }
   if (!has_kernel(stream, out) || stream.scalar_type() != at::kFloat || needs_gradient(weight) ||
       (branch.defined() && !has_kernel(branch, out)) ||
       (needs_gradient(stream, branch) && !can_divide_by(weight))) {

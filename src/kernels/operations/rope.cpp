@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/rope_cpu.h"
@@ -105,7 +106,7 @@ at::Tensor turned(const at::Tensor& qkv, const RopeTable& table, const Heads& he
 at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
                 int64_t head_dim) {
   const OpScope scope("rope");
-  if (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16) {
+  if (!on_cpu(qkv) || (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)) {
     return rope_reference(qkv, table, heads, kv_heads, head_dim);
   }
   if (needs_f32(qkv, table))

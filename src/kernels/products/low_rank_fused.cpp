@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/op_profile.h"
 #include "kernels/core/parallel.h"
@@ -167,7 +168,7 @@ bool fits_low_rank_fused(const at::Tensor& x, const std::vector<Patch>& patches)
   const auto fits = [](const Patch& patch) {
     return patch.A.scalar_type() == at::kFloat && patch.B.scalar_type() == at::kFloat && patch.dropout.p == 0;
   };
-  if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) return false;
+  if (!on_cpu(x) || (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16)) return false;
   const std::vector<Group> groups = groups_of(patches, x.size(0));
   return !groups.empty() && std::ranges::all_of(patches, fits) &&
          std::ranges::all_of(groups,

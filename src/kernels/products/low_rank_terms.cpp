@@ -4,6 +4,7 @@
 
 #include <ATen/ops/mul.h>
 
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 #include "kernels/core/op_profile.h"
 #include "kernels/core/parallel.h"
@@ -26,8 +27,8 @@ bool fits_low_rank_terms(const at::Tensor& x, const std::vector<Patch>& patches)
     return only_factors(patch) && patch.dropout.p == 0 && patch.A.scalar_type() == at::kFloat &&
            patch.B.scalar_type() == at::kFloat && !needs_gradient(patch.A, patch.B);
   };
-  return (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && !needs_gradient(x) &&
-         std::ranges::all_of(patches, fits);
+  return on_cpu(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+         !needs_gradient(x) && std::ranges::all_of(patches, fits);
 }
 
 void add_low_rank_terms(const at::Tensor& x, const std::vector<Patch>& patches, at::Tensor& y) {

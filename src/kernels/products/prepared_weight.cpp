@@ -29,7 +29,7 @@ PreparedWeight PreparedWeight::pack(const at::Tensor& w, at::ScalarType compute,
   packed.in_ = w.size(1);
   packed.type_ = compute;
   const at::Tensor rows = w.to(compute).contiguous();
-  if (memory != BaseMemory::fast || !can_pack(compute)) {
+  if (memory != BaseMemory::fast || !can_pack(compute) || !rows.is_cpu()) {
     packed.rows_ = rows;
     return packed;
   }

@@ -6,6 +6,7 @@
 #include <ATen/ops/mm.h>
 
 #include "base/cpu_features.h"
+#include "kernels/core/device.h"
 #include "kernels/products/bf16_product.h"
 #include "kernels/products/f32_product.h"
 
@@ -84,6 +85,7 @@ at::Tensor packed_for_products(const at::Tensor& w) {
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
+  if (!on_cpu(x)) return bias ? at::addmm(*bias, x, w.t()) : at::mm(x, w.t());
   if (has_bf16_product(x, w)) return bf16_product(x, w, bias);
   if (has_f32_product(x, w)) return f32_product(x, w, bias);
   if (x.scalar_type() == at::kBFloat16 && !bf16_is_fast()) return widened_product(x, w, bias);

@@ -50,7 +50,7 @@ class Decoder final : public Model {
           spec().family);
     HiddenState hidden = embedded(context, hooks, embedding_);
     if (positions_) hidden.stream = hidden.stream + position_rows(context, hooks, hidden.layout);
-    std::vector<RopeTable> tables = tables_at(hidden.layout);
+    std::vector<RopeTable> tables = tables_at(hidden);
     if (cache) hidden.layout.plan = cache->plan(*context.batch);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const int64_t rows = hidden.layout.rows();
@@ -60,7 +60,7 @@ class Decoder final : public Model {
           [this, &hooks, tables, cache](const HiddenState& state, const Place& in, const Place& out) {
             return layer({in, out, hooks, tables, cache}, state);
           });
-      if (hidden.layout.rows() != rows && !last) tables = tables_at(hidden.layout);
+      if (hidden.layout.rows() != rows && !last) tables = tables_at(hidden);
     }
     if (cache) cache->advance(*context.batch);
     return {final_state(context, hooks, hidden), {}, std::move(hidden.layout)};
@@ -92,10 +92,10 @@ class Decoder final : public Model {
     }
   }
 
-  std::vector<RopeTable> tables_at(const SequenceLayout& layout) const {
+  std::vector<RopeTable> tables_at(const HiddenState& hidden) const {
     std::vector<RopeTable> tables;
     for (const RopeFrequencies& frequencies : config_.rotary)
-      tables.push_back(rope_table(frequencies, layout));
+      tables.push_back(rope_table(frequencies, hidden.layout, hidden.stream.device()));
     return tables;
   }
 

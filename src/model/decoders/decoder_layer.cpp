@@ -45,7 +45,8 @@ DecoderLayer DecoderLoader::layer(int64_t index) const {
           mixer ? mixer->load(checkpoint_, options_, prefix) : nullptr,
           sparse ? std::optional(load_experts(checkpoint_, options_, config_.experts, index)) : std::nullopt,
           sinks,
-          frozen_sinks ? checkpoint_.read(*sinks, options_.compute == at::kDouble ? at::kDouble : at::kFloat)
+          frozen_sinks ? checkpoint_.read(*sinks, options_.compute == at::kDouble ? at::kDouble : at::kFloat,
+                                          options_.device)
                        : at::Tensor()};
 }
 

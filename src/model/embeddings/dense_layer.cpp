@@ -33,8 +33,8 @@ at::Tensor read_tensor(const SafetensorsFile& file, const char* name) {
 }  // namespace
 
 at::Tensor DenseLayer::operator()(const at::Tensor& x) const {
-  at::Tensor y = at::mm(x, weight.to(x.scalar_type()).t());
-  if (bias.defined()) y = y + bias.to(x.scalar_type());
+  at::Tensor y = at::mm(x, weight.to(x.device(), x.scalar_type()).t());
+  if (bias.defined()) y = y + bias.to(x.device(), x.scalar_type());
   return tanh ? at::tanh(y) : y;
 }
 

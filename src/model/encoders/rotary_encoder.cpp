@@ -63,7 +63,7 @@ class RotaryEncoder final : public Model {
     HiddenState hidden = embedded(context, hooks, embedding_);
     hidden.stream =
         normed(context, hooks, embedding_norm_, hidden.stream, {}, hidden.stream.scalar_type()).normed;
-    std::vector<RopeTable> tables = tables_at(hidden.layout);
+    std::vector<RopeTable> tables = tables_at(hidden);
     for (int64_t i = 0; i < config_.layers; ++i) {
       const int64_t rows = hidden.layout.rows();
       const bool last = i + 1 == config_.layers;
@@ -71,7 +71,7 @@ class RotaryEncoder final : public Model {
                          [this, &hooks, tables](const HiddenState& state, const Place& in, const Place& out) {
                            return layer(in, out, hooks, tables, state);
                          });
-      if (hidden.layout.rows() != rows && !last) tables = tables_at(hidden.layout);
+      if (hidden.layout.rows() != rows && !last) tables = tables_at(hidden);
     }
     at::Tensor state =
         normed(context, hooks, final_norm_, hidden.stream, hidden.branch, hidden.stream.scalar_type()).normed;
@@ -107,10 +107,10 @@ class RotaryEncoder final : public Model {
                           config_.epsilon, type);
   }
 
-  std::vector<RopeTable> tables_at(const SequenceLayout& layout) const {
+  std::vector<RopeTable> tables_at(const HiddenState& hidden) const {
     std::vector<RopeTable> tables;
     for (const RopeFrequencies& frequencies : config_.rotary)
-      tables.push_back(rope_table(frequencies, layout));
+      tables.push_back(rope_table(frequencies, hidden.layout, hidden.stream.device()));
     return tables;
   }
 

@@ -59,9 +59,10 @@ Gemma4LayerParts Gemma4Loader::layer(int64_t number) const {
 void Gemma4Loader::read_experts(Gemma4LayerParts& layer, const std::string& prefix, int64_t number) const {
   layer.experts = load_experts(checkpoint_, options_, config_.experts, number);
   const std::string scales = prefix + std::string(config_.experts.input_scales.name);
-  layer.router_scales = checkpoint_.read(*checkpoint_.spec().find_tensor(scales),
-                                         options_.compute == at::kDouble ? at::kDouble : at::kFloat) *
-                        (1 / std::sqrt(static_cast<double>(config_.hidden)));
+  layer.router_scales =
+      checkpoint_.read(*checkpoint_.spec().find_tensor(scales),
+                       options_.compute == at::kDouble ? at::kDouble : at::kFloat, options_.device) *
+      (1 / std::sqrt(static_cast<double>(config_.hidden)));
   layer.before_experts = norm(prefix + part::before_experts);
   layer.after_experts = norm(prefix + part::after_experts);
   layer.after_dense = norm(prefix + part::after_dense);

@@ -67,8 +67,8 @@ class Gemma4 final : public Model {
     Pass pass{context,
               hooks,
               cache,
-              rope_table(config_.full, hidden.layout),
-              rope_table(config_.sliding, hidden.layout),
+              rope_table(config_.full, hidden.layout, hidden.stream.device()),
+              rope_table(config_.sliding, hidden.layout, hidden.stream.device()),
               std::vector<at::Tensor>(layers_.size())};
     pass.stored.resize(layers_.size());
     if (cache) hidden.layout.plan = cache->plan(*context.batch);
@@ -78,8 +78,8 @@ class Gemma4 final : public Model {
       const at::Tensor input = p > 0 ? inputs.narrow(1, i * p, p) : at::Tensor();
       hidden = run_layer(pass, hidden, static_cast<int>(i), last, input);
       if (hidden.layout.rows() == rows || last) continue;
-      pass.full = rope_table(config_.full, hidden.layout);
-      pass.sliding = rope_table(config_.sliding, hidden.layout);
+      pass.full = rope_table(config_.full, hidden.layout, hidden.stream.device());
+      pass.sliding = rope_table(config_.sliding, hidden.layout, hidden.stream.device());
     }
     if (cache) cache->advance(*context.batch);
     const at::Tensor state = add_rms_norm(hidden.stream, hidden.branch,

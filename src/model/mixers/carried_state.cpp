@@ -4,7 +4,8 @@
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
+
+#include "kernels/core/device.h"
 
 namespace lowrank {
 
@@ -13,11 +14,11 @@ RowSequences row_sequences(const Place& place) {
 }
 
 CarriedState::CarriedState(KvCache& cache, const Place& place, int part, at::IntArrayRef sizes,
-                           at::ScalarType type)
+                           const at::TensorOptions& form)
     : cache_(cache),
       batch_(*place.context.batch),
-      table_(cache.state(place.layer, part, sizes, type)),
-      slots_(at::tensor(batch_.examples, at::kLong)) {}
+      table_(cache.state(place.layer, part, sizes, form)),
+      slots_(indices_for(table_, batch_.examples)) {}
 
 at::Tensor CarriedState::begin() const {
   at::Tensor states = table_.index_select(0, slots_);

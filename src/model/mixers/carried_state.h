@@ -16,7 +16,8 @@ RowSequences row_sequences(const Place& place);
 class CarriedState {
  public:
   /// As KvCache::state.
-  CarriedState(KvCache& cache, const Place& place, int part, at::IntArrayRef sizes, at::ScalarType type);
+  CarriedState(KvCache& cache, const Place& place, int part, at::IntArrayRef sizes,
+               const at::TensorOptions& form);
 
   /// What the sequences of the batch begin with, [S, sizes...]: zeros for those that start anew.
   at::Tensor begin() const;

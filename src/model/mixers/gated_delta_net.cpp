@@ -61,8 +61,9 @@ class GatedDeltaNet final : public Mixer {
     if (!pass.cache) {
       return delta_rule(causal_conv(qkv, weight, sequences, {}, true), decay, beta, heads, sequences, {});
     }
-    CarriedState rows(*pass.cache, pass.in, 0, {sizes_.taps - 1, heads.columns()}, qkv.scalar_type());
-    CarriedState rule(*pass.cache, pass.in, 1, {heads.value_heads, heads.key_dim, heads.value_dim}, exact_);
+    CarriedState rows(*pass.cache, pass.in, 0, {sizes_.taps - 1, heads.columns()}, qkv.options());
+    CarriedState rule(*pass.cache, pass.in, 1, {heads.value_heads, heads.key_dim, heads.value_dim},
+                      qkv.options().dtype(exact_));
     const at::Tensor before = rows.begin(), states = rule.begin();
     rows.end(last_rows(before, qkv, sequences));
     at::Tensor out =

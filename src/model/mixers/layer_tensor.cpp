@@ -12,7 +12,8 @@ LayerTensor load_layer_tensor(const Checkpoint& checkpoint, const LoadOptions& o
         name);
   LayerTensor loaded{tensor, {}};
   if (options.use_of(*tensor) == TensorUse::frozen)
-    loaded.value = checkpoint.read(*tensor, options.compute == at::kDouble ? at::kDouble : at::kFloat);
+    loaded.value =
+        checkpoint.read(*tensor, options.compute == at::kDouble ? at::kDouble : at::kFloat, options.device);
   return loaded;
 }
 

@@ -47,7 +47,7 @@ class ShortConvolution final : public Mixer {
     if (!pass.cache) return convolve({});
     const int64_t width = weight.size(0);
     const at::Tensor products = gated ? rows.narrow(1, 0, width) * rows.narrow(1, 2 * width, width) : rows;
-    CarriedState state(*pass.cache, pass.in, 0, {weight.size(1) - 1, width}, rows.scalar_type());
+    CarriedState state(*pass.cache, pass.in, 0, {weight.size(1) - 1, width}, rows.options());
     const at::Tensor before = state.begin();
     state.end(last_rows(before, products, sequences));
     return convolve(before);

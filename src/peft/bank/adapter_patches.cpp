@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "peft/core/from_patches.h"
 #include "peft/core/trained_tensors.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 /// s B^T [r, n] of B [n, r], written to `out`.
 void write_scaled_transpose(const at::Tensor& b, double scale, at::Tensor& out) {
-  if (b.scalar_type() != at::kFloat || !b.is_contiguous()) {
+  if (!on_cpu(b) || b.scalar_type() != at::kFloat || !b.is_contiguous()) {
     out.copy_((b * scale).t());
     return;
   }

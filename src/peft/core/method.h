@@ -64,10 +64,11 @@ struct Method : Hooks {
   /// What will be trained. Errors: invalid when nothing matches or options contradict each other.
   virtual TrainPlan plan(const ModelSpec& spec) = 0;
 
-  /// Takes the parameters (those of `plan`) that the hooks will use.
+  /// Takes the parameters (those of `plan`) that the hooks will use; again with their copies when they move
+  /// to another device.
   virtual void bind(const ParameterSet& parameters) = 0;
 
-  /// Takes what the hooks need of the base's values; once, after `bind`.
+  /// Takes what the hooks need of the base's values, to where the parameters are; after each `bind`.
   virtual void read_base(const Checkpoint& /*base*/) {}
 
   /// Sets the initial values of a run, a function of the seed and, for some methods, of the base.

@@ -4,6 +4,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
 
+#include "kernels/core/device.h"
 #include "model/embedding.h"
 #include "peft/core/adapted_modules.h"
 #include "peft/core/from_patches.h"
@@ -91,7 +92,7 @@ class ModuleMethod final : public Method, public AdapterForm {
   at::Tensor embed(const Place& place, const Embedding& embedding, at::Tensor rows) const override {
     const auto index = modules_.index_of(embedding.tensor().module_name());
     if (!index) return rows;
-    const at::Tensor ids = at::tensor(place.context.batch->tokens, at::kLong).clamp_min(0);
+    const at::Tensor ids = indices_for(rows, place.context.batch->tokens).clamp_min(0);
     return formula_->embedded(*modules_.modules()[*index], rows, ids, values_of(*index))
         .to(rows.scalar_type());
   }
@@ -105,15 +106,15 @@ class ModuleMethod final : public Method, public AdapterForm {
   std::optional<at::Tensor> merged(const TensorRef& tensor, const at::Tensor& value) const override {
     const auto index = adapted_embedding(tensor);
     if (!index) return Method::merged(tensor, value);
-    return formula_->embedded(*modules_.modules()[*index], value, at::arange(value.size(0), at::kLong),
-                              values_of(*index));
+    return formula_->embedded(*modules_.modules()[*index], value,
+                              at::arange(value.size(0), value.options().dtype(at::kLong)), values_of(*index));
   }
   std::optional<at::Tensor> unmerged(const TensorRef& tensor, const at::Tensor& merged) const override {
     const auto index = adapted_embedding(tensor);
     if (!index) return Method::unmerged(tensor, merged);
     const auto embedded = [&](const at::Tensor& rows) {
-      return formula_->embedded(*modules_.modules()[*index], rows, at::arange(rows.size(0), at::kLong),
-                                values_of(*index));
+      return formula_->embedded(*modules_.modules()[*index], rows,
+                                at::arange(rows.size(0), rows.options().dtype(at::kLong)), values_of(*index));
     };
     return inverse_by_iteration(tensor.name, merged, embedded);
   }

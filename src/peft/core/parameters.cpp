@@ -29,11 +29,27 @@ ParameterSet::ParameterSet(std::vector<ParameterSpec> specs, at::ScalarType type
   }
   values_ =
       initial == InitialValues::zero ? at::zeros({begins_.back()}, type) : at::empty({begins_.back()}, type);
+  make_views();
+}
+
+void ParameterSet::make_views() {
   for (size_t i = 0; i < specs_.size(); ++i) {
     at::Tensor view = values_.narrow(0, begin(i), end(i) - begin(i)).view(specs_[i].shape).detach();
     view.set_requires_grad(true);
     by_name_[specs_[i].name] = std::move(view);
   }
+}
+
+ParameterSet ParameterSet::on(at::Device device) const {
+  ParameterSet result;
+  result.specs_ = specs_;
+  result.begins_ = begins_;
+  result.values_ = values_.to(device);
+  for (const auto& [name, value] : by_name_) {
+    if (!value.requires_grad()) result.by_name_[name] = value.to(device);
+  }
+  result.make_views();
+  return result;
 }
 
 ParameterSet ParameterSet::stand_ins(const std::vector<ParameterSpec>& specs) {

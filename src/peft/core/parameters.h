@@ -41,6 +41,9 @@ class ParameterSet {
   /// there are no flat buffers.
   static ParameterSet stand_ins(const std::vector<ParameterSpec>& specs);
 
+  /// The same values on a device, without gradients.
+  ParameterSet on(at::Device device) const;
+
   /// The parameters whose names begin with `prefix`, without it: the same tensors, not copies. They must be
   /// adjacent in the flat buffers.
   ParameterSet part(std::string_view prefix) const;
@@ -66,6 +69,8 @@ class ParameterSet {
 
  private:
   ParameterSet() = default;
+  /// Makes the trained parameters views of `values_`.
+  void make_views();
 
   std::vector<ParameterSpec> specs_;
   std::vector<int64_t> begins_;

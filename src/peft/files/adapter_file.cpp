@@ -74,6 +74,13 @@ void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType ty
   adapter.method->read_base(base);
 }
 
+void move_adapter(Adapter& adapter, at::Device device) {
+  if (adapter.parameters->options().device() == device) return;
+  adapter.parameters = std::make_unique<ParameterSet>(adapter.parameters->on(device));
+  adapter.method->bind(*adapter.parameters);
+  adapter.method->read_base(*adapter.base);
+}
+
 Adapter load_adapter(const std::filesystem::path& given, const Checkpoint& base, at::ScalarType type) {
   const std::filesystem::path path = adapter_place(given);
   if (is_side_by_side(path)) return load_side_by_side(path, base, type);
@@ -101,12 +108,12 @@ void write_file_tensors(const std::filesystem::path& path, const std::vector<Fil
   std::vector<at::Tensor> values;
   for (const FileTensor& tensor : file_tensors) {
     if (tensor.value.scalar_type() == at::kInt) {
-      values.push_back(tensor.value.contiguous());
+      values.push_back(tensor.value.cpu().contiguous());
       const std::span<const int32_t> data(values.back().const_data_ptr<int32_t>(), values.back().numel());
       tensors.push_back({tensor.name, DType::i32, tensor.value.sizes().vec(), std::as_bytes(data)});
       continue;
     }
-    values.push_back(tensor.value.to(at::kFloat).contiguous());
+    values.push_back(tensor.value.to(at::kFloat).cpu().contiguous());
     const std::span<const float> data(values.back().const_data_ptr<float>(), values.back().numel());
     check(std::ranges::all_of(data, [](float value) { return std::isfinite(value); }), ErrorKind::invalid,
           "{}: not written, {} holds values that are not finite", path.string(), tensor.name);

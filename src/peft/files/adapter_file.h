@@ -37,6 +37,10 @@ std::function<TensorUse(const TensorRef&)> uses_of(const TrainPlan& plan);
 void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType type = at::kFloat,
                      InitialValues initial = InitialValues::zero);
 
+/// Moves the parameters to a device and binds them anew. What comes from a seed or a file is made on the CPU
+/// first, so that it is the same on every device.
+void move_adapter(Adapter& adapter, at::Device device);
+
 /// Plans a configured method and creates its parameters, for training. Errors: as Method::plan; invalid when
 /// the parameters and their optimizer state exceed the machine's memory.
 Adapter make_adapter(const MethodInfo& info, std::unique_ptr<Method> method, const Checkpoint& base,

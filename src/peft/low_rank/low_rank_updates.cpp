@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "kernels/core/device.h"
 #include "peft/core/low_rank_init.h"
 
 namespace lowrank {
@@ -21,7 +22,7 @@ std::string bias_key(const Module& module) {
 
 /// s (A[:, i])^T B^T for each id i, [T, d]; zero for virtual tokens.
 at::Tensor embedding_update(const LowRankFactors& f, const std::vector<int64_t>& tokens) {
-  const at::Tensor ids = at::tensor(tokens, at::kLong);
+  const at::Tensor ids = indices_for(f.a, tokens);
   const at::Tensor columns = f.a.index_select(1, ids.clamp_min(0)) * ids.ne(virtual_token);
   return at::mm(columns.t(), f.b.t()) * f.scale;
 }

@@ -69,15 +69,15 @@ void LycorisOptions::read(const nlohmann::json& config, const std::string& where
         where);
 }
 
-at::Tensor LycorisOptions::row_mask(const Context& context, const Module& module, size_t number,
-                                    bool divides) const {
+at::Tensor LycorisOptions::row_mask(const Context& context, const Module& module, size_t number, bool divides,
+                                    at::Device device) const {
   if (!context.training || rank_dropout <= 0) return {};
   Philox random(derive_seed(context.dropout_seed, row_stream + number));
   std::vector<float> mask(module.out);
   double kept = 0;
   for (float& value : mask) kept += value = random.uniform() >= rank_dropout ? 1 : 0;
   const double mean = kept / static_cast<double>(module.out);
-  return at::tensor(mask) / (divides && mean > 0 ? mean : 1.0);
+  return at::tensor(mask).to(device) / (divides && mean > 0 ? mean : 1.0);
 }
 
 bool LycorisOptions::skips(const Context& context, size_t number) const {

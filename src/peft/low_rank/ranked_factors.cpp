@@ -57,7 +57,7 @@ void RankedFactorSet::initialise(double deviation, uint64_t seed) const {
 at::Tensor RankedFactorSet::orthogonality(double weight) const {
   at::Tensor sum;
   const auto add = [&](const at::Tensor& gram) {
-    const at::Tensor distance = (gram - at::eye(gram.size(0), gram.scalar_type())).norm();
+    const at::Tensor distance = (gram - at::eye(gram.size(0), gram.options())).norm();
     sum = sum.defined() ? sum + distance : distance;
   };
   for (const RankedFactors& f : factors_) {
@@ -112,7 +112,7 @@ void RankedFactorSet::set_state(const std::vector<FileTensor>& state) {
     RankedFactors& f = factors_[i];
     const auto found = [&](const std::string& name) {
       const auto at = by_name.find(adapter_key(*modules_[i], name));
-      return at == by_name.end() ? at::Tensor() : at->second;
+      return at == by_name.end() ? at::Tensor() : at->second.to(f.a.device());
     };
     const at::Tensor kept = found("kept");
     f.kept = kept.defined() ? kept.to(at::kBool) : at::Tensor();

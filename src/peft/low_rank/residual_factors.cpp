@@ -74,8 +74,12 @@ std::unique_ptr<Method> make_residual_method(
                                                          const LowRankUpdates& updates) {
     const at::NoGradGuard no_grad;
     for (const LowRankFactors& f : updates.factors()) {
-      const at::Tensor weight = base.read(*base.spec().find_tensor(f.module->name + ".weight"), at::kFloat);
-      (*starts)[f.module->name] = start(weight, f.rank, f.scale);
+      StartFactors& own = (*starts)[f.module->name];
+      if (!own.a.defined() || own.a.size(0) != f.rank) {
+        const at::Tensor weight = base.read(*base.spec().find_tensor(f.module->name + ".weight"), at::kFloat);
+        own = start(weight, f.rank, f.scale);
+      }
+      own = {own.a.to(f.a.device()), own.b.to(f.b.device())};
     }
   };
   variant.initialise = [starts](const Checkpoint&, const LowRankUpdates& updates) {

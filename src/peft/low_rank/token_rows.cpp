@@ -10,6 +10,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 
 namespace lowrank {
 
@@ -39,11 +40,12 @@ void TokenRows::bind(const ParameterSet& parameters) {
 void TokenRows::read_base(const Checkpoint& base) {
   if (empty()) return;
   const at::NoGradGuard no_grad;
-  file_rows_ = at::empty(rows_.sizes(), rows_.options().requires_grad(false));
+  file_rows_ = at::empty(rows_.sizes(), rows_.scalar_type());
   for (size_t i = 0; i < tokens_.size(); ++i) {
     at::Tensor row = file_rows_.narrow(0, static_cast<int64_t>(i), 1);
     base.read_rows(*embedding_, tokens_[i], tokens_[i] + 1, row);
   }
+  file_rows_ = file_rows_.to(rows_.device());
   if (!tied_) return;
   choice_ = at::zeros({vocabulary_, rows_.size(0)}, file_rows_.options());
   for (size_t i = 0; i < tokens_.size(); ++i) choice_[tokens_[i]][static_cast<int64_t>(i)] = 1;
@@ -66,8 +68,8 @@ at::Tensor TokenRows::replace(const at::Tensor& rows, const std::vector<int64_t>
     numbers.push_back(found - tokens_.begin());
   }
   if (places.empty()) return rows;
-  const at::Tensor values = rows_.index_select(0, at::tensor(numbers, at::kLong)) * scale;
-  return at::index_copy(rows, 0, at::tensor(places, at::kLong), values.to(rows.scalar_type()));
+  const at::Tensor values = rows_.index_select(0, indices_for(rows_, numbers)) * scale;
+  return at::index_copy(rows, 0, indices_for(rows, places), values.to(rows.scalar_type()));
 }
 
 std::optional<Patch> TokenRows::head_patch(const Module& module) const {
@@ -86,7 +88,7 @@ bool TokenRows::changes(const TensorRef& tensor) const {
 
 std::optional<at::Tensor> TokenRows::merged(const TensorRef& tensor, const at::Tensor& weight) const {
   if (!changes(tensor)) return std::nullopt;
-  return at::index_copy(weight, 0, at::tensor(tokens_, at::kLong), rows_.to(weight.scalar_type()));
+  return at::index_copy(weight, 0, indices_for(weight, tokens_), rows_.to(weight.scalar_type()));
 }
 
 }  // namespace lowrank

@@ -25,11 +25,12 @@ at::Tensor row_norms(const Checkpoint& base, const LowRankFactors& f) {
   const at::NoGradGuard no_grad;
   const TensorRef& weight = *base.spec().find_tensor(f.module->name + ".weight");
   const int64_t rows = std::max<int64_t>(1, values / f.module->in);
-  at::Tensor norms = at::empty({f.module->out}, f.a.scalar_type());
+  at::Tensor norms = at::empty({f.module->out}, f.a.options());
   for (int64_t begin = 0; begin < f.module->out; begin += rows) {
     const int64_t end = std::min(begin + rows, f.module->out);
     at::Tensor v = at::empty({end - begin, f.module->in}, f.a.scalar_type());
     base.read_rows(weight, begin, end, v);
+    v = v.to(f.a.device());
     v.addmm_(f.b.narrow(0, begin, end - begin), f.a, 1, f.scale);
     norms.narrow(0, begin, end - begin).copy_(v.norm(2, 1));
   }

@@ -42,7 +42,7 @@ struct LoHa final : ModuleFormula {
   std::vector<Patch> patches(const Context& context, const Module& module, size_t number,
                              std::span<const at::Tensor> resolved) const override {
     if (options.skips(context, number)) return {};
-    const at::Tensor mask = options.row_mask(context, module, number, true);
+    const at::Tensor mask = options.row_mask(context, module, number, true, resolved[0].device());
     Patch patch;
     if (as_matrix(module)) {
       const at::Tensor update = mask.defined() ? resolved[0] * mask.unsqueeze(1) : resolved[0];

@@ -87,7 +87,8 @@ struct LoKr final : ModuleFormula {
   std::vector<Patch> patches(const Context& context, const Module& module, size_t number,
                              std::span<const at::Tensor> resolved) const override {
     if (options.skips(context, number)) return {};
-    const at::Tensor mask = options.row_mask(context, module, number, rank_dropout_scale);
+    const at::Tensor mask =
+        options.row_mask(context, module, number, rank_dropout_scale, resolved[0].device());
     const Shapes s = shapes(module);
     Patch patch;
     patch.branch = [mask, parts = std::vector(resolved.begin(), resolved.end())](const at::Tensor& x) {

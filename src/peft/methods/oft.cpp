@@ -34,7 +34,7 @@ int64_t nearest_divisor(int64_t size, int64_t wanted) {
 
 /// Skew matrices [n, k, k] from their upper triangles [n, k (k - 1) / 2].
 at::Tensor skew(const at::Tensor& upper, int64_t k) {
-  const at::Tensor places = at::triu_indices(k, k, 1);
+  const at::Tensor places = at::triu_indices(k, k, 1, at::device(upper.device()).dtype(at::kLong));
   const at::Tensor flat = at::zeros({upper.size(0), k * k}, upper.options().requires_grad(false));
   const at::Tensor q = flat.index_copy(1, places[0] * k + places[1], upper).view({upper.size(0), k, k});
   return q - q.transpose(1, 2);

@@ -195,7 +195,7 @@ class PTuning final : public Method, public AdapterForm {
     auto* values = mask.mutable_data_ptr<float>();
     for (int64_t i = 0; i < mask.numel(); ++i)
       values[i] = random.uniform() < dropout_ ? 0 : static_cast<float>(1 / (1 - dropout_));
-    return mask.to(rows_.scalar_type());
+    return mask.to(rows_.device(), rows_.scalar_type());
   }
 
   int64_t count_ = 20, width_ = 0, heads_ = 0;

@@ -9,6 +9,8 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include "kernels/core/device.h"
+
 namespace lowrank {
 namespace {
 
@@ -112,15 +114,15 @@ at::Tensor with_virtual_rows(const at::Tensor& hidden, const Batch& batch, const
     numbers.push_back(rows[i]);
   }
   if (places.empty()) return hidden;
-  const at::Tensor values = table.index_select(0, at::tensor(numbers, at::kLong));
-  return at::index_copy(hidden, 0, at::tensor(places, at::kLong), values.to(hidden.scalar_type()));
+  const at::Tensor values = table.index_select(0, indices_for(table, numbers));
+  return at::index_copy(hidden, 0, indices_for(hidden, places), values.to(hidden.scalar_type()));
 }
 
 at::Tensor spread_virtual_rows(const Batch& batch, const at::Tensor& table, const at::Tensor& elsewhere) {
   const at::Tensor last = elsewhere.defined() ? elsewhere : at::zeros({table.size(1)}, table.options());
   std::vector<int64_t> rows = table_rows(batch);
   for (int64_t& row : rows) row = row < 0 ? table.size(0) : row;
-  return at::cat({table, last.unsqueeze(0)}).index_select(0, at::tensor(rows, at::kLong));
+  return at::cat({table, last.unsqueeze(0)}).index_select(0, indices_for(table, rows));
 }
 
 }  // namespace lowrank

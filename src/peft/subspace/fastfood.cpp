@@ -73,25 +73,25 @@ void Fastfood::transposed_values(const T* y, T* out) const {
 }
 
 at::Tensor Fastfood::project(const at::Tensor& x) const {
-  const at::Tensor from = x.detach().contiguous();
+  const at::Tensor from = x.detach().cpu().contiguous();
   at::Tensor out = at::empty({count_}, from.options());
   if (from.scalar_type() == at::kDouble) {
     project_values(from.const_data_ptr<double>(), out.mutable_data_ptr<double>());
   } else {
     project_values(from.const_data_ptr<float>(), out.mutable_data_ptr<float>());
   }
-  return out;
+  return out.to(x.device());
 }
 
 at::Tensor Fastfood::transposed(const at::Tensor& y) const {
-  const at::Tensor from = y.detach().contiguous();
+  const at::Tensor from = y.detach().cpu().contiguous();
   at::Tensor out = at::empty({dimension_}, from.options());
   if (from.scalar_type() == at::kDouble) {
     transposed_values(from.const_data_ptr<double>(), out.mutable_data_ptr<double>());
   } else {
     transposed_values(from.const_data_ptr<float>(), out.mutable_data_ptr<float>());
   }
-  return out;
+  return out.to(y.device());
 }
 
 }  // namespace lowrank

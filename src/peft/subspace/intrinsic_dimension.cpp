@@ -120,7 +120,7 @@ void IntrinsicDimension::begin_step(const StepInfo&) {
   leaves_.assign(tensors_.size(), at::Tensor());
   parallel_tasks(std::ssize(tensors_), [&](int64_t i) {
     const at::NoGradGuard no_grad;
-    at::Tensor value = base_->read(base_->source(*tensors_[i]), vector_.scalar_type());
+    at::Tensor value = base_->read(base_->source(*tensors_[i]), vector_.scalar_type(), vector_.device());
     leaves_[i] = value.add_(update(i)).detach().set_requires_grad(true);
   });
 }

@@ -26,6 +26,10 @@ double measured_latency(const Model& model, const InferenceHooks& hooks, const T
 std::optional<double> merged_latency(const SessionOptions& options, const Checkpoint& base,
                                      const Adapter& adapter, std::span<const int64_t> prompt, int64_t tokens,
                                      const std::filesystem::path& beside, std::string& why) try {
+  if (!adapter.parameters->options().device().is_cpu()) {
+    why = "adapters are merged on the CPU";
+    return std::nullopt;
+  }
   const bool mergeable = std::ranges::any_of(
       base.spec().tensors, [&](const TensorRef& tensor) { return adapter.method->merges(tensor); });
   if (!mergeable) {

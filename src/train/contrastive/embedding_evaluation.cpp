@@ -24,7 +24,7 @@ namespace lowrank {
 namespace {
 
 std::vector<double> doubles(const at::Tensor& values) {
-  const at::Tensor copy = values.to(at::kDouble).contiguous();
+  const at::Tensor copy = values.to(at::kDouble).cpu().contiguous();
   const auto* first = copy.const_data_ptr<double>();
   return {first, first + copy.numel()};
 }
@@ -67,7 +67,7 @@ class Texts {
     int64_t right = 0;
     for (int64_t begin = 0; begin < queries.size(0); begin += anchors_at_once) {
       const int64_t count = std::min(anchors_at_once, queries.size(0) - begin);
-      const at::Tensor nearest = at::mm(queries.narrow(0, begin, count), corpus).argmax(1).contiguous();
+      const at::Tensor nearest = at::mm(queries.narrow(0, begin, count), corpus).argmax(1).cpu().contiguous();
       for (int64_t i = 0; i < count; ++i)
         right += positives_[begin + i].contains(nearest.const_data_ptr<int64_t>()[i]) ? 1 : 0;
     }

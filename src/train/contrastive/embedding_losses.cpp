@@ -12,6 +12,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include "kernels/core/device.h"
 #include "model/embeddings/text_vectors.h"
 
 namespace lowrank {
@@ -23,7 +24,7 @@ struct TextRows {
   at::Tensor others;         ///< int64 [N] those that follow
 };
 
-TextRows text_rows(std::span<const TextGroup> groups) {
+TextRows text_rows(std::span<const TextGroup> groups, const at::Tensor& vectors) {
   std::vector<int64_t> first, second, others;
   int64_t next = 0;
   for (const TextGroup& group : groups) {
@@ -32,13 +33,13 @@ TextRows text_rows(std::span<const TextGroup> groups) {
     for (int64_t i = 2; i < group.texts; ++i) others.push_back(next + i);
     next += group.texts;
   }
-  return {at::tensor(first, at::kLong), at::tensor(second, at::kLong), at::tensor(others, at::kLong)};
+  return {indices_for(vectors, first), indices_for(vectors, second), indices_for(vectors, others)};
 }
 
 at::Tensor scores_of(std::span<const TextGroup> groups, const at::Tensor& like) {
   std::vector<double> scores;
   for (const TextGroup& group : groups) scores.push_back(group.score);
-  return at::tensor(scores, at::kDouble).to(like.scalar_type());
+  return at::tensor(scores, at::kDouble).to(like.device(), like.scalar_type());
 }
 
 RowLosses ranking_loss(const at::Tensor& unit, const TextRows& at, double scale) {
@@ -83,7 +84,7 @@ RowLosses loss_of(const at::Tensor& vectors, std::span<const TextGroup> groups, 
 
 RowLosses compared_loss(const at::Tensor& vectors, std::span<const TextGroup> groups,
                         const ContrastiveRun& run) {
-  const TextRows at = text_rows(groups);
+  const TextRows at = text_rows(groups, vectors);
   if (run.nested.empty()) return loss_of(vectors, groups, at, run);
   RowLosses sum;
   for (const NestedVectors& nested : run.nested) {

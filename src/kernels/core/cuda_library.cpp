@@ -1,0 +1,98 @@
+#include "kernels/core/cuda_library.h"
+
+#include <cstdlib>
+#include <dlfcn.h>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/headeronly/version.h>
+
+#include "base/error.h"
+
+namespace lowrank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* library_name = "libtorch_cuda.so";
+/// Of libtorch's CUDA 13; its minor versions run with every driver of this one.
+constexpr int least_cuda = 13000;
+
+/// The newest CUDA that the driver knows, as 1000 major + 10 minor; nothing without a driver.
+std::optional<int> driver_version() {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!driver) return std::nullopt;
+  const auto ask = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDriverGetVersion"));
+  int version = 0;
+  if (!ask || ask(&version) != 0) return std::nullopt;
+  return version;
+}
+
+/// The folders where the library may be, in the order in which they are searched.
+std::vector<fs::path> folders() {
+  std::vector<fs::path> found;
+  if (const char* given = std::getenv("LOWRANK_CUDA"); given && *given) found.emplace_back(given);
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&at::globalContext), &info) && info.dli_fname) {
+    const fs::path libtorch = fs::path(info.dli_fname).parent_path();
+    found.push_back(libtorch);
+    found.push_back(libtorch / "../../../libtorch-cuda-" TORCH_VERSION "/torch/lib");
+  }
+  return found;
+}
+
+void check_driver() {
+  const std::optional<int> version = driver_version();
+  if (!version) {
+    throw Error(ErrorKind::unsupported, "device cuda: this machine has no NVIDIA driver (libcuda.so.1)",
+                "compute on the CPU with `device` cpu");
+  }
+  if (*version >= least_cuda) return;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("device cuda: the NVIDIA driver knows CUDA {}.{}, and {}.{} is needed",
+                          *version / 1000, *version % 1000 / 10, least_cuda / 1000, least_cuda % 1000 / 10),
+              "install a newer driver");
+}
+
+void open_library() {
+  for (const fs::path& folder : folders()) {
+    const fs::path path = folder / library_name;
+    if (!fs::exists(path)) continue;
+    // Its kernels register themselves, and are called until the process ends.
+    if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE)) return;
+    const char* reason = dlerror();
+    throw Error(ErrorKind::unsupported,
+                fmt::format("device cuda: {}: {}", path.string(), reason ? reason : ""),
+                "it must be of the same libtorch, with its NVIDIA libraries: `tools/setup cuda`");
+  }
+  throw Error(ErrorKind::unsupported, fmt::format("device cuda: {} was not found", library_name),
+              "run `tools/setup cuda`, or set LOWRANK_CUDA to the folder that has it");
+}
+
+}  // namespace
+
+int load_cuda() {
+  static const int count = [] {
+    check_driver();
+    open_library();
+    check(at::detail::getCUDAHooks().isBuilt(), ErrorKind::unsupported,
+          "device cuda: libtorch was used before its CUDA library was loaded");
+    return static_cast<int>(at::detail::getCUDAHooks().deviceCount());
+  }();
+  check(count > 0, ErrorKind::unsupported, "device cuda: the driver finds no GPU (CUDA_VISIBLE_DEVICES?)");
+  return count;
+}
+
+int64_t free_cuda_bytes(int device) {
+  const auto choose = reinterpret_cast<int (*)(int)>(dlsym(RTLD_DEFAULT, "cudaSetDevice"));
+  const auto ask = reinterpret_cast<int (*)(size_t*, size_t*)>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
+  size_t free = 0, total = 0;
+  check(choose && ask && choose(device) == 0 && ask(&free, &total) == 0, ErrorKind::unsupported,
+        "device cuda:{}: CUDA does not say how much memory is free", device);
+  return static_cast<int64_t>(free);
+}
+
+}  // namespace lowrank

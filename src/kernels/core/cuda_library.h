@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lowrank {
+
+/// Loads libtorch's CUDA side, once, and returns the number of NVIDIA GPUs, at least 1. Without a call no
+/// CUDA library is ever loaded. libtorch asks for its CUDA side only once, so call it before other operations
+/// of libtorch. The library (libtorch_cuda.so, of the same version) is looked for in the folder LOWRANK_CUDA,
+/// beside libtorch_cpu.so, and where `tools/setup cuda` puts it. Errors: unsupported, with what to do, where
+/// the driver is missing or too old, the library is missing or fits another version, or there is no GPU.
+int load_cuda();
+
+/// Bytes of a GPU's memory that nobody uses now; after load_cuda. Errors: unsupported if CUDA does not say.
+int64_t free_cuda_bytes(int device);
+
+}  // namespace lowrank

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string_view>
+
+#include <ATen/core/Tensor.h>
+
+#include "peft/files/adapter_file.h"
+
+namespace lowrank::test {
+
+/// Where contract tests compute: on the CPU, or, if the environment says LOWRANK_TEST_DEVICE=stand_in, on the
+/// device of support/stand_in_device.h. Any other value is an error.
+at::Device test_device();
+
+/// Whether libtorch has no operation for what a method's encoder, an LSTM, needs on that device.
+inline bool lacks_lstm(std::string_view what) {
+  return !test_device().is_cpu() && what.find("lstm") != std::string_view::npos;
+}
+
+/// The adapter there.
+inline Adapter on_test_device(Adapter adapter) {
+  move_adapter(adapter, test_device());
+  return adapter;
+}
+
+}  // namespace lowrank::test
