@@ -147,8 +147,8 @@ constexpr Difference differences[] = {
     {"mask_prompt", "train_on",
      "of rows with a prompt only the completion is learned, of conversations with `train_on` last only the "
      "last answer"},
-    {"n_gpu_layers", "device", "models run on the CPU"},
-    {"ngl", "device", "models run on the CPU"},
+    {"n_gpu_layers", "device", "`device` cuda puts the whole model on a GPU"},
+    {"ngl", "device", "`device` cuda puts the whole model on a GPU"},
     {"num_layers", "method",
      "`layers_to_transform` takes the numbers of the layers, not how many of the last"},
     {"packing", "max_length",

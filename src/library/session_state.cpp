@@ -27,7 +27,8 @@ void Session::State::attach(const std::string& name, const std::string& path) {
   check_adapter_place(path);
   const std::optional<LabelSet> labels = read_adapter_labels(path);
   const auto base = labels ? open_told(options.model, labels) : checkpoint;
-  attached[name] = {base, std::make_shared<Adapter>(load_told_adapter(path, *base)), nullptr, path};
+  attached[name] = {base, std::make_shared<Adapter>(load_running_adapter(path, *base, options)), nullptr,
+                    path};
 }
 
 RunningModel Session::State::running(const std::string& name) {

@@ -133,7 +133,7 @@ void serve_generation(const ServeOptions& options, const Tokenizer& tokenizer,
                       const std::shared_ptr<const Checkpoint>& checkpoint) {
   ServiceOptions service = service_options(options, tokenizer);
   AdapterList list(options.name);
-  AdapterStore store(checkpoint, options.resident_adapters);
+  AdapterStore store(checkpoint, options.resident_adapters, load_options(options.session).device);
   add_adapters(options, list, store);
   HttpServer server(options.host, options.port, options.http);
   const std::unique_ptr<Model> model = load_model(checkpoint, options.session, nullptr, false);

@@ -55,11 +55,11 @@ at::Tensor logits_of(const Model& model, const InferenceHooks& hooks, int64_t le
   const ModelSpec& spec = model.spec();
   Batch batch = random_ids(spec, length);
   hooks->layout(batch);
-  if (spec.labels) return sequence_scores(model, {&batch}, *hooks);
-  if (spec.task == Task::embedding) return sequence_embeddings(model, {&batch}, *hooks, Pooling::mean);
+  if (spec.labels) return sequence_scores(model, {&batch}, *hooks).cpu();
+  if (spec.task == Task::embedding) return sequence_embeddings(model, {&batch}, *hooks, Pooling::mean).cpu();
   std::vector<int64_t> rows;
   for (int64_t row = 0; row < batch.token_count(); ++row) rows.push_back(row);
-  return batch_logits(model, {&batch}, *hooks, rows, nullptr);
+  return batch_logits(model, {&batch}, *hooks, rows, nullptr).cpu();
 }
 
 at::Tensor logits_of(const OpenSession& session, int64_t length = random_tokens) {
@@ -95,7 +95,7 @@ std::vector<Example> sampled_texts(const OpenSession& session, const std::vector
     std::vector<int64_t> last;
     for (int64_t s = 0; s < batch.sequences(); ++s) last.push_back(batch.offsets[s + 1] - 1);
     const at::Tensor logits =
-        batch_logits(*session.model, {&batch}, *session.hooks(), last, nullptr).contiguous();
+        batch_logits(*session.model, {&batch}, *session.hooks(), last, nullptr).cpu().contiguous();
     for (int64_t i = 0; i < sampled_rows; ++i) {
       const std::span<float> row(logits.mutable_data_ptr<float>() + i * logits.size(1), logits.size(1));
       texts[i].tokens.push_back(sample(row, texts[i].tokens, options, randoms[i]));

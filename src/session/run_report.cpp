@@ -98,6 +98,7 @@ RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExa
                                         options.contrastive ? options.contrastive->mini_batch_size : 1);
   if (!early && !options.contrastive)
     report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
+  if (!load.device.is_cpu()) return plan;
   const int64_t more =
       mapped_bytes(*adapter.base, load) +
       training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);

@@ -4,19 +4,53 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "kernels/core/cuda_library.h"
+#include "kernels/core/device.h"
 #include "peft/files/adapter_labels.h"
 #include "session/failures.h"
 #include "session/places.h"
 
 namespace lowrank {
 
+namespace {
+
+Field device_field(std::string& device) {
+  Field made = field("device", device, "where to compute: auto or cpu, or an NVIDIA GPU, cuda or cuda:N");
+  made.type_name = "auto|cpu|cuda|cuda:N";
+  made.set = [inner = std::move(made.set)](const nlohmann::json& value) {
+    check(!value.is_string() || is_device_name(value.get<std::string>()), ErrorKind::invalid,
+          "device must be auto, cpu, cuda or cuda:N (a number from 0), not {}", value.dump());
+    inner(value);
+  };
+  return made;
+}
+
+/// Errors: invalid where the device does not have room for the base's tensors.
+void check_room(const ModelSpec& spec, const LoadOptions& load) {
+  int64_t values = 0;
+  for (const TensorRef& tensor : spec.tensors)
+    values += tensor.optional || tensor.role == Role::embedding ? 0 : element_count(tensor.shape).value_or(0);
+  const int64_t bytes = values * static_cast<int64_t>(c10::elementSize(load.compute));
+  const int64_t free = free_cuda_bytes(load.device.index());
+  if (bytes <= free) return;
+  throw Error(
+      ErrorKind::invalid,
+      fmt::format("device {}: the model's weights take {:.1f} GB there, of which {:.1f} GB are free",
+                  load.device.str(), static_cast<double>(bytes) / 1e9, static_cast<double>(free) / 1e9),
+      "free memory there, or compute on the CPU with `device` cpu");
+}
+
+}  // namespace
+
 std::vector<Field> SessionOptions::fields() {
   return {
       model_field(model),
-      one_of(field("dtype", dtype,
-                   "type of the matrix products; auto: bf16 if the processor has fast bf16 products"),
-             {"auto", "f32", "bf16"}),
-      one_of(field("device", device, "where to compute"), {"auto", "cpu"}),
+      one_of(
+          field(
+              "dtype", dtype,
+              "type of the matrix products; auto: bf16 if the processor has fast bf16 products, or on a GPU"),
+          {"auto", "f32", "bf16"}),
+      device_field(device),
       one_of(
           field("base_memory", base_memory,
                 "one: a single copy of each weight for both products; fast: two packed copies; small: "
@@ -35,6 +69,7 @@ std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
                                              const std::optional<LabelSet>& labels) {
   if (options.model.empty()) throw MissingOption("missing `model`: a Hugging Face folder or a GGUF file");
   check_model_place(options.model);
+  device_named(options.device);  // libtorch must not be used before it knows of a GPU
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   return open_told(options.model, labels);
 }
@@ -47,6 +82,8 @@ std::shared_ptr<const Checkpoint> open_told(const std::string& path, const std::
 
 LoadOptions load_options(const SessionOptions& options) {
   LoadOptions load;
+  load.device = device_named(options.device);
+  if (!load.device.is_cpu()) load.compute = at::kBFloat16;
   if (options.dtype == "f32") load.compute = at::kFloat;
   if (options.dtype == "bf16") load.compute = at::kBFloat16;
   if (options.base_memory == "fast") load.memory = BaseMemory::fast;
@@ -54,6 +91,10 @@ LoadOptions load_options(const SessionOptions& options) {
   if (options.base_memory == "small") load.memory = BaseMemory::small;
   if (options.base_memory == "blocks") load.memory = BaseMemory::blocks;
   load.nf4 = options.base_format == "nf4";
+  check(load.device.is_cpu() || load.memory.value_or(BaseMemory::one) == BaseMemory::one,
+        ErrorKind::unsupported,
+        "base_memory {} is for the CPU: a GPU holds one copy of each weight; leave it away with `device` {}",
+        options.base_memory, options.device);
   return load;
 }
 
@@ -62,6 +103,7 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
   LoadOptions load = load_options(options);
   load.training = training;
   if (plan) load.use = uses_of(*plan);
+  if (load.device.is_cuda()) check_room(checkpoint->spec(), load);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);
   checkpoint->forget_pages();
   return model;
@@ -73,12 +115,19 @@ Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint)
   return adapter;
 }
 
+Adapter load_running_adapter(const std::string& path, const Checkpoint& checkpoint,
+                             const SessionOptions& options) {
+  Adapter adapter = load_told_adapter(path, checkpoint);
+  move_adapter(adapter, device_named(options.device));
+  return adapter;
+}
+
 OpenSession open_session(const SessionOptions& options, const std::string& adapter) {
   OpenSession session;
   session.adapter_path = adapter;
   if (!adapter.empty()) check_adapter_place(adapter);
   session.checkpoint = open_model(options, adapter.empty() ? std::nullopt : read_adapter_labels(adapter));
-  if (!adapter.empty()) session.adapter = load_told_adapter(adapter, *session.checkpoint);
+  if (!adapter.empty()) session.adapter = load_running_adapter(adapter, *session.checkpoint, options);
   session.model =
       load_model(session.checkpoint, options, session.adapter ? &session.adapter->plan : nullptr, false);
   if (session.adapter) session.ready = InferenceHooks(*session.adapter);
@@ -124,7 +173,7 @@ OpenSession open_session(const SessionOptions& options, const std::vector<std::s
   session.checkpoint = open_model(options);
   for (const std::string& text : adapters) {
     const auto one = named(text);
-    session.bank->add(one->name, load_told_adapter(one->path, *session.checkpoint));
+    session.bank->add(one->name, load_running_adapter(one->path, *session.checkpoint, options));
   }
   session.ready = InferenceHooks(*session.bank);
   session.model = load_model(session.checkpoint, options, nullptr, false);

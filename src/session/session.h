@@ -38,8 +38,12 @@ std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
 std::shared_ptr<const Checkpoint> open_told(const std::string& path,
                                             const std::optional<LabelSet>& labels = std::nullopt);
 Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint);
+/// The adapter where the options say that the model computes.
+Adapter load_running_adapter(const std::string& path, const Checkpoint& checkpoint,
+                             const SessionOptions& options);
 
-/// How the options ask for weights to be held in memory.
+/// How the options ask for weights to be held in memory, and where. Errors: as device_named; unsupported for
+/// a `base_memory` that the device has not.
 LoadOptions load_options(const SessionOptions& options);
 
 /// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.

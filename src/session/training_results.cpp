@@ -88,8 +88,9 @@ void write_results(const fs::path& output, const Checkpoint& checkpoint, const A
                    const std::string& exported, bool best_chosen) {
   const Output kind = trained.method->form().output();
   if (exported == "none" && kind == Output::adapter) return;
-  const std::optional<Adapter> best =
-      best_chosen ? std::optional(load_adapter(output, checkpoint)) : std::nullopt;
+  const std::optional<Adapter> best = best_chosen || !trained.parameters->options().device().is_cpu()
+                                          ? std::optional(load_adapter(output, checkpoint))
+                                          : std::nullopt;
   const Adapter& adapter = best ? *best : trained;
   if (exported == "gguf-lora") {
     const GgufLoraResult result = write_gguf_lora(checkpoint, adapter, output / "adapter.gguf");

@@ -3,6 +3,7 @@
 #include "support/program.h"
 
 #include <cstdlib>
+#include <dlfcn.h>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -43,6 +44,14 @@ TEST_F(Program, TrainsEvaluatesAndMergesATinyModel) {
   ASSERT_EQ(merge.code, 0) << merge.err;
   EXPECT_LT(nlohmann::json::parse(merge.out)["largest_logit_difference"].get<double>(), 1e-4);
   EXPECT_EQ(run("inspect " + merged).code, 0);
+}
+
+TEST_F(Program, ADeviceThatIsNotThereIsRefused) {
+  const auto data = write("rows.jsonl", rows);
+  for (const char* wrong : {"tpu", "cuda:x", "cpu:1"})
+    refused(train(data, std::string("--device ") + wrong), "--device must be auto, cpu, cuda or cuda:N");
+  if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL)) GTEST_SKIP() << "this machine has an NVIDIA driver";
+  refused(train(data, "--device cuda"), "this machine has no NVIDIA driver");
 }
 
 TEST_F(Program, DryRunNeedsOnlyAConfiguration) {

@@ -96,6 +96,8 @@ int bench_limit(Arguments& arguments) {
       all_method_options());
   if (!arguments.parse()) return 0;
   require({{"--model", &options.session.model}, {"--data", &options.data}});
+  check(load_options(options.session).device.is_cpu(), ErrorKind::unsupported,
+        "bench limit measures the CPU's products, not those of `device` {}", options.session.device);
   const auto checkpoint = open_model(options.session);
   Adapter adapter = make_adapter(*chosen.info, std::move(chosen.method), *checkpoint);
   const Tokenizer tokenizer = load_tokenizer(options.session.model);

@@ -77,6 +77,8 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
 
   const bool compares = trains_embeddings(options);
   const auto checkpoint = open_model(options.session, labels_of(options, compares));
+  check(!ranks || load_options(options.session).device.is_cpu(), ErrorKind::unsupported,
+        "several processes train on CPUs; with `device` {} train in one", options.session.device);
   const ModelSpec& spec = checkpoint->spec();
   settle_objective(options, compares, spec);
   Adapter adapter = adapter_to_train(options, std::move(chosen), *checkpoint);

@@ -106,6 +106,7 @@ std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
   std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
+  move_adapter(adapter, load_options(options.session).device);
   return model;
 }
 
