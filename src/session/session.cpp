@@ -9,6 +9,7 @@
 #include "peft/files/adapter_labels.h"
 #include "session/failures.h"
 #include "session/places.h"
+#include "session/run_report.h"
 
 namespace lowrank {
 
@@ -25,17 +26,22 @@ Field device_field(std::string& device) {
   return made;
 }
 
-/// Errors: invalid where the device does not have room for the base's tensors.
-void check_room(const ModelSpec& spec, const LoadOptions& load) {
+/// Errors: invalid where the device does not have room for the base's tensors and what a plan trains. A table
+/// of embeddings stays in the file, unless it is also the head.
+void check_room(const ModelSpec& spec, const LoadOptions& load, const TrainPlan* plan) {
   int64_t values = 0;
-  for (const TensorRef& tensor : spec.tensors)
-    values += tensor.optional || tensor.role == Role::embedding ? 0 : element_count(tensor.shape).value_or(0);
-  const int64_t bytes = values * static_cast<int64_t>(c10::elementSize(load.compute));
+  for (const TensorRef& tensor : spec.tensors) {
+    const bool on_device = tensor.role == Role::embedding ? spec.tied_head : !tensor.optional;
+    values += on_device ? element_count(tensor.shape).value_or(0) : 0;
+  }
+  const int64_t trained = plan && load.training ? state_bytes(parameter_count(*plan)) : 0;
+  const int64_t bytes = values * static_cast<int64_t>(c10::elementSize(load.compute)) + trained;
   const int64_t free = free_cuda_bytes(load.device.index());
   if (bytes <= free) return;
   throw Error(
       ErrorKind::invalid,
-      fmt::format("device {}: the model's weights take {:.1f} GB there, of which {:.1f} GB are free",
+      fmt::format("device {}: the model's weights and what is trained take {:.1f} GB there, of which {:.1f} "
+                  "GB are free",
                   load.device.str(), static_cast<double>(bytes) / 1e9, static_cast<double>(free) / 1e9),
       "free memory there, or compute on the CPU with `device` cpu");
 }
@@ -103,7 +109,7 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
   LoadOptions load = load_options(options);
   load.training = training;
   if (plan) load.use = uses_of(*plan);
-  if (load.device.is_cuda()) check_room(checkpoint->spec(), load);
+  if (load.device.is_cuda()) check_room(checkpoint->spec(), load, plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);
   checkpoint->forget_pages();
   return model;

@@ -38,7 +38,7 @@ std::shared_ptr<const Checkpoint> open_model(const SessionOptions& options,
 std::shared_ptr<const Checkpoint> open_told(const std::string& path,
                                             const std::optional<LabelSet>& labels = std::nullopt);
 Adapter load_told_adapter(const std::string& path, const Checkpoint& checkpoint);
-/// The adapter where the options say that the model computes.
+/// The adapter where the options say that the model computes. Errors: as load_adapter and device_named.
 Adapter load_running_adapter(const std::string& path, const Checkpoint& checkpoint,
                              const SessionOptions& options);
 

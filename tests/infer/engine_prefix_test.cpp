@@ -20,7 +20,7 @@ class EnginePrefix : public testing::Test {
   void SetUp() override {
     base.write_adapter("a", {{"rank", 4}});
     base.write_adapter("b", {{"rank", 4}});
-    store.emplace(base.checkpoint, 2);
+    store.emplace(base.checkpoint, 2, test::test_device());
     for (const char* name : {"a", "b"}) store->add(name, base.folder.path() / name);
     options.page_rows = 4;
     options.cache_pages = 64;

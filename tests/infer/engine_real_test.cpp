@@ -18,7 +18,7 @@ TEST(EngineOnSmolLm2, TextsAreTransformers) {
   const auto checkpoint = Checkpoint::open(*path);
   const auto model = checkpoint->family().load(checkpoint, test::in_f32());
   const nlohmann::json expected = read_json_file(test::fixture("smollm2/generation.json"), 1 << 20);
-  AdapterStore store(checkpoint, 1);
+  AdapterStore store(checkpoint, 1, at::kCPU);
   EngineOptions options;
   options.page_rows = 16;
   options.cache_pages = 12;

@@ -63,7 +63,7 @@ class ServiceTest : public testing::Test {
     tokenizer.emplace(load_tokenizer(place->model()));
     checkpoint = Checkpoint::open(place->model());
     model = checkpoint->family().load(checkpoint, test::in_f32());
-    store.emplace(checkpoint, 2);
+    store.emplace(checkpoint, 2, at::kCPU);
     list.emplace("tiny");
     for (const char* name : {"red", "green", "blue"}) {
       list->add(name, place->adapters() / name);

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <unordered_map>
+#include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
@@ -29,23 +30,28 @@ c10::Stream only_stream() {
   return c10::Stream(c10::Stream::DEFAULT, device);
 }
 
-/// Pages that nobody can read or write unless they are opened.
+/// Pages that nobody can read or write unless they are opened. Freed ones are kept for the next of their
+/// size.
 class ProtectedMemory {
  public:
   void* allocate(size_t bytes) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     const size_t size = (std::max<size_t>(bytes, 1) + page - 1) / page * page;
+    const std::scoped_lock lock(mutex_);
+    std::vector<void*>& kept = free_[size];
+    if (!kept.empty()) {
+      void* begin = kept.back();
+      kept.pop_back();
+      return begin;
+    }
     void* begin = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     TORCH_CHECK(begin != MAP_FAILED, "the stand-in device has no memory left");
-    const std::scoped_lock lock(mutex_);
     sizes_[begin] = size;
     return begin;
   }
   void free(void* begin) {
     const std::scoped_lock lock(mutex_);
-    const auto found = sizes_.find(begin);
-    munmap(begin, found->second);
-    sizes_.erase(found);
+    free_[sizes_.at(begin)].push_back(begin);
   }
   void protect(void* begin, int access) {
     const std::scoped_lock lock(mutex_);
@@ -55,6 +61,7 @@ class ProtectedMemory {
  private:
   std::mutex mutex_;
   std::unordered_map<void*, size_t> sizes_;
+  std::unordered_map<size_t, std::vector<void*>> free_;  ///< by size
 };
 
 ProtectedMemory& memory() {

@@ -123,7 +123,7 @@ int bench_serving(Arguments& arguments) {
   if (!arguments.parse()) return 0;
   const OpenSession session = open_session(options.session, std::string());
   const Tokenizer tokenizer = load_tokenizer(options.session.model);
-  AdapterStore store(session.checkpoint, options.resident);
+  AdapterStore store(session.checkpoint, options.resident, load_options(options.session).device);
   double started = monotonic_seconds();
   std::vector<Contestant> all{{"base"}};
   if (!options.adapters.empty()) {

@@ -15,7 +15,7 @@ namespace {
 
 struct Options {
   std::string file;
-  std::string model, source, general_text, output;  ///< in place of the file's
+  std::string model, source, general_text, output, device;  ///< in place of the file's
   std::optional<int64_t> threads;
   bool dry_run = false, overwrite = false, json = false;
 
@@ -29,6 +29,7 @@ struct Options {
             field("source", source, "replaces the file's `source`"),
             field("general_text", general_text, "replaces the file's `general_text`"),
             field("output", output, "replaces the file's `output`"),
+            field("device", device, "replaces the file's `device`"),
             limited(field("threads", threads, "replaces the file's `threads`"), 0, 4096)};
   }
 };
@@ -38,7 +39,8 @@ nlohmann::json configuration_of(const Options& options) {
   const std::pair<const char*, const std::string*> texts[] = {{"model", &options.model},
                                                               {"source", &options.source},
                                                               {"general_text", &options.general_text},
-                                                              {"output", &options.output}};
+                                                              {"output", &options.output},
+                                                              {"device", &options.device}};
   for (const auto& [name, value] : texts)
     if (!value->empty()) given[name] = *value;
   if (options.threads) given["threads"] = *options.threads;

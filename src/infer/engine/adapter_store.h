@@ -30,7 +30,7 @@ class AdapterStore {
  public:
   /// At most `most_resident` adapters, at least 1, are in memory, on the device; one that is used with
   /// several factors counts once for each.
-  AdapterStore(std::shared_ptr<const Checkpoint> base, int64_t most_resident, at::Device device = at::kCPU);
+  AdapterStore(std::shared_ptr<const Checkpoint> base, int64_t most_resident, at::Device device);
   ~AdapterStore();
 
   /// Makes an adapter known; reads its configuration and the names in its tensor file. All that it adds is

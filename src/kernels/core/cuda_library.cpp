@@ -4,10 +4,12 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 #include <vector>
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <torch/headeronly/version.h>
 
 #include "base/error.h"
@@ -18,6 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* library_name = "libtorch_cuda.so";
+/// The folder of `tools/setup cuda` among its downloads.
+constexpr const char* fetched = "libtorch-cuda-" TORCH_VERSION;
 /// Of libtorch's CUDA 13; its minor versions run with every driver of this one.
 constexpr int least_cuda = 13000;
 
@@ -31,17 +35,31 @@ std::optional<int> driver_version() {
   return version;
 }
 
+/// An environment variable; empty if it is not set.
+fs::path variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
 /// The folders where the library may be, in the order in which they are searched.
 std::vector<fs::path> folders() {
   std::vector<fs::path> found;
-  if (const char* given = std::getenv("LOWRANK_CUDA"); given && *given) found.emplace_back(given);
+  if (const fs::path given = variable("LOWRANK_CUDA"); !given.empty()) found.push_back(given);
   Dl_info info;
   if (dladdr(reinterpret_cast<void*>(&at::globalContext), &info) && info.dli_fname) {
     const fs::path libtorch = fs::path(info.dli_fname).parent_path();
     found.push_back(libtorch);
-    found.push_back(libtorch / "../../../libtorch-cuda-" TORCH_VERSION "/torch/lib");
+    found.push_back(libtorch / "../../.." / fetched / "torch/lib");
   }
+  const fs::path home = variable("HOME"), cache = variable("XDG_CACHE_HOME"),
+                 chosen = variable("LOWRANK_DEPS");
+  const fs::path downloads = !chosen.empty() ? chosen : (cache.empty() ? home / ".cache" : cache) / "lowrank";
+  found.push_back(downloads / fetched / "torch/lib");
   return found;
+}
+
+bool is_given(const fs::path& folder) {
+  return folder == variable("LOWRANK_CUDA");
 }
 
 void check_driver() {
@@ -60,9 +78,19 @@ void check_driver() {
 void open_library() {
   for (const fs::path& folder : folders()) {
     const fs::path path = folder / library_name;
-    if (!fs::exists(path)) continue;
-    // Its kernels register themselves, and are called until the process ends.
-    if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE)) return;
+    std::error_code error;
+    if (!fs::exists(path, error)) {
+      check(!is_given(folder), ErrorKind::not_found, "LOWRANK_CUDA: {} has no {}", folder.string(),
+            library_name);
+      continue;
+    }
+    // Its kernels register themselves, and are called until the process ends. Linear algebra is loaded by
+    // name from another folder when it is first needed, so it must be there already.
+    constexpr int flags = RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE;
+    if (dlopen(path.c_str(), flags)) {
+      dlopen((folder / "libtorch_cuda_linalg.so").c_str(), flags);
+      return;
+    }
     const char* reason = dlerror();
     throw Error(ErrorKind::unsupported,
                 fmt::format("device cuda: {}: {}", path.string(), reason ? reason : ""),
@@ -78,8 +106,10 @@ int load_cuda() {
   static const int count = [] {
     check_driver();
     open_library();
-    check(at::detail::getCUDAHooks().isBuilt(), ErrorKind::unsupported,
-          "device cuda: libtorch was used before its CUDA library was loaded");
+    if (!at::detail::getCUDAHooks().isBuilt()) {
+      throw Error(ErrorKind::unsupported, "device cuda: libtorch was used before its CUDA library was loaded",
+                  "open the first model of the process with `device` cuda");
+    }
     return static_cast<int>(at::detail::getCUDAHooks().deviceCount());
   }();
   check(count > 0, ErrorKind::unsupported, "device cuda: the driver finds no GPU (CUDA_VISIBLE_DEVICES?)");
@@ -89,6 +119,8 @@ int load_cuda() {
 int64_t free_cuda_bytes(int device) {
   const auto choose = reinterpret_cast<int (*)(int)>(dlsym(RTLD_DEFAULT, "cudaSetDevice"));
   const auto ask = reinterpret_cast<int (*)(size_t*, size_t*)>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
+  // What libtorch holds for later tensors is free, too.
+  c10::getDeviceAllocator(at::kCUDA)->emptyCache();
   size_t free = 0, total = 0;
   check(choose && ask && choose(device) == 0 && ask(&free, &total) == 0, ErrorKind::unsupported,
         "device cuda:{}: CUDA does not say how much memory is free", device);

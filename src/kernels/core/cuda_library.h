@@ -11,7 +11,8 @@ namespace lowrank {
 /// the driver is missing or too old, the library is missing or fits another version, or there is no GPU.
 int load_cuda();
 
-/// Bytes of a GPU's memory that nobody uses now; after load_cuda. Errors: unsupported if CUDA does not say.
+/// Bytes of a GPU's memory that nobody uses now, those that libtorch keeps for later included; after
+/// load_cuda. The GPU is then the thread's current one. Errors: unsupported if CUDA does not say.
 int64_t free_cuda_bytes(int device);
 
 }  // namespace lowrank

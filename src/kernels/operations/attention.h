@@ -27,8 +27,8 @@ at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,
                      const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape);
 
 /// The same with plain ATen operations, differentiable by autograd; f64 stays f64; everything else is
-/// computed in f32. On other devices than the CPU, runs that see their own rows alone go through libtorch's
-/// own attention, in qkv's type.
+/// computed in f32. On other devices than the CPU, runs that see their own rows alone, and single queries
+/// that see all of their keys, go through libtorch's own attention, in qkv's type.
 at::Tensor attention_reference(const at::Tensor& qkv, std::span<const KeyValue> extra,
                                const std::shared_ptr<const AttentionPlan>& plan, const AttentionShape& shape);
 

@@ -51,7 +51,11 @@ at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
 
 at::Tensor apply_dropout_reference(const at::Tensor& x, const Dropout& dropout) {
   // The mask depends on the seed alone: other devices get the CPU's.
-  if (!on_cpu(x)) return x * apply_dropout(at::ones(x.sizes(), x.scalar_type()), dropout).to(x.device());
+  if (!on_cpu(x)) {
+    const auto type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const at::Tensor mask = apply_dropout(at::ones(x.sizes(), type), dropout).to(x.device());
+    return (x * mask).to(x.scalar_type());
+  }
   const at::Tensor source = x.contiguous();
   at::Tensor out = at::empty_like(source);
   const DropoutMask mask = mask_of(dropout);

@@ -38,7 +38,7 @@ void give_parameters(Adapter& adapter, const Checkpoint& base, at::ScalarType ty
                      InitialValues initial = InitialValues::zero);
 
 /// Moves the parameters to a device and binds them anew. What comes from a seed or a file is made on the CPU
-/// first, so that it is the same on every device.
+/// first, so that it is the same on every device. Before the adapter's first step, and before `set_state`.
 void move_adapter(Adapter& adapter, at::Device device);
 
 /// Plans a configured method and creates its parameters, for training. Errors: as Method::plan; invalid when

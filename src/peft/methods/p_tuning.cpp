@@ -14,6 +14,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "peft/core/registry.h"
 #include "peft/core/target_options.h"
 #include "peft/prompt/generated_prompt.h"
@@ -180,9 +181,11 @@ class PTuning final : public Method, public AdapterForm {
         x = x * dropout_mask(x.sizes(), derive_seed(info.seed, static_cast<uint64_t>(info.step), layer));
       constexpr int64_t tensors = 8;
       const at::Tensor start = at::zeros({2, 1, hidden_}, x.options());
+      const bool training =
+          !on_cpu(x);  // of cuDNN, whose LSTM has no gradient otherwise; there is no dropout
       x = std::get<0>(at::lstm(x.unsqueeze(0), {start, start},
-                               at::TensorList(lstm_).slice(tensors * layer, tensors), true, 1, 0, false, true,
-                               true))
+                               at::TensorList(lstm_).slice(tensors * layer, tensors), true, 1, 0, training,
+                               true, true))
               .squeeze(0);
     }
     for (size_t i = 0; i < mlp_.size(); ++i) x = mlp_[i](i > 0 ? at::relu(x) : x);

@@ -6,6 +6,7 @@
 
 #include "base/fingerprint.h"
 #include "base/version.h"
+#include "kernels/core/device.h"
 #include "session/failures.h"
 #include "session/fine_tune/preparation.h"
 #include "session/fine_tune/recorded_run.h"
@@ -25,6 +26,16 @@ void check_given(const FineTuneOptions& options) {
   need_options({{"model", &options.session.model}, {"data", &data_given}, {"output", &options.output}});
   check_options(options);
   for (const std::string& pattern : options.rows.patterns()) check_apart(pattern, options.output);
+}
+
+/// Before any row is read.
+void check_device(const FineTuneOptions& options) {
+  const std::string& name = options.session.device;
+  if (device_named(name).is_cpu()) return;
+  check(!options.train.ranks, ErrorKind::unsupported,
+        "several processes train on CPUs; with `device` {} train in one", name);
+  check(!options.train.profile, ErrorKind::unsupported,
+        "`profile` measures operations of the CPU, not those of `device` {}", name);
 }
 
 RunFiles files_of(const FineTuneOptions& options) {
@@ -69,6 +80,7 @@ RunResult follow(const Model& model, Adapter& adapter, const TrainingData& data,
 
 RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTuneCallbacks& callbacks) {
   check_given(options);
+  check_device(options);
   const std::optional<RankGroup> ranks = options.train.ranks;
   const bool leads = !ranks || ranks->leads();
   std::optional<OutputFolder> folder;  // of the rank that writes
@@ -77,8 +89,6 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
 
   const bool compares = trains_embeddings(options);
   const auto checkpoint = open_model(options.session, labels_of(options, compares));
-  check(!ranks || load_options(options.session).device.is_cpu(), ErrorKind::unsupported,
-        "several processes train on CPUs; with `device` {} train in one", options.session.device);
   const ModelSpec& spec = checkpoint->spec();
   settle_objective(options, compares, spec);
   Adapter adapter = adapter_to_train(options, std::move(chosen), *checkpoint);

@@ -27,8 +27,8 @@ std::optional<double> merged_latency(const SessionOptions& options, const Checkp
                                      const Adapter& adapter, std::span<const int64_t> prompt, int64_t tokens,
                                      const std::filesystem::path& beside, std::string& why) try {
   if (!adapter.parameters->options().device().is_cpu()) {
-    why = "adapters are merged on the CPU";
-    return std::nullopt;
+    const Adapter saved = load_adapter(beside.parent_path() / "adapter", base);
+    return merged_latency(options, base, saved, prompt, tokens, beside, why);
   }
   const bool mergeable = std::ranges::any_of(
       base.spec().tensors, [&](const TensorRef& tensor) { return adapter.method->merges(tensor); });

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include <c10/util/Exception.h>
+
 #include "base/error.h"
 #include "data/examples/example_store.h"
 #include "peft/files/adapter_file.h"
@@ -10,8 +12,8 @@
 
 namespace lowrank {
 
-/// Does the work of a run; what a method cannot do, and losses that are not finite, are the run's problem,
-/// not the comparison's. Errors: all others, such as interrupted and io.
+/// Does the work of a run; what a method cannot do, losses that are not finite, and a GPU's memory that does
+/// not do, are the run's problem, not the comparison's. Errors: all others, such as interrupted and io.
 template <class Work>
 void note_failure(RunRecord& record, const Work& work) {
   try {
@@ -19,6 +21,8 @@ void note_failure(RunRecord& record, const Work& work) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::invalid && error.kind() != ErrorKind::unsupported) throw;
     record.problem = error.what();
+  } catch (const c10::OutOfMemoryError& error) {  // of a GPU
+    record.problem = error.what_without_backtrace();
   }
 }
 
