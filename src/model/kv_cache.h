@@ -42,9 +42,9 @@ class KvCache {
   KeyValue append(int layer, const Batch& batch, const at::Tensor& qkv, const AttentionShape& shape);
 
   /// A state that a layer carries from pass to pass, [slots, sizes...], allocated when it is first asked for.
-  /// A layer may have several, numbered by `part`, of the type and on the device of
-  /// `form`. That of a slot of length 0 is not yet written: a sequence
-  /// that starts anew. States are not in pages: slots with them cannot begin with rows of others.
+  /// A layer may have several, numbered by `part`, of the type and on the device of `form`. That of a slot of
+  /// length 0 is not yet written: a sequence that starts anew. States are not in pages: slots with them
+  /// cannot begin with rows of others.
   at::Tensor state(int layer, int part, at::IntArrayRef sizes, const at::TensorOptions& form);
 
   /// Copies the keys and values of the first `rows` rows of a page to another page, in all layers.

@@ -112,8 +112,9 @@ int load_cuda() {
     }
     return static_cast<int>(at::detail::getCUDAHooks().deviceCount());
   }();
-  check(count > 0, ErrorKind::unsupported, "device cuda: the driver finds no GPU (CUDA_VISIBLE_DEVICES?)");
-  return count;
+  if (count > 0) return count;
+  throw Error(ErrorKind::unsupported, "device cuda: the driver finds no GPU",
+              "see whether `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES, if set, names it");
 }
 
 int64_t free_cuda_bytes(int device) {

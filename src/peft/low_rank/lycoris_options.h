@@ -31,9 +31,8 @@ struct LycorisOptions {
   void write(nlohmann::json& config) const;
   void read(const nlohmann::json& config, const std::string& where);
 
-  /// Factors [out] for the rows of module `number`'s update in training, 0 for dropped rows; undefined
-  /// without row dropout. `divides`: the factors are divided by the mask's mean. On the
-  /// device.
+  /// Factors [out], on the device, for the rows of module `number`'s update in training, 0 for dropped rows;
+  /// undefined without row dropout. `divides`: the factors are divided by the mask's mean.
   at::Tensor row_mask(const Context& context, const Module& module, size_t number, bool divides,
                       at::Device device) const;
   bool skips(const Context& context, size_t number) const;

@@ -181,8 +181,8 @@ class PTuning final : public Method, public AdapterForm {
         x = x * dropout_mask(x.sizes(), derive_seed(info.seed, static_cast<uint64_t>(info.step), layer));
       constexpr int64_t tensors = 8;
       const at::Tensor start = at::zeros({2, 1, hidden_}, x.options());
-      const bool training =
-          !on_cpu(x);  // of cuDNN, whose LSTM has no gradient otherwise; there is no dropout
+      // cuDNN's LSTM has no gradient otherwise; there is no dropout.
+      const bool training = !on_cpu(x);
       x = std::get<0>(at::lstm(x.unsqueeze(0), {start, start},
                                at::TensorList(lstm_).slice(tensors * layer, tensors), true, 1, 0, training,
                                true, true))
