@@ -86,7 +86,8 @@ nlohmann::json configuration(FineTuneOptions& options, const Adapter& adapter) {
   values.update(resolved(adapter.method->fields()));
   values["lr"] = options.train.lr.value_or(adapter.info->default_learning_rate);
   values["dtype"] = load_options(options.session).compute == at::kBFloat16 ? "bf16" : "f32";
-  values["device"] = load_options(options.session).device.is_cpu() ? "cpu" : "cuda";
+  // Which GPU it is does not matter to a run that is resumed.
+  if (!load_options(options.session).device.is_cpu()) values["device"] = "cuda";
   values["threads"] = options.session.threads > 0 ? options.session.threads : at::get_num_threads();
   return values;
 }
