@@ -127,7 +127,7 @@ endfunction()
 # Flags that a file's name asks for.
 set(LOWRANK_SPECIAL_SOURCES "/cpu/|/formats/blocks/|/(block_formats|block_decode|quantise|parallel|thread_waits)\\.cpp$|/ranks/(rank_group|rank_store)\\.cpp$")
 function(lowrank_source_flags source)
-  if(source MATCHES "_avx512[a-z0-9]+\\.cpp$")
+  if(source MATCHES "_(avx512[a-z0-9]+|amx)\\.cpp$")
     # GCC warns of the undefined registers in its own intrinsics.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   elseif(source MATCHES "/(parallel|thread_waits)\\.cpp$")

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/cpu_features.h"
+#include "kernels/products/cpu/bf16_product_amx.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -51,6 +52,28 @@ __attribute__((target("avx512f,avx512bf16"))) float bf16_chains(
   return (_mm512_cvtss_f32(sums[chain]) + ...);
 }
 
+/// Four tiles of sums, one after the other: a product takes 16 cycles, its latency is 52.
+constexpr int64_t tile_flops_per_step = int64_t{4} * 2 * 16 * 16 * 32;
+
+__attribute__((target("avx512f,amx-tile,amx-bf16"))) float tile_products(int64_t steps) {
+  struct alignas(64) {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
+  } configuration;
+  alignas(64) float sums[16 * 16];
+  const int64_t stride = 64;
+  asm volatile(
+      "ldtilecfg %0\n\ttilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3\n\t"
+      "tilezero %%tmm4\n\ttilezero %%tmm5" ::"m"(configuration));
+  for (int64_t i = 0; i < steps; ++i)
+    asm volatile(
+        "tdpbf16ps %tmm5, %tmm4, %tmm0\n\ttdpbf16ps %tmm5, %tmm4, %tmm1\n\t"
+        "tdpbf16ps %tmm5, %tmm4, %tmm2\n\ttdpbf16ps %tmm5, %tmm4, %tmm3");
+  asm volatile("tilestored %%tmm0, (%0,%1,1)\n\ttilerelease" ::"r"(sums), "r"(stride) : "memory");
+  return sums[0];
+}
+
 float avx2(int64_t steps) {
   return avx2_chains(steps, Chains{});
 }
@@ -68,6 +91,7 @@ float bf16_dots(int64_t steps) {
 MultiplyAdds fastest_multiply_adds([[maybe_unused]] bool bf16) {
 #if defined(__x86_64__)
   const CpuFeatures& features = cpu_features();
+  if (bf16 && has_amx_bf16()) return {tile_products, tile_flops_per_step};
   if (bf16 && features.avx512_bf16) return {bf16_dots, int64_t{chains} * 64};
   if (features.avx512) return {avx512, int64_t{chains} * 32};
   if (features.avx2) return {avx2, int64_t{chains} * 16};

@@ -10,8 +10,8 @@ struct MultiplyAdds {
   int64_t flops_per_step = 0;
 };
 
-/// With the widest registers of this processor; `bf16`: with its bf16 dot products, of f32 where it has none.
-/// AMX is not used: where a processor has it, products can pass this limit.
+/// With the widest registers of this processor; `bf16`: with its bf16 tiles or dot products, of f32 where it
+/// has neither.
 MultiplyAdds fastest_multiply_adds(bool bf16);
 
 }  // namespace lowrank

@@ -77,6 +77,8 @@ LOWRANK_AVX512_BF16 void lay_out_inner(const WeightPart& part, uint16_t* to) {
     _mm512_store_si512(to + k * columns, _mm512_permutex2var_epi16(even, low, odd));
     _mm512_store_si512(to + (k + 1) * columns, _mm512_permutex2var_epi16(even, high, odd));
   }
+  for (int64_t k = part.inner; k % values_per_line != 0; ++k)
+    _mm512_store_si512(to + k * columns, _mm512_setzero_si512());
 }
 
 }  // namespace

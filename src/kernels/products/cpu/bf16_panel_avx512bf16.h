@@ -16,8 +16,8 @@ struct WeightPart {
   int64_t columns = 0, inner = 0;
 };
 
-/// Writes the part as pairs: to[k / 2][column][k % 2] for 32 columns, missing ones as zeros. `to` has room
-/// for inner values padded to a multiple of 32.
+/// Writes the part as pairs: to[k / 2][column][k % 2] for 32 columns, missing ones as zeros, and zeros for
+/// inner values up to a multiple of 32.
 void lay_out_panel(const WeightPart& part, uint16_t* to);
 
 }  // namespace lowrank
