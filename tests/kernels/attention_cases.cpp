@@ -44,16 +44,16 @@ Case decode(std::string name, AttentionShape shape, const std::vector<int64_t>& 
 
 void add_sizes(std::vector<Case>& cases) {
   const std::vector<int64_t> offsets{0, 1, 18, 18, 81, 94};
-  for (const int64_t head_dim : {8, 16, 24, 40, 64, 80, 128})
+  for (const int64_t head_dim : {8, 16, 24, 32, 40, 64, 80, 96, 128})
     for (const auto& [heads, kv_heads] : {std::pair{9, 3}, {4, 4}, {5, 1}})
       cases.push_back(packed(
           "d" + std::to_string(head_dim) + " " + std::to_string(heads) + "/" + std::to_string(kv_heads),
           shape_of(heads, kv_heads, head_dim), offsets));
 }
 
-void add_masks(std::vector<Case>& cases) {
+void add_masks(std::vector<Case>& cases, int64_t head_dim) {
   const std::vector<int64_t> offsets{0, 1, 18, 18, 81, 294};
-  AttentionShape shape = shape_of(6, 2, 16);
+  AttentionShape shape = shape_of(6, 2, head_dim);
   for (const int64_t window : {1, 5, 64, 1000}) {
     shape.window = window;
     cases.push_back(packed("window " + std::to_string(window), shape, offsets));
@@ -70,7 +70,7 @@ void add_masks(std::vector<Case>& cases) {
 /// Scores are of the size of the smaller caps, so that these bend them.
 void add_caps(std::vector<Case>& cases) {
   for (const double cap : {0.5, 2.0, 50.0}) {
-    AttentionShape shape = shape_of(6, 2, 16);
+    AttentionShape shape = shape_of(6, 2, 32);
     shape.softcap = cap;
     cases.push_back(packed("capped at " + std::to_string(cap), shape, {0, 1, 18, 18, 81, 294}));
     shape.window = 5;
@@ -84,7 +84,8 @@ void add_caps(std::vector<Case>& cases) {
 }
 
 void add_long(std::vector<Case>& cases) {
-  cases.push_back(packed("odd lengths", shape_of(3, 1, 24), {0, 1, 4, 11, 28, 61, 126}));
+  for (const int64_t head_dim : {24, 32})
+    cases.push_back(packed("odd lengths", shape_of(3, 1, head_dim), {0, 1, 4, 11, 28, 61, 126}));
   cases.push_back(packed("long", shape_of(3, 1, 64), {0, 701}));
   cases.push_back(packed("many", shape_of(3, 1, 16), [] {
     std::vector<int64_t> offsets{0};
@@ -141,7 +142,7 @@ at::Tensor leaf(const at::Tensor& t, bool grad) {
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   add_sizes(cases);
-  add_masks(cases);
+  for (const int64_t head_dim : {16, 32}) add_masks(cases, head_dim);
   add_caps(cases);
   add_long(cases);
   add_sources(cases);

@@ -16,34 +16,6 @@ uint32_t first_bits(int64_t count) {
   return static_cast<uint32_t>((uint64_t{1} << std::clamp<int64_t>(count, 0, 32)) - 1);
 }
 
-/// A matrix of 16 x 16 pairs, transposed in registers.
-LOWRANK_AVX512_BF16 void transpose(__m512i (&r)[half]) {
-  __m512i t[half];
-  for (int i = 0; i < half; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < half; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  constexpr int even = 0x88, odd = 0xDD;
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], even);
-    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], odd);
-    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], even);
-    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], odd);
-  }
-  for (int i = 0; i < 4; ++i) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], even);
-    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], odd);
-    r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], even);
-    r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], odd);
-  }
-}
-
 /// Rows are outputs: pairs are already adjacent, columns must be gathered.
 LOWRANK_AVX512_BF16 void lay_out_outputs(const WeightPart& part, uint16_t* to) {
   for (int64_t first = 0; first < columns; first += half) {
@@ -54,7 +26,7 @@ LOWRANK_AVX512_BF16 void lay_out_outputs(const WeightPart& part, uint16_t* to) {
       for (int64_t row = 0; row < half; ++row)
         pairs[row] = _mm512_maskz_loadu_epi16(row < rows ? left : 0,
                                               part.values + (row < rows ? first + row : 0) * part.stride + k);
-      transpose(pairs);
+      transpose_16x16(pairs);
       uint16_t* place = to + k * columns + 2 * first;
       for (int pair = 0; pair < half; ++pair) _mm512_store_si512(place + 2 * columns * pair, pairs[pair]);
     }
