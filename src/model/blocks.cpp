@@ -3,8 +3,10 @@
 #include <ATen/ops/index_select.h>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "kernels/core/device.h"
 #include "kernels/operations/attention_sinks.h"
+#include "kernels/operations/recomputed.h"
 
 namespace lowrank {
 namespace {
@@ -66,6 +68,10 @@ HiddenState run_layer(const Context& context, const Hooks& hooks, const HiddenSt
                       bool last, const LayerBody& body) {
   const SequenceLayout layout = layout_entering(context, hidden.layout, last);
   const auto behind = std::make_shared<const SequenceLayout>(layout_after_layer(layout));
+  // Large values that layers free lie in pieces, which the next layer's do not quite fill.
+  constexpr int layers_apart = 6;
+  if (context.recompute && index % layers_apart == layers_apart - 1 && is_kept_apart(hidden.stream))
+    return_freed_memory();
   const auto run = [body, context, index, layout, behind](const at::Tensor& in, const at::Tensor& added) {
     return body({in, added, layout}, {context, layout, index}, {context, *behind, index});
   };

@@ -77,7 +77,7 @@ nlohmann::json decisive_options(const nlohmann::json& values) {
                            "export",       "epochs",       "steps",         "threads",
                            "save_every",   "keep",         "log_every",     "early_stop",
                            "sample_every", "sample_data",  "report_to",     "profile",
-                           "resume",       "resume_anyway"})
+                           "memory_limit", "resume",       "resume_anyway"})
     decisive.erase(name);
   // Runs that do not count tokens are as those of versions without the option.
   if (decisive.value("tokens_per_batch", nlohmann::json()).is_null()) decisive.erase("tokens_per_batch");

@@ -5,6 +5,7 @@
 
 #include <fmt/ranges.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/one_line.h"
 #include "base/process.h"
@@ -38,6 +39,34 @@ void report_prompts(const std::string& why_apart, const ExampleStore& examples, 
          prompts == 1 ? "one prompt" : fmt::format("{} prompts", prompts),
          options.group_prompts ? "" : " (`group_prompts` brings more of them together)");
   }
+}
+
+double megabytes(int64_t bytes) {
+  return static_cast<double>(bytes) / 1e6;
+}
+
+/// Reports the estimated peak memory, and keeps it within the limit, if there is one.
+void report_memory(const Adapter& adapter, const BatchSize& batch, TrainOptions& options,
+                   const LoadOptions& load) {
+  const int64_t present = resident_bytes() + mapped_bytes(*adapter.base, load);
+  const auto with_training = [&](bool recompute) {
+    return present + training_bytes(adapter.base->spec(), adapter.plan, load.compute, batch, recompute);
+  };
+  const int64_t limit = options.memory_limit * 1'000'000;
+  const int64_t otherwise = with_training(options.gradient_checkpointing);
+  if (limit > 0 && otherwise > limit && !options.gradient_checkpointing) {
+    options.gradient_checkpointing = true;
+    info("about {:.0f} MB would exceed `memory_limit` {}: layers are recomputed (`gradient_checkpointing`)",
+         megabytes(otherwise), options.memory_limit);
+  }
+  const int64_t most = with_training(options.gradient_checkpointing);
+  check(limit == 0 || most <= limit, ErrorKind::invalid,
+        "micro-batches of up to {} take about {:.0f} MB even with recomputed layers, more than "
+        "`memory_limit` {}; "
+        "lower `batch_size` or `max_length`, or take `base_memory` small",
+        counted(batch.tokens, "token"), megabytes(most), options.memory_limit);
+  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {}",
+       megabytes(most), megabytes(most - resident_bytes()), counted(batch.tokens, "token"));
 }
 
 }  // namespace
@@ -85,7 +114,7 @@ void report_labels(const ModelSpec& spec) {
 }
 
 RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExamples& examples,
-                   const TrainOptions& options, const LoadOptions& load) {
+                   TrainOptions& options, const LoadOptions& load) {
   // Free what loading the weights used.
   return_freed_memory();
   ExampleSource source(examples, options, layout_of(options, model.spec(), adapter));
@@ -99,12 +128,7 @@ RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExa
   if (!early && !options.contrastive)
     report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
   if (!load.device.is_cpu()) return plan;
-  const int64_t more =
-      mapped_bytes(*adapter.base, load) +
-      training_bytes(model.spec(), adapter.plan, load.compute, batch, options.gradient_checkpointing);
-  info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {}",
-       static_cast<double>(resident_bytes() + more) / 1e6, static_cast<double>(more) / 1e6,
-       counted(batch.tokens, "token"));
+  report_memory(adapter, batch, options, load);
   return plan;
 }
 

@@ -24,8 +24,9 @@ void report_plan(const Adapter& adapter, const ModelSpec& spec);
 void report_labels(const ModelSpec& spec);
 
 /// Logs what sharing prompts saves, or why they are not shared, and the estimated peak memory of a run over
-/// `examples`; returns its plan. Errors: as plan_run.
+/// `examples`; returns its plan. Turns `gradient_checkpointing` on where the memory would exceed
+/// `memory_limit`. Errors: as plan_run; invalid if the memory exceeds the limit even so.
 RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExamples& examples,
-                   const TrainOptions& options, const LoadOptions& load);
+                   TrainOptions& options, const LoadOptions& load);
 
 }  // namespace lowrank

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "kernels/operations/recomputed.h"
 #include "model/experts.h"
 
 namespace lowrank {
@@ -18,9 +19,10 @@ constexpr int64_t library_bytes = 40'000'000;
 
 /// Fragmentation: unused memory between the blocks that are kept, as a fraction of these. Blocks that a layer
 /// frees leave gaps that the next layer's do not quite fill. With recomputation, all but a small block of
-/// each layer is freed, and these blocks fragment the space. Measured at 200 to 2,600 rows, and over 350
-/// steps of varying sizes, during which the gaps grow.
-constexpr double unused_share = 0.3, unused_share_of_inputs = 1;
+/// each layer is freed, and these blocks fragment the space unless they are kept apart; what layers compute
+/// then leaves larger gaps. Measured at 200 to 8,200 rows, and over 350 steps of varying sizes, during which
+/// the gaps grow.
+constexpr double unused_share = 0.3, unused_share_of_inputs = 1, unused_share_beside_inputs = 0.5;
 
 /// Bytes per value that a norm keeps besides its output: none for RMS norms, the f32 stream for those with a
 /// bias.
@@ -134,9 +136,11 @@ int64_t training_bytes(const ModelSpec& spec, const TrainPlan& plan, at::ScalarT
   }
   const int64_t whole_weights = plan.uses.empty() || size == f32_size ? 0 : count * size;
   const int64_t logits = std::min(most_logit_bytes, batch.targets * spec.vocabulary_size * size);
-  const double unused = recompute ? unused_share_of_inputs : unused_share;
+  const bool apart = recompute && batch.tokens * spec.hidden_size * f32_size >= least_own_memory;
+  const double unused = !recompute ? unused_share : apart ? 0 : unused_share_of_inputs;
+  const double unused_of_one = apart ? unused_share_beside_inputs : unused_share;
   const double per_token =
-      (1 + unused) * static_cast<double>(kept) + (1 + unused_share) * 2 * static_cast<double>(largest);
+      (1 + unused) * static_cast<double>(kept) + (1 + unused_of_one) * 2 * static_cast<double>(largest);
   return library_bytes + state_bytes_of(plan) + 2 * whole_weights + replaced.generated +
          static_cast<int64_t>(per_token * static_cast<double>(batch.tokens)) + logits;
 }

@@ -37,6 +37,7 @@ struct TrainOptions {
   bool share_prompts = true;            ///< compute shared prefixes within a micro-batch once
   bool group_prompts = false;           ///< put examples with the same prompt next to each other
   bool gradient_checkpointing = false;  ///< recompute layers for the gradient instead of keeping them
+  int64_t memory_limit = 0;  ///< MB that the run may take; layers are recomputed if need be; 0: none
   std::optional<ContrastiveRun> contrastive = {};  ///< set where rows are texts that are compared
   bool profile = false;                            ///< time each operation of the steps after the first
   /// The processes that share each step out among them, whose options are the same; none: this one alone.

@@ -35,5 +35,22 @@ TEST_F(MemoryEstimate, IsNearThePeak) {
   }
 }
 
+TEST_F(MemoryEstimate, StaysWithinTheLimit) {
+  const auto model = test::real_model();
+  if (!model) GTEST_SKIP() << "LOWRANK_MODEL names no SmolLM2 GGUF file";
+  const std::string command = "train --model " + model->string() + " --data " +
+                              test::fixture("smollm2/rows.jsonl").string() + " --output " + out().string() +
+                              " --overwrite --steps 1 --batch-size 16";
+  refused(command + " --memory-limit 100", "more than --memory-limit 100");
+  const test::Outcome free = succeeds(command), ample = succeeds(command + " --memory-limit 20000");
+  const double kept = number(free.err, "memory: about ([0-9]+) MB");
+  EXPECT_GT(number(ample.err, "memory: about ([0-9]+) MB"), 0.9 * kept) << ample.err;
+  const auto limit = static_cast<int64_t>(kept) - 60;
+  const test::Outcome within = succeeds(command + " --memory-limit " + std::to_string(limit));
+  EXPECT_NE(within.err.find("layers are recomputed"), std::string::npos) << within.err;
+  EXPECT_LE(number(within.err, "memory: about ([0-9]+) MB"), limit);
+  EXPECT_EQ(number(within.err, "loss ([0-9.]+) ->"), number(free.err, "loss ([0-9.]+) ->"));
+}
+
 }  // namespace
 }  // namespace lowrank

@@ -1,7 +1,12 @@
 #include "kernels/operations/recomputed.h"
 
+#include <sys/mman.h>
+
+#include <ATen/ops/from_blob.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "base/process.h"
+#include "kernels/core/device.h"
 #include "kernels/core/node.h"
 
 namespace lowrank {
@@ -11,6 +16,16 @@ using Body = std::function<TensorPair(const at::Tensor&, const at::Tensor&)>;
 
 at::Tensor detached(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.detach() : tensor;
+}
+
+/// Values that wait for the backward pass.
+at::Tensor waiting(const at::Tensor& tensor) {
+  if (!is_kept_apart(tensor)) return detached(tensor);
+  const size_t bytes = tensor.nbytes();
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return detached(tensor);
+  const auto release = [bytes](void* at) { munmap(at, bytes); };
+  return at::from_blob(memory, tensor.sizes(), release, tensor.options()).copy_(tensor.detach());
 }
 
 struct RecomputedBackward : Node {
@@ -24,6 +39,8 @@ struct RecomputedBackward : Node {
   }
 
   GradientList apply(GradientList&& gradients) override {
+    // What the layer above has freed lies in pieces, and this one's blocks do not quite fill them.
+    if (is_kept_apart(a)) return_freed_memory();
     const at::Tensor x = leaf(a, 0), y = leaf(b, 1);
     GradientList outputs, slopes;
     {
@@ -47,6 +64,10 @@ struct RecomputedBackward : Node {
 
 }  // namespace
 
+bool is_kept_apart(const at::Tensor& tensor) {
+  return tensor.defined() && on_cpu(tensor) && static_cast<int64_t>(tensor.nbytes()) >= least_own_memory;
+}
+
 TensorPair recomputed(const at::Tensor& a, const at::Tensor& b, Body body) {
   if (!needs_gradient(a, b)) return body(a, b);
   const NodePointer<RecomputedBackward> node = make_node<RecomputedBackward>(a, b);
@@ -57,8 +78,8 @@ TensorPair recomputed(const at::Tensor& a, const at::Tensor& b, Body body) {
     // The body may return its own arguments.
     result = {detached(first), detached(second)};
   }
-  node->a = detached(a);
-  node->b = detached(b);
+  node->a = waiting(a);
+  node->b = waiting(b);
   node->body = std::move(body);
   connect(result.first, node);
   if (result.second.defined()) connect(result.second, node);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <utility>
 
@@ -8,6 +9,12 @@
 namespace lowrank {
 
 using TensorPair = std::pair<at::Tensor, at::Tensor>;
+
+/// Tensors of at least so many bytes on the CPU are kept in memory of their own, which goes back to the
+/// system after use: among the temporary values of layers they would leave gaps that together are as large as
+/// they are.
+inline constexpr int64_t least_own_memory = 8 << 20;
+bool is_kept_apart(const at::Tensor& tensor);
 
 /// body(a, b), keeping only a and b: the backward pass computes it again, with a graph, and differentiates
 /// that (gradient checkpointing, Chen et al. 2016, arXiv 1604.06174). What the body refers to must live until

@@ -112,7 +112,7 @@ std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
   return model;
 }
 
-RunPlan plan_run(const FineTuneOptions& options, const Model& model, const Adapter& adapter,
+RunPlan plan_run(FineTuneOptions& options, const Model& model, const Adapter& adapter,
                  const TrainingData& data) {
   RunPlan plan = report_run(model, adapter, data.examples, options.train, load_options(options.session));
   give_advice(options, adapter, plan, data);

@@ -50,8 +50,9 @@ TrainingData rows_to_train(FineTuneOptions& options, const ModelSpec& spec, cons
 std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
                                       const std::shared_ptr<const Checkpoint>& checkpoint, Adapter& adapter);
 
-/// The run's plan, which is reported with advice on the options. Errors: as report_run.
-RunPlan plan_run(const FineTuneOptions& options, const Model& model, const Adapter& adapter,
+/// The run's plan, which is reported with advice on the options; may recompute layers, as report_run says.
+/// Errors: as report_run.
+RunPlan plan_run(FineTuneOptions& options, const Model& model, const Adapter& adapter,
                  const TrainingData& data);
 
 }  // namespace lowrank

@@ -63,7 +63,7 @@ Field methods_field(nlohmann::json& value) {
 /// What a run of a comparison takes of the options of `train`: it has no checkpoints and no logs of its own.
 std::vector<Field> training_fields(TrainOptions& training) {
   static const std::set<std::string> unused = {"seed",       "log_every", "report_to", "early_stop",
-                                               "save_every", "keep",      "profile"};
+                                               "save_every", "keep",      "profile",   "memory_limit"};
   std::vector<Field> fields;
   for (Field& option : training.fields()) {
     if (option.name == "eval_every")

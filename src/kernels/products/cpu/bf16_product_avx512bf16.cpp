@@ -1,7 +1,6 @@
 // Twelve rows of x pass over a panel at a time, with their sums in registers.
 #include "kernels/products/cpu/bf16_product_avx512bf16.h"
 
-#include "base/cpu_features.h"
 #include "base/error.h"
 
 #if defined(__x86_64__)
@@ -87,10 +86,6 @@ struct DotKernel {
 
 }  // namespace
 
-bool has_avx512bf16() {
-  return cpu_features().avx512 && cpu_features().avx512_bf16;
-}
-
 void bf16_product_avx512bf16(const Bf16Product& product, int64_t first_row, int64_t last_row,
                              int64_t first_panel, int64_t last_panel) {
   PanelWorker<DotKernel>(product, first_row, last_row).run(first_panel, last_panel);
@@ -101,10 +96,6 @@ void bf16_product_avx512bf16(const Bf16Product& product, int64_t first_row, int6
 #else
 
 namespace lowrank {
-
-bool has_avx512bf16() {
-  return false;
-}
 
 void bf16_product_avx512bf16(const Bf16Product& /*product*/, int64_t /*first_row*/, int64_t /*last_row*/,
                              int64_t /*first_panel*/, int64_t /*last_panel*/) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/core/cpu/avx512bf16.h"
 #include "kernels/products/cpu/matrix_product.h"
 
 namespace lowrank {
@@ -11,9 +12,6 @@ using Bf16Product = MatrixProduct<uint16_t>;
 
 /// Columns of y that are computed together.
 inline constexpr int64_t bf16_panel_columns = 32;
-
-/// True if the processor has the bf16 dot products that this uses (AVX512-BF16).
-bool has_avx512bf16();
 
 /// Computes rows [first_row, last_row) of the columns of the panels [first_panel, last_panel).
 void bf16_product_avx512bf16(const Bf16Product& product, int64_t first_row, int64_t last_row,

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/operations/cpu/attention_backward_block-inl.h"
-#include "kernels/operations/cpu/attention_pairs_avx512bf16.h"
+#include "kernels/operations/cpu/attention/attention_backward_block-inl.h"
+#include "kernels/operations/cpu/attention/attention_pairs_avx512bf16.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/operations/cpu/attention/attention_tiles-inl.h"
 #include "kernels/operations/cpu/attention_cpu.h"
-#include "kernels/operations/cpu/attention_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

@@ -1,7 +1,7 @@
-#include "kernels/operations/cpu/attention_pairs_avx512bf16.h"
+#include "kernels/operations/cpu/attention/attention_pairs_avx512bf16.h"
 
 #include "base/error.h"
-#include "kernels/products/cpu/bf16_product_avx512bf16.h"
+#include "kernels/core/cpu/avx512bf16.h"
 
 namespace lowrank {
 
@@ -16,8 +16,6 @@ bool has_pair_products(const AttentionOperands& operands) {
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "kernels/products/cpu/bf16_panel_avx512bf16.h"
 
 namespace lowrank {
 namespace {

@@ -12,8 +12,8 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/operations/cpu/attention_forward_rows-inl.h"
-#include "kernels/operations/cpu/attention_pairs_avx512bf16.h"
+#include "kernels/operations/cpu/attention/attention_forward_rows-inl.h"
+#include "kernels/operations/cpu/attention/attention_pairs_avx512bf16.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

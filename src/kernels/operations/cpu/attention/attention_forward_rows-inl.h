@@ -10,8 +10,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/operations/cpu/attention/attention_tiles-inl.h"
 #include "kernels/operations/cpu/attention_cpu.h"
-#include "kernels/operations/cpu/attention_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

@@ -11,7 +11,7 @@
 
 #include <hwy/cache_control.h>
 
-#include "kernels/operations/cpu/attention_forward_rows-inl.h"
+#include "kernels/operations/cpu/attention/attention_forward_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

@@ -6,11 +6,11 @@
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/attention_cpu.h"
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/operations/cpu/attention_backward_cpu.cpp"
+#define HWY_TARGET_INCLUDE "kernels/operations/cpu/attention/attention_backward_cpu.cpp"
 #include <hwy/foreach_target.h>
 
-#include "kernels/operations/cpu/attention_backward_f32-inl.h"
-#include "kernels/operations/cpu/attention_backward_pairs-inl.h"
+#include "kernels/operations/cpu/attention/attention_backward_f32-inl.h"
+#include "kernels/operations/cpu/attention/attention_backward_pairs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {

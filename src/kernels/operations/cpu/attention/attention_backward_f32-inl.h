@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "kernels/operations/cpu/attention_backward_block-inl.h"
+#include "kernels/operations/cpu/attention/attention_backward_block-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lowrank {
