@@ -226,7 +226,7 @@ extern const MethodInfo adalora_method;
 const MethodInfo adalora_method{"adalora",
                                 "Zhang et al. 2023, arXiv 2303.10512",
                                 "low-rank updates whose ranks follow their importance",
-                                2e-3,
+                                4e-3,
                                 make,
                                 reads_type<"ADALORA">,
                                 examples};

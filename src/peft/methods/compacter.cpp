@@ -34,7 +34,7 @@ extern const MethodInfo compacter_method;
 const MethodInfo compacter_method{"compacter",
                                   "Mahabadi et al. 2021, arXiv 2106.04647",
                                   "bottlenecks of Kronecker products after attention and after the MLP",
-                                  3e-3,
+                                  1e-2,
                                   make,
                                   reads,
                                   examples};

@@ -30,7 +30,7 @@ extern const MethodInfo compacter_pp_method;
 const MethodInfo compacter_pp_method{"compacter_pp",
                                      "Mahabadi et al. 2021, arXiv 2106.04647",
                                      "bottlenecks of Kronecker products after the MLP",
-                                     3e-3,
+                                     1e-2,
                                      make,
                                      reads,
                                      examples};

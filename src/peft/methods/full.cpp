@@ -27,6 +27,6 @@ std::unique_ptr<Method> make() {
 
 extern const MethodInfo full_method;
 const MethodInfo full_method{"full", "",   "full fine-tuning: every tensor of the base",
-                             2e-5,   make, reads_type<"FULL">};
+                             5e-5,   make, reads_type<"FULL">};
 
 }  // namespace lowrank

@@ -144,7 +144,7 @@ constexpr OptionExample examples[] = {
 extern const MethodInfo gralora_method;
 const MethodInfo gralora_method{
     "gralora", "Jung et al. 2025, arXiv 2505.20355", "a grid of small low-rank updates",
-    5e-4,      make_module_method<GraLora>,          reads_type<"GRALORA">,
+    1e-3,      make_module_method<GraLora>,          reads_type<"GRALORA">,
     examples};
 
 }  // namespace lowrank

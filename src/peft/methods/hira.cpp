@@ -96,7 +96,7 @@ extern const MethodInfo hira_method;
 const MethodInfo hira_method{"hira",
                              "Huang et al. 2025, openreview TwJrTz9cRS",
                              "elementwise product of the weight with a low-rank matrix",
-                             1e-3,
+                             4e-3,
                              make_module_method<Hira>,
                              reads_type<"HIRA">,
                              examples};

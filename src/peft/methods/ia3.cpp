@@ -84,7 +84,7 @@ extern const MethodInfo ia3_method;
 const MethodInfo ia3_method{"ia3",
                             "Liu et al. 2022, arXiv 2205.05638",
                             "learned scales of activations",
-                            5e-3,
+                            1e-2,
                             make_module_method<Ia3>,
                             reads_type<"IA3">,
                             examples};

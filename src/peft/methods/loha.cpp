@@ -86,7 +86,7 @@ extern const MethodInfo loha_method;
 const MethodInfo loha_method{"loha",
                              "Hyeon-Woo et al. 2022, arXiv 2108.06098",
                              "elementwise product of two low-rank updates",
-                             1e-3,
+                             2e-3,
                              make_module_method<LoHa>,
                              reads_type<"LOHA">,
                              examples};

@@ -146,7 +146,7 @@ extern const MethodInfo lokr_method;
 const MethodInfo lokr_method{"lokr",
                              "Yeh et al. 2023, arXiv 2309.14859",
                              "update that is a Kronecker product",
-                             1e-3,
+                             2e-3,
                              make_module_method<LoKr>,
                              reads_type<"LOKR">,
                              examples};

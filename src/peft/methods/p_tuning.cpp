@@ -231,7 +231,7 @@ extern const MethodInfo p_tuning_method;
 const MethodInfo p_tuning_method{"p_tuning",
                                  "Liu et al. 2021, arXiv 2103.10385",
                                  "rows in front of the text, given by a trained encoder",
-                                 1e-3,
+                                 2e-3,
                                  make,
                                  reads_type<"P_TUNING">,
                                  examples};

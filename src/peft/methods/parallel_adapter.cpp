@@ -31,7 +31,7 @@ extern const MethodInfo parallel_adapter_method;
 const MethodInfo parallel_adapter_method{"parallel_adapter",
                                          "He et al. 2021, arXiv 2110.04366",
                                          "bottlenecks beside the MLP",
-                                         1e-4,
+                                         5e-4,
                                          make,
                                          reads,
                                          examples};

@@ -21,7 +21,7 @@ extern const MethodInfo said_method;
 const MethodInfo said_method{"said",
                              "Aghajanyan et al. 2020, arXiv 2012.13255",
                              "a random subspace, scaled by tensor",
-                             1e-3,
+                             3e-3,
                              make,
                              reads_type<"SAID">,
                              examples};

@@ -144,7 +144,7 @@ extern const MethodInfo shira_method;
 const MethodInfo shira_method{"shira",
                               "Bhardwaj et al. 2024, arXiv 2406.13175",
                               "a few trained values of each weight",
-                              1e-3,
+                              2e-3,
                               make_module_method<Shira>,
                               reads_type<"SHIRA">,
                               examples};

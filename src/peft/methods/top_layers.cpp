@@ -47,7 +47,7 @@ extern const MethodInfo top_layers_method;
 const MethodInfo top_layers_method{"top_layers",
                                    "Hu et al. 2021, arXiv 2106.09685, section 5.1",
                                    "the last layers",
-                                   1e-4,
+                                   2e-4,
                                    make,
                                    reads_type<"TOP_LAYERS">,
                                    examples};

@@ -144,7 +144,7 @@ extern const MethodInfo vera_method;
 const MethodInfo vera_method{"vera",
                              "Kopiczko et al. 2024, arXiv 2310.11454",
                              "trained scales of one shared random low-rank pair",
-                             4e-3,
+                             2e-2,
                              make_module_method<Vera>,
                              reads_type<"VERA">,
                              examples};
