@@ -64,19 +64,22 @@ SequenceLayout layout_entering(const Context& context, const SequenceLayout& lay
   return entering;
 }
 
+void return_pieces(const at::Tensor& stream, int layer) {
+  constexpr int layers = 6;
+  if (layer % layers == layers - 1 && is_large(stream)) return_freed_memory();
+}
+
 HiddenState run_layer(const Context& context, const Hooks& hooks, const HiddenState& hidden, int index,
                       bool last, const LayerBody& body) {
   const SequenceLayout layout = layout_entering(context, hidden.layout, last);
   const auto behind = std::make_shared<const SequenceLayout>(layout_after_layer(layout));
-  // Large values that layers free lie in pieces, which the next layer's do not quite fill.
-  constexpr int layers_apart = 6;
-  if (context.recompute && index % layers_apart == layers_apart - 1 && is_kept_apart(hidden.stream))
-    return_freed_memory();
+  if (context.recompute) return_pieces(hidden.stream, index);
   const auto run = [body, context, index, layout, behind](const at::Tensor& in, const at::Tensor& added) {
     return body({in, added, layout}, {context, layout, index}, {context, *behind, index});
   };
-  const auto [stream, branch] =
-      context.recompute ? recomputed(hidden.stream, hidden.branch, run) : run(hidden.stream, hidden.branch);
+  const auto [stream, branch] = context.recompute
+                                    ? recomputed(hidden.stream, hidden.branch, run, {.a = true, .b = true})
+                                    : run(hidden.stream, hidden.branch);
   return hooks.layer_end({context, *behind, index}, {stream, branch, *behind});
 }
 

@@ -42,6 +42,10 @@ at::Tensor output_rows(const at::Tensor& rows, const SequenceLayout& layout);
 /// `Context::read` asks for, else all.
 SequenceLayout layout_entering(const Context& context, const SequenceLayout& layout, bool last);
 
+/// Gives freed memory back to the system after some of the layers that are to be recomputed, where their
+/// stream is large: what layers free lies in pieces, which the next ones' large values do not quite fill.
+void return_pieces(const at::Tensor& stream, int layer);
+
 /// One layer: stream and branch after it from the hidden state before it; `in` has the rows that enter it,
 /// `out` those that it outputs.
 using LayerBody = std::function<TensorPair(const HiddenState& hidden, const Place& in, const Place& out)>;

@@ -54,17 +54,19 @@ void report_memory(const Adapter& adapter, const BatchSize& batch, TrainOptions&
   };
   const int64_t limit = options.memory_limit * 1'000'000;
   const int64_t otherwise = with_training(options.gradient_checkpointing);
-  if (limit > 0 && otherwise > limit && !options.gradient_checkpointing) {
-    options.gradient_checkpointing = true;
+  const bool exceeds = limit > 0 && otherwise > limit;
+  const int64_t most = exceeds ? with_training(true) : otherwise;
+  check(
+      !exceeds || most <= limit, ErrorKind::invalid,
+      "micro-batches of up to {} take about {:.0f} MB even with recomputed layers, more than `memory_limit` "
+      "{}; lower `{}` or `max_length`{}",
+      counted(batch.tokens, "token"), megabytes(most), options.memory_limit,
+      options.tokens_per_batch ? "tokens_per_batch" : "batch_size",
+      load.base_memory() == BaseMemory::small ? "" : ", or take `base_memory` small");
+  if (exceeds && !options.gradient_checkpointing)
     info("about {:.0f} MB would exceed `memory_limit` {}: layers are recomputed (`gradient_checkpointing`)",
          megabytes(otherwise), options.memory_limit);
-  }
-  const int64_t most = with_training(options.gradient_checkpointing);
-  check(limit == 0 || most <= limit, ErrorKind::invalid,
-        "micro-batches of up to {} take about {:.0f} MB even with recomputed layers, more than "
-        "`memory_limit` {}; "
-        "lower `batch_size` or `max_length`, or take `base_memory` small",
-        counted(batch.tokens, "token"), megabytes(most), options.memory_limit);
+  options.gradient_checkpointing |= exceeds;
   info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {}",
        megabytes(most), megabytes(most - resident_bytes()), counted(batch.tokens, "token"));
 }

@@ -144,8 +144,8 @@ std::vector<Field> WeightDimensionOptions::fields() {
               1e-12, 1e3)};
   for (Field& option : train.fields()) {
     // A run is evaluated once, at its end, and leaves no files.
-    static const std::set<std::string> unused = {"eval_every", "save_every", "log_every", "early_stop",
-                                                 "report_to"};
+    static const std::set<std::string> unused = {"eval_every", "save_every", "log_every",
+                                                 "early_stop", "report_to",  "memory_limit"};
     if (!unused.contains(option.name)) fields.push_back(std::move(option));
   }
   return fields;

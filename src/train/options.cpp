@@ -60,7 +60,8 @@ std::vector<Field> TrainOptions::fields() {
             "third slower"),
       limited(
           field("memory_limit", memory_limit,
-                "MB that the run may take on the CPU, as estimated before the first step: if it would take "
+                "MB that the run (each process of it) may take on the CPU, as estimated before the first "
+                "step: if it would take "
                 "more, layers are recomputed (`gradient_checkpointing`), and if that is not enough, it is "
                 "refused; 0: no limit"),
           0, most),

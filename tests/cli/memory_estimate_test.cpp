@@ -41,11 +41,14 @@ TEST_F(MemoryEstimate, StaysWithinTheLimit) {
   const std::string command = "train --model " + model->string() + " --data " +
                               test::fixture("smollm2/rows.jsonl").string() + " --output " + out().string() +
                               " --overwrite --steps 1 --batch-size 16";
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the address sanitizer keeps freed memory";
+#endif
   refused(command + " --memory-limit 100", "more than --memory-limit 100");
   const test::Outcome free = succeeds(command), ample = succeeds(command + " --memory-limit 20000");
   const double kept = number(free.err, "memory: about ([0-9]+) MB");
   EXPECT_GT(number(ample.err, "memory: about ([0-9]+) MB"), 0.9 * kept) << ample.err;
-  const auto limit = static_cast<int64_t>(kept) - 60;
+  const auto limit = static_cast<int64_t>(kept) - 60;  // of the 130 MB that recomputing saves
   const test::Outcome within = succeeds(command + " --memory-limit " + std::to_string(limit));
   EXPECT_NE(within.err.find("layers are recomputed"), std::string::npos) << within.err;
   EXPECT_LE(number(within.err, "memory: about ([0-9]+) MB"), limit);

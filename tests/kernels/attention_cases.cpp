@@ -70,7 +70,7 @@ void add_masks(std::vector<Case>& cases, int64_t head_dim) {
 /// Scores are of the size of the smaller caps, so that these bend them.
 void add_caps(std::vector<Case>& cases) {
   for (const double cap : {0.5, 2.0, 50.0}) {
-    AttentionShape shape = shape_of(6, 2, 32);
+    AttentionShape shape = shape_of(6, 2, cap == 2.0 ? 16 : 32);
     shape.softcap = cap;
     cases.push_back(packed("capped at " + std::to_string(cap), shape, {0, 1, 18, 18, 81, 294}));
     shape.window = 5;
@@ -94,15 +94,15 @@ void add_long(std::vector<Case>& cases) {
   }()));
 }
 
-void add_sources(std::vector<Case>& cases) {
+void add_sources(std::vector<Case>& cases, int64_t head_dim) {
   cases.push_back(with_prefix("prefix", shape_of(9, 3, 64), 20, {31, 1, 66, 17, 90}));
   cases.push_back(decode("decode", shape_of(9, 3, 64), {0, 1, 97, 700, 33}));
   cases.push_back(decode("decode d80", shape_of(4, 4, 80), {5, 300}));
-  Case gaps{"gaps and unseen keys", shape_of(4, 2, 16), 40, {9}, {true}, {}};
+  Case gaps{"gaps and unseen keys", shape_of(4, 2, head_dim), 40, {9}, {true}, {}};
   gaps.plan.queries = {{20, 7, 3, 0, 2}, {5, 4, 0, 2, 1}, {12, 3, 0, 0, 0}, {30, 5, 1, 2, 1}};
   gaps.plan.keys = {{0, 18, 9, 1}, {1, 2, 4, 100}, {1, 1, 6, 2}};  // the second run is in every row's future
   cases.push_back(gaps);
-  Case overlap{"overlapping key runs", shape_of(4, 2, 16), 60, {30}, {true}, {}};
+  Case overlap{"overlapping key runs", shape_of(4, 2, head_dim), 60, {30}, {true}, {}};
   overlap.plan.queries = {{0, 20, 30, 0, 2}, {20, 20, 25, 2, 2}, {40, 20, 18, 4, 2}};
   overlap.plan.keys = {{1, 0, 30, 0},   {0, 0, 20, 30}, {1, 0, 25, 0},
                        {0, 20, 20, 25}, {1, 7, 18, 0},  {0, 40, 20, 18}};
@@ -111,10 +111,10 @@ void add_sources(std::vector<Case>& cases) {
 
 /// A prefix tree: the sequences continue others, with keys of all that come before; the deepest chain has
 /// more keys than one block takes.
-void add_tree(std::vector<Case>& cases) {
+void add_tree(std::vector<Case>& cases, int64_t head_dim) {
   const std::vector<int64_t> counts{3, 1, 40, 17, 70, 5, 33}, parents{-1, 0, 1, 2, 2, 0, 4};
   for (const int64_t window : {0, 30}) {
-    Case c{"prefix tree, window " + std::to_string(window), shape_of(6, 2, 24), 0, {}, {}, {}};
+    Case c{"prefix tree, window " + std::to_string(window), shape_of(6, 2, head_dim), 0, {}, {}, {}};
     c.shape.window = window;
     std::vector<KeyRun> own;
     for (size_t s = 0; s < counts.size(); ++s) {
@@ -145,8 +145,8 @@ std::vector<Case> all_cases() {
   for (const int64_t head_dim : {16, 32}) add_masks(cases, head_dim);
   add_caps(cases);
   add_long(cases);
-  add_sources(cases);
-  add_tree(cases);
+  for (const int64_t head_dim : {16, 32}) add_sources(cases, head_dim);
+  for (const int64_t head_dim : {24, 32}) add_tree(cases, head_dim);
   return cases;
 }
 

@@ -1,6 +1,8 @@
 // The product by tiles, on every processor that has bf16 dot products: the instructions of tiles are computed
 // here as Intel defines them, and what they forbid is an error. The memory around the operands is NaN.
+#include <cstring>
 #include <limits>
+#include <tuple>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
@@ -44,15 +46,31 @@ struct Tile {
   }
 };
 
+/// The values of a tile of bf16.
+struct Values {
+  float value[amx_tile_rows][amx_row_bytes / 2] = {};
+
+  explicit Values(const Tile& tile) {
+    for (int row = 0; row < tile.rows; ++row)
+      for (int i = 0; i < tile.bytes / 2; ++i) value[row][i] = from_bf16(tile.at<uint16_t>(row, i));
+  }
+};
+
 class ComputedTiles {
  public:
   void configure(int upper, int lower) {
+    // As the processor reads the 64 bytes: the palette, 14 reserved from the third on, bytes of rows, rows.
+    const TileConfiguration all(upper, lower);
+    unsigned char bytes[64];
+    std::memcpy(bytes, &all, sizeof(bytes));
+    EXPECT_EQ(bytes[0], 1);
+    for (int i = 1; i < 16; ++i) EXPECT_EQ(bytes[i], 0);
     for (int i = 0; i < 8; ++i) {
-      const int rows = i >= left_panel                                       ? amx_tile_rows
-                       : i == lower_left || i == lower_right || i == lower_x ? lower
-                                                                             : upper;
-      tiles_[i] = Tile{.rows = rows, .bytes = rows > 0 ? amx_row_bytes : 0};
+      const int row_bytes = bytes[16 + 2 * i] + 256 * bytes[17 + 2 * i], rows = bytes[48 + i];
+      EXPECT_TRUE(rows <= 16 && row_bytes <= 64 && (rows == 0) == (row_bytes == 0)) << i;
+      tiles_[i] = Tile{.rows = rows, .bytes = row_bytes};
     }
+    for (int i = 8; i < 16; ++i) EXPECT_EQ(bytes[16 + 2 * i] + bytes[17 + 2 * i] + bytes[48 + i], 0);
   }
 
   template <int tile>
@@ -81,12 +99,13 @@ class ComputedTiles {
     const Tile &a = used(x), &b = used(panel);
     if (to.rows != a.rows || a.bytes != 4 * b.rows || to.bytes != b.bytes)
       ADD_FAILURE() << "sizes of tiles do not match";
+    const Values left(a), right(b);
     for (int m = 0; m < to.rows; ++m) {
       for (int n = 0; n < to.bytes / 4; ++n) {
         auto sum = to.at<float>(m, n);
         for (int k = 0; k < a.bytes / 4; ++k) {
-          sum += from_bf16(a.at<uint16_t>(m, 2 * k)) * from_bf16(b.at<uint16_t>(k, 2 * n));
-          sum += from_bf16(a.at<uint16_t>(m, 2 * k + 1)) * from_bf16(b.at<uint16_t>(k, 2 * n + 1));
+          sum += left.value[m][2 * k] * right.value[k][2 * n];
+          sum += left.value[m][2 * k + 1] * right.value[k][2 * n + 1];
         }
         std::memcpy(to.data[m] + 4 * n, &sum, sizeof(sum));
       }

@@ -27,6 +27,10 @@ TEST(PrepareKernels, LevelHoldsKernelsAndLibraries) {
               at::get_cpu_capability().c_str(), bf16_is_fast() ? "fast" : "computed in f32");
   if (level == "native") {
     EXPECT_EQ(cpu_features(), detect_cpu());
+    // Kernels of bf16 pairs are compiled for this target alone.
+    if (cpu_features().avx512_bf16) {
+      EXPECT_EQ(target, "AVX3");
+    }
     return;
   }
   EXPECT_EQ(bf16_is_fast(), level == "avx512bf16");

@@ -19,8 +19,8 @@ at::Tensor detached(const at::Tensor& tensor) {
 }
 
 /// Values that wait for the backward pass.
-at::Tensor waiting(const at::Tensor& tensor) {
-  if (!is_kept_apart(tensor)) return detached(tensor);
+at::Tensor waiting(const at::Tensor& tensor, bool apart) {
+  if (!apart || !is_large(tensor)) return detached(tensor);
   const size_t bytes = tensor.nbytes();
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return detached(tensor);
@@ -31,6 +31,7 @@ at::Tensor waiting(const at::Tensor& tensor) {
 struct RecomputedBackward : Node {
   at::Tensor a, b;
   Body body;
+  KeptApart apart;
 
   void release_variables() override {
     a.reset();
@@ -40,7 +41,7 @@ struct RecomputedBackward : Node {
 
   GradientList apply(GradientList&& gradients) override {
     // What the layer above has freed lies in pieces, and this one's blocks do not quite fill them.
-    if (is_kept_apart(a)) return_freed_memory();
+    if (apart.a && is_large(a)) return_freed_memory();
     const at::Tensor x = leaf(a, 0), y = leaf(b, 1);
     GradientList outputs, slopes;
     {
@@ -64,11 +65,11 @@ struct RecomputedBackward : Node {
 
 }  // namespace
 
-bool is_kept_apart(const at::Tensor& tensor) {
+bool is_large(const at::Tensor& tensor) {
   return tensor.defined() && on_cpu(tensor) && static_cast<int64_t>(tensor.nbytes()) >= least_own_memory;
 }
 
-TensorPair recomputed(const at::Tensor& a, const at::Tensor& b, Body body) {
+TensorPair recomputed(const at::Tensor& a, const at::Tensor& b, Body body, KeptApart apart) {
   if (!needs_gradient(a, b)) return body(a, b);
   const NodePointer<RecomputedBackward> node = make_node<RecomputedBackward>(a, b);
   TensorPair result;
@@ -78,8 +79,9 @@ TensorPair recomputed(const at::Tensor& a, const at::Tensor& b, Body body) {
     // The body may return its own arguments.
     result = {detached(first), detached(second)};
   }
-  node->a = waiting(a);
-  node->b = waiting(b);
+  node->apart = apart;
+  node->a = waiting(a, apart.a);
+  node->b = waiting(b, apart.b);
   node->body = std::move(body);
   connect(result.first, node);
   if (result.second.defined()) connect(result.second, node);

@@ -131,7 +131,9 @@ class Gemma4 final : public Model {
         Pass again{context, hooks, nullptr, full, sliding, {}};
         return layer(again, {context, layout, index}, {context, *behind, index}, a.narrow(1, 0, width), own);
       };
-      result = recomputed(both, beside.keys, body);
+      // Many layers read the same keys, of which one copy is enough.
+      return_pieces(both, index);
+      result = recomputed(both, beside.keys, body, {.a = true});
     } else {
       result = layer(pass, {pass.context, layout, index}, {pass.context, *behind, index}, stream, beside);
     }

@@ -28,7 +28,7 @@ void check_files(const FineTuneOptions& options) {
 }
 
 /// What the rows and a few steps of the run tell; the adapter is trained by them.
-nlohmann::ordered_json cost_of(FineTuneOptions options, Adapter& adapter,
+nlohmann::ordered_json cost_of(FineTuneOptions& options, Adapter& adapter,
                                const std::shared_ptr<const Checkpoint>& checkpoint,
                                const FineTuneCallbacks& callbacks) {
   const TrainingData data = rows_to_train(options, checkpoint->spec(), adapter, callbacks);
@@ -64,6 +64,8 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
                                : plan_adapter(*chosen.info, std::move(chosen.method), spec);
   check_export(options.exported, options.session.model, spec, adapter);
   report_plan(adapter, spec);
+  nlohmann::ordered_json run;  // settles what the configuration leaves open
+  if (checkpoint) run = cost_of(options, adapter, checkpoint, callbacks);
   nlohmann::ordered_json description = {{"configuration", configuration(options, adapter)},
                                         {"trained_parameters", parameter_count(adapter.plan)},
                                         {"head_parameters", head_count(adapter.plan, spec)},
@@ -74,7 +76,7 @@ nlohmann::ordered_json describe_fine_tune(FineTuneOptions options, ChosenMethod 
                                         {"context", spec.max_positions},
                                         {"state_bytes", state_bytes(parameter_count(adapter.plan))},
                                         {"targets", adapter.plan.targets}};
-  if (checkpoint) description["run"] = cost_of(options, adapter, checkpoint, callbacks);
+  if (checkpoint) description["run"] = std::move(run);
   return description;
 }
 

@@ -60,10 +60,13 @@ std::string fingerprint_of(const std::string& text) {
   return fingerprint.text();
 }
 
-/// What the run's numbers depend on, beside the inputs.
-nlohmann::json decisive_values(const nlohmann::json& configured, const std::string& chat_template,
-                               const std::optional<RankGroup>& ranks) {
+/// What the run's numbers depend on, beside the inputs. `recomputes`: layers are recomputed whatever the
+/// memory; where the limit alone asks for it, the run may go on without, or on a process that does not need
+/// it.
+nlohmann::json decisive_values(const nlohmann::json& configured, bool recomputes,
+                               const std::string& chat_template, const std::optional<RankGroup>& ranks) {
   nlohmann::json decisive = decisive_options(configured);
+  decisive["gradient_checkpointing"] = recomputes;
   if (!chat_template.empty()) decisive["the chat template"] = fingerprint_of(chat_template);
   if (ranks) decisive[processes_key] = ranks->size();
   return decisive;
@@ -104,12 +107,14 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   std::optional<RunSamples> samples =
       plan_samples(options.samples, options.rows, options.session.model, options.init_adapter, spec, data);
   const std::unique_ptr<Model> model = model_to_train(options, checkpoint, adapter);
+  const bool recomputes = options.train.gradient_checkpointing;
   const RunPlan plan = plan_run(options, *model, adapter, data);
 
   const nlohmann::json configured = configuration(options, adapter);
   const std::string chat_template = data.train.chat_template;
   RunIdentity identity({*checkpoint, adapter, data.examples, data.evaluation.examples, plan,
-                        decisive_values(configured, chat_template, ranks), std::string(program_version())});
+                        decisive_values(configured, recomputes, chat_template, ranks),
+                        std::string(program_version())});
   if (ranks) check_same_inputs(*ranks, identity.known(), *checkpoint);
   if (!leads) return follow(*model, adapter, data, options.train, resumed);
   return recorded_run({options, configured, *checkpoint, *model, adapter, data, samples ? &*samples : nullptr,

@@ -26,14 +26,7 @@ class AmxTiles {
   LOWRANK_TILES ~AmxTiles() { asm volatile("tilerelease" ::: "memory"); }
 
   LOWRANK_TILES void configure(int upper, int lower) {
-    Configuration all;
-    const auto set = [&all](BlockTile tile, int rows) {
-      all.rows[tile] = static_cast<uint8_t>(rows);
-      all.row_bytes[tile] = rows > 0 ? amx_row_bytes : 0;
-    };
-    for (const BlockTile tile : {upper_left, upper_right, upper_x}) set(tile, upper);
-    for (const BlockTile tile : {lower_left, lower_right, lower_x}) set(tile, lower);
-    for (const BlockTile tile : {left_panel, right_panel}) set(tile, amx_tile_rows);
+    const TileConfiguration all(upper, lower);
     asm volatile("ldtilecfg %0" ::"m"(all) : "memory");
   }
 
@@ -56,22 +49,11 @@ class AmxTiles {
   LOWRANK_AMX void multiply_add() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(x), "i"(panel));
   }
-
- private:
-  /// What LDTILECFG reads: palette 1 has eight tiles of at most 16 rows of 64 bytes.
-  struct alignas(64) Configuration {
-    uint8_t palette = 1;
-    uint8_t start_row = 0;
-    uint8_t reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-  };
-  static_assert(sizeof(Configuration) == 64);
 };
 
 /// Linux gives a process the state of tiles on request (Documentation/arch/x86/xstate.rst).
 bool request_tiles() {
-  constexpr int request_permission = 0x1023, tile_data = 18;
+  constexpr long request_permission = 0x1023, tile_data = 18;
   return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 

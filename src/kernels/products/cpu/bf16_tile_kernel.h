@@ -30,6 +30,29 @@ enum BlockTile {
   right_panel
 };
 
+/// What LDTILECFG reads for a block of so many upper and lower rows: palette 1 has eight tiles of at most 16
+/// rows of 64 bytes; a tile without rows is not to be used.
+struct alignas(64) TileConfiguration {
+  uint8_t palette = 1;
+  uint8_t start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+
+  TileConfiguration(int upper, int lower) {
+    for (const BlockTile tile : {upper_left, upper_right, upper_x}) set(tile, upper);
+    for (const BlockTile tile : {lower_left, lower_right, lower_x}) set(tile, lower);
+    for (const BlockTile tile : {left_panel, right_panel}) set(tile, amx_tile_rows);
+  }
+
+ private:
+  void set(BlockTile tile, int count) {
+    rows[tile] = static_cast<uint8_t>(count);
+    row_bytes[tile] = count > 0 ? amx_row_bytes : 0;
+  }
+};
+static_assert(sizeof(TileConfiguration) == 64);
+
 /// Kernel of PanelWorker. Tiles is the instruction set: configure(upper rows, lower rows), zero<tile>(),
 /// load<tile>(from, stride in bytes), store<tile>(to, stride), and multiply_add<sums, x, panel>(), which adds
 /// to sums[m][n] x[m][2k] panel[k][2n] + x[m][2k+1] panel[k][2n+1] over k in f32 (Intel, Architecture
