@@ -105,8 +105,8 @@ struct PairForward {
         const int64_t t = task.block.position + (r + i) / p.g;
         float* scores = p.s + i * key_block + columns.begin;
         if (shape.softcap > 0) softcap_values(scores, cap_of(shape), scores, columns.size());
-        softmax_row(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i,
-                    p.l + r + i, p.o + (r + i) * p.dp, p.dp);
+        softmax_row<true>(p.s + i * key_block, columns, visible_keys(shape, t, t, position, n), p.m + r + i,
+                          p.l + r + i, p.o + (r + i) * p.dp, p.dp);
         round_row(scores, columns.size(), p.w + (i * key_block + columns.begin) / 2);
       }
       const int64_t first_pair = seen.begin / 2;

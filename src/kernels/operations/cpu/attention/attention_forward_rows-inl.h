@@ -27,7 +27,9 @@ struct ForwardTask {
 };
 
 /// The columns in `columns` of one row of s become 2^(s - m), 0 outside `seen`; updates the row's m, l and o
-/// to the new maximum. `columns` begins and ends at multiples of `lanes` and contains `seen`.
+/// to the new maximum. `rounded`: they are rounded to bf16, so that l is the sum of what is multiplied.
+/// `columns` begins and ends at multiples of `lanes` and contains `seen`.
+template <bool rounded = false>
 HWY_INLINE void softmax_row(float* s, Range columns, Range seen, float* m, float* l, float* o, int64_t dp) {
   const F32 f;
   const Vector minus_infinity = hn::Set(f, -std::numeric_limits<float>::infinity());
@@ -46,7 +48,11 @@ HWY_INLINE void softmax_row(float* s, Range columns, Range seen, float* m, float
   const Vector shift = hn::Set(f, none ? 0.0f : now);
   Vector sum = hn::Zero(f);
   for (int64_t c = columns.begin; c < columns.end; c += lanes) {
-    const Vector e = exp2_negative(hn::Sub(load(s + c), shift));
+    Vector e = exp2_negative(hn::Sub(load(s + c), shift));
+    if constexpr (rounded) {
+      const hn::Rebind<uint32_t, F32> wide;
+      e = hn::BitCast(f, hn::And(bf16_bits(f, e), hn::Set(wide, 0xFFFF0000)));
+    }
     sum = hn::Add(sum, e);
     store(e, s + c);
   }
