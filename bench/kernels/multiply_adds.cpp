@@ -6,6 +6,8 @@
 #include "kernels/products/cpu/bf16_product_amx.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "kernels/products/cpu/bf16_tile_kernel.h"
 #endif
 
 namespace lowrank {
@@ -56,11 +58,7 @@ __attribute__((target("avx512f,avx512bf16"))) float bf16_chains(
 constexpr int64_t tile_flops_per_step = int64_t{4} * 2 * 16 * 16 * 32;
 
 __attribute__((target("avx512f,amx-tile,amx-bf16"))) float tile_products(int64_t steps) {
-  struct alignas(64) {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
-  } configuration;
+  const TileConfiguration configuration(amx_tile_rows, amx_tile_rows);
   alignas(64) float sums[16 * 16];
   const int64_t stride = 64;
   asm volatile(

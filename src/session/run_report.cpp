@@ -48,7 +48,7 @@ double megabytes(int64_t bytes) {
 /// Reports the estimated peak memory, and keeps it within the limit, if there is one.
 void report_memory(const Adapter& adapter, const BatchSize& batch, TrainOptions& options,
                    const LoadOptions& load) {
-  const int64_t present = resident_bytes() + mapped_bytes(*adapter.base, load);
+  const int64_t resident = resident_bytes(), present = resident + mapped_bytes(*adapter.base, load);
   const auto with_training = [&](bool recompute) {
     return present + training_bytes(adapter.base->spec(), adapter.plan, load.compute, batch, recompute);
   };
@@ -68,7 +68,7 @@ void report_memory(const Adapter& adapter, const BatchSize& batch, TrainOptions&
          megabytes(otherwise), options.memory_limit);
   options.gradient_checkpointing |= exceeds;
   info("memory: about {:.0f} MB at most, {:.0f} of them for training on micro-batches of up to {}",
-       megabytes(most), megabytes(most - resident_bytes()), counted(batch.tokens, "token"));
+       megabytes(most), megabytes(most - resident), counted(batch.tokens, "token"));
 }
 
 }  // namespace

@@ -58,13 +58,11 @@ std::vector<Field> TrainOptions::fields() {
       field("gradient_checkpointing", gradient_checkpointing,
             "keep only each layer's input and recompute the layer for the gradient: less memory, about a "
             "third slower"),
-      limited(
-          field("memory_limit", memory_limit,
-                "MB that the run (each process of it) may take on the CPU, as estimated before the first "
-                "step: if it would take "
-                "more, layers are recomputed (`gradient_checkpointing`), and if that is not enough, it is "
-                "refused; 0: no limit"),
-          0, most),
+      limited(field("memory_limit", memory_limit,
+                    "MB that the run (each process of it) may take on the CPU, as estimated before the first "
+                    "step: if it would take more, layers are recomputed (`gradient_checkpointing`), and if "
+                    "that is not enough, it is refused; 0: no limit"),
+              0, most),
       limited(field("log_every", log_every,
                     "steps between lines of progress where they are not redrawn, and between entries of "
                     "trainer_state.json and TensorBoard (means of the loss); 0: lines every ten seconds, an "

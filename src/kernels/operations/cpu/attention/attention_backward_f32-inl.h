@@ -61,7 +61,7 @@ template <class T>
 void begin_block(const BackwardTask& task, const QueryBlock& block, const BackwardScratch& s) {
   const AttentionShape& shape = task.operands.shape;
   const int64_t d = shape.head_dim;
-  const float factor = static_cast<float>(shape.scale * 1.4426950408889634);
+  const float factor = score_factor(shape);
   const ConstRows q = task.operands.q, out = task.gradients.out, dout = task.gradients.dout;
   for (int64_t r = 0; r < s.rows; ++r) {
     const int64_t t = block.row + r / s.g, head = task.kv_head * s.g + r % s.g;

@@ -7,7 +7,6 @@
 #endif
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -72,7 +71,7 @@ struct PairBackward {
   const BackwardTask& task;
   const QueryBlock& block;
   PairBackwardScratch s;
-  std::array<const uint16_t*, key_block> keys{}, values{};
+  PackedRows<key_block> rows;
 
   PairBackward(const BackwardTask& of, const QueryBlock& queries)
       : task(of), block(queries), s(pair_backward_parts(of, queries)) {
@@ -97,18 +96,15 @@ struct PairBackward {
 
   static float key_factor(const AttentionShape& shape) { return static_cast<float>(shape.scale); }
 
-  void take(const uint16_t* first_key, int64_t k_stride, const uint16_t* first_value, int64_t v_stride,
-            int64_t n, int64_t to) {
-    for (int64_t j = 0; j < n; ++j) {
-      keys[to + j] = first_key + j * k_stride;
-      values[to + j] = first_value + j * v_stride;
-    }
+  void take(const uint16_t* keys, int64_t k_stride, const uint16_t* values, int64_t v_stride, int64_t n,
+            int64_t packed) {
+    rows.take(keys, k_stride, values, v_stride, n, packed);
   }
 
   void add_query_gradients(int64_t position, int64_t n) {
-    transpose_pairs(keys.data(), n, s.dp, s.kt, key_block);
-    transpose_pairs(values.data(), n, s.dp, s.vt, key_block);
-    interleave_rows(keys.data(), n, s.dp, s.k);
+    transpose_pairs(rows.keys.data(), n, s.dp, s.kt, key_block);
+    transpose_pairs(rows.values.data(), n, s.dp, s.vt, key_block);
+    interleave_rows(rows.keys.data(), n, s.dp, s.k);
     for (int64_t r = 0; r < s.rows; r += tile_rows)
       add_tile(position, n, r, std::min<int64_t>(tile_rows, s.rows - r));
   }
@@ -162,7 +158,7 @@ struct PairBackward {
                         .b_row = key_block,
                         .c = s.p + begin,
                         .c_row = key_block,
-                        .factor = static_cast<float>(shape.scale * 1.4426950408889634)};
+                        .factor = score_factor(shape)};
     pair_product(product);
     product.a = s.dout + r * s.dp / 2;
     product.b = s.vt + begin;

@@ -51,7 +51,7 @@ HWY_INLINE int64_t forward_scratch(const AttentionShape& shape, int64_t count) {
 template <class T>
 void begin_rows(const ForwardTask& task, const ForwardScratch& p) {
   const AttentionShape& shape = task.operands.shape;
-  const float factor = static_cast<float>(shape.scale * 1.4426950408889634);
+  const float factor = score_factor(shape);
   const T* q = static_cast<const T*>(task.operands.q.data) + task.block.row * task.operands.q.stride +
                task.kv_head * p.g * shape.head_dim;
   for (int64_t r = 0; r < p.rows; ++r) {

@@ -8,7 +8,6 @@
 #endif
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 
@@ -56,7 +55,7 @@ HWY_INLINE int64_t pair_forward_scratch(const AttentionShape& shape, int64_t cou
 struct PairForward {
   const ForwardTask& task;
   PairScratch p;
-  std::array<const uint16_t*, key_block> keys{}, values{};
+  PackedRows<key_block> rows;
 
   explicit PairForward(const ForwardTask& of) : task(of), p(pair_parts(of)) {
     const AttentionShape& shape = task.operands.shape;
@@ -72,19 +71,16 @@ struct PairForward {
     for (int64_t i = 0; i < p.rows * p.dp; i += lanes) store(hn::Zero(F32()), p.o + i);
   }
 
-  void take(const uint16_t* first_key, int64_t k_stride, const uint16_t* first_value, int64_t v_stride,
-            int64_t n, int64_t to) {
-    for (int64_t j = 0; j < n; ++j) {
-      keys[to + j] = first_key + j * k_stride;
-      values[to + j] = first_value + j * v_stride;
-    }
+  void take(const uint16_t* keys, int64_t k_stride, const uint16_t* values, int64_t v_stride, int64_t n,
+            int64_t packed) {
+    rows.take(keys, k_stride, values, v_stride, n, packed);
   }
 
   void add(int64_t position, int64_t n) {
     const AttentionShape& shape = task.operands.shape;
-    const float factor = static_cast<float>(shape.scale * 1.4426950408889634);
-    transpose_pairs(keys.data(), n, p.dp, p.k, key_block);
-    interleave_rows(values.data(), n, p.dp, p.v);
+    const float factor = score_factor(shape);
+    transpose_pairs(rows.keys.data(), n, p.dp, p.k, key_block);
+    interleave_rows(rows.values.data(), n, p.dp, p.v);
     for (int64_t r = 0; r < p.rows; r += tile_rows) {
       const int64_t m = std::min<int64_t>(tile_rows, p.rows - r);
       const int64_t first = task.block.position + r / p.g, last = task.block.position + (r + m - 1) / p.g;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "kernels/operations/cpu/attention_cpu.h"
@@ -13,6 +14,21 @@ using Pair = uint32_t;
 /// True if products of pairs can compute this: rows of bf16 whose heads have whole vectors of pairs, and a
 /// processor that has them.
 bool has_pair_products(const AttentionOperands& operands);
+
+/// Where packed keys and values lie; `most` of them at a time.
+template <int64_t most>
+struct PackedRows {
+  std::array<const uint16_t*, most> keys{}, values{};
+
+  /// Takes n rows, which follow `packed` earlier ones.
+  void take(const uint16_t* first_key, int64_t k_stride, const uint16_t* first_value, int64_t v_stride,
+            int64_t n, int64_t packed) {
+    for (int64_t j = 0; j < n; ++j) {
+      keys[packed + j] = first_key + j * k_stride;
+      values[packed + j] = first_value + j * v_stride;
+    }
+  }
+};
 
 /// c[i][j] = factor * sum_l a[i][l]·b[l][j] for m rows, n columns (a multiple of 16) and `pairs` pairs,
 /// summed in f32; `add`: added to c. a[i][l] lies at a + i*a_row + l*a_pair.

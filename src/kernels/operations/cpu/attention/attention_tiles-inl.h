@@ -50,7 +50,12 @@ HWY_INLINE Vector exp2_negative(Vector x) {
   return exp2_negative(F32(), x);
 }
 
-/// Scores are kept in units of ln 2: their cap in the same units, 0 without one.
+/// Scores are kept in units of ln 2: q·k times this.
+HWY_INLINE float score_factor(const AttentionShape& shape) {
+  return static_cast<float>(shape.scale * 1.4426950408889634);
+}
+
+/// The cap of scores in the same units, 0 without one.
 HWY_INLINE float cap_of(const AttentionShape& shape) {
   return static_cast<float>(shape.softcap * 1.4426950408889634);
 }
