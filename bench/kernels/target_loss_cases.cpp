@@ -9,8 +9,7 @@
 #include <ATen/ops/softmax.h>
 
 #include "kernel_case.h"
-#include "kernels/core/parallel.h"
-#include "kernels/losses/cpu/softmax_loss_cpu.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/losses/target_loss.h"
 
 namespace lowrank {
@@ -21,7 +20,6 @@ using LossFunction = decltype(&target_loss_reference);
 
 constexpr int64_t target_rows = 256;
 constexpr int64_t chunk_bytes = 32 << 20;  ///< of logits, as in kernels/losses/target_loss.cpp
-constexpr int64_t rows_per_piece = 4;
 
 struct Inputs {
   at::Tensor hidden, rows, targets, weights, head;
@@ -56,11 +54,14 @@ KernelCase softmax(at::ScalarType type) {
     const auto ours = [=] {
       at::Tensor values = logits;
       at::Tensor nll = at::full({rows}, 0.0, at::kFloat);
-      parallel_for(0, rows, rows_per_piece, [&](int64_t begin, int64_t end) {
-        softmax_loss_cpu(values.mutable_data_ptr(), targets.const_data_ptr<int64_t>(),
-                         nll.mutable_data_ptr<float>(), smol::vocabulary, true, type == at::kBFloat16, {},
-                         begin, end);
-      });
+      const SoftmaxLoss op{values.mutable_data_ptr(),
+                           targets.const_data_ptr<int64_t>(),
+                           nll.mutable_data_ptr<float>(),
+                           smol::vocabulary,
+                           true,
+                           type == at::kBFloat16,
+                           {}};
+      compute(cpu_kernels().softmax_loss, op, rows, at::kCPU);
       return Tensors{values, nll};
     };
     const auto reference = [=] {

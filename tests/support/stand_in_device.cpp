@@ -1,5 +1,6 @@
 #include "support/stand_in_device.h"
 
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <sys/mman.h>
@@ -21,6 +22,9 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
+#include "kernels/core/device_kernels.h"
+#include "support/stand_in_kernels.h"
+
 namespace lowrank::test {
 namespace {
 
@@ -30,10 +34,16 @@ c10::Stream only_stream() {
   return c10::Stream(c10::Stream::DEFAULT, device);
 }
 
-/// Pages that nobody can read or write unless they are opened. Freed ones are kept for the next of their
-/// size.
+/// Pages that nobody can read or write unless they are opened, all in one range of addresses. Freed ones are
+/// kept for the next of their size.
 class ProtectedMemory {
  public:
+  ProtectedMemory()
+      : begin_(static_cast<std::byte*>(
+            mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+    TORCH_CHECK(begin_ != MAP_FAILED, "the stand-in device has no range of addresses");
+  }
+
   void* allocate(size_t bytes) {
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     const size_t size = (std::max<size_t>(bytes, 1) + page - 1) / page * page;
@@ -44,8 +54,9 @@ class ProtectedMemory {
       kept.pop_back();
       return begin;
     }
-    void* begin = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    TORCH_CHECK(begin != MAP_FAILED, "the stand-in device has no memory left");
+    TORCH_CHECK(used_ + size <= reserved, "the stand-in device has no memory left");
+    void* begin = begin_ + used_;
+    used_ += size;
     sizes_[begin] = size;
     return begin;
   }
@@ -57,9 +68,16 @@ class ProtectedMemory {
     const std::scoped_lock lock(mutex_);
     mprotect(begin, sizes_.at(begin), access);
   }
+  void protect_all(int access) {
+    const std::scoped_lock lock(mutex_);
+    mprotect(begin_, used_, access);
+  }
 
  private:
+  static constexpr size_t reserved = size_t{64} << 30;
   std::mutex mutex_;
+  std::byte* begin_;
+  size_t used_ = 0;
   std::unordered_map<void*, size_t> sizes_;
   std::unordered_map<size_t, std::vector<void*>> free_;  ///< by size
 };
@@ -84,7 +102,8 @@ StandInAllocator& allocator() {
   return one;
 }
 
-std::mutex& copying() {
+/// Held while memory is open.
+std::mutex& opening() {
   static std::mutex one;
   return one;
 }
@@ -102,7 +121,7 @@ at::Tensor on_host(const at::Tensor& tensor) {
 
 void copy_values(const at::Tensor& from, const at::Tensor& to) {
   if (from.numel() == 0) return;
-  const std::scoped_lock lock(copying());
+  const std::scoped_lock lock(opening());
   for (const at::Tensor& one : {from, to}) {
     if (one.is_privateuseone()) memory().protect(storage_of(one), PROT_READ | PROT_WRITE);
   }
@@ -193,6 +212,7 @@ struct StandInGuard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream exchangeStream(c10::Stream) const override { return only_stream(); }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
   void record(void**, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {}
+  void* getStreamNativeHandle(c10::Stream) const override { return nullptr; }
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }
   void destroyEvent(void*, c10::DeviceIndex) const noexcept override {}
@@ -220,6 +240,14 @@ struct StandInHooks final : at::PrivateUse1HooksInterface {
 
 }  // namespace
 
+int with_open_memory(const std::function<int()>& compute) {
+  const std::scoped_lock lock(opening());
+  memory().protect_all(PROT_READ | PROT_WRITE);
+  const int code = compute();
+  memory().protect_all(PROT_NONE);
+  return code;
+}
+
 c10::Device stand_in_device() {
   static const bool registered = [] {
     static StandInHooks hooks;
@@ -228,6 +256,7 @@ c10::Device stand_in_device() {
     c10::register_privateuse1_backend("stand_in");
     c10::SetAllocator(device.type(), &allocator());
     at::RegisterPrivateUse1HooksInterface(&hooks);
+    use_kernels(device.type(), stand_in_kernels());
     return true;
   }();
   return registered ? device : c10::Device(c10::kCPU);

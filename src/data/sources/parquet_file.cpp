@@ -1,13 +1,11 @@
 #include "data/sources/parquet_file.h"
 
-#include <array>
-#include <cstdlib>
 #include <dlfcn.h>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/module_file.h"
 #include "data/sources/parquet_interface.h"
 
 namespace lowrank {
@@ -16,16 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* module_name = "liblowrank_parquet.so";
-
-/// The folders of the program and of the library that holds this function; empty if unknown.
-std::array<fs::path, 2> our_folders() {
-  std::error_code error;
-  std::array<fs::path, 2> folders{fs::read_symlink("/proc/self/exe", error).parent_path(), {}};
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(&parquet_module), &info) && info.dli_fname)
-    folders[1] = fs::path(info.dli_fname).parent_path();
-  return folders;
-}
 
 const LowrankParquetModule& loaded_module(const std::string& file) {
   const std::optional<fs::path> path = parquet_module();
@@ -80,17 +68,7 @@ class ParquetReader {
 }  // namespace
 
 std::optional<fs::path> parquet_module() {
-  const char* named = std::getenv("LOWRANK_PARQUET");
-  if (named && *named) return named;
-  for (const fs::path& folder : our_folders()) {
-    if (folder.empty()) continue;
-    for (const char* below : {"", "lowrank", "../lib/lowrank", "../lib64/lowrank"}) {
-      std::error_code error;
-      const fs::path path = folder / below / module_name;
-      if (fs::exists(path, error)) return path;
-    }
-  }
-  return std::nullopt;
+  return module_file(module_name, "LOWRANK_PARQUET");
 }
 
 ReadBytes parquet_lines(std::span<const std::byte> table, std::string file) {

@@ -13,6 +13,7 @@
 #include <torch/headeronly/version.h>
 
 #include "base/error.h"
+#include "kernels/core/cuda_module.h"
 
 namespace lowrank {
 namespace {
@@ -110,7 +111,9 @@ int load_cuda() {
       throw Error(ErrorKind::unsupported, "device cuda: libtorch was used before its CUDA library was loaded",
                   "open the first model of the process with `device` cuda");
     }
-    return static_cast<int>(at::detail::getCUDAHooks().deviceCount());
+    const int found = static_cast<int>(at::detail::getCUDAHooks().deviceCount());
+    if (found > 0) load_cuda_kernels();
+    return found;
   }();
   if (count > 0) return count;
   throw Error(ErrorKind::unsupported, "device cuda: the driver finds no GPU",

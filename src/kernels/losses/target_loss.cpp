@@ -18,10 +18,8 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
-#include "kernels/core/device.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/core/node.h"
-#include "kernels/core/parallel.h"
-#include "kernels/losses/cpu/softmax_loss_cpu.h"
 #include "kernels/operations/recomputed.h"
 #include "kernels/products/products.h"
 
@@ -30,7 +28,20 @@ namespace {
 
 /// The most logits that exist at one time.
 constexpr int64_t max_logit_bytes = 32 << 20;
-constexpr int64_t rows_per_piece = 4;
+
+/// Writes the losses of logits [n, V], of which the targets are those, to nll[begin, begin + n); with
+/// `slopes` each row becomes its gradient.
+void take_losses(at::Tensor& logits, const at::Tensor& targets, at::Tensor& nll, int64_t begin, bool slopes,
+                 TargetLossForm form) {
+  const SoftmaxLoss op{logits.mutable_data_ptr(),
+                       targets.const_data_ptr<int64_t>(),
+                       nll.mutable_data_ptr<float>() + begin,
+                       logits.size(1),
+                       slopes,
+                       logits.scalar_type() == at::kBFloat16,
+                       {static_cast<float>(form.softcap), static_cast<float>(form.smoothing)}};
+  compute(kernels_for(logits.device()).softmax_loss, op, logits.size(0), logits.device());
+}
 
 /// What chunks of rows share: the rows' hidden states, [N, d], and the head in the type of the products, [V,
 /// d].
@@ -48,16 +59,10 @@ struct Chunks {
     const int64_t vocabulary = matrix.size(0);
     const int64_t chunk =
         std::max<int64_t>(1, max_logit_bytes / (vocabulary * static_cast<int64_t>(matrix.element_size())));
-    const auto* ids = targets.const_data_ptr<int64_t>();
-    const SoftmaxLossForm row_form{static_cast<float>(form.softcap), static_cast<float>(form.smoothing)};
     for (int64_t begin = 0; begin < count(); begin += chunk) {
       const int64_t size = std::min(chunk, count() - begin);
       at::Tensor logits = product(chosen.narrow(0, begin, size), matrix);
-      parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
-        softmax_loss_cpu(logits.mutable_data_ptr(), ids + begin, nll.mutable_data_ptr<float>() + begin,
-                         vocabulary, with_slopes, logits.scalar_type() == at::kBFloat16, row_form, first,
-                         last);
-      });
+      take_losses(logits, targets.narrow(0, begin, size), nll, begin, with_slopes, form);
       if (with_slopes) use(begin, logits);
     }
   }
@@ -71,7 +76,8 @@ at::Tensor scaled_rows(const at::Tensor& rows, const at::Tensor& factors) {
 /// The number c for which `gradient` is c * weights up to rounding; nothing if there is none.
 std::optional<double> common_factor(const at::Tensor& gradient, const at::Tensor& weights) {
   constexpr double rounding = 1e-6;
-  const at::Tensor found = gradient.to(at::kFloat).contiguous(), expected = weights.contiguous();
+  const at::Tensor found = gradient.to(at::kCPU, at::kFloat).contiguous(),
+                   expected = weights.cpu().contiguous();
   const std::span g(found.const_data_ptr<float>(), static_cast<size_t>(found.numel()));
   const std::span w(expected.const_data_ptr<float>(), static_cast<size_t>(expected.numel()));
   double both = 0, square = 0;
@@ -145,7 +151,7 @@ void add_head_gradient(at::Tensor& sum, const Chunks& chunks, int64_t begin, con
 at::Tensor TrainedHead::gradient_for(const at::Tensor& incoming) const {
   if (const std::optional<double> factor = common_factor(incoming, weights)) return gradient * *factor;
   const Chunks chunks{chosen, value.to(chosen.scalar_type()), targets, form};
-  at::Tensor sum = at::zeros_like(gradient), nll = at::empty({chunks.count()}, at::kFloat);
+  at::Tensor sum = at::zeros_like(gradient), nll = at::empty({chunks.count()}, weights.options());
   chunks.go_over(nll, true, [&](int64_t begin, const at::Tensor& slopes) {
     add_head_gradient(sum, chunks, begin, slopes, incoming);
   });
@@ -225,7 +231,6 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   const at::NoGradGuard no_grad;
   const at::Tensor chosen = hidden.index_select(0, rows), ids = targets.contiguous();
   const int64_t count = chosen.size(0), vocabulary = head->out();
-  const SoftmaxLossForm row_form{static_cast<float>(form.softcap), static_cast<float>(form.smoothing)};
   at::Tensor nll = at::empty({count}, at::kFloat);
   const int64_t chunk = std::max<int64_t>(1, max_logit_bytes / (vocabulary * int64_t{sizeof(float)}));
   for (int64_t begin = 0; begin < count; begin += chunk) {
@@ -233,11 +238,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
     at::Tensor logits = low_rank_linear(chosen.narrow(0, begin, size), head, std::nullopt,
                                         patches_of_rows(patches, begin, size))
                             .contiguous();
-    parallel_for(0, size, rows_per_piece, [&](int64_t first, int64_t last) {
-      softmax_loss_cpu(logits.mutable_data_ptr(), ids.const_data_ptr<int64_t>() + begin,
-                       nll.mutable_data_ptr<float>() + begin, vocabulary, false,
-                       logits.scalar_type() == at::kBFloat16, row_form, first, last);
-    });
+    take_losses(logits, ids.narrow(0, begin, size), nll, begin, false, form);
   }
   return {(nll * weights.to(at::kFloat)).sum(), nll};
 }
@@ -253,7 +254,7 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
                        const at::Tensor& weights, const at::Tensor& head, const std::vector<Patch>& patches,
                        TargetLossForm form) {
   const OpScope scope("target_loss");
-  if (!patches.empty() || !on_cpu(hidden))
+  if (!patches.empty() || !kernels_for(hidden.device()).softmax_loss)
     return chunked_loss(hidden.index_select(0, rows), targets, weights, head, patches, form);
   if (head.scalar_type() == at::kDouble || hidden.scalar_type() == at::kDouble)
     return target_loss_reference(hidden, rows, targets, weights, head, patches, form);
@@ -261,13 +262,13 @@ TargetLoss target_loss(const at::Tensor& hidden, const at::Tensor& rows, const a
   if (needs_gradient(hidden, head)) node = make_node<TargetLossBackward>(hidden, head);
   const bool trains_head = needs_gradient(head), moves_hidden = needs_gradient(hidden);
   const at::Tensor factors = weights.to(at::kFloat);
-  at::Tensor nll = at::empty({rows.numel()}, at::kFloat);
+  at::Tensor nll = at::empty({rows.numel()}, factors.options());
   {
     const at::NoGradGuard no_grad;
     const Chunks chunks{hidden.index_select(0, rows), head.to(hidden.scalar_type()), targets.contiguous(),
                         form};
     at::Tensor slopes = moves_hidden ? at::empty_like(chunks.chosen) : at::Tensor();
-    at::Tensor of_head = trains_head ? at::zeros(head.sizes(), at::kFloat) : at::Tensor();
+    at::Tensor of_head = trains_head ? at::zeros(head.sizes(), factors.options()) : at::Tensor();
     chunks.go_over(nll, bool(node), [&](int64_t begin, const at::Tensor& chunk) {
       if (moves_hidden) slopes.narrow(0, begin, chunk.size(0)).copy_(product(chunk, chunks.matrix.t()));
       if (trains_head) add_head_gradient(of_head, chunks, begin, chunk, factors);

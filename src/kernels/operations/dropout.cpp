@@ -9,13 +9,10 @@
 
 #include "base/rng.h"
 #include "kernels/core/device.h"
-#include "kernels/core/parallel.h"
-#include "kernels/operations/cpu/dropout_cpu.h"
+#include "kernels/core/device_kernels.h"
 
 namespace lowrank {
 namespace {
-
-constexpr int64_t elements_per_piece = 1 << 14;
 
 DropoutMask mask_of(const Dropout& dropout) {
   return {dropout.seed, static_cast<uint32_t>(std::lround(std::min(dropout.p, 1.0 - 0x1p-20) * 0x1p32)),
@@ -35,17 +32,13 @@ void drop(const T* in, T* out, int64_t count, const DropoutMask& mask) {
 }  // namespace
 
 at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
-  if (!on_cpu(x) || x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
+  const Kernel<DropoutTask> kernel = kernels_for(x.device()).drop;
+  if (!kernel || x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
   const at::Tensor source = x.contiguous();
   at::Tensor out = at::empty_like(source);
-  const void* in = source.const_data_ptr();
-  void* to = out.mutable_data_ptr();
-  const bool bf16 = x.scalar_type() == at::kBFloat16;
-  const DropoutMask mask = mask_of(dropout);
-  // Pieces begin at a counter's first value.
-  parallel_for(0, (x.numel() + 3) / 4, elements_per_piece / 4, [&](int64_t begin, int64_t end) {
-    dropout_cpu(in, to, bf16, mask, begin * 4, std::min(end * 4, x.numel()));
-  });
+  const DropoutTask task{source.const_data_ptr(), out.mutable_data_ptr(), x.numel(), mask_of(dropout),
+                         x.scalar_type() == at::kBFloat16};
+  compute(kernel, task, (x.numel() + 3) / 4, x.device());
   return out;
 }
 

@@ -6,10 +6,8 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/silu.h>
 
-#include "kernels/core/device.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/core/node.h"
-#include "kernels/core/parallel.h"
-#include "kernels/operations/cpu/glu_cpu.h"
 
 namespace lowrank {
 
@@ -25,9 +23,7 @@ at::Tensor glu_reference(const at::Tensor& gate_up, Gate function) {
 
 namespace {
 
-constexpr int64_t rows_per_piece = 8;
-
-struct GluBackward : Node {
+struct GluNode : Node {
   at::Tensor gate_up;  ///< [T, 2f]
   Gate gate = Gate::silu;
 
@@ -37,10 +33,10 @@ struct GluBackward : Node {
     if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
     const at::Tensor dy = gradients[0].contiguous();
     at::Tensor d_gate_up = at::empty_like(gate_up);
-    parallel_for(0, dy.size(0), rows_per_piece, [&](int64_t begin, int64_t end) {
-      glu_backward_cpu(gate_up.const_data_ptr(), dy.const_data_ptr(), d_gate_up.mutable_data_ptr(),
-                       dy.size(1), gate, dy.scalar_type() == at::kBFloat16, begin, end);
-    });
+    const GluBackward op{
+        gate_up.const_data_ptr(),         dy.const_data_ptr(), d_gate_up.mutable_data_ptr(), dy.size(1), gate,
+        dy.scalar_type() == at::kBFloat16};
+    compute(kernels_for(dy.device()).glu_backward, op, dy.size(0), dy.device());
     return {d_gate_up};
   }
 };
@@ -50,15 +46,15 @@ struct GluBackward : Node {
 at::Tensor glu(const at::Tensor& gate_up, Gate gate) {
   const OpScope scope("glu");
   const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
-  if (!on_cpu(gate_up) || (!bf16 && gate_up.scalar_type() != at::kFloat)) return glu_reference(gate_up, gate);
-  NodePointer<GluBackward> node;
-  if (needs_gradient(gate_up)) node = make_node<GluBackward>(gate_up);
+  const Kernel<GluForward> kernel = kernels_for(gate_up.device()).glu_forward;
+  if (!kernel || (!bf16 && gate_up.scalar_type() != at::kFloat)) return glu_reference(gate_up, gate);
+  NodePointer<GluNode> node;
+  if (needs_gradient(gate_up)) node = make_node<GluNode>(gate_up);
   const at::NoGradGuard no_grad;
   const at::Tensor from = gate_up.contiguous();
   at::Tensor out = at::empty({from.size(0), from.size(1) / 2}, from.options());
-  parallel_for(0, from.size(0), rows_per_piece, [&](int64_t begin, int64_t end) {
-    glu_forward_cpu(from.const_data_ptr(), out.mutable_data_ptr(), out.size(1), gate, bf16, begin, end);
-  });
+  const GluForward op{from.const_data_ptr(), out.mutable_data_ptr(), out.size(1), gate, bf16};
+  compute(kernel, op, from.size(0), from.device());
   if (!node) return out;
   node->gate_up = from.detach();
   node->gate = gate;

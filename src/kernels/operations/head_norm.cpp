@@ -6,10 +6,8 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/rsqrt.h>
 
-#include "kernels/core/device.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/core/node.h"
-#include "kernels/core/parallel.h"
-#include "kernels/operations/cpu/head_norm_cpu.h"
 
 namespace lowrank {
 
@@ -31,9 +29,7 @@ at::Tensor head_norm_reference(const at::Tensor& qkv, const at::Tensor& query_we
 
 namespace {
 
-constexpr int64_t rows_per_piece = 16;
-
-struct HeadNormBackward : Node {
+struct HeadNormNode : Node {
   at::Tensor qkv, query_weight, key_weight;
   int64_t heads = 0, kv_heads = 0;
   double epsilon = 0;
@@ -56,10 +52,8 @@ struct HeadNormBackward : Node {
     if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
     const at::Tensor d_out = gradients[0].contiguous();
     at::Tensor d_qkv = at::empty_like(qkv);
-    const HeadNorm op = operation();
-    parallel_for(0, qkv.size(0), rows_per_piece, [&](int64_t begin, int64_t end) {
-      head_norm_backward_cpu(op, d_out.const_data_ptr(), d_qkv.mutable_data_ptr(), begin, end);
-    });
+    const HeadNormBackward op{operation(), d_out.const_data_ptr(), d_qkv.mutable_data_ptr()};
+    compute(kernels_for(qkv.device()).head_norm_backward, op, qkv.size(0), qkv.device());
     return {d_qkv};
   }
 };
@@ -69,11 +63,12 @@ struct HeadNormBackward : Node {
 at::Tensor head_norm(const at::Tensor& qkv, const at::Tensor& query_weight, const at::Tensor& key_weight,
                      int64_t heads, int64_t kv_heads, double epsilon) {
   const OpScope scope("head_norm");
-  const bool known = on_cpu(qkv) && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16);
+  const Kernel<HeadNormForward> kernel = kernels_for(qkv.device()).head_norm_forward;
+  const bool known = kernel && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16);
   if (!known || needs_gradient(query_weight, key_weight)) {
     return head_norm_reference(qkv, query_weight, key_weight, heads, kv_heads, epsilon);
   }
-  const NodePointer<HeadNormBackward> node = make_node<HeadNormBackward>(qkv);
+  const NodePointer<HeadNormNode> node = make_node<HeadNormNode>(qkv);
   const bool differentiable = needs_gradient(qkv);
   const at::NoGradGuard no_grad;
   node->qkv = qkv.detach().contiguous();
@@ -83,10 +78,7 @@ at::Tensor head_norm(const at::Tensor& qkv, const at::Tensor& query_weight, cons
   node->kv_heads = kv_heads;
   node->epsilon = epsilon;
   at::Tensor out = at::empty_like(node->qkv);
-  const HeadNorm op = node->operation();
-  parallel_for(0, qkv.size(0), rows_per_piece, [&](int64_t begin, int64_t end) {
-    head_norm_forward_cpu(op, out.mutable_data_ptr(), begin, end);
-  });
+  compute(kernel, HeadNormForward{node->operation(), out.mutable_data_ptr()}, qkv.size(0), qkv.device());
   if (differentiable) connect(out, node);
   return out;
 }

@@ -2,19 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
+#include <unordered_map>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mean.h>
-#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/rsqrt.h>
 
-#include "kernels/core/device.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/core/node.h"
-#include "kernels/core/parallel.h"
-#include "kernels/operations/cpu/rms_norm_cpu.h"
 
 namespace lowrank {
 
@@ -26,8 +25,6 @@ AddNorm add_rms_norm_reference(const at::Tensor& stream, const at::Tensor& branc
 }
 
 namespace {
-
-constexpr int64_t rows_per_piece = 16;
 
 struct AddNormBackward : Node {
   at::Tensor normed;   ///< [T, d]; often the input of an adapted product, which keeps it anyway
@@ -62,17 +59,49 @@ struct AddNormBackward : Node {
                              wants_bf16 ? static_cast<uint16_t*>(d_branch.mutable_data_ptr()) : nullptr,
                              normed.size(1),
                              normed.scalar_type() == at::kBFloat16};
-    parallel_for(0, normed.size(0), rows_per_piece,
-                 [&](int64_t begin, int64_t end) { rms_norm_backward_cpu(op, begin, end); });
+    compute(kernels_for(normed.device()).rms_norm_backward, op, normed.size(0), normed.device());
     return {d_stream, d_branch};
   }
 };
 
-/// The backward pass divides by the weights.
-bool can_divide_by(const at::Tensor& weight) {
+/// Whether values of the CPU are far enough from zero for the backward pass to divide by them.
+bool are_divisors(const at::Tensor& weight) {
   constexpr float least = 1e-20F;
   const auto* values = weight.const_data_ptr<float>();
   return std::all_of(values, values + weight.numel(), [](float value) { return std::abs(value) >= least; });
+}
+
+/// What is known of the frozen weights of a device, of which reading one waits for the device.
+class KnownWeights {
+ public:
+  bool are_divisors(const at::Tensor& weight) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = by_address_.find(weight.unsafeGetTensorImpl());
+    if (found != by_address_.end() && found->second.version == weight._version())
+      return found->second.divides;
+    std::erase_if(by_address_, [](const auto& entry) { return entry.second.weight.expired(); });
+    const bool divides = lowrank::are_divisors(weight.cpu());
+    by_address_.insert_or_assign(weight.unsafeGetTensorImpl(),
+                                 Known{Weak(weight.getIntrusivePtr()), weight._version(), divides});
+    return divides;
+  }
+
+ private:
+  using Weak = c10::weak_intrusive_ptr<at::TensorImpl, at::UndefinedTensorImpl>;
+  struct Known {
+    Weak weight;  ///< while it is held, its address is no other tensor's
+    int64_t version;
+    bool divides;
+  };
+  std::mutex mutex_;
+  std::unordered_map<const at::TensorImpl*, Known> by_address_;
+};
+
+/// The backward pass divides by the weights.
+bool can_divide_by(const at::Tensor& weight) {
+  if (weight.is_cpu()) return are_divisors(weight);
+  static KnownWeights known;
+  return known.are_divisors(weight);
 }
 
 bool has_kernel(const at::Tensor& tensor, at::ScalarType out) {
@@ -85,12 +114,8 @@ bool has_kernel(const at::Tensor& tensor, at::ScalarType out) {
 AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const at::Tensor& weight,
                      double epsilon, at::ScalarType out) {
   const OpScope scope("add_rms_norm");
-  if (!on_cpu(stream)) {
-    // On a GPU libtorch's own is one kernel.
-    const at::Tensor sum = branch.defined() ? at::add(stream, branch.to(stream.scalar_type())) : stream;
-    return {sum, at::rms_norm(sum, {sum.size(1)}, weight, epsilon).to(out)};
-  }
-  if (!has_kernel(stream, out) || stream.scalar_type() != at::kFloat || needs_gradient(weight) ||
+  const Kernel<RmsNormForward> kernel = kernels_for(stream.device()).rms_norm_forward;
+  if (!kernel || !has_kernel(stream, out) || stream.scalar_type() != at::kFloat || needs_gradient(weight) ||
       (branch.defined() && !has_kernel(branch, out)) ||
       (needs_gradient(stream, branch) && !can_divide_by(weight))) {
     return add_rms_norm_reference(stream, branch, weight, epsilon, out);
@@ -115,8 +140,7 @@ AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const a
                           static_cast<float>(epsilon),
                           added.defined() && added.scalar_type() == at::kBFloat16,
                           out == at::kBFloat16};
-  parallel_for(0, from.size(0), rows_per_piece,
-               [&](int64_t begin, int64_t end) { rms_norm_forward_cpu(op, begin, end); });
+  compute(kernel, op, from.size(0), from.device());
   if (!node) return result;
   node->normed = result.normed.detach();
   node->inverse = inverse;

@@ -5,10 +5,8 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
 
-#include "kernels/core/device.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/core/node.h"
-#include "kernels/core/parallel.h"
-#include "kernels/operations/cpu/rope_cpu.h"
 
 namespace lowrank {
 namespace {
@@ -53,8 +51,6 @@ at::Tensor rope_reference(const at::Tensor& qkv, const RopeTable& table, int64_t
 
 namespace {
 
-constexpr int64_t rows_per_piece = 16;
-
 struct Heads {
   int64_t rotated, head_dim;
 };
@@ -73,8 +69,7 @@ at::Tensor rotated(const at::Tensor& qkv, const RopeTable& table, const Heads& h
                     sign,
                     in.scalar_type() == at::kBFloat16,
                     table.adjacent};
-  parallel_for(0, in.size(0), rows_per_piece,
-               [&](int64_t begin, int64_t end) { rotate_cpu(op, begin, end); });
+  compute(kernels_for(in.device()).rotate, op, in.size(0), in.device());
   return out;
 }
 
@@ -106,7 +101,8 @@ at::Tensor turned(const at::Tensor& qkv, const RopeTable& table, const Heads& he
 at::Tensor rope(const at::Tensor& qkv, const RopeTable& table, int64_t heads, int64_t kv_heads,
                 int64_t head_dim) {
   const OpScope scope("rope");
-  if (!on_cpu(qkv) || (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)) {
+  if (!kernels_for(qkv.device()).rotate ||
+      (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16)) {
     return rope_reference(qkv, table, heads, kv_heads, head_dim);
   }
   if (needs_f32(qkv, table))

@@ -109,13 +109,12 @@ void capped_rows(T* logits, const int64_t* targets, float* nll, int64_t width, b
   }
 }
 
-void softmax_loss(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
-                  SoftmaxLossForm form, int64_t begin, int64_t end) {
+void softmax_loss(const SoftmaxLoss& op, int64_t begin, int64_t end) {
   const auto run = [&](auto* values) {
-    form.cap > 0 ? capped_rows(values, targets, nll, width, slopes, form, begin, end)
-                 : rows(values, targets, nll, width, slopes, form.smoothing, begin, end);
+    op.form.cap > 0 ? capped_rows(values, op.targets, op.nll, op.width, op.slopes, op.form, begin, end)
+                    : rows(values, op.targets, op.nll, op.width, op.slopes, op.form.smoothing, begin, end);
   };
-  bf16 ? run(static_cast<uint16_t*>(logits)) : run(static_cast<float*>(logits));
+  op.bf16 ? run(static_cast<uint16_t*>(op.logits)) : run(static_cast<float*>(op.logits));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -127,9 +126,8 @@ namespace lowrank {
 
 HWY_EXPORT(softmax_loss);
 
-void softmax_loss_cpu(void* logits, const int64_t* targets, float* nll, int64_t width, bool slopes, bool bf16,
-                      SoftmaxLossForm form, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(softmax_loss)(logits, targets, nll, width, slopes, bf16, form, begin, end);
+void softmax_loss_cpu(const SoftmaxLoss& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(softmax_loss)(op, begin, end);
 }
 
 }  // namespace lowrank

@@ -118,9 +118,11 @@ void drop_all(const T* in, T* out, const DropoutMask& mask, int64_t begin, int64
   }
 }
 
-void drop_any(const void* in, void* out, bool bf16, const DropoutMask& mask, int64_t begin, int64_t end) {
-  bf16 ? drop_all(static_cast<const uint16_t*>(in), static_cast<uint16_t*>(out), mask, begin, end)
-       : drop_all(static_cast<const float*>(in), static_cast<float*>(out), mask, begin, end);
+void drop_any(const DropoutTask& op, int64_t begin, int64_t end) {
+  const int64_t first = begin * 4, last = std::min(end * 4, op.values);
+  op.bf16
+      ? drop_all(static_cast<const uint16_t*>(op.in), static_cast<uint16_t*>(op.out), op.mask, first, last)
+      : drop_all(static_cast<const float*>(op.in), static_cast<float*>(op.out), op.mask, first, last);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -132,8 +134,8 @@ namespace lowrank {
 
 HWY_EXPORT(drop_any);
 
-void dropout_cpu(const void* in, void* out, bool bf16, const DropoutMask& mask, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(drop_any)(in, out, bf16, mask, begin, end);
+void dropout_cpu(const DropoutTask& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(drop_any)(op, begin, end);
 }
 
 }  // namespace lowrank

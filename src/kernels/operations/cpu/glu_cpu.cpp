@@ -135,33 +135,28 @@ void backward_rows(const T* gate_up, const T* d_out, T* d_gate_up, int64_t width
 }
 
 template <typename T>
-void forward_of(const void* gate_up, void* out, int64_t width, Gate gate, int64_t begin, int64_t end) {
-  const auto run = gate == Gate::silu   ? forward_rows<Silu, T>
-                   : gate == Gate::gelu ? forward_rows<Gelu, T>
-                                        : forward_rows<GeluTanh, T>;
-  run(static_cast<const T*>(gate_up), static_cast<T*>(out), width, begin, end);
+void forward_of(const GluForward& op, int64_t begin, int64_t end) {
+  const auto run = op.gate == Gate::silu   ? forward_rows<Silu, T>
+                   : op.gate == Gate::gelu ? forward_rows<Gelu, T>
+                                           : forward_rows<GeluTanh, T>;
+  run(static_cast<const T*>(op.gate_up), static_cast<T*>(op.out), op.width, begin, end);
 }
 
 template <typename T>
-void backward_of(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, Gate gate,
-                 int64_t begin, int64_t end) {
-  const auto run = gate == Gate::silu   ? backward_rows<Silu, T>
-                   : gate == Gate::gelu ? backward_rows<Gelu, T>
-                                        : backward_rows<GeluTanh, T>;
-  run(static_cast<const T*>(gate_up), static_cast<const T*>(d_out), static_cast<T*>(d_gate_up), width, begin,
-      end);
+void backward_of(const GluBackward& op, int64_t begin, int64_t end) {
+  const auto run = op.gate == Gate::silu   ? backward_rows<Silu, T>
+                   : op.gate == Gate::gelu ? backward_rows<Gelu, T>
+                                           : backward_rows<GeluTanh, T>;
+  run(static_cast<const T*>(op.gate_up), static_cast<const T*>(op.d_out), static_cast<T*>(op.d_gate_up),
+      op.width, begin, end);
 }
 
-void forward(const void* gate_up, void* out, int64_t width, Gate gate, bool bf16, int64_t begin,
-             int64_t end) {
-  const auto run = bf16 ? forward_of<uint16_t> : forward_of<float>;
-  run(gate_up, out, width, gate, begin, end);
+void forward(const GluForward& op, int64_t begin, int64_t end) {
+  op.bf16 ? forward_of<uint16_t>(op, begin, end) : forward_of<float>(op, begin, end);
 }
 
-void backward(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, Gate gate, bool bf16,
-              int64_t begin, int64_t end) {
-  const auto run = bf16 ? backward_of<uint16_t> : backward_of<float>;
-  run(gate_up, d_out, d_gate_up, width, gate, begin, end);
+void backward(const GluBackward& op, int64_t begin, int64_t end) {
+  op.bf16 ? backward_of<uint16_t>(op, begin, end) : backward_of<float>(op, begin, end);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -174,14 +169,12 @@ namespace lowrank {
 HWY_EXPORT(forward);
 HWY_EXPORT(backward);
 
-void glu_forward_cpu(const void* gate_up, void* out, int64_t width, Gate gate, bool bf16, int64_t begin,
-                     int64_t end) {
-  HWY_DYNAMIC_DISPATCH(forward)(gate_up, out, width, gate, bf16, begin, end);
+void glu_forward_cpu(const GluForward& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(forward)(op, begin, end);
 }
 
-void glu_backward_cpu(const void* gate_up, const void* d_out, void* d_gate_up, int64_t width, Gate gate,
-                      bool bf16, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(backward)(gate_up, d_out, d_gate_up, width, gate, bf16, begin, end);
+void glu_backward_cpu(const GluBackward& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(backward)(op, begin, end);
 }
 
 }  // namespace lowrank

@@ -93,14 +93,16 @@ void backward_rows(const HeadNorm& op, const T* d_out, T* d_qkv, int64_t begin, 
   }
 }
 
-void forward(const HeadNorm& op, void* out, int64_t begin, int64_t end) {
-  op.bf16 ? forward_rows(op, static_cast<uint16_t*>(out), begin, end)
-          : forward_rows(op, static_cast<float*>(out), begin, end);
+void forward(const HeadNormForward& op, int64_t begin, int64_t end) {
+  op.norm.bf16 ? forward_rows(op.norm, static_cast<uint16_t*>(op.out), begin, end)
+               : forward_rows(op.norm, static_cast<float*>(op.out), begin, end);
 }
 
-void backward(const HeadNorm& op, const void* d_out, void* d_qkv, int64_t begin, int64_t end) {
-  op.bf16 ? backward_rows(op, static_cast<const uint16_t*>(d_out), static_cast<uint16_t*>(d_qkv), begin, end)
-          : backward_rows(op, static_cast<const float*>(d_out), static_cast<float*>(d_qkv), begin, end);
+void backward(const HeadNormBackward& op, int64_t begin, int64_t end) {
+  op.norm.bf16 ? backward_rows(op.norm, static_cast<const uint16_t*>(op.d_out),
+                               static_cast<uint16_t*>(op.d_qkv), begin, end)
+               : backward_rows(op.norm, static_cast<const float*>(op.d_out), static_cast<float*>(op.d_qkv),
+                               begin, end);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -113,12 +115,12 @@ namespace lowrank {
 HWY_EXPORT(forward);
 HWY_EXPORT(backward);
 
-void head_norm_forward_cpu(const HeadNorm& op, void* out, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(forward)(op, out, begin, end);
+void head_norm_forward_cpu(const HeadNormForward& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(forward)(op, begin, end);
 }
 
-void head_norm_backward_cpu(const HeadNorm& op, const void* d_out, void* d_qkv, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(backward)(op, d_out, d_qkv, begin, end);
+void head_norm_backward_cpu(const HeadNormBackward& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(backward)(op, begin, end);
 }
 
 }  // namespace lowrank

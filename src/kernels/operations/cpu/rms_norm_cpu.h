@@ -2,37 +2,12 @@
 
 #include <cstdint>
 
+#include "kernels/tasks/norm_tasks.h"
+
 namespace lowrank {
 
-/// Rows [begin, end) of add_rms_norm's forward pass; bf16 values are given as their bits. `branch` may be
-/// null.
-struct RmsNormForward {
-  const float* stream;
-  const void* branch;
-  const float* weight;
-  float* sum;      ///< [T, d]; not written without a branch
-  void* normed;    ///< [T, d]
-  float* inverse;  ///< [T], 1 / sqrt(mean(sum^2) + epsilon) of each row
-  int64_t columns;
-  float epsilon;
-  bool branch_bf16, normed_bf16;
-};
+/// Rows [begin, end) of the task.
 void rms_norm_forward_cpu(const RmsNormForward& op, int64_t begin, int64_t end);
-
-/// Rows of the backward pass: dx = d_sum + inverse (d_normed weight - n mean(d_normed normed)) with n =
-/// normed / weight. `d_sum` may be null.
-struct RmsNormBackward {
-  const void* normed;       ///< from the forward pass
-  const float* inverse;     ///< from the forward pass
-  const float* weight;      ///< without zeros
-  const float* reciprocal;  ///< 1 / weight
-  const void* d_normed;
-  const float* d_sum;
-  float* d_stream;
-  uint16_t* d_branch;  ///< bf16 copy of d_stream, or null
-  int64_t columns;
-  bool normed_bf16;
-};
 void rms_norm_backward_cpu(const RmsNormBackward& op, int64_t begin, int64_t end);
 
 }  // namespace lowrank
