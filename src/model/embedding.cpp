@@ -51,7 +51,7 @@ at::Tensor Embedding::look_up(std::span<const int64_t> ids) const {
     checkpoint_->read_rows(*tensor_, ids[i], ids[i] + 1, row);
   }
   if (scale_ != 1) rows.mul_(scale_);
-  return rows.to(device_);
+  return sent_to(rows, device_);
 }
 
 at::Tensor Embedding::look_up(std::span<const int64_t> ids, const at::Tensor& table) const {

@@ -77,7 +77,7 @@ TargetLoss batch_loss(const Model& model, const Context& context, const Hooks& h
   const HiddenState hidden = hidden_state(model, context, hooks, targets.rows, nullptr);
   const at::Tensor rows = hidden_rows(hidden, targets.rows);
   const at::Tensor ids = indices_for(hidden.stream, targets.tokens);
-  const at::Tensor weights = at::tensor(targets.weights, at::kFloat).to(rows.device());
+  const at::Tensor weights = sent_to(at::tensor(targets.weights, at::kFloat), rows.device());
   const std::vector<Patch> patches = head_patches(model, context, hooks, targets.rows);
   const TargetLossForm form{model.head().softcap, smoothing};
   if (const auto& blocks = model.head().blocks)
@@ -96,7 +96,7 @@ at::Tensor truth_of(const Targets& targets, const at::Tensor& scores) {
     for (const int64_t one : classes) next[one] = 1;
     next += scores.size(1);
   }
-  return truth.to(scores.options());
+  return sent_to(truth.to(scores.scalar_type()), scores.device());
 }
 
 }  // namespace
@@ -107,10 +107,10 @@ TargetLoss label_loss(const ModelSpec& spec, const at::Tensor& scores, const Tar
     check(std::ssize(targets.classes) == scores.size(0), ErrorKind::invalid,
           "{} sequences with lists of classes, but {} with scores", targets.classes.size(), scores.size(0));
     return classes_loss(scores, truth_of(targets, scores),
-                        at::tensor(targets.weights, scores.scalar_type()).to(scores.device()));
+                        sent_to(at::tensor(targets.weights, scores.scalar_type()), scores.device()));
   }
-  const at::Tensor values = at::tensor(targets.values, scores.scalar_type()).to(scores.device());
-  const at::Tensor weights = at::tensor(targets.weights, scores.scalar_type()).to(scores.device());
+  const at::Tensor values = sent_to(at::tensor(targets.values, scores.scalar_type()), scores.device());
+  const at::Tensor weights = sent_to(at::tensor(targets.weights, scores.scalar_type()), scores.device());
   return spec.task == Task::classification ? class_loss(scores, values.to(at::kLong), weights, smoothing)
                                            : value_loss(scores, values, weights);
 }

@@ -7,6 +7,7 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
+#include "kernels/core/device.h"
 #include "model/config_reader.h"
 
 namespace lowrank {
@@ -260,7 +261,7 @@ RopeTable rope_table(const RopeFrequencies& frequencies, const SequenceLayout& l
     }
   }
   for (at::Tensor* values : {&table.cos, &table.sin, &table.query_factors}) {
-    if (values->defined()) *values = values->to(device);
+    if (values->defined()) *values = sent_to(*values, device);
   }
   return table;
 }

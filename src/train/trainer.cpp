@@ -6,6 +6,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
@@ -75,9 +76,9 @@ double Trainer::accumulate(const StepBatches& step, std::span<const Batch> laid_
   terms = counted_over_ranks(terms, result);
   check(terms > 0, ErrorKind::invalid, "step {}: its rows have nothing that the loss is a mean of",
         result.step);
-  double loss = 0;
   const auto share = 1 / static_cast<double>(terms);
   stacks_.clear();  // the last step changed the parameters
+  std::vector<at::Tensor> sums;
   for (size_t i = 0; i < laid_out.size(); ++i) {
     Context context{&laid_out[i], true};
     const auto number = step.numbers.empty() ? i : static_cast<uint64_t>(step.numbers[i]);
@@ -89,11 +90,16 @@ double Trainer::accumulate(const StepBatches& step, std::span<const Batch> laid_
     largest_tokens_ = std::max(largest_tokens_, laid_out[i].token_count());
     const TargetLoss scored = batch_loss(model_, context, *adapter_.method, options_.label_smoothing);
     const at::Tensor sum = objective.sum({given[i], laid_out[i], scored}, result.figures);
-    loss += sum.item<double>() * share;
+    sums.push_back(sum.detach());
     // One mean over the whole step: a micro-batch with few terms must not weigh more.
     sum.backward(at::scalar_tensor(share, sum.options()));
   }
   for (auto& [name, figure] : result.figures) figure *= share;
+  if (sums.empty()) return 0;  // of ranks, some may have no rows of a step
+  double loss = 0;
+  // Read together: each reading waits for a device.
+  const at::Tensor read = at::stack(sums).to(at::kCPU, at::kDouble);
+  for (size_t i = 0; i < sums.size(); ++i) loss += read.const_data_ptr<double>()[i] * share;
   return loss;
 }
 

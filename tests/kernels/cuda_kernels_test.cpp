@@ -215,6 +215,18 @@ TEST_P(CudaKernels, SoftmaxLoss) {
   }
 }
 
+TEST_P(CudaKernels, AdamW) {
+  const at::Tensor gradient = at::randn({columns()});
+  const std::vector<at::Tensor> outputs{at::randn({columns()}), at::randn({columns()}),
+                                        at::rand({columns()})};
+  const AdamWStep step{0.5F, 0.1F, 0.99F, 0.01F, 0.9F, 0.01F, 1.5F, 1e-8F};
+  compare(cuda_kernels().adamw_step, cpu_kernels().adamw_step, columns(), outputs,
+          [&](std::vector<at::Tensor>& to) {
+            return AdamWTask{to[0].mutable_data_ptr<float>(), gradient.const_data_ptr<float>(),
+                             to[1].mutable_data_ptr<float>(), to[2].mutable_data_ptr<float>(), step};
+          });
+}
+
 /// Minus infinity is a masked token; NaN must not be lost.
 TEST(CudaKernel, SoftmaxLossOfValuesThatAreNotFinite) {
   for (const double other : {-double{INFINITY}, double{NAN}}) {

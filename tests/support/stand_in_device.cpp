@@ -1,11 +1,13 @@
 #include "support/stand_in_device.h"
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -119,8 +121,22 @@ at::Tensor on_host(const at::Tensor& tensor) {
   return at::from_blob(begin, tensor.sizes(), tensor.strides(), tensor.options().device(c10::kCPU));
 }
 
+struct CrossingCounts {
+  std::atomic<int64_t> to_device = 0, from_device = 0;
+};
+
+CrossingCounts& crossings() {
+  static CrossingCounts counts;
+  return counts;
+}
+
+/// Whether this thread computes an operation of the device, whose copies of operands are not the program's.
+thread_local bool in_operation = false;
+
 void copy_values(const at::Tensor& from, const at::Tensor& to) {
   if (from.numel() == 0) return;
+  if (!in_operation && to.is_cpu()) ++crossings().from_device;
+  if (!in_operation && from.is_cpu()) ++crossings().to_device;
   const std::scoped_lock lock(opening());
   for (const at::Tensor& one : {from, to}) {
     if (one.is_privateuseone()) memory().protect(storage_of(one), PROT_READ | PROT_WRITE);
@@ -181,7 +197,14 @@ void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     TORCH_CHECK(!argument.isGenerator() || !argument.toGenerator().defined(), op.schema().name(),
                 ": a generator of the CPU for a tensor of the stand-in device");
   }
+  // Numbers, and results whose sizes depend on values.
+  for (const char* reads_values : {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select",
+                                   "aten::equal", "aten::_unique2", "aten::repeat_interleave.Tensor"}) {
+    if (c10::toString(op.operator_name()) == reads_values) ++crossings().from_device;
+  }
+  const bool inside = std::exchange(in_operation, true);
   at::native::cpu_fallback(op, stack);
+  in_operation = inside;
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
@@ -246,6 +269,10 @@ int with_open_memory(const std::function<int()>& compute) {
   const int code = compute();
   memory().protect_all(PROT_NONE);
   return code;
+}
+
+Crossings stand_in_crossings() {
+  return {crossings().to_device, crossings().from_device};
 }
 
 c10::Device stand_in_device() {

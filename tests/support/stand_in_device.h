@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include <c10/core/Device.h>
 
 namespace lowrank::test {
@@ -10,5 +12,12 @@ namespace lowrank::test {
 /// one of its tensors and a CPU tensor with dimensions, or with a CPU generator, is an error, as on a GPU.
 /// The first call registers it; call it before other computations.
 c10::Device stand_in_device();
+
+/// What has crossed to the device and back until now. On a GPU a tensor or number that is read back waits for
+/// all that was enqueued before it.
+struct Crossings {
+  int64_t to_device = 0, from_device = 0;
+};
+Crossings stand_in_crossings();
 
 }  // namespace lowrank::test

@@ -25,6 +25,7 @@ const KernelTable& stand_in_kernels() {
       .rotate = with_memory<Rotation, &Table::rotate>,
       .drop = with_memory<DropoutTask, &Table::drop>,
       .softmax_loss = with_memory<SoftmaxLoss, &Table::softmax_loss>,
+      .adamw_step = with_memory<AdamWTask, &Table::adamw_step>,
   };
   return table;
 }

@@ -1,6 +1,7 @@
 #include "kernels/core/device_kernels.h"
 #include "kernels/core/parallel.h"
 #include "kernels/losses/cpu/softmax_loss_cpu.h"
+#include "kernels/operations/cpu/adamw_cpu.h"
 #include "kernels/operations/cpu/dropout_cpu.h"
 #include "kernels/operations/cpu/glu_cpu.h"
 #include "kernels/operations/cpu/head_norm_cpu.h"
@@ -30,6 +31,7 @@ const KernelTable& cpu_kernels() {
       .rotate = on_threads<Rotation, rotate_cpu, 16>,
       .drop = on_threads<DropoutTask, dropout_cpu, 1 << 12>,
       .softmax_loss = on_threads<SoftmaxLoss, softmax_loss_cpu, 4>,
+      .adamw_step = on_threads<AdamWTask, adamw_step_cpu, 1 << 14>,
   };
   return table;
 }

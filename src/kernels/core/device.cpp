@@ -42,8 +42,15 @@ at::Device device_named(std::string_view name) {
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(*number));
 }
 
+at::Tensor sent_to(const at::Tensor& tensor, at::Device device) {
+  if (device.is_cpu()) return tensor;
+  // A copy of memory that may be paged out waits for the device.
+  const at::Tensor source = device.is_cuda() ? tensor.pin_memory() : tensor;
+  return source.to(source.options().device(device), /*non_blocking=*/true);
+}
+
 at::Tensor indices_for(const at::Tensor& indexed, std::span<const int64_t> indices) {
-  return at::tensor(at::IntArrayRef(indices.data(), indices.size()), at::kLong).to(indexed.device());
+  return sent_to(at::tensor(at::IntArrayRef(indices.data(), indices.size()), at::kLong), indexed.device());
 }
 
 }  // namespace lowrank

@@ -23,6 +23,10 @@ at::Device device_named(std::string_view name);
 /// True if `device_named` knows such a name, whether or not there is such a device.
 bool is_device_name(std::string_view name);
 
+/// A tensor of the CPU on a device; the same one for the CPU. Neither waits for the device's work so far, nor
+/// for the copy.
+at::Tensor sent_to(const at::Tensor& tensor, at::Device device);
+
 /// int64 [n] on the device of the tensor that it will index.
 at::Tensor indices_for(const at::Tensor& indexed, std::span<const int64_t> indices);
 

@@ -8,6 +8,7 @@
 #include <ATen/TensorOperators.h>
 
 #include "kernels/core/device.h"
+#include "kernels/core/device_kernels.h"
 #include "kernels/core/node.h"
 #include "kernels/core/parallel.h"
 #include "kernels/operations/cpu/adamw_cpu.h"
@@ -23,8 +24,8 @@ void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& 
                 std::span<const AdamWGroup> groups, const AdamWOptions& options, int64_t step,
                 double factor) {
   const OpScope scope("adamw");
-  if (!on_cpu(parameters))
-    return adamw_step_reference(parameters, gradient, m, v, groups, options, step, factor);
+  const Kernel<AdamWTask> kernel = kernels_for(parameters.device()).adamw_step;
+  if (!kernel) return adamw_step_reference(parameters, gradient, m, v, groups, options, step, factor);
   auto* p = parameters.mutable_data_ptr<float>();
   const auto* g = gradient.const_data_ptr<float>();
   auto* first = m.mutable_data_ptr<float>();
@@ -40,9 +41,8 @@ void adamw_step(at::Tensor& parameters, const at::Tensor& gradient, at::Tensor& 
                         .rate = static_cast<float>(group.learning_rate / correction1),
                         .inverse_root = static_cast<float>(1 / std::sqrt(correction2)),
                         .epsilon = static_cast<float>(options.epsilon)};
-    parallel_for(group.begin, group.end, piece, [&](int64_t begin, int64_t end) {
-      adamw_step_cpu(p + begin, g + begin, first + begin, second + begin, end - begin, now);
-    });
+    const AdamWTask task{p + group.begin, g + group.begin, first + group.begin, second + group.begin, now};
+    compute(kernel, task, group.end - group.begin, parameters.device());
   }
 }
 

@@ -9,6 +9,8 @@
 #include <ATen/ops/sum.h>
 #include <ATen/ops/topk.h>
 
+#include "kernels/core/device.h"
+
 namespace lowrank {
 
 ExpertRoutes expert_routes(const at::Tensor& logits, int64_t used, bool normalised) {
@@ -37,7 +39,7 @@ ExpertRoutes expert_routes(const at::Tensor& logits, int64_t used, bool normalis
     places[pair] = next[experts[pair]]++;
     tokens[places[pair]] = pair / used;
   }
-  routes.places = routes.places.to(logits.device());
+  routes.places = sent_to(routes.places, logits.device());
   return routes;
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/tasks/adamw_task.h"
 #include "kernels/tasks/norm_tasks.h"
 #include "kernels/tasks/row_tasks.h"
 
@@ -25,10 +26,11 @@ struct KernelTable {
   Kernel<Rotation> rotate = nullptr;
   Kernel<DropoutTask> drop = nullptr;  ///< rows are groups of four values
   Kernel<SoftmaxLoss> softmax_loss = nullptr;
+  Kernel<AdamWTask> adamw_step = nullptr;
 };
 
-/// The one function of a library of kernels, `cuda_kernels_entry`: null unless they are of this version of the
-/// program and its table has this size.
+/// The one function of a library of kernels, `cuda_kernels_entry`: null unless they are of this version of
+/// the program and its table has this size.
 using CudaKernelsEntry = const KernelTable* (*)(const char* version, size_t table_bytes);
 inline constexpr const char* cuda_kernels_entry = "lowrank_cuda_kernels";
 

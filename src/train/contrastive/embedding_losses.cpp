@@ -39,7 +39,7 @@ TextRows text_rows(std::span<const TextGroup> groups, const at::Tensor& vectors)
 at::Tensor scores_of(std::span<const TextGroup> groups, const at::Tensor& like) {
   std::vector<double> scores;
   for (const TextGroup& group : groups) scores.push_back(group.score);
-  return at::tensor(scores, at::kDouble).to(like.device(), like.scalar_type());
+  return sent_to(at::tensor(scores, at::kDouble).to(like.scalar_type()), like.device());
 }
 
 RowLosses ranking_loss(const at::Tensor& unit, const TextRows& at, double scale) {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "data/batch_parts.h"
+#include "kernels/core/device.h"
 #include "peft/bank/adapter_group.h"
 #include "train/example_trainer.h"
 
@@ -66,7 +67,7 @@ void JointSteps::backward(std::vector<Part>& parts, size_t micro_batch) {
   const at::Tensor nll = batch_loss(model_, context, group, options_.label_smoothing).nll;
   std::vector<float> factors = together.targets.weights;
   int64_t first = 0;
-  const at::Tensor weights = at::tensor(factors, nll.scalar_type()).to(nll.device());
+  const at::Tensor weights = sent_to(at::tensor(factors, nll.scalar_type()), nll.device());
   for (size_t i = 0; i < members.size(); ++i) {
     const int64_t count = counts[i];
     const double share = members[i]->share;
@@ -75,7 +76,7 @@ void JointSteps::backward(std::vector<Part>& parts, size_t micro_batch) {
     for (int64_t n = first; n < first + count; ++n) factors[n] *= static_cast<float>(share);
     first += count;
   }
-  nll.backward(at::tensor(factors, nll.scalar_type()).to(nll.device()));
+  nll.backward(sent_to(at::tensor(factors, nll.scalar_type()), nll.device()));
 }
 
 std::vector<JointResult> JointSteps::step(std::span<const size_t> members) {

@@ -2,6 +2,7 @@
 
 #include "kernels/backends/cuda/cuda_kernels.h"
 #include "kernels/losses/cuda/softmax_loss_cuda.h"
+#include "kernels/operations/cuda/adamw_cuda.h"
 #include "kernels/operations/cuda/head_norm_cuda.h"
 #include "kernels/operations/cuda/rms_norm_cuda.h"
 #include "kernels/operations/cuda/row_operations_cuda.h"
@@ -19,6 +20,7 @@ const KernelTable& cuda_kernels() {
       .rotate = rotate_cuda,
       .drop = dropout_cuda,
       .softmax_loss = softmax_loss_cuda,
+      .adamw_step = adamw_step_cuda,
   };
   return table;
 }

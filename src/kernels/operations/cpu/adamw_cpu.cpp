@@ -11,8 +11,11 @@ HWY_BEFORE_NAMESPACE();
 namespace lowrank {
 namespace HWY_NAMESPACE {
 
-void step_all(float* p, const float* gradient, float* m, float* v, int64_t count, const AdamWStep& step) {
-  for_each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
+void step_all(const AdamWTask& op, int64_t begin, int64_t end) {
+  const AdamWStep& step = op.step;
+  float *p = op.parameters + begin, *m = op.m + begin, *v = op.v + begin;
+  const float* gradient = op.gradient + begin;
+  for_each_vector(end - begin, [&](auto d, int64_t i) HWY_ATTR {
     const auto g = hn::Mul(load(d, gradient + i), hn::Set(d, step.factor));
     const auto old_m = load(d, m + i);
     const auto new_m = hn::MulAdd(hn::Set(d, step.rest1), hn::Sub(g, old_m), old_m);
@@ -62,9 +65,8 @@ namespace lowrank {
 HWY_EXPORT(step_all);
 HWY_EXPORT(sum_of_squares);
 
-void adamw_step_cpu(float* p, const float* gradient, float* m, float* v, int64_t count,
-                    const AdamWStep& step) {
-  HWY_DYNAMIC_DISPATCH(step_all)(p, gradient, m, v, count, step);
+void adamw_step_cpu(const AdamWTask& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(step_all)(op, begin, end);
 }
 
 double squared_norm_cpu(const float* values, int64_t count) {
