@@ -6,13 +6,13 @@ LIBTORCH = $(shell tools/setup path libtorch)
 ARROW = $(wildcard $(shell tools/setup path arrow))
 export CCACHE_SLOPPINESS = pch_defines,time_macros
 
-.PHONY: all help deps arrow configure demo compare test check interop serving asan fuzz bench wheel package format clean
+.PHONY: all help deps arrow configure cuda demo compare test test-cuda check interop serving asan fuzz bench bench-cuda wheel package format clean
 
 all: deps configure  ## build build/lowrank (installs what is missing first)
 	cmake --build $(BUILD) --target lowrank -j $(JOBS)
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 deps:  ## Debian packages and libtorch
 	@tools/setup packages
@@ -26,6 +26,11 @@ configure: deps
 	  then echo "$(BUILD) belongs to another source folder (was this one copied?): rm -r $(BUILD)" >&2; exit 1; fi
 	@cmake -S . -B $(BUILD) -DLOWRANK_LIBTORCH=$(LIBTORCH) -DLOWRANK_ARROW=$(ARROW) $(CMAKE_FLAGS) > $(BUILD).configure.log 2>&1 \
 	  && rm -f $(BUILD).configure.log || { cat $(BUILD).configure.log; exit 1; }
+
+cuda: all  ## the same with our kernels for NVIDIA GPUs (needs nvcc of CUDA 13) and libtorch's CUDA side, for --device cuda
+	@cmake --build $(BUILD) --target help | grep -q lowrank_cuda || { echo "make cuda: nvcc, the compiler of CUDA 13, is not on PATH" >&2; exit 1; }
+	cmake --build $(BUILD) --target lowrank_cuda -j $(JOBS)
+	@tools/setup cuda
 
 demo: all  ## fine-tune SmolLM2 on this machine's package lists (3 to 5 minutes after the build)
 	@tools/setup model
@@ -42,6 +47,11 @@ test: arrow deps configure  ## all tests
 	@rm -rf $(BUILD)/test_results && mkdir -p $(BUILD)/test_results
 	LOWRANK_MODEL="$$(tools/setup path model)" LOWRANK_MINILM="$$(tools/setup path minilm)" \
 	  ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --output-junit test_results/ctest.xml
+
+test-cuda: cuda  ## the tests that need an NVIDIA GPU (CHECKS="operations contract runs program")
+	@tools/setup model
+	cmake --build $(BUILD) --target test_kernels test_contract test_train test_infer -j $(JOBS)
+	tests/cuda/run $(BUILD) cuda $(CHECKS)
 
 check:  ## format, tidy on changed files, layers, sizes, docs; warnings are errors
 	@tools/check
@@ -75,11 +85,14 @@ bench: all  ## each kernel against its reference, then the measurements of READM
 	$(BUILD)/bench/kernel_bench --compare bench/kernel_results.json
 	bench/run $(BUILD)/lowrank --compare bench/results.json
 
+bench-cuda: cuda  ## training on an NVIDIA GPU against PEFT and Liger's kernels, in turn (ARGUMENTS of bench/gpu_train.py)
+	bench/gpu $(BUILD)/lowrank $(ARGUMENTS)
+
 package: all  ## dist/lowrank-VERSION-linux-ARCH.tar.gz, which runs without compiler, libtorch or Python
 	tools/package $(BUILD)
 
 format:  ## clang-format over all sources
-	git ls-files '*.cpp' '*.h' | xargs clang-format -i
+	git ls-files '*.cpp' '*.h' '*.cu' | xargs clang-format -i
 
 clean:  ## remove the build folders
 	rm -rf build build-asan build-check build-clang build-fuzz dist

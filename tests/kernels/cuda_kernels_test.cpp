@@ -4,6 +4,9 @@
 #include "kernels/backends/cuda/cuda_kernels.h"
 
 #include <cuda_runtime.h>
+#include <dlfcn.h>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -289,6 +292,21 @@ TEST(CudaModule, WhatIsNotOurLibraryIsASentence) {
   EXPECT_EQ(lowrank_cuda_kernels("0.0.0", sizeof(KernelTable)), nullptr);
   EXPECT_EQ(lowrank_cuda_kernels(LOWRANK_VERSION, sizeof(KernelTable) - 8), nullptr);
   EXPECT_EQ(lowrank_cuda_kernels(LOWRANK_VERSION, sizeof(KernelTable)), &cuda_kernels());
+}
+
+TEST(CudaModule, HasCodeForFourArchitecturesAndIsLoadedWithoutAGpu) {
+#ifdef LOWRANK_CUDA_MODULE
+  std::ifstream file(LOWRANK_CUDA_MODULE, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  for (const char* code : {"sm_80", "sm_89", "sm_90", "sm_100"})
+    EXPECT_NE(bytes.find(code), std::string::npos) << code;
+  ASSERT_TRUE(dlopen(LOWRANK_CUDA_RUNTIME, RTLD_NOW | RTLD_GLOBAL)) << dlerror();
+  const KernelTable& kernels = kernels_of_module(LOWRANK_CUDA_MODULE);
+  EXPECT_NE(kernels.rms_norm_forward, nullptr);
+  EXPECT_NE(kernels.rms_norm_forward, cuda_kernels().rms_norm_forward);
+#else
+  GTEST_SKIP() << "built without nvcc";
+#endif
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/module_file.h"
+#include "base/modules/module_file.h"
 #include "data/sources/parquet_interface.h"
 
 namespace lowrank {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/module_file.h"
+#include "base/modules/module_file.h"
 #include "base/version.h"
 #include "kernels/core/device_kernels.h"
 

@@ -1,4 +1,4 @@
-#include "base/module_file.h"
+#include "base/modules/module_file.h"
 
 #include <array>
 #include <cstdlib>
