@@ -106,6 +106,40 @@ TEST(DeltaRule, GradientsMatchFiniteDifferences) {
   }
 }
 
+TEST(DeltaRuleOfDevices, EqualsTheReference) {
+  for (const DeltaRuleShape& shape : {small, DeltaRuleShape{2, 4, 20, 19}}) {
+    for (const double decays : {1.0, 300.0}) {
+      for (const bool continued : {false, true}) {
+        const RowSequences sequences = continued ? RowSequences{forked_rows.offsets, {}} : forked_rows;
+        Operands ours(Operands(267, shape, at::kFloat), at::kDouble);
+        {
+          const at::NoGradGuard no_grad;
+          ours.decay.mul_(decays);
+        }
+        const Operands rows(ours, at::kDouble);
+        at::Tensor states, row_states;
+        if (continued) {
+          states = at::randn({6, shape.value_heads, shape.key_dim, shape.value_dim}, at::kDouble);
+          row_states = states.clone();
+        }
+        const at::Tensor y = delta_rule_in_chunks(ours.qkv, ours.decay, ours.beta, shape, sequences, states);
+        const at::Tensor expected =
+            delta_rule_reference(rows.qkv, rows.decay, rows.beta, shape, sequences, row_states);
+        EXPECT_LT(relative(y, expected), 1e-10);
+        if (continued) {
+          EXPECT_LT(relative(states, row_states), 1e-10);
+        }
+        const at::Tensor seed = at::randn(y.sizes(), at::kDouble);
+        y.backward(seed);
+        expected.backward(seed);
+        EXPECT_LT(relative(ours.qkv.grad(), rows.qkv.grad()), 1e-9);
+        EXPECT_LT(relative(ours.decay.grad(), rows.decay.grad(), 1e-3), 1e-9);
+        EXPECT_LT(relative(ours.beta.grad(), rows.beta.grad()), 1e-9);
+      }
+    }
+  }
+}
+
 /// target, type
 class ChunkedDeltaRule : public OnTarget<std::tuple<int64_t, at::ScalarType>> {};
 

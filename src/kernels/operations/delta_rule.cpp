@@ -8,6 +8,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sum.h>
@@ -20,39 +21,137 @@
 
 namespace lowrank {
 
-at::Tensor delta_rule_reference(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
-                                const DeltaRuleShape& shape, const RowSequences& sequences,
-                                const at::Tensor& states) {
-  const int64_t key_heads = shape.key_heads, value_heads = shape.value_heads;
-  const int64_t a = shape.key_dim, b = shape.value_dim;
-  const at::ScalarType type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto heads = [&](int64_t at, int64_t width, int64_t count) {
-    return qkv.narrow(1, at, width * count).to(type).reshape({-1, count, width});
-  };
-  const auto keys = [&](int64_t at) {
-    const at::Tensor x = heads(at, a, key_heads);
-    const at::Tensor unit = x * at::rsqrt(at::sum(x * x, 2, true) + 1e-6);
-    return unit.repeat_interleave(value_heads / key_heads, 1).unsqueeze(2);  // [T, heads, 1, a]
-  };
-  const at::Tensor q = keys(0) / std::sqrt(static_cast<double>(a)), k = keys(key_heads * a);
-  const at::Tensor v = heads(2 * key_heads * a, b, value_heads).unsqueeze(2);  // [T, heads, 1, b]
-  const at::Tensor kept = at::exp(decay.to(type)), strength = beta.to(type);
+namespace {
+
+/// The operands of each row, in the type of the sums, with heads first: q, k [heads, T, key_dim], normalised;
+/// v [heads, T, value_dim]; decay, beta [heads, T].
+struct HeadRows {
+  at::Tensor q, k, v, decay, beta;
+
+  HeadRows(const at::Tensor& qkv, const at::Tensor& log_decay, const at::Tensor& strength,
+           const DeltaRuleShape& shape) {
+    const int64_t width = shape.key_heads * shape.key_dim;
+    const at::ScalarType type = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const auto heads = [&](int64_t at, int64_t columns, int64_t count) {
+      return qkv.narrow(1, at, columns * count).to(type).reshape({-1, count, columns}).transpose(0, 1);
+    };
+    const auto keys = [&](int64_t at) {
+      const at::Tensor x = heads(at, shape.key_dim, shape.key_heads);
+      const at::Tensor unit = x * at::rsqrt(at::sum(x * x, 2, true) + 1e-6);
+      return unit.repeat_interleave(shape.value_heads / shape.key_heads, 0);
+    };
+    q = keys(0) / std::sqrt(static_cast<double>(shape.key_dim));
+    k = keys(width);
+    v = heads(2 * width, shape.value_dim, shape.value_heads);
+    decay = log_decay.to(type).t();
+    beta = strength.to(type).t();
+  }
+
+  HeadRows(const HeadRows& all, int64_t begin, int64_t count)
+      : q(all.q.narrow(1, begin, count)),
+        k(all.k.narrow(1, begin, count)),
+        v(all.v.narrow(1, begin, count)),
+        decay(all.decay.narrow(1, begin, count)),
+        beta(all.beta.narrow(1, begin, count)) {}
+
+  int64_t count() const { return k.size(1); }
+};
+
+/// Outputs [heads, T, value_dim] and the state behind the last row, [heads, key_dim, value_dim].
+struct RowsAndState {
+  at::Tensor out, state;
+};
+
+RowsAndState row_by_row(const HeadRows& rows, at::Tensor state) {
+  std::vector<at::Tensor> out;
+  for (int64_t row = 0; row < rows.count(); ++row) {
+    const auto of = [&](const at::Tensor& all) { return all.narrow(1, row, 1); };
+    state = state * at::exp(of(rows.decay)).unsqueeze(2);
+    const at::Tensor error = (of(rows.v) - at::matmul(of(rows.k), state)) * of(rows.beta).unsqueeze(2);
+    state = state + at::matmul(of(rows.k).transpose(1, 2), error);
+    out.push_back(at::matmul(of(rows.q), state));
+  }
+  return {at::cat(out, 1), state};
+}
+
+constexpr int64_t chunk_rows = 64;
+
+/// Chunks of `size` rows each. With G the sums of a chunk's decays up to each row, S its first state,
+/// L = exp(G_i - G_j) k_i k_j for j < i and M = exp(G_i - G_j) q_i k_j for j <= i:
+///   (I + beta L) E = beta (V - exp(G) K S);  O = exp(G) Q S + M E;  S' = exp(G_n) S + K^T exp(G_n - G) E
+/// (Yang et al. 2024, section 3.3). All but S is computed for all chunks at once.
+RowsAndState in_chunks(const HeadRows& rows, at::Tensor state, int64_t size) {
+  const auto chunks = [&](const at::Tensor& all) { return all.unflatten(1, {-1, size}); };
+  const at::Tensor q = chunks(rows.q), k = chunks(rows.k), turned = k.transpose(2, 3);
+  const at::Tensor beta = chunks(rows.beta).unsqueeze(3);
+  const at::Tensor sums = chunks(rows.decay).cumsum(2);
+  const at::Tensor total = sums.narrow(2, size - 1, 1);
+  // Above the diagonal the difference is positive, and its exponential may be infinite.
+  const at::Tensor decays = at::exp((sums.unsqueeze(3) - sums.unsqueeze(2)).tril()).tril();
+  const at::Tensor solved = at::linalg_solve_triangular(
+      (beta * (at::matmul(k, turned) * decays)).tril(-1),
+      beta * at::cat({chunks(rows.v), at::exp(sums).unsqueeze(3) * k}, 3), /*upper=*/false, /*left=*/true,
+      /*unitriangular=*/true);
+  const at::Tensor values = solved.narrow(3, 0, rows.v.size(2));
+  const at::Tensor from_state = solved.narrow(3, rows.v.size(2), k.size(3));
+  const at::Tensor scores = at::matmul(q, turned) * decays, decayed_q = q * at::exp(sums).unsqueeze(3);
+  const at::Tensor kept = (k * at::exp(total - sums).unsqueeze(3)).transpose(2, 3);
+  const at::Tensor last = at::exp(total).unsqueeze(3);
+  std::vector<at::Tensor> out;
+  for (int64_t c = 0; c < k.size(1); ++c) {
+    const at::Tensor error = values.select(1, c) - at::matmul(from_state.select(1, c), state);
+    out.push_back(at::matmul(decayed_q.select(1, c), state) + at::matmul(scores.select(1, c), error));
+    state = state * last.select(1, c) + at::matmul(kept.select(1, c), error);
+  }
+  return {at::cat(out, 1), state};
+}
+
+RowsAndState chunk_by_chunk(const HeadRows& rows, const at::Tensor& state) {
+  const int64_t rest = rows.count() % chunk_rows, whole = rows.count() - rest;
+  if (rest == 0) return in_chunks(rows, state, chunk_rows);
+  if (whole == 0) return in_chunks(rows, state, rest);
+  const RowsAndState first = in_chunks(HeadRows(rows, 0, whole), state, chunk_rows);
+  const RowsAndState last = in_chunks(HeadRows(rows, whole, rest), first.state, rest);
+  return {at::cat({first.out, last.out}, 1), last.state};
+}
+
+/// The rule from differentiable operations, with all sequences' rows computed by `compute`.
+template <class Compute>
+at::Tensor by_sequences(const at::Tensor& qkv, const HeadRows& rows, const DeltaRuleShape& shape,
+                        const RowSequences& sequences, const at::Tensor& states, const Compute& compute) {
   std::vector<at::Tensor> out, last;
   for (int64_t s = 0; s < sequences.count(); ++s) {
-    const int64_t parent = sequences.parent(s);
+    const int64_t parent = sequences.parent(s), begin = sequences.offsets[s];
+    const int64_t count = sequences.offsets[s + 1] - begin;
     at::Tensor state = parent >= 0        ? last[parent]
-                       : states.defined() ? states[s].to(type, false, true)
-                                          : at::zeros({value_heads, a, b}, q.options().requires_grad(false));
-    for (int64_t row = sequences.offsets[s]; row < sequences.offsets[s + 1]; ++row) {
-      state = state * kept[row].view({-1, 1, 1});
-      const at::Tensor error = (v[row] - at::matmul(k[row], state)) * strength[row].view({-1, 1, 1});
-      state = state + at::matmul(k[row].transpose(1, 2), error);
-      out.push_back(at::matmul(q[row], state).reshape({1, value_heads * b}));
+                       : states.defined() ? states[s].to(rows.q.scalar_type(), false, true)
+                                          : at::zeros({shape.value_heads, shape.key_dim, shape.value_dim},
+                                                      rows.q.options().requires_grad(false));
+    if (count > 0) {
+      const RowsAndState computed = compute(HeadRows(rows, begin, count), state);
+      out.push_back(computed.out);
+      state = computed.state;
     }
     last.push_back(state);
   }
   for (int64_t s = 0; states.defined() && s < sequences.count(); ++s) states[s].copy_(last[s].detach());
-  return out.empty() ? at::zeros({0, value_heads * b}, qkv.options()) : at::cat(out).to(qkv.scalar_type());
+  const int64_t columns = shape.value_heads * shape.value_dim;
+  if (out.empty()) return at::zeros({0, columns}, qkv.options());
+  return at::cat(out, 1).transpose(0, 1).reshape({-1, columns}).to(qkv.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor delta_rule_reference(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
+                                const DeltaRuleShape& shape, const RowSequences& sequences,
+                                const at::Tensor& states) {
+  return by_sequences(qkv, HeadRows(qkv, decay, beta, shape), shape, sequences, states, row_by_row);
+}
+
+at::Tensor delta_rule_in_chunks(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
+                                const DeltaRuleShape& shape, const RowSequences& sequences,
+                                const at::Tensor& states) {
+  return by_sequences(qkv, HeadRows(qkv, decay, beta, shape), shape, sequences, states, chunk_by_chunk);
 }
 
 namespace {
@@ -116,8 +215,9 @@ struct DeltaRuleBackward : Node {
 at::Tensor delta_rule(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
                       const DeltaRuleShape& shape, const RowSequences& sequences, const at::Tensor& states) {
   const OpScope scope("delta_rule");
-  const bool known = on_cpu(qkv) && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16);
-  if (!known) return delta_rule_reference(qkv, decay, beta, shape, sequences, states);
+  if (!on_cpu(qkv)) return delta_rule_in_chunks(qkv, decay, beta, shape, sequences, states);
+  if (qkv.scalar_type() == at::kDouble)
+    return delta_rule_reference(qkv, decay, beta, shape, sequences, states);
   const NodePointer<DeltaRuleBackward> node = make_node<DeltaRuleBackward>(qkv, decay, beta);
   const bool differentiable = needs_gradient(qkv, decay, beta);
   const at::NoGradGuard no_grad;

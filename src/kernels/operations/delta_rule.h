@@ -31,4 +31,10 @@ at::Tensor delta_rule_reference(const at::Tensor& qkv, const at::Tensor& decay, 
                                 const DeltaRuleShape& shape, const RowSequences& sequences,
                                 const at::Tensor& states);
 
+/// The same in chunks of 64 rows, from plain differentiable operations: for devices without a kernel. What is
+/// kept for the gradient grows by a state per chunk, not per row.
+at::Tensor delta_rule_in_chunks(const at::Tensor& qkv, const at::Tensor& decay, const at::Tensor& beta,
+                                const DeltaRuleShape& shape, const RowSequences& sequences,
+                                const at::Tensor& states);
+
 }  // namespace lowrank
