@@ -61,7 +61,7 @@ std::shared_ptr<const AttentionPlan> KvCache::plan(const Batch& batch) const {
   return plan;
 }
 
-void KvCache::append_rows(KeyValue& table, const Batch& batch, const at::Tensor& keys_values) const {
+at::Tensor KvCache::places_of(const Batch& batch, const at::Tensor& rows) const {
   std::vector<int64_t> places;
   for (int64_t s = 0; s < batch.sequences(); ++s) {
     const Slot& slot = slots_[batch.examples[s]];
@@ -70,10 +70,7 @@ void KvCache::append_rows(KeyValue& table, const Batch& batch, const at::Tensor&
       for (int64_t i = 0; i < count; ++i) places.push_back(row + i);
     });
   }
-  const at::Tensor indices = indices_for(keys_values, places);
-  const int64_t width = table.k.size(1);
-  table.k.index_copy_(0, indices, keys_values.narrow(1, 0, width));
-  table.v.index_copy_(0, indices, keys_values.narrow(1, width, width));
+  return indices_for(rows, places);
 }
 
 KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, const AttentionShape& shape) {
@@ -85,7 +82,12 @@ KeyValue KvCache::append(int layer, const Batch& batch, const at::Tensor& qkv, c
     table = {at::empty({rows, width}, qkv.options()), at::empty({rows, width}, qkv.options())};
   }
   if (!on_cpu(qkv)) {
-    append_rows(table, batch, qkv.narrow(1, shape.heads * shape.head_dim, 2 * width));
+    // The layers of a pass come in their order, and all write to the same places.
+    if (layer <= last_layer_ || !places_.defined()) places_ = places_of(batch, qkv);
+    last_layer_ = layer;
+    const int64_t keys = shape.heads * shape.head_dim;
+    table.k.index_copy_(0, places_, qkv.narrow(1, keys, width));
+    table.v.index_copy_(0, places_, qkv.narrow(1, keys + width, width));
     return table;
   }
   const at::Tensor rows = qkv.stride(1) == 1 ? qkv : qkv.contiguous();

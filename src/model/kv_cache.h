@@ -67,12 +67,14 @@ class KvCache {
   /// [begin, end) that lie in adjacent pages.
   template <class Use>
   void for_each_stretch(const Slot& slot, int64_t begin, int64_t end, const Use& use) const;
-  /// `append` on other devices than the CPU: the new rows' keys and values, side by side [T, 2 width].
-  void append_rows(KeyValue& table, const Batch& batch, const at::Tensor& keys_values) const;
+  /// The rows of a table to which `append` writes a batch's rows, int64 [T], on their device.
+  at::Tensor places_of(const Batch& batch, const at::Tensor& rows) const;
 
   int64_t pages_, page_rows_;
   std::vector<Slot> slots_;
   std::vector<KeyValue> layers_;
+  at::Tensor places_;    ///< of the pass that wrote last, on a device
+  int last_layer_ = -1;  ///< the layer that it wrote last
   std::map<std::pair<int, int>, at::Tensor> states_;  ///< by layer and part
 };
 
