@@ -18,6 +18,10 @@ set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
 enable_language(CUDA)
 # CMake 3.25 does not know that nvcc has C++20.
 set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+# Blocks are expanded with each operation rounded, as the reference does.
+set(lowrank_unfused_cuda_sources ${lowrank_cuda_sources})
+list(FILTER lowrank_unfused_cuda_sources INCLUDE REGEX "/blocks/cuda/")
+set_source_files_properties(${lowrank_unfused_cuda_sources} PROPERTIES COMPILE_OPTIONS -fmad=false)
 add_library(lowrank_cuda MODULE ${lowrank_cuda_sources})
 target_include_directories(lowrank_cuda PRIVATE ${lowrank_SOURCE_DIR}/src)
 target_compile_definitions(lowrank_cuda PRIVATE LOWRANK_VERSION="${PROJECT_VERSION}")

@@ -6,7 +6,7 @@
 namespace lowrank {
 
 /// bf16 bits of a value, rounded to nearest even; NaN stays NaN.
-inline uint16_t bf16_from_float(float value) {
+constexpr uint16_t bf16_from_float(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t nan = (bits >> 16) | 0x40U;
   const uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
@@ -14,12 +14,12 @@ inline uint16_t bf16_from_float(float value) {
 }
 
 /// The value of bf16 bits; exact.
-inline float float_from_bf16(uint16_t bits) {
+constexpr float float_from_bf16(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
 /// IEEE half-precision bits of a value, rounded to nearest even; infinite from 65520 on; NaN stays NaN.
-inline uint16_t f16_from_float(float value) {
+constexpr uint16_t f16_from_float(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000U;
   const uint32_t rest = bits & 0x7FFFFFFFU;
@@ -38,7 +38,7 @@ inline uint16_t f16_from_float(float value) {
 }
 
 /// The value of IEEE half-precision bits; exact, even if the processor flushes subnormal floats to zero.
-inline float float_from_f16(uint16_t half) {
+constexpr float float_from_f16(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
   const uint32_t rest = half & 0x7FFFU;
   const bool subnormal = rest < 0x0400U;

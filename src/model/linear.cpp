@@ -10,8 +10,10 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "formats/block_formats.h"
+#include "kernels/products/device_matrix.h"
 #include "kernels/products/low_rank_linear.h"
 #include "kernels/products/nf4.h"
+#include "kernels/tasks/block_tasks.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
 #include "model/stored/gguf_factors.h"
@@ -97,6 +99,42 @@ bool stores_blocks(const Checkpoint& checkpoint, const std::vector<const TensorR
   });
 }
 
+/// Whether frozen weights lie on the device as they are stored.
+bool keeps_blocks_on_device(const LoadOptions& options) {
+  const bool known = options.compute == at::kFloat || options.compute == at::kBFloat16;
+  return known && options.base_memory() == BaseMemory::small && DeviceMatrix::is_possible(options.device);
+}
+
+/// A tensor's rows in a format that a device expands.
+std::optional<BlockRows> device_rows(const Checkpoint& checkpoint, const TensorRef& tensor) {
+  std::optional<BlockRows> rows = block_rows(checkpoint, tensor);
+  return rows && has_block_kernel(rows->dtype) ? rows : std::nullopt;
+}
+
+/// The parts as the file stores them, on a device; null if `options` do not ask for it, or the file stores
+/// none in blocks that the device reads. A part in another form lies there in the type of the products.
+std::shared_ptr<const PreparedWeight> weight_on_device(const Checkpoint& checkpoint,
+                                                       const LoadOptions& options,
+                                                       std::span<const Linear::Part> parts) {
+  if (!keeps_blocks_on_device(options)) return nullptr;
+  const auto has_blocks = [&](const Linear::Part& part) {
+    return device_rows(checkpoint, *part.weight).has_value();
+  };
+  if (!options.nf4 && std::ranges::none_of(parts, has_blocks)) return nullptr;
+  DeviceMatrix matrix(parts.front().module->in, options.device);
+  for (const Linear::Part& part : parts) {
+    if (options.nf4) {
+      matrix.add(quantise_nf4(checkpoint.read(*part.weight, at::kFloat)), part.module->out);
+    } else if (const std::optional<BlockRows> rows = device_rows(checkpoint, *part.weight)) {
+      matrix.add(*rows);
+    } else {
+      matrix.add(checkpoint.read(*part.weight, options.compute));
+    }
+  }
+  return std::make_shared<const PreparedWeight>(
+      PreparedWeight::on_device(std::move(matrix), options.compute));
+}
+
 std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, const LoadOptions& options,
                                                std::span<const Linear::Part> parts) {
   int64_t rows = 0;
@@ -108,6 +146,7 @@ std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, con
   const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
   const int64_t columns = parts.front().module->in;
   if (auto blocks = weight_in_blocks(checkpoint, options, tensors, source)) return blocks;
+  if (auto blocks = weight_on_device(checkpoint, options, parts)) return blocks;
   const bool in_file = options.base_memory() == BaseMemory::small ||
                        (options.base_memory() == BaseMemory::blocks && stores_blocks(checkpoint, tensors));
   if (in_file && known) {
@@ -210,6 +249,16 @@ std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpo
   }
   return std::make_shared<const PreparedWeight>(PreparedWeight::in_blocks(
       std::move(matrix), rounds ? BlockInput::int8 : BlockInput::exact, source, options.compute));
+}
+
+int64_t device_bytes(const Checkpoint& checkpoint, const LoadOptions& options, const TensorRef& tensor) {
+  const int64_t values = element_count(tensor.shape).value_or(0);
+  if (keeps_blocks_on_device(options)) {
+    constexpr int64_t values_per_scale = 64;
+    if (options.nf4) return values / 2 + values / values_per_scale;
+    if (const auto rows = device_rows(checkpoint, tensor)) return rows->rows * rows->row_bytes;
+  }
+  return values * static_cast<int64_t>(c10::elementSize(options.compute));
 }
 
 at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x) {

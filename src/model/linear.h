@@ -52,6 +52,10 @@ std::shared_ptr<const PreparedWeight> weight_in_blocks(const Checkpoint& checkpo
                                                        const std::vector<const TensorRef*>& tensors,
                                                        const RowSource& source);
 
+/// Bytes that a frozen linear weight takes on a device: of its blocks where `options` keep them, else of its
+/// values in the type of the products.
+int64_t device_bytes(const Checkpoint& checkpoint, const LoadOptions& options, const TensorRef& tensor);
+
 /// x [T, in] -> [T, out]: the product with every patch from the hooks; the T tokens are those of `place`.
 at::Tensor apply(const Linear& linear, const Place& place, const Hooks& hooks, const at::Tensor& x);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "kernels/core/cuda_library.h"
 #include "kernels/core/device.h"
+#include "model/linear.h"
 #include "peft/files/adapter_labels.h"
 #include "session/failures.h"
 #include "session/places.h"
@@ -28,14 +29,17 @@ Field device_field(std::string& device) {
 
 /// Errors: invalid where the device does not have room for the base's tensors and what a plan trains. A table
 /// of embeddings stays in the file, unless it is also the head.
-void check_room(const ModelSpec& spec, const LoadOptions& load, const TrainPlan* plan) {
-  int64_t values = 0;
+void check_room(const Checkpoint& checkpoint, const LoadOptions& load, const TrainPlan* plan) {
+  const ModelSpec& spec = checkpoint.spec();
+  int64_t bytes = plan && load.training ? state_bytes(parameter_count(*plan)) : 0;
   for (const TensorRef& tensor : spec.tensors) {
     const bool on_device = tensor.role == Role::embedding ? spec.tied_head : !tensor.optional;
-    values += on_device ? element_count(tensor.shape).value_or(0) : 0;
+    const bool dense = tensor.role == Role::embedding || load.use_of(tensor) != TensorUse::frozen;
+    if (!on_device) continue;
+    bytes +=
+        dense ? element_count(tensor.shape).value_or(0) * static_cast<int64_t>(c10::elementSize(load.compute))
+              : device_bytes(checkpoint, load, tensor);
   }
-  const int64_t trained = plan && load.training ? state_bytes(parameter_count(*plan)) : 0;
-  const int64_t bytes = values * static_cast<int64_t>(c10::elementSize(load.compute)) + trained;
   const int64_t free = free_cuda_bytes(load.device.index());
   if (bytes <= free) return;
   throw Error(
@@ -43,7 +47,10 @@ void check_room(const ModelSpec& spec, const LoadOptions& load, const TrainPlan*
       fmt::format("device {}: the model's weights and what is trained take {:.1f} GB there, of which {:.1f} "
                   "GB are free",
                   load.device.str(), static_cast<double>(bytes) / 1e9, static_cast<double>(free) / 1e9),
-      "free memory there, or compute on the CPU with `device` cpu");
+      load.base_memory() == BaseMemory::small ? "free memory there, or compute on the CPU with `device` cpu"
+                                              : "keep a quantised base's blocks there with `base_memory` "
+                                                "small, or round it with `base_format` nf4, "
+                                                "or compute on the CPU with `device` cpu");
 }
 
 }  // namespace
@@ -62,7 +69,7 @@ std::vector<Field> SessionOptions::fields() {
                 "one: a single copy of each weight for both products; fast: two packed copies; small: "
                 "none, weights are expanded for each product; blocks: none, those of a quantised GGUF file "
                 "are multiplied in its blocks with inputs rounded to 8 bits, without gradients (with them: "
-                "small); auto: one (with nf4: small)"),
+                "small); auto: one (with nf4: small). On a GPU: one, or small, which keeps the blocks there"),
           {"auto", "fast", "one", "small", "blocks"}),
       one_of(field("base_format", base_format,
                    "nf4: frozen linear layers are rounded to 4 bits with double quantisation (QLoRA)"),
@@ -97,10 +104,11 @@ LoadOptions load_options(const SessionOptions& options) {
   if (options.base_memory == "small") load.memory = BaseMemory::small;
   if (options.base_memory == "blocks") load.memory = BaseMemory::blocks;
   load.nf4 = options.base_format == "nf4";
-  check(load.device.is_cpu() || load.memory.value_or(BaseMemory::one) == BaseMemory::one,
+  const BaseMemory memory = load.base_memory();
+  check(load.device.is_cpu() || memory == BaseMemory::one || memory == BaseMemory::small,
         ErrorKind::unsupported,
-        "base_memory {} is for the CPU: a GPU holds one copy of each weight; leave it away with `device` {}",
-        options.base_memory, options.device);
+        "base_memory {} is for the CPU: a GPU holds one copy of each weight, or its blocks with small",
+        options.base_memory);
   return load;
 }
 
@@ -109,7 +117,7 @@ std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& check
   LoadOptions load = load_options(options);
   load.training = training;
   if (plan) load.use = uses_of(*plan);
-  if (load.device.is_cuda()) check_room(checkpoint->spec(), load, plan);
+  if (load.device.is_cuda()) check_room(*checkpoint, load, plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);
   checkpoint->forget_pages();
   return model;

@@ -26,6 +26,8 @@ const KernelTable& stand_in_kernels() {
       .drop = with_memory<DropoutTask, &Table::drop>,
       .softmax_loss = with_memory<SoftmaxLoss, &Table::softmax_loss>,
       .adamw_step = with_memory<AdamWTask, &Table::adamw_step>,
+      .expand_blocks = with_memory<ExpandBlocks, &Table::expand_blocks>,
+      .expand_nf4 = with_memory<ExpandNf4, &Table::expand_nf4>,
   };
   return table;
 }

@@ -8,6 +8,7 @@
 #include "support/block_model.h"
 #include "support/load_forms.h"
 #include "support/temporary_folder.h"
+#include "support/test_device.h"
 #include "support/tiny_model.h"
 #include "train/run.h"
 
@@ -28,8 +29,10 @@ Learned learn(const std::filesystem::path& folder, const test::LoadForm& form, b
   apply(method->fields(), {{"target_modules", "all-linear"}, {"rank", 4}}, "test");
   Adapter adapter = make_adapter(info, std::move(method), *checkpoint);
   adapter.method->initialise(*checkpoint, 1);
+  adapter = test::on_test_device(std::move(adapter));
   LoadOptions load = form.options();
   load.training = true;
+  load.device = test::test_device();
   load.use = uses_of(adapter.plan);
   const auto model = checkpoint->family().load(checkpoint, load);
   TrainOptions options;
@@ -41,7 +44,7 @@ Learned learn(const std::filesystem::path& folder, const test::LoadForm& form, b
   RunCallbacks callbacks;
   callbacks.after_step = [&](const StepResult& step, int64_t) { learned.losses.push_back(step.loss); };
   run_training(*model, adapter, test::random_examples({7, 3, 9}, 96), {}, options, run_folder, callbacks);
-  learned.values = adapter.parameters->values();
+  learned.values = adapter.parameters->values().cpu();
   return learned;
 }
 

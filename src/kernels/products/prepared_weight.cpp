@@ -15,6 +15,8 @@ namespace {
 
 /// The most of an expanded matrix that exists at one time.
 constexpr int64_t expanded_bytes = 8 << 20;
+/// Where products are fast, parts of a matrix are not.
+constexpr int64_t expanded_device_bytes = 256 << 20;
 constexpr int64_t rows_per_task = 16;
 /// More rows are worth expanding the blocks.
 constexpr int64_t most_exact_rows = 16;
@@ -56,11 +58,18 @@ PreparedWeight PreparedWeight::in_blocks(BlockMatrix blocks, BlockInput input, R
   return weight;
 }
 
+PreparedWeight PreparedWeight::on_device(DeviceMatrix rows, at::ScalarType compute) {
+  PreparedWeight weight = expanded(nullptr, rows.out(), rows.in(), compute);
+  weight.device_rows_ = std::make_shared<const DeviceMatrix>(std::move(rows));
+  return weight;
+}
+
 bool PreparedWeight::multiplies_blocks(const at::Tensor& x) const {
   return blocks_ && (input_ == BlockInput::int8 || x.size(0) <= most_exact_rows);
 }
 
 at::Tensor PreparedWeight::expand(int64_t begin, int64_t end, at::ScalarType type) const {
+  if (device_rows_) return device_rows_->rows(begin, end, type);
   check(static_cast<bool>(source_), ErrorKind::invalid,
         "this weight was packed without the source of its rows");
   at::Tensor rows = at::empty({end - begin, in_}, type);
@@ -73,7 +82,7 @@ at::Tensor PreparedWeight::expand(int64_t begin, int64_t end, at::ScalarType typ
 
 int64_t PreparedWeight::step() const {
   const int64_t row_bytes = in_ * static_cast<int64_t>(c10::elementSize(type_));
-  return std::clamp<int64_t>(expanded_bytes / row_bytes, 1, out_);
+  return std::clamp<int64_t>((device_rows_ ? expanded_device_bytes : expanded_bytes) / row_bytes, 1, out_);
 }
 
 at::Tensor PreparedWeight::forward_expanded(const at::Tensor& x, const std::optional<at::Tensor>& bias,
@@ -90,7 +99,7 @@ at::Tensor PreparedWeight::forward_expanded(const at::Tensor& x, const std::opti
 
 at::Tensor PreparedWeight::gradient_expanded(const at::Tensor& dy, int64_t begin, int64_t end) const {
   if (end - begin <= step()) return product(dy, expand(begin, end, type_).t());
-  at::Tensor dx = at::zeros({dy.size(0), in_}, at::kFloat);
+  at::Tensor dx = at::zeros({dy.size(0), in_}, dy.options().dtype(at::kFloat));
   for (int64_t first = begin; first < end; first += step()) {
     const int64_t count = std::min(end - first, step());
     dx.add_(
@@ -133,7 +142,7 @@ at::Tensor PreparedWeight::input_gradient(const at::Tensor& dy, int64_t begin, i
 }
 
 int64_t PreparedWeight::bytes() const {
-  int64_t bytes = 0;
+  int64_t bytes = device_rows_ ? device_rows_->bytes() : 0;
   for (const at::Tensor& copy : {rows_, forward_, back_}) {
     if (copy.defined()) bytes += out_ * in_ * static_cast<int64_t>(c10::elementSize(type_));
   }

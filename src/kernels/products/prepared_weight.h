@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "kernels/blocks/block_product.h"
+#include "kernels/products/device_matrix.h"
 
 namespace lowrank {
 
@@ -35,6 +36,9 @@ class PreparedWeight {
   /// Inputs are rounded to 8 bits, or with `exact` multiplied as they are if they are few rows.
   static PreparedWeight in_blocks(BlockMatrix blocks, BlockInput input, RowSource source,
                                   at::ScalarType compute);
+
+  /// W whose rows lie on a device as they are stored: each product expands some rows there.
+  static PreparedWeight on_device(DeviceMatrix rows, at::ScalarType compute);
 
   /// x [T, in] -> x W^T + bias, [T, out].
   at::Tensor forward(const at::Tensor& x, const std::optional<at::Tensor>& bias = std::nullopt) const;
@@ -72,6 +76,8 @@ class PreparedWeight {
   at::Tensor forward_, back_;                  ///< oneDNN's opaque layouts of W and of W^T
   std::shared_ptr<const BlockMatrix> blocks_;  ///< null: not multiplied in its blocks
   BlockInput input_ = BlockInput::int8;
+  std::shared_ptr<const DeviceMatrix>
+      device_rows_;   ///< null: the rows are not on a device as they are stored
   RowSource source_;  ///< of the rows if they are not kept unpacked; may be empty
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/tasks/adamw_task.h"
+#include "kernels/tasks/block_tasks.h"
 #include "kernels/tasks/norm_tasks.h"
 #include "kernels/tasks/row_tasks.h"
 
@@ -27,6 +28,8 @@ struct KernelTable {
   Kernel<DropoutTask> drop = nullptr;  ///< rows are groups of four values
   Kernel<SoftmaxLoss> softmax_loss = nullptr;
   Kernel<AdamWTask> adamw_step = nullptr;
+  Kernel<ExpandBlocks> expand_blocks = nullptr;  ///< the CPU's are in formats/
+  Kernel<ExpandNf4> expand_nf4 = nullptr;
 };
 
 /// The one function of a library of kernels, `cuda_kernels_entry`: null unless they are of this version of

@@ -1,6 +1,7 @@
 #include <string_view>
 
 #include "kernels/backends/cuda/cuda_kernels.h"
+#include "kernels/blocks/cuda/expand_blocks_cuda.h"
 #include "kernels/losses/cuda/softmax_loss_cuda.h"
 #include "kernels/operations/cuda/adamw_cuda.h"
 #include "kernels/operations/cuda/head_norm_cuda.h"
@@ -21,6 +22,8 @@ const KernelTable& cuda_kernels() {
       .drop = dropout_cuda,
       .softmax_loss = softmax_loss_cuda,
       .adamw_step = adamw_step_cuda,
+      .expand_blocks = expand_blocks_cuda,
+      .expand_nf4 = expand_nf4_cuda,
   };
   return table;
 }
