@@ -173,14 +173,13 @@ int train_as_rank(Request request, const RankPlace& place) {
 int run(Arguments& arguments) {
   Request request;
   if (!parse(arguments, request)) return 0;
+  if (request.options.shard_base) settle_shared_base(request.options.session);
   if (request.dry_run) return dry_run(std::move(request));
   const std::optional<RankPlace> place = rank_place([](const char* name) { return std::getenv(name); });
-  if (request.options.shard_base) {
-    check(place || request.processes > 1, ErrorKind::invalid,
-          "`shard_base` shares the base out over several processes, and this is one; give `processes`, or "
-          "start it by torchrun, mpirun or srun");
-    settle_shared_base(request.options.session);
-  }
+  check(
+      !request.options.shard_base || place || request.processes > 1, ErrorKind::invalid,
+      "`shard_base` shares the base out over several processes, and this is one; give `processes`, or start "
+      "it by torchrun, mpirun or srun");
   check(!place || request.processes == 1 || request.processes == place->size, ErrorKind::invalid,
         "`processes` is {}, but this is one of {} processes that were started together; leave the option out",
         request.processes, place ? place->size : 1);

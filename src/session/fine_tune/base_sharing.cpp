@@ -7,6 +7,9 @@
 namespace lowrank {
 
 void settle_shared_base(SessionOptions& options) {
+  check(!options.device.starts_with("cuda"), ErrorKind::unsupported,
+        "`shard_base` is for several processes, which train on CPUs; with `device` {} train in one",
+        options.device);
   check(options.base_format == "own", ErrorKind::unsupported,
         "`shard_base` shares out the base as its file stores it; leave `base_format` {} away",
         options.base_format);
@@ -19,6 +22,12 @@ void settle_shared_base(SessionOptions& options) {
 void check_same_sharing(const RankGroup& ranks, bool shares) {
   const bool one = ranks.largest(shares ? 1 : 0) == 1, all = ranks.largest(shares ? 0 : 1) == 0;
   check(one == all, ErrorKind::invalid, "some ranks were started with `shard_base`, others without");
+}
+
+int64_t shared_bytes(const Checkpoint& checkpoint, const std::function<TensorUse(const TensorRef&)>& use) {
+  int64_t bytes = 0;
+  for (const auto& [tensor, place] : layer_layout(checkpoint, use).places) bytes += place.size;
+  return bytes;
 }
 
 std::function<RowSource(const TensorRef&)> rows_of_shared_base(

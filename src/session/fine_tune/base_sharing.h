@@ -17,6 +17,9 @@ void settle_shared_base(SessionOptions& options);
 /// Errors: invalid on all ranks unless all share the base out, or none does.
 void check_same_sharing(const RankGroup& ranks, bool shares);
 
+/// Bytes of the file that a rank does not map where the base is shared out.
+int64_t shared_bytes(const Checkpoint& checkpoint, const std::function<TensorUse(const TensorRef&)>& use);
+
 /// Shares the frozen weights of the base's layers out and says what that takes. Returns what
 /// LoadOptions::rows_elsewhere needs. Errors: as RankGroup's.
 std::function<RowSource(const TensorRef&)> rows_of_shared_base(

@@ -119,7 +119,9 @@ std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
 
 RunPlan plan_run(FineTuneOptions& options, const Model& model, const Adapter& adapter,
                  const TrainingData& data) {
-  RunPlan plan = report_run(model, adapter, data.examples, options.train, load_options(options.session));
+  const bool shared = options.shard_base && options.train.ranks;
+  RunPlan plan = report_run(model, adapter, data.examples, options.train, load_options(options.session),
+                            shared ? shared_bytes(*adapter.base, uses_of(adapter.plan)) : 0);
   give_advice(options, adapter, plan, data);
   return plan;
 }

@@ -107,6 +107,8 @@ struct RankExchange::State {
 
 RankExchange::RankExchange(const RankGroup& ranks, std::function<at::Tensor(int64_t)> served)
     : state_(std::make_shared<State>(ranks, std::move(served))) {
+  // Ranks come here whenever they have read their part; connecting waits for seconds only.
+  ranks.largest(0);
   ranks.wait_until([&](std::chrono::milliseconds) {
     state_->gloo = gloo_group(ranks.store(), ranks.place(), ranks.waits().silence, "exchange");
     return true;

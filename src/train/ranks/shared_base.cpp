@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 namespace lowrank {
 namespace {
@@ -33,6 +34,9 @@ SharedBase::SharedBase(std::shared_ptr<const Checkpoint> checkpoint, LayerLayout
   for (int64_t layer = rank_; layer < std::ssize(own_); layer += ranks_)
     own_[layer] = read_layer(*checkpoint_, layout_, layer);
   checkpoint_->forget_pages();
+  // Touched, so that they count in what the process takes before its first step.
+  for (std::shared_ptr<at::Tensor>& slot : slots_)
+    slot = std::make_shared<at::Tensor>(at::zeros({largest_}, at::kByte));
   exchange_ = std::make_unique<RankExchange>(ranks, [this](int64_t layer) { return *own_.at(layer); });
 }
 
@@ -65,10 +69,10 @@ void SharedBase::fetch(int64_t number) {
   if (fetched_layer_ == number) return;
   exchange_->finish();
   fetched_layer_ = -1;
-  fetched_slot_ = slots_[0] && slots_[0] == used_ ? 1 : 0;
+  fetched_slot_ = slots_[0] == used_ ? 1 : 0;
   std::shared_ptr<at::Tensor>& slot = slots_[fetched_slot_];
   // Another thread may still expand rows of an earlier layer.
-  if (!slot || slot.use_count() > 1) slot = std::make_shared<at::Tensor>(at::empty({largest_}, at::kByte));
+  if (slot.use_count() > 1) slot = std::make_shared<at::Tensor>(at::empty({largest_}, at::kByte));
   exchange_->start(LayerLayout::owner(number, ranks_), number, slot->narrow(0, 0, layout_.bytes[number]));
   fetched_layer_ = number;
 }
