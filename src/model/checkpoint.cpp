@@ -187,15 +187,34 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
             ? "; a head that is new must be trained (`modules_to_save`), or come with an `adapter`"
             : "");
   if (is_rearranged(tensor)) return stacks_.find(tensor)->read(begin, end, out);
-  const int64_t rows = tensor.shape[0];
-  const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
   if (const StoredNf4* four_bit = nf4(tensor)) {
+    const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
     check(!tensor.transposed, ErrorKind::unsupported,
           "{}: {} is a Conv1D weight in 4 bits, which is not read", path_.string(), tensor.name);
     return expand_nf4(four_bit->packed, four_bit->scales, four_bit->block, begin * columns, out);
   }
-  if (tensor.transposed && !gguf_) return copy_columns(*stored, begin, end, out);
-  const float factor = gguf_ ? factor_of(*gguf_, spec_, tensor, *stored) : 1;
+  read_stored(tensor, *stored, begin, end, out);
+}
+
+std::optional<std::span<const std::byte>> Checkpoint::bytes_of(const TensorRef& tensor) const {
+  const StoredTensor* stored = find(tensor);
+  if (!stored || is_rearranged(tensor) || nf4(tensor)) return std::nullopt;
+  return stored->bytes;
+}
+
+void Checkpoint::read_rows_of(const TensorRef& tensor, std::span<const std::byte> bytes, int64_t begin,
+                              int64_t end, at::Tensor& out) const {
+  StoredTensor copy = *find(tensor);
+  copy.bytes = bytes;
+  read_stored(tensor, copy, begin, end, out);
+}
+
+void Checkpoint::read_stored(const TensorRef& tensor, const StoredTensor& stored, int64_t begin, int64_t end,
+                             at::Tensor& out) const {
+  const int64_t rows = tensor.shape[0];
+  const int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
+  if (tensor.transposed && !gguf_) return copy_columns(stored, begin, end, out);
+  const float factor = gguf_ ? factor_of(*gguf_, spec_, tensor, stored) : 1;
   // bf16 is rounded once, behind the factor.
   at::Tensor values =
       factor != 1 && out.scalar_type() == at::kBFloat16 ? at::empty(out.sizes(), at::kFloat) : out;
@@ -203,7 +222,7 @@ void Checkpoint::read_rows(const TensorRef& tensor, int64_t begin, int64_t end, 
   const int64_t stride = columns * static_cast<int64_t>(values.element_size());
   for (int64_t row = begin; row < end; ++row, target += stride) {
     const int64_t source = gguf_ ? gguf_row(row, rows, tensor) : row;
-    copy_values(*stored, source, 0, columns, values.scalar_type(), target);
+    copy_values(stored, source, 0, columns, values.scalar_type(), target);
   }
   if (!gguf_) return;
   if (factor != 1) values.mul_(factor);

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,13 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   /// ...].
   void read_rows(const TensorRef& tensor, int64_t begin, int64_t end, at::Tensor& out) const;
 
+  /// The file's bytes that the tensor consists of; nullopt if they lie in several places, as what is
+  /// rearranged and what bitsandbytes stores in 4 bits do, or the files lack it.
+  std::optional<std::span<const std::byte>> bytes_of(const TensorRef& tensor) const;
+  /// `read_rows` from a copy of `bytes_of`.
+  void read_rows_of(const TensorRef& tensor, std::span<const std::byte> bytes, int64_t begin, int64_t end,
+                    at::Tensor& out) const;
+
   /// The whole tensor, in its shape, on the device.
   at::Tensor read(const TensorRef& tensor, at::ScalarType type, at::Device device = at::kCPU) const;
 
@@ -89,6 +97,9 @@ class Checkpoint : public std::enable_shared_from_this<Checkpoint> {
   Checkpoint() = default;
   /// The tensor of a folder of that name, with or without the optional prefix; nullptr if there is none.
   const StoredTensor* find_in_folder(std::string_view name) const;
+  /// Rows of a tensor that lies in one place.
+  void read_stored(const TensorRef& tensor, const StoredTensor& stored, int64_t begin, int64_t end,
+                   at::Tensor& out) const;
   /// Notes which tensors belong to other parts of a multimodal model.
   void tell_other_towers();
   /// Finds the matrices of experts in the tensors that stack them. Errors: invalid for stacks of another

@@ -73,8 +73,8 @@ class KvCache {
   int64_t pages_, page_rows_;
   std::vector<Slot> slots_;
   std::vector<KeyValue> layers_;
-  at::Tensor places_;    ///< of the pass that wrote last, on a device
-  int last_layer_ = -1;  ///< the layer that it wrote last
+  at::Tensor places_;                                 ///< of the pass that wrote last, on a device
+  int last_layer_ = -1;                               ///< the layer that it wrote last
   std::map<std::pair<int, int>, at::Tensor> states_;  ///< by layer and part
 };
 

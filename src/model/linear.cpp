@@ -40,12 +40,16 @@ Linear::Part load_part(const Checkpoint& checkpoint, const LoadOptions& options,
   return part;
 }
 
-/// The source of one part's rows: the file, or a copy that was rounded to NF4 and is kept in it.
-RowSource rows_of(const Checkpoint& checkpoint, const Linear::Part& part, bool nf4) {
+/// The source of one part's rows: the file, what the options give instead, or a copy that was rounded to NF4
+/// and is kept in it.
+RowSource rows_of(const Checkpoint& checkpoint, const LoadOptions& options, const Linear::Part& part) {
   const TensorRef& tensor = *part.weight;
-  if (!nf4)
+  if (!options.nf4) {
+    if (RowSource elsewhere = options.rows_elsewhere ? options.rows_elsewhere(tensor) : nullptr)
+      return elsewhere;
     return
         [&](int64_t begin, int64_t end, at::Tensor& out) { checkpoint.read_rows(tensor, begin, end, out); };
+  }
   return [kept = quantise_nf4(checkpoint.read(tensor, at::kFloat)), code = dynamic_map(),
           columns = part.module->in](int64_t begin, int64_t, at::Tensor& out) {
     expand_nf4(kept, code, begin * columns, out);
@@ -53,11 +57,12 @@ RowSource rows_of(const Checkpoint& checkpoint, const Linear::Part& part, bool n
 }
 
 /// The rows of several matrices as if they were stacked.
-RowSource stacked_rows(const Checkpoint& checkpoint, std::span<const Linear::Part> parts, bool nf4) {
+RowSource stacked_rows(const Checkpoint& checkpoint, const LoadOptions& options,
+                       std::span<const Linear::Part> parts) {
   std::vector<std::pair<RowSource, int64_t>> sources;
   sources.reserve(parts.size());
   for (const Linear::Part& part : parts)
-    sources.emplace_back(rows_of(checkpoint, part, nf4), part.module->out);
+    sources.emplace_back(rows_of(checkpoint, options, part), part.module->out);
   return [sources = std::move(sources)](int64_t begin, int64_t end, at::Tensor& out) {
     int64_t first = 0;
     for (const auto& [source, rows] : sources) {
@@ -143,7 +148,7 @@ std::shared_ptr<const PreparedWeight> pack_run(const Checkpoint& checkpoint, con
   for (const Linear::Part& part : parts) tensors.push_back(part.weight);
   const bool known =
       options.device.is_cpu() && (options.compute == at::kFloat || options.compute == at::kBFloat16);
-  const RowSource source = stacked_rows(checkpoint, parts, options.nf4);
+  const RowSource source = stacked_rows(checkpoint, options, parts);
   const int64_t columns = parts.front().module->in;
   if (auto blocks = weight_in_blocks(checkpoint, options, tensors, source)) return blocks;
   if (auto blocks = weight_on_device(checkpoint, options, parts)) return blocks;

@@ -34,6 +34,9 @@ struct LoadOptions {
   bool training = false;  ///< input gradients are needed
   std::function<TensorUse(const TensorRef&)> use =
       nullptr;  ///< from the method's plan; none: everything is frozen
+  /// Where else than in the mapped file the rows of a frozen linear weight are; for one that it returns no
+  /// source for, and without it, in the file.
+  std::function<RowSource(const TensorRef&)> rows_elsewhere = nullptr;
 
   TensorUse use_of(const TensorRef& tensor) const { return use ? use(tensor) : TensorUse::frozen; }
   BaseMemory base_memory() const { return memory.value_or(nf4 ? BaseMemory::small : BaseMemory::one); }

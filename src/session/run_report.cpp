@@ -47,8 +47,9 @@ double megabytes(int64_t bytes) {
 
 /// Reports the estimated peak memory, and keeps it within the limit, if there is one.
 void report_memory(const Adapter& adapter, const BatchSize& batch, TrainOptions& options,
-                   const LoadOptions& load) {
-  const int64_t resident = resident_bytes(), present = resident + mapped_bytes(*adapter.base, load);
+                   const LoadOptions& load, int64_t not_mapped) {
+  const int64_t resident = resident_bytes(),
+                present = resident + mapped_bytes(*adapter.base, load) - not_mapped;
   const auto with_training = [&](bool recompute) {
     return present + training_bytes(adapter.base->spec(), adapter.plan, load.compute, batch, recompute);
   };
@@ -116,7 +117,7 @@ void report_labels(const ModelSpec& spec) {
 }
 
 RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExamples& examples,
-                   TrainOptions& options, const LoadOptions& load) {
+                   TrainOptions& options, const LoadOptions& load, int64_t not_mapped) {
   // Free what loading the weights used.
   return_freed_memory();
   ExampleSource source(examples, options, layout_of(options, model.spec(), adapter));
@@ -130,7 +131,7 @@ RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExa
   if (!early && !options.contrastive)
     report_prompts(prefix_sharing_blocker(options, model.spec(), adapter), examples.examples, options);
   if (!load.device.is_cpu()) return plan;
-  report_memory(adapter, batch, options, load);
+  report_memory(adapter, batch, options, load, not_mapped);
   return plan;
 }
 

@@ -25,8 +25,9 @@ void report_labels(const ModelSpec& spec);
 
 /// Logs what sharing prompts saves, or why they are not shared, and the estimated peak memory of a run over
 /// `examples`; returns its plan. Turns `gradient_checkpointing` on where the memory would exceed
-/// `memory_limit`. Errors: as plan_run; invalid if the memory exceeds the limit even so.
+/// `memory_limit`. `not_mapped`: bytes of the files' weights that are read from elsewhere. Errors: as
+/// plan_run; invalid if the memory exceeds the limit even so.
 RunPlan report_run(const Model& model, const Adapter& adapter, const WeightedExamples& examples,
-                   TrainOptions& options, const LoadOptions& load);
+                   TrainOptions& options, const LoadOptions& load, int64_t not_mapped = 0);
 
 }  // namespace lowrank

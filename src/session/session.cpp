@@ -113,9 +113,11 @@ LoadOptions load_options(const SessionOptions& options) {
 }
 
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
-                                  const SessionOptions& options, const TrainPlan* plan, bool training) {
+                                  const SessionOptions& options, const TrainPlan* plan, bool training,
+                                  std::function<RowSource(const TensorRef&)> rows_elsewhere) {
   LoadOptions load = load_options(options);
   load.training = training;
+  load.rows_elsewhere = std::move(rows_elsewhere);
   if (plan) load.use = uses_of(*plan);
   if (load.device.is_cuda()) check_room(*checkpoint, load, plan);
   std::unique_ptr<Model> model = checkpoint->family().load(checkpoint, load);

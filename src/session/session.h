@@ -46,9 +46,11 @@ Adapter load_running_adapter(const std::string& path, const Checkpoint& checkpoi
 /// a `base_memory` that the device has not.
 LoadOptions load_options(const SessionOptions& options);
 
-/// Loads the weights for an adapter's plan (or plainly, without one). Errors: unsupported device or type.
+/// Loads the weights for an adapter's plan (or plainly, without one). `rows_elsewhere`: as
+/// LoadOptions::rows_elsewhere. Errors: unsupported device or type.
 std::unique_ptr<Model> load_model(const std::shared_ptr<const Checkpoint>& checkpoint,
-                                  const SessionOptions& options, const TrainPlan* plan, bool training);
+                                  const SessionOptions& options, const TrainPlan* plan, bool training,
+                                  std::function<RowSource(const TensorRef&)> rows_elsewhere = nullptr);
 
 /// A model that is ready to run, with the hooks of an adapter or without. What it refers to must outlive it.
 struct RunningModel {

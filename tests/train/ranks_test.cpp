@@ -1,8 +1,6 @@
 // Runs whose steps are shared out over ranks. Each rank is a thread here, with its own model.
 #include <cmath>
-#include <exception>
 #include <map>
-#include <thread>
 
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
@@ -11,6 +9,7 @@
 #include "peft/core/registry.h"
 #include "support/expect_error.h"
 #include "support/load_forms.h"
+#include "support/rank_threads.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 #include "train/evaluate.h"
@@ -23,33 +22,8 @@ namespace lowrank {
 namespace {
 
 using std::chrono::milliseconds;
-
-RankWaits brief_waits() {
-  return {.join = milliseconds(30'000), .silence = milliseconds(3000), .between_signs = milliseconds(50)};
-}
-
-/// Calls work(place) on a thread for each of `count` ranks; what each of them throws, by rank.
-template <class Work>
-std::map<int64_t, std::string> as_ranks(int64_t count, const Work& work) {
-  const RankStore store = RankStore::serve("127.0.0.1", 0);
-  std::vector<std::string> errors(static_cast<size_t>(count));
-  std::vector<std::thread> threads;
-  for (int64_t rank = 0; rank < count; ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        work(RankPlace{.rank = rank, .size = count, .port = store.port(), .store_elsewhere = true});
-      } catch (const std::exception& error) {
-        errors[static_cast<size_t>(rank)] = error.what();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  std::map<int64_t, std::string> found;
-  for (int64_t rank = 0; rank < count; ++rank) {
-    if (!errors[static_cast<size_t>(rank)].empty()) found[rank] = errors[static_cast<size_t>(rank)];
-  }
-  return found;
-}
+using test::as_ranks;
+using test::brief_waits;
 
 /// What a few steps leave.
 struct Trained {

@@ -13,6 +13,7 @@
 #include "cli/registry.h"
 #include "data/shown_example.h"
 #include "report/smoothed.h"
+#include "session/fine_tune/base_sharing.h"
 #include "session/fine_tune/describe_fine_tune.h"
 #include "session/fine_tune/fine_tune.h"
 #include "session/starting_adapter.h"
@@ -44,6 +45,10 @@ bool parse(Arguments& arguments, Request& request) {
                                "processes on this machine that share out each step; they also share its "
                                "threads. torchrun, mpirun and srun start processes on several machines"),
                          1, most_processes)},
+                "Run");
+  arguments.add({field("shard_base", options.shard_base,
+                       "share out the base's layers over the processes, of which each keeps its part and "
+                       "fetches the others' when it needs them, instead of reading all from the file")},
                 "Run");
   arguments.add(options.resume.fields(), "Run");
   arguments.add(options.session.fields(), "Model");
@@ -168,8 +173,13 @@ int train_as_rank(Request request, const RankPlace& place) {
 int run(Arguments& arguments) {
   Request request;
   if (!parse(arguments, request)) return 0;
+  if (request.options.shard_base) settle_shared_base(request.options.session);
   if (request.dry_run) return dry_run(std::move(request));
   const std::optional<RankPlace> place = rank_place([](const char* name) { return std::getenv(name); });
+  check(
+      !request.options.shard_base || place || request.processes > 1, ErrorKind::invalid,
+      "`shard_base` shares the base out over several processes, and this is one; give `processes`, or start "
+      "it by torchrun, mpirun or srun");
   check(!place || request.processes == 1 || request.processes == place->size, ErrorKind::invalid,
         "`processes` is {}, but this is one of {} processes that were started together; leave the option out",
         request.processes, place ? place->size : 1);

@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "kernels/core/device.h"
 #include "session/failures.h"
+#include "session/fine_tune/base_sharing.h"
 #include "session/fine_tune/preparation.h"
 #include "session/fine_tune/recorded_run.h"
 #include "session/ranks/same_inputs.h"
@@ -87,6 +88,7 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   check_given(options);
   check_device(options);
   const std::optional<RankGroup> ranks = options.train.ranks;
+  if (ranks) check_same_sharing(*ranks, options.shard_base);
   const bool leads = !ranks || ranks->leads();
   std::optional<OutputFolder> folder;  // of the rank that writes
   if (leads) folder.emplace(files_of(options));

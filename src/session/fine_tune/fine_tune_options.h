@@ -30,6 +30,9 @@ struct FineTuneOptions {
   std::string init_adapter;   ///< folder or GGUF LoRA to start from; empty: none
   std::string exported = "none";
   bool overwrite = false;
+  /// The base's layers are shared out over `train.ranks` (SharedBase). Not among the fields: it is for
+  /// programs that start ranks, and changes no numbers.
+  bool shard_base = false;
 
   /// The options of the run itself, and of all parts, without the method's own, as fields that point into
   /// this value.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "session/embedding/embedding_run.h"
+#include "session/fine_tune/base_sharing.h"
 #include "session/places.h"
 #include "session/run_report.h"
 #include "session/run_warnings.h"
@@ -105,7 +106,11 @@ TrainingData rows_to_train(FineTuneOptions& options, const ModelSpec& spec, cons
 
 std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
                                       const std::shared_ptr<const Checkpoint>& checkpoint, Adapter& adapter) {
-  std::unique_ptr<Model> model = load_model(checkpoint, options.session, &adapter.plan, true);
+  std::function<RowSource(const TensorRef&)> rows_elsewhere;
+  if (options.shard_base && options.train.ranks)
+    rows_elsewhere = rows_of_shared_base(checkpoint, uses_of(adapter.plan), *options.train.ranks);
+  std::unique_ptr<Model> model =
+      load_model(checkpoint, options.session, &adapter.plan, true, std::move(rows_elsewhere));
   if (options.init_adapter.empty())
     adapter.method->initialise(*checkpoint, static_cast<uint64_t>(options.train.seed));
   move_adapter(adapter, load_options(options.session).device);
@@ -114,7 +119,9 @@ std::unique_ptr<Model> model_to_train(const FineTuneOptions& options,
 
 RunPlan plan_run(FineTuneOptions& options, const Model& model, const Adapter& adapter,
                  const TrainingData& data) {
-  RunPlan plan = report_run(model, adapter, data.examples, options.train, load_options(options.session));
+  const bool shared = options.shard_base && options.train.ranks;
+  RunPlan plan = report_run(model, adapter, data.examples, options.train, load_options(options.session),
+                            shared ? shared_bytes(*adapter.base, uses_of(adapter.plan)) : 0);
   give_advice(options, adapter, plan, data);
   return plan;
 }

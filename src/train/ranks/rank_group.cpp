@@ -1,6 +1,7 @@
 #include "train/ranks/rank_group.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <optional>
 #include <thread>
@@ -10,11 +11,10 @@
 
 #include <ATen/ops/empty.h>
 #include <fmt/ranges.h>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "train/ranks/gloo_group.h"
 #include "train/ranks/store_handle.h"
 
 namespace lowrank {
@@ -26,22 +26,6 @@ using Clock = std::chrono::steady_clock;
 constexpr milliseconds between_looks{50};
 /// A wait between two looks at the verdict.
 constexpr milliseconds short_wait{500};
-
-bool is_loopback(const std::string& address) {
-  return address == "localhost" || address == "::1" || address.starts_with("127.");
-}
-
-c10::intrusive_ptr<c10d::ProcessGroupGloo> connected(const RankStore& store, const RankPlace& place,
-                                                     milliseconds patience) {
-  auto options = c10d::ProcessGroupGloo::Options::create(patience);
-  if (is_loopback(place.address))
-    options->devices = {c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")};
-  else
-    options = c10d::ProcessGroupGloo::Options::create_default(patience);  // minds GLOO_SOCKET_IFNAME
-  auto keys = c10::make_intrusive<c10d::PrefixStore>(store.handle().prefix + "gloo", store.handle().store);
-  return c10::make_intrusive<c10d::ProcessGroupGloo>(std::move(keys), static_cast<int>(place.rank),
-                                                     static_cast<int>(place.size), std::move(options));
-}
 
 std::string this_process() {
   std::vector<char> host(256, '\0');
@@ -94,13 +78,23 @@ struct RankGroup::Shared {
 
   /// Waits until a collective is done, or a rank's end is known.
   void finish(const c10::intrusive_ptr<c10d::Work>& work) {
+    wait_until([&](milliseconds patience) {
+      try {
+        return work->wait(patience);
+      } catch (const std::exception&) {
+        if (work->isCompleted()) throw;
+        return false;
+      }
+    });
+  }
+
+  void wait_until(const std::function<bool(milliseconds)>& done) {
     const auto start = Clock::now();
     for (;;) {
       try {
-        work->wait(short_wait);
-        return;
+        if (done(short_wait)) return;
       } catch (const std::exception& error) {
-        if (work->isCompleted()) end(first_line(error));
+        end(first_line(error));
       }
       if (const std::optional<std::string> verdict = watch->verdict())
         lowrank::fail(ErrorKind::io, "{}", *verdict);
@@ -133,7 +127,8 @@ struct RankGroup::Shared {
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo = {};
   std::unique_ptr<RankWatch> watch = nullptr;
   int64_t texts = 0;  ///< shared so far
-  bool left = false;
+  std::function<void()> before_leaving = nullptr;
+  std::atomic<bool> left = false;
 };
 
 RankGroup RankGroup::join(const RankPlace& place, const RankWaits& waits) {
@@ -151,7 +146,7 @@ RankGroup RankGroup::join(const RankPlace& place, const RankWaits& waits) {
   meet(*shared->store, place, waits.join);
   shared->watch = std::make_unique<RankWatch>(std::move(for_watch), place, waits);
   try {
-    shared->gloo = connected(*shared->store, place, waits.silence);
+    shared->gloo = gloo_group(*shared->store, place, waits.silence, "gloo");
   } catch (const std::exception& error) {
     shared->end(first_line(error));
   }
@@ -201,7 +196,28 @@ void RankGroup::fail(const std::string& sentence) const noexcept try {
   return;  // the store has gone, so the others know
 }
 
+void RankGroup::wait_until(const std::function<bool(milliseconds)>& done) const {
+  shared_->wait_until(done);
+}
+
+void RankGroup::before_leaving(std::function<void()> settle) const {
+  shared_->before_leaving = std::move(settle);
+}
+
+bool RankGroup::has_left() const {
+  return shared_->left;
+}
+
+const RankStore& RankGroup::store() const {
+  return *shared_->store;
+}
+
+const RankWaits& RankGroup::waits() const {
+  return shared_->waits;
+}
+
 void RankGroup::leave() const {
+  if (shared_->before_leaving) shared_->before_leaving();
   largest(0);
   shared_->left = true;
   shared_->watch.reset();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +40,17 @@ class RankGroup {
   void fail(const std::string& sentence) const noexcept;
   /// Ends the run in agreement: from now on ranks may end one by one. Rank 0 waits until all have left.
   void leave() const;
+  bool has_left() const;
+
+  // For what ranks exchange beside collectives (rank_exchange.h).
+
+  /// Waits for something that other ranks bring about: `done(patience)` waits no longer than that and says
+  /// whether it has come; what it throws is taken for a lost connection.
+  void wait_until(const std::function<bool(std::chrono::milliseconds)>& done) const;
+  /// `settle` is called by `leave`, while all other ranks still answer.
+  void before_leaving(std::function<void()> settle) const;
+  const RankStore& store() const;
+  const RankWaits& waits() const;
 
  private:
   struct Shared;
