@@ -125,7 +125,7 @@ function(lowrank_layer name)
 endfunction()
 
 # Flags that a file's name asks for.
-set(LOWRANK_SPECIAL_SOURCES "/cpu/|/formats/blocks/|/(block_formats|block_decode|quantise|parallel|thread_waits)\\.cpp$|/ranks/(gloo_group|rank_exchange|rank_group|rank_store)\\.cpp$")
+set(LOWRANK_SPECIAL_SOURCES "/cpu/|/formats/blocks/|/(block_formats|block_decode|quantise|parallel|thread_waits)\\.cpp$|/ranks/(gloo_group|rank_exchange|rank_group|rank_store|nccl_backend|gpu_sums)\\.cpp$")
 function(lowrank_source_flags source)
   if(source MATCHES "_(avx512[a-z0-9]+|amx)\\.cpp$")
     # GCC warns of the undefined registers in its own intrinsics.
@@ -133,7 +133,7 @@ function(lowrank_source_flags source)
   elseif(source MATCHES "/(parallel|thread_waits)\\.cpp$")
     # at::parallel_for is silently serial in a file compiled without OpenMP.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}")
-  elseif(source MATCHES "/(gloo_group|rank_exchange|rank_group|rank_store)\\.cpp$")
+  elseif(source MATCHES "/(gloo_group|rank_exchange|rank_group|rank_store|nccl_backend|gpu_sums)\\.cpp$")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${LIBTORCH_C10D_OPTIONS}")
   elseif(source MATCHES "/cpu/")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3")

@@ -17,7 +17,9 @@ namespace lowrank {
 namespace {
 
 Field device_field(std::string& device) {
-  Field made = field("device", device, "where to compute: auto or cpu, or an NVIDIA GPU, cuda or cuda:N");
+  Field made = field("device", device,
+                     "where to compute: auto or cpu, or an NVIDIA GPU, cuda or cuda:N; several "
+                     "processes take one GPU each with cuda");
   made.type_name = "auto|cpu|cuda|cuda:N";
   made.set = [inner = std::move(made.set)](const nlohmann::json& value) {
     check(!value.is_string() || is_device_name(value.get<std::string>()), ErrorKind::invalid,

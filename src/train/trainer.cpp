@@ -149,8 +149,7 @@ void Trainer::sum_over_ranks(StepResult& result) {
   if (!options_.ranks) return;
   check(result.figures.empty(), ErrorKind::unsupported,
         "an objective that reports figures cannot be shared out over processes");
-  at::Tensor& gradients = adapter_.parameters->gradients();
-  options_.ranks->sum(std::span(gradients.mutable_data_ptr<float>(), static_cast<size_t>(gradients.numel())));
+  options_.ranks->sum(adapter_.parameters->gradients());
   options_.ranks->sum(std::span(&result.loss, 1));
 }
 

@@ -34,6 +34,21 @@ TEST_F(Processes, TakeTheStepsOfOne) {
             test::content_of(again / "adapter_model.safetensors"));
 }
 
+TEST_F(Processes, OneGpuIsNotForSeveral) {
+  refused(train(out(), "--steps 1 --processes 2 --device cuda:0"),
+          "device cuda:0: 2 processes of this machine would share that GPU");
+}
+
+TEST_F(Processes, AMissingGpuIsSaidOnce) {
+  environment = "LOWRANK_CUDA=/nowhere CUDA_VISIBLE_DEVICES=";
+  const test::Outcome missing = run(train(out(), "--steps 1 --processes 2 --device cuda"));
+  EXPECT_EQ(missing.code, 1);
+  const size_t first = missing.err.find("error: ");
+  ASSERT_NE(first, std::string::npos) << missing.err;
+  EXPECT_EQ(missing.err.find("error: ", first + 1), std::string::npos) << missing.err;
+  EXPECT_FALSE(fs::exists(out()));
+}
+
 TEST_F(Processes, OthersGoOnWithACheckpointAndAreToldThatBitsDiffer) {
   const fs::path whole = folder.path() / "whole";
   succeeds(train(whole, "--steps 6"));

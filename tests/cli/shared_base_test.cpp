@@ -92,7 +92,7 @@ TEST_F(ProcessesThatShareTheBase, WhatDoesNotFitIsRefused) {
   refused(train(out(), "--shard-base"), "over several processes, and this is one");
   refused(train(out(), "--shard-base --processes 2 --base-memory one"), "keeps no copies of the base");
   refused(train(out(), "--shard-base --processes 2 --base-format nf4"), "leave --base-format nf4 away");
-  refused(train(out(), "--shard-base --processes 2 --device cuda"), "which train on CPUs");
+  refused(train(out(), "--shard-base --processes 2 --device cuda"), "in memory of the CPU");
 }
 
 }  // namespace

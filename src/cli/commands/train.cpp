@@ -17,6 +17,7 @@
 #include "session/fine_tune/describe_fine_tune.h"
 #include "session/fine_tune/fine_tune.h"
 #include "session/starting_adapter.h"
+#include "train/ranks/rank_device.h"
 #include "train/ranks/rank_place.h"
 
 namespace lowrank {
@@ -153,6 +154,9 @@ int train_as_rank(Request request, const RankPlace& place) {
   SessionOptions& session = request.options.session;
   if (session.threads == 0 && !std::getenv("OMP_NUM_THREADS"))
     session.threads = threads_of_rank(place.local_size);
+  session.device = device_of_rank(session.device, place);
+  // libtorch looks for its CUDA side once, so before Gloo uses libtorch.
+  check_rank_device(session.device, place);
   std::optional<RankGroup> group;
   try {
     group = RankGroup::join(place);
@@ -184,7 +188,11 @@ int run(Arguments& arguments) {
         "`processes` is {}, but this is one of {} processes that were started together; leave the option out",
         request.processes, place ? place->size : 1);
   if (place) return train_as_rank(std::move(request), *place);
-  return request.processes > 1 ? run_local_processes(request.processes) : train(std::move(request));
+  if (request.processes == 1) return train(std::move(request));
+  // One sentence, where each process would say the same.
+  const RankPlace first{.size = request.processes, .local_size = request.processes};
+  check_rank_device(device_of_rank(request.options.session.device, first), first);
+  return run_local_processes(request.processes);
 }
 
 }  // namespace

@@ -8,8 +8,7 @@ namespace lowrank {
 
 void settle_shared_base(SessionOptions& options) {
   check(!options.device.starts_with("cuda"), ErrorKind::unsupported,
-        "`shard_base` is for several processes, which train on CPUs; with `device` {} train in one",
-        options.device);
+        "`shard_base` shares out a base in memory of the CPU; leave it or `device` {} away", options.device);
   check(options.base_format == "own", ErrorKind::unsupported,
         "`shard_base` shares out the base as its file stores it; leave `base_format` {} away",
         options.base_format);

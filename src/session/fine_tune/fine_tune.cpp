@@ -33,8 +33,6 @@ void check_given(const FineTuneOptions& options) {
 void check_device(const FineTuneOptions& options) {
   const std::string& name = options.session.device;
   if (device_named(name).is_cpu()) return;
-  check(!options.train.ranks, ErrorKind::unsupported,
-        "several processes train on CPUs; with `device` {} train in one", name);
   check(options.train.memory_limit == 0, ErrorKind::unsupported,
         "`memory_limit` is for memory of the CPU, not of `device` {}", name);
   check(!options.train.profile, ErrorKind::unsupported,

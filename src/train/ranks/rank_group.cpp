@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "train/ranks/gloo_group.h"
+#include "train/ranks/gpu_sums.h"
 #include "train/ranks/store_handle.h"
 
 namespace lowrank {
@@ -74,6 +75,7 @@ struct RankGroup::Shared {
   /// What is still running after a failure uses the group's connections: they stay until the process ends.
   ~Shared() {
     if (!left && gloo) static_cast<void>(gloo.release());
+    if (gpus) gpus->abort(fmt::format("rank {} cannot close its connections", place.rank));
   }
 
   /// Waits until a collective is done, or a rank's end is known.
@@ -103,22 +105,53 @@ struct RankGroup::Shared {
   }
 
   /// Another rank has closed its connection: which one, the watch finds out.
-  [[noreturn]] void end(const std::string& reason) {
+  std::string why(const std::string& reason) {
     const std::optional<std::string> verdict = watch->verdict_within(waits.silence + 4 * waits.between_signs);
-    if (verdict) lowrank::fail(ErrorKind::io, "{}", *verdict);
-    lowrank::fail(ErrorKind::io, "rank {} has lost the others: {}", place.rank, reason);
+    return verdict ? *verdict : fmt::format("rank {} has lost the others: {}", place.rank, reason);
   }
+  [[noreturn]] void end(const std::string& reason) { lowrank::fail(ErrorKind::io, "{}", why(reason)); }
 
   template <class Value>
   void reduce(std::span<Value> values, c10::ScalarType type, c10d::ReduceOp::RedOpType operation) {
-    // Gloo's threads may still write after a failure: to memory that is never the caller's.
-    std::vector<at::Tensor> buffer{at::empty({static_cast<int64_t>(values.size())}, type)};
-    std::ranges::copy(values, buffer.front().mutable_data_ptr<Value>());
+    const at::Tensor buffer = at::empty({static_cast<int64_t>(values.size())}, type);
+    std::ranges::copy(values, buffer.mutable_data_ptr<Value>());
+    reduce(buffer, operation);
+    std::copy_n(buffer.const_data_ptr<Value>(), values.size(), values.begin());
+  }
+
+  /// Gloo's threads may still write after a failure: to a buffer that is never the caller's.
+  void reduce(const at::Tensor& buffer, c10d::ReduceOp::RedOpType operation) {
+    std::vector<at::Tensor> buffers{buffer};
     c10d::AllreduceOptions options;
     options.reduceOp = operation;
     options.timeout = waits.collective;
-    finish(gloo->allreduce(buffer, options));
-    std::copy_n(buffer.front().const_data_ptr<Value>(), values.size(), values.begin());
+    finish(gloo->allreduce(buffers, options));
+  }
+
+  /// Connects the GPUs, if all ranks can.
+  void connect_gpus() {
+    asked_for_gpus = true;
+    auto keys =
+        c10::make_intrusive<c10d::PrefixStore>(store->handle().prefix + "nccl", store->handle().store);
+    gpus = GpuSums(
+        {std::move(keys), static_cast<int>(place.rank), static_cast<int>(place.size), waits.collective});
+    // Where one rank has none, NCCL would wait for it on the others.
+    int64_t missing = gpus->missing().empty() ? 0 : 1;
+    reduce(std::span(&missing, 1), at::kLong, c10d::ReduceOp::MAX);
+    if (missing == 0) return;
+    warn("the gradients of {} GPUs are summed on the CPU, as {}", place.size,
+         gpus->missing().empty() ? "NCCL is missing on another rank" : gpus->missing());
+    gpus.reset();
+  }
+
+  /// Errors: as `finish`.
+  void reduce_on_gpus(at::Tensor& values) {
+    const auto look = [this] { return watch->verdict(); };
+    const std::string problem = gpus->sum(values, look, waits.collective);
+    if (problem.empty()) return;
+    const std::string sentence = why(problem);
+    gpus->abort(sentence);
+    lowrank::fail(ErrorKind::io, "{}", sentence);
   }
 
   RankPlace place;
@@ -126,6 +159,8 @@ struct RankGroup::Shared {
   std::optional<RankStore> served, store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo = {};
   std::unique_ptr<RankWatch> watch = nullptr;
+  std::optional<GpuSums> gpus = {};  ///< from the first sum on a GPU on, if there is NCCL
+  bool asked_for_gpus = false;
   int64_t texts = 0;  ///< shared so far
   std::function<void()> before_leaving = nullptr;
   std::atomic<bool> left = false;
@@ -163,6 +198,14 @@ void RankGroup::sum(std::span<float> values) const {
 
 void RankGroup::sum(std::span<double> values) const {
   shared_->reduce(values, at::kDouble, c10d::ReduceOp::SUM);
+}
+
+void RankGroup::sum(at::Tensor& values) const {
+  if (values.is_cuda() && !shared_->asked_for_gpus) shared_->connect_gpus();
+  if (values.is_cuda() && shared_->gpus) return shared_->reduce_on_gpus(values);
+  const at::Tensor buffer = values.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
+  shared_->reduce(buffer, c10d::ReduceOp::SUM);
+  values.copy_(buffer);
 }
 
 int64_t RankGroup::largest(int64_t value) const {
@@ -219,6 +262,7 @@ const RankWaits& RankGroup::waits() const {
 void RankGroup::leave() const {
   if (shared_->before_leaving) shared_->before_leaving();
   largest(0);
+  if (shared_->gpus) shared_->gpus->close();
   shared_->left = true;
   shared_->watch.reset();
   shared_->store->add("left", 1);

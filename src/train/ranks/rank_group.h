@@ -7,14 +7,17 @@
 #include <span>
 #include <string>
 
+#include <ATen/core/Tensor.h>
+
 #include "train/ranks/rank_place.h"
 #include "train/ranks/rank_watch.h"
 
 namespace lowrank {
 
 /// The processes (ranks) that take a run's steps together, as one of them sees them. Copies are the same
-/// group. Collectives are libtorch's c10d over Gloo; each rank calls them in the same order. All throw an
-/// Error of kind io, with the same sentence on all ranks, when a rank has died, hangs or failed.
+/// group. Collectives are libtorch's c10d: over Gloo, and between GPUs over NCCL; each rank calls them in the
+/// same order. All throw an Error of kind io, with the same sentence on all ranks, when a rank has died,
+/// hangs or failed.
 class RankGroup {
  public:
   /// Meets the others. Errors: io, naming the ranks that have not started within `waits.join`; invalid when a
@@ -30,6 +33,9 @@ class RankGroup {
   /// The sum over all ranks, in place: the same bits on all, and whenever as many ranks add the same values.
   void sum(std::span<float> values) const;
   void sum(std::span<double> values) const;
+  /// The same of a contiguous tensor's values, where it lies. Between GPUs NCCL adds them, if all ranks have
+  /// it; else, and on other devices, they are copied to the CPU and back. Without NCCL the first call warns.
+  void sum(at::Tensor& values) const;
   /// The largest of the ranks' values.
   int64_t largest(int64_t value) const;
   /// What rank 0 calls this with; what others give is not used.
