@@ -11,6 +11,7 @@
 
 #include <ATen/ops/empty.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
