@@ -36,7 +36,8 @@ void check_room(const Checkpoint& checkpoint, const LoadOptions& load, const Tra
   int64_t bytes = plan && load.training ? state_bytes(parameter_count(*plan)) : 0;
   for (const TensorRef& tensor : spec.tensors) {
     const bool on_device = tensor.role == Role::embedding ? spec.tied_head : !tensor.optional;
-    const bool dense = tensor.role == Role::embedding || load.use_of(tensor) != TensorUse::frozen;
+    const bool dense = tensor.role == Role::embedding || tensor.role == Role::head ||
+                       load.use_of(tensor) != TensorUse::frozen;
     if (!on_device) continue;
     bytes +=
         dense ? element_count(tensor.shape).value_or(0) * static_cast<int64_t>(c10::elementSize(load.compute))

@@ -15,6 +15,7 @@
 
 #include "base/half.h"
 #include "kernels/products/cpu/nf4_cpu.h"
+#include "kernels/tasks/nf4_codes.h"
 
 namespace lowrank {
 namespace {
@@ -23,23 +24,7 @@ constexpr int64_t block_size = 64;
 constexpr int64_t scale_block_size = 256;
 constexpr float tiny = 1e-38F;
 
-/// Quantiles of the normal distribution, from appendix E of the paper.
-constexpr std::array<float, 16> codes = {-1.0F,
-                                         -0.6961928009986877F,
-                                         -0.5250730514526367F,
-                                         -0.39491748809814453F,
-                                         -0.28444138169288635F,
-                                         -0.18477343022823334F,
-                                         -0.09105003625154495F,
-                                         0.0F,
-                                         0.07958029955625534F,
-                                         0.16093020141124725F,
-                                         0.24611230194568634F,
-                                         0.33791524171829224F,
-                                         0.44070982933044434F,
-                                         0.5626170039176941F,
-                                         0.7229568362236023F,
-                                         1.0F};
+constexpr std::array<float, 16> codes = nf4_codes();
 
 float largest(std::span<const float> values) {
   float most = 0;

@@ -4,6 +4,7 @@
 #include "kernels/blocks/cuda/expand_blocks_cuda.h"
 #include "kernels/core/cuda/launch.h"
 #include "kernels/core/cuda/row_values.h"
+#include "kernels/tasks/nf4_codes.h"
 
 namespace lowrank {
 namespace {
@@ -33,27 +34,6 @@ int expand(const ExpandBlocks& op, int64_t rows, void* queue) {
                 (fours + threads_per_block - 1) / threads_per_block, threads_per_block, queue, op, fours);
 }
 
-/// Quantiles of the normal distribution, as in kernels/products/nf4.cpp.
-__device__ inline float nf4_code(int index) {
-  constexpr float codes[16] = {-1.0F,
-                               -0.6961928009986877F,
-                               -0.5250730514526367F,
-                               -0.39491748809814453F,
-                               -0.28444138169288635F,
-                               -0.18477343022823334F,
-                               -0.09105003625154495F,
-                               0.0F,
-                               0.07958029955625534F,
-                               0.16093020141124725F,
-                               0.24611230194568634F,
-                               0.33791524171829224F,
-                               0.44070982933044434F,
-                               0.5626170039176941F,
-                               0.7229568362236023F,
-                               1.0F};
-  return codes[index];
-}
-
 /// A thread is a value.
 template <typename T>
 __global__ void expand_nf4_value(ExpandNf4 op, int64_t values) {
@@ -64,7 +44,7 @@ __global__ void expand_nf4_value(ExpandNf4 op, int64_t values) {
   const float scale =
       op.scale_code[op.scale_indices[block]] * op.scale_scales[block / scale_block_size] + op.offset;
   const int index = i % 2 == 0 ? op.packed[i / 2] >> 4 : op.packed[i / 2] & 15;
-  static_cast<T*>(op.out)[number] = narrowed<T>(nf4_code(index) * scale);
+  static_cast<T*>(op.out)[number] = narrowed<T>(nf4_codes()[index] * scale);
 }
 
 }  // namespace
