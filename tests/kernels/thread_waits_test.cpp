@@ -50,6 +50,14 @@ TEST(ThreadWaits, AreBriefUntilTheMachineWasCalmForASecond) {
   EXPECT_FALSE(choice.update(0.1, 0, 0.05));
 }
 
+TEST(ThreadWaits, AreLongFromTheStartOnAQuietMachine) {
+  WaitChoice choice(false);
+  // The moments of a process that hardly computes yet.
+  EXPECT_FALSE(choice.update(0.001, 0.002, 0.05));
+  for (int tick = 0; tick < 20; ++tick) EXPECT_FALSE(choice.update(0.1, 0.001, 0.05)) << tick;
+  EXPECT_TRUE(choice.update(0.06, 0.04, 0.05) || choice.update(0.06, 0.04, 0.05));
+}
+
 TEST(ThreadWaits, BecomeBriefWhereThreadsLackACore) {
   WaitChoice choice;
   for (int tick = 0; tick < 40; ++tick) choice.update(0.1, 0, 0.05);

@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <omp.h>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -42,14 +44,29 @@ std::optional<ThreadTimes> thread_times() {
   return told ? std::optional(sum) : std::nullopt;
 }
 
-void watch() try {
+/// True if threads of other programs want a core now, or if the system does not say (proc(5), /proc/stat).
+bool others_compute() {
   using namespace std::chrono_literals;
-  WaitChoice choice;
+  int64_t fewest = std::numeric_limits<int64_t>::max();
+  for (int look = 0; look < 3; ++look) {  // a thread that ran for a moment is no program that computes
+    if (look > 0) std::this_thread::sleep_for(300us);
+    std::ifstream file("/proc/stat");
+    for (std::string word; file >> word && word != "procs_running";) {
+    }
+    int64_t running = 0;
+    if (!(file >> running)) return true;
+    fewest = std::min(fewest, running);
+  }
+  return fewest > 1;  // this thread is one
+}
+
+void watch(bool brief) try {
+  using namespace std::chrono_literals;
+  WaitChoice choice(brief);
   std::optional<BriefWaits> brief_waits;
   std::optional<ThreadTimes> before = thread_times();
   Clock::time_point since = Clock::now();
   Clock::duration pause = 50ms;
-  bool brief = true;
   for (;;) {
     if (!brief) brief_waits.reset();
     if (brief && !brief_waits) brief_waits.emplace();
@@ -76,7 +93,7 @@ void watch() try {
 bool start_watching() {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return false;
   try {
-    std::thread(watch).detach();
+    std::thread(watch, others_compute()).detach();
   } catch (const std::system_error&) {
     return false;
   }
@@ -106,7 +123,9 @@ bool WaitChoice::update(double ran, double delayed, double seconds) {
   const double kept = std::exp(-seconds / memory);
   ran_ = kept * ran_ + ran;
   delayed_ = kept * delayed_ + delayed;
-  const double share = delayed_ / std::max(1e-9, ran_ + delayed_);
+  // A process that hardly computes tells nothing by the few moments for which it waits.
+  constexpr double enough = 0.02;
+  const double share = delayed_ / std::max(enough, ran_ + delayed_);
   calm_seconds_ = share > few ? 0 : calm_seconds_ + seconds;
   brief_ = share > many || (brief_ && calm_seconds_ < calm);
   return brief_;
