@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 
 #include "base/rng.h"
@@ -35,7 +35,7 @@ at::Tensor apply_dropout(const at::Tensor& x, const Dropout& dropout) {
   const Kernel<DropoutTask> kernel = kernels_for(x.device()).drop;
   if (!kernel || x.scalar_type() == at::kDouble) return apply_dropout_reference(x, dropout);
   const at::Tensor source = x.contiguous();
-  at::Tensor out = at::empty_like(source);
+  at::Tensor out = at::empty(source.sizes(), source.options());
   const DropoutTask task{source.const_data_ptr(), out.mutable_data_ptr(), x.numel(), mask_of(dropout),
                          x.scalar_type() == at::kBFloat16};
   compute(kernel, task, (x.numel() + 3) / 4, x.device());
@@ -50,7 +50,7 @@ at::Tensor apply_dropout_reference(const at::Tensor& x, const Dropout& dropout) 
     return (x * mask).to(x.scalar_type());
   }
   const at::Tensor source = x.contiguous();
-  at::Tensor out = at::empty_like(source);
+  at::Tensor out = at::empty(source.sizes(), source.options());
   const DropoutMask mask = mask_of(dropout);
   const auto run = [&]<typename T>(T) {
     drop(source.const_data_ptr<T>(), out.mutable_data_ptr<T>(), x.numel(), mask);

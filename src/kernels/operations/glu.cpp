@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/silu.h>
 
@@ -32,7 +31,7 @@ struct GluNode : Node {
   GradientList apply(GradientList&& gradients) override {
     if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
     const at::Tensor dy = gradients[0].contiguous();
-    at::Tensor d_gate_up = at::empty_like(gate_up);
+    at::Tensor d_gate_up = at::empty(gate_up.sizes(), gate_up.options());
     const GluBackward op{
         gate_up.const_data_ptr(),         dy.const_data_ptr(), d_gate_up.mutable_data_ptr(), dy.size(1), gate,
         dy.scalar_type() == at::kBFloat16};

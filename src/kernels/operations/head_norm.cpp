@@ -2,7 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/rsqrt.h>
 
@@ -51,7 +51,7 @@ struct HeadNormNode : Node {
   GradientList apply(GradientList&& gradients) override {
     if (!task_should_compute_output(0) || !gradients[0].defined()) return {at::Tensor()};
     const at::Tensor d_out = gradients[0].contiguous();
-    at::Tensor d_qkv = at::empty_like(qkv);
+    at::Tensor d_qkv = at::empty(qkv.sizes(), qkv.options());
     const HeadNormBackward op{operation(), d_out.const_data_ptr(), d_qkv.mutable_data_ptr()};
     compute(kernels_for(qkv.device()).head_norm_backward, op, qkv.size(0), qkv.device());
     return {d_qkv};
@@ -77,7 +77,7 @@ at::Tensor head_norm(const at::Tensor& qkv, const at::Tensor& query_weight, cons
   node->heads = heads;
   node->kv_heads = kv_heads;
   node->epsilon = epsilon;
-  at::Tensor out = at::empty_like(node->qkv);
+  at::Tensor out = at::empty(node->qkv.sizes(), node->qkv.options());
   compute(kernel, HeadNormForward{node->operation(), out.mutable_data_ptr()}, qkv.size(0), qkv.device());
   if (differentiable) connect(out, node);
   return out;

@@ -8,7 +8,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/rsqrt.h>
 
@@ -44,10 +43,10 @@ struct AddNormBackward : Node {
       return {d_sum, d_sum.defined() && branch_bf16 ? d_sum.to(at::kBFloat16) : d_sum};
     if (d_sum.defined()) d_sum = d_sum.contiguous();
     const at::Tensor d_normed = gradients[1].contiguous();
-    at::Tensor d_stream = at::empty_like(normed, normed.options().dtype(at::kFloat));
+    at::Tensor d_stream = at::empty(normed.sizes(), normed.options().dtype(at::kFloat));
     const bool wants_bf16 = branch_bf16 && task_should_compute_output(1);
     at::Tensor d_branch =
-        wants_bf16 ? at::empty_like(normed, normed.options().dtype(at::kBFloat16)) : d_stream;
+        wants_bf16 ? at::empty(normed.sizes(), normed.options().dtype(at::kBFloat16)) : d_stream;
     const at::Tensor reciprocal = weight.reciprocal();
     const RmsNormBackward op{normed.const_data_ptr(),
                              inverse.const_data_ptr<float>(),
@@ -127,8 +126,8 @@ AddNorm add_rms_norm(const at::Tensor& stream, const at::Tensor& branch, const a
   const at::Tensor added = branch.defined() ? branch.contiguous() : branch;
   // Without a branch the sum is the stream, but its gradient passes through this node: it needs a tensor of
   // its own.
-  AddNorm result{added.defined() ? at::empty_like(from) : from.detach(),
-                 at::empty_like(from, from.options().dtype(out))};
+  AddNorm result{added.defined() ? at::empty(from.sizes(), from.options()) : from.detach(),
+                 at::empty(from.sizes(), from.options().dtype(out))};
   at::Tensor inverse = at::empty({from.size(0)}, from.options());
   const RmsNormForward op{from.const_data_ptr<float>(),
                           added.defined() ? added.const_data_ptr() : nullptr,

@@ -2,7 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 
 #include "kernels/core/device_kernels.h"
@@ -57,7 +57,7 @@ struct Heads {
 
 at::Tensor rotated(const at::Tensor& qkv, const RopeTable& table, const Heads& heads, float sign) {
   const at::Tensor in = qkv.contiguous();
-  at::Tensor out = at::empty_like(in);
+  at::Tensor out = at::empty(in.sizes(), in.options());
   const Rotation op{in.const_data_ptr(),
                     out.mutable_data_ptr(),
                     table.cos.const_data_ptr<float>(),
