@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""One training run with PEFT, for comparison: LoRA of a GGUF base, as its users write it.
+"""One training run with PEFT, for comparison: LoRA of a GGUF base, as its users write it, or of random weights.
 
-    peft_train.py --model FILE.gguf --data ROWS.jsonl --dtype f32|bf16 --steps N --batch-size N --output metrics.jsonl
+    peft_train.py --model FILE.gguf|1.5b|7b --data ROWS.jsonl --dtype f32|bf16 --steps N --batch-size N --output metrics.jsonl
+
+Rows are prompts and completions, or `input_ids` that are all targets; 1.5b and 7b are Qwen 2.5's shapes, which take the latter.
 
 Writes an object a step: step, loss, tokens (without padding), target_tokens, seconds; then one with peak_rss_bytes.
 Batches are padded to their longest row, attention is sdpa, the optimizer torch.optim.AdamW, rows come in file order.
@@ -11,7 +13,14 @@ import argparse, json, os, resource, time
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
+
+SHAPES = {
+    "1.5b": dict(hidden_size=1536, intermediate_size=8960, num_attention_heads=12, num_key_value_heads=2, vocab_size=151936,
+                 num_hidden_layers=28, tie_word_embeddings=True),
+    "7b": dict(hidden_size=3584, intermediate_size=18944, num_attention_heads=28, num_key_value_heads=4, vocab_size=152064,
+               num_hidden_layers=28, tie_word_embeddings=False),
+}
 
 parser = argparse.ArgumentParser()
 for name in ("model", "data", "dtype", "output"):
@@ -22,10 +31,13 @@ parser.add_argument("--rank", type=int, default=8)
 parser.add_argument("--targets", default="q_proj,k_proj,v_proj,o_proj")
 args = parser.parse_args()
 
-folder, file = os.path.split(os.path.abspath(args.model))
 dtype = torch.float32 if args.dtype == "f32" else torch.bfloat16
-tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=dtype, attn_implementation="sdpa")
+if args.model in SHAPES:
+    model = AutoModelForCausalLM.from_config(Qwen2Config(**SHAPES[args.model]), dtype=dtype, attn_implementation="sdpa")
+else:
+    folder, file = os.path.split(os.path.abspath(args.model))
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=dtype, attn_implementation="sdpa")
 model.config.use_cache = False
 model = get_peft_model(model, LoraConfig(r=args.rank, lora_alpha=2 * args.rank, task_type="CAUSAL_LM",
                                          target_modules="all-linear" if args.targets == "all-linear" else args.targets.split(",")))
@@ -36,6 +48,9 @@ rows = []
 with open(args.data, encoding="utf-8") as lines:
     for line in lines:
         row = json.loads(line)
+        if "input_ids" in row:
+            rows.append((row["input_ids"], row["input_ids"]))
+            continue
         prompt = tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
         completion = tokenizer(row["completion"], add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
         rows.append((prompt + completion, [-100] * len(prompt) + completion))
