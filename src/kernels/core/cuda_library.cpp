@@ -25,6 +25,7 @@ constexpr const char* library_name = "libtorch_cuda.so";
 constexpr const char* fetched = "libtorch-cuda-" TORCH_VERSION;
 /// Of libtorch's CUDA 13; its minor versions run with every driver of this one.
 constexpr int least_cuda = 13000;
+constexpr int least_capability = 8;
 
 /// The newest CUDA that the driver knows, as 1000 major + 10 minor; nothing without a driver.
 std::optional<int> driver_version() {
@@ -118,6 +119,20 @@ int load_cuda() {
   if (count > 0) return count;
   throw Error(ErrorKind::unsupported, "device cuda: the driver finds no GPU",
               "see whether `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES, if set, names it");
+}
+
+void check_capability(int device) {
+  // cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor
+  constexpr int major_attribute = 75, minor_attribute = 76;
+  const auto ask = reinterpret_cast<int (*)(int*, int, int)>(dlsym(RTLD_DEFAULT, "cudaDeviceGetAttribute"));
+  int major = 0, minor = 0;
+  check(ask && ask(&major, major_attribute, device) == 0 && ask(&minor, minor_attribute, device) == 0,
+        ErrorKind::unsupported, "device cuda:{}: CUDA does not say what the GPU can do", device);
+  if (major >= least_capability) return;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("device cuda:{}: the GPU has compute capability {}.{}, and {}.0 is needed", device,
+                          major, minor, least_capability),
+              "choose another GPU, or compute on the CPU with `device` cpu");
 }
 
 int64_t free_cuda_bytes(int device) {

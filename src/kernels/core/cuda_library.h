@@ -11,6 +11,10 @@ namespace lowrank {
 /// the driver is missing or too old, the library is missing or fits another version, or there is no GPU.
 int load_cuda();
 
+/// Errors: unsupported if a GPU's compute capability is below 8.0, the least for which our kernels and flash
+/// attention are compiled, or if CUDA does not say; after load_cuda.
+void check_capability(int device);
+
 /// Bytes of a GPU's memory that nobody uses now, those that libtorch keeps for later included; after
 /// load_cuda. The GPU is then the thread's current one. Errors: unsupported if CUDA does not say.
 int64_t free_cuda_bytes(int device);

@@ -39,6 +39,7 @@ at::Device device_named(std::string_view name) {
   const int count = load_cuda();
   check(*number < count, ErrorKind::invalid, "device {}: this machine has {} GPU{}, numbered from 0", name,
         count, count == 1 ? "" : "s");
+  check_capability(*number);
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(*number));
 }
 

@@ -17,7 +17,7 @@ bool on_cpu(const Tensors&... tensors) {
 
 /// The device of a name: `auto` and `cpu` are the CPU, `cuda` and `cuda:N` an NVIDIA GPU, the first or number
 /// N from 0. Errors: invalid for other names, or a GPU that is not there; as load_cuda
-/// (kernels/core/cuda_library.h), which the first call for a GPU calls.
+/// and check_capability (kernels/core/cuda_library.h), which a call for a GPU calls.
 at::Device device_named(std::string_view name);
 
 /// True if `device_named` knows such a name, whether or not there is such a device.

@@ -1,4 +1,6 @@
 #include <numbers>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -13,6 +15,7 @@
 #include "kernels/core/node.h"
 #include "kernels/operations/attention_sinks.h"
 #include "kernels/operations/cpu/attention_cpu.h"
+#include "kernels/operations/flash_attention.h"
 
 namespace lowrank {
 namespace {
@@ -196,6 +199,9 @@ at::Tensor attention_with_sinks(const at::Tensor& qkv, std::span<const KeyValue>
                                 const at::Tensor& sinks) {
   const OpScope scope("attention");
   check_operands(qkv, extra, *plan, shape);
+  if (!on_cpu(qkv) && !sinks.defined()) {
+    if (std::optional<at::Tensor> out = flash_attention(qkv, extra, *plan, shape)) return *std::move(out);
+  }
   if (!on_cpu(qkv) || (qkv.scalar_type() != at::kFloat && qkv.scalar_type() != at::kBFloat16))
     return attention_with_sinks_reference(qkv, extra, plan, shape, sinks);
 

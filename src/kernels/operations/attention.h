@@ -20,7 +20,8 @@ struct KeyValue {
 /// `plan` gives row t and that are visible to it (attention_plan.h), h' = h / (heads/kv_heads). qkv [T,
 /// (heads + 2 kv_heads) head_dim]: q, k, v side by side, already rotated; key source 0. extra: sources 1, 2,
 /// …. Returns [T, heads*head_dim] of qkv's type. Rows outside the plan, and rows that see no key, are zero.
-/// f32 and bf16 storage with f32 arithmetic; other types use the reference. Memory grows linearly with T. The
+/// f32 and bf16 storage with f32 arithmetic; other types use the reference, and so do other devices than the
+/// CPU where flash_attention.h does not compute a plan. Memory grows linearly with T. The
 /// result's bits depend neither on the number nor on the order of threads. No second derivative (Error of
 /// kind unsupported). Flash attention: Dao et al. 2022, arXiv 2205.14135.
 at::Tensor attention(const at::Tensor& qkv, std::span<const KeyValue> extra,

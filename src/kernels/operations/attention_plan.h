@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -29,11 +30,26 @@ struct QueryRun {
   int64_t first_key_run = 0, key_runs = 0;
 };
 
+/// What flash attention has sent to a device of a plan's runs, for each kind of layer.
+struct FlashRuns;
+
+/// Filled by `flash_attention`. A copy of a plan may be changed, so it begins empty.
+struct KeptFlashRuns {
+  KeptFlashRuns() = default;
+  KeptFlashRuns(const KeptFlashRuns&) {}
+  KeptFlashRuns& operator=(const KeptFlashRuns&) {
+    runs.clear();
+    return *this;
+  }
+  mutable std::vector<std::shared_ptr<const FlashRuns>> runs;
+};
+
 /// Who attends to whom; built once per micro-batch and shared by all layers. Query runs do not overlap;
-/// a key run may serve many of them.
+/// a key run may serve many of them. Not changed once it is used; used by one thread at a time.
 struct AttentionPlan {
   std::vector<QueryRun> queries;
   std::vector<KeyRun> keys;
+  KeptFlashRuns flash{};
 };
 
 /// Each sequence sees its own rows. offsets [S+1]: first row of each sequence, then T; never decreasing.
