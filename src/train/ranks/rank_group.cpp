@@ -5,18 +5,18 @@
 #include <csignal>
 #include <optional>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include <ATen/ops/empty.h>
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "train/ranks/gloo_group.h"
 #include "train/ranks/gpu_sums.h"
+#include "train/ranks/rank_meeting.h"
 #include "train/ranks/store_handle.h"
 
 namespace lowrank {
@@ -28,46 +28,6 @@ using Clock = std::chrono::steady_clock;
 constexpr milliseconds between_looks{50};
 /// A wait between two looks at the verdict.
 constexpr milliseconds short_wait{500};
-
-std::string this_process() {
-  std::vector<char> host(256, '\0');
-  if (gethostname(host.data(), host.size() - 1) != 0) host.front() = '\0';
-  return fmt::format("process {} on {}", getpid(), host.data());
-}
-
-/// The ranks that have not yet said who they are.
-std::vector<int64_t> missing_ranks(const RankStore& store, int64_t size) {
-  std::vector<int64_t> missing;
-  for (int64_t rank = 0; rank < size; ++rank) {
-    if (!store.find(who_key(rank))) missing.push_back(rank);
-  }
-  return missing;
-}
-
-/// Waits for all ranks. Errors: see RankGroup::join.
-void meet(const RankStore& store, const RankPlace& place, milliseconds patience) {
-  const std::string size = fmt::format("{}", place.size);
-  const std::string others = store.set_once("size", size);
-  check(others == size, ErrorKind::invalid,
-        "rank {} was started as one of {} processes, another one as one of {}", place.rank, size, others);
-  check(store.add(fmt::format("started/{}", place.rank), 1) == 1, ErrorKind::invalid,
-        "two processes were started as rank {}", place.rank);
-  store.set(who_key(place.rank), this_process());
-  constexpr milliseconds until_told{10'000};
-  const auto start = Clock::now();
-  bool told = !place.leads();
-  for (std::vector<int64_t> missing; !(missing = missing_ranks(store, place.size)).empty();) {
-    if (const std::optional<std::string> verdict = store.find(verdict_key))
-      fail(ErrorKind::io, "{}", *verdict);
-    const auto waited = Clock::now() - start;
-    if (!std::exchange(told, told || waited > until_told) && told)
-      info("waiting for the ranks {} of {}", fmt::join(missing, ", "), place.size);
-    check(waited < patience, ErrorKind::io, "the ranks {} of {} have not started within {} s",
-          fmt::join(missing, ", "), place.size,
-          std::chrono::duration_cast<std::chrono::seconds>(patience).count());
-    std::this_thread::sleep_for(between_looks);
-  }
-}
 
 }  // namespace
 
@@ -101,7 +61,7 @@ struct RankGroup::Shared {
       }
       if (const std::optional<std::string> verdict = watch->verdict())
         lowrank::fail(ErrorKind::io, "{}", *verdict);
-      if (Clock::now() - start > waits.collective) end("the others did not come to the same place");
+      if (Clock::now() - start > waits.collective) end_for_time();
     }
   }
 
@@ -111,6 +71,12 @@ struct RankGroup::Shared {
     return verdict ? *verdict : fmt::format("rank {} has lost the others: {}", place.rank, reason);
   }
   [[noreturn]] void end(const std::string& reason) { lowrank::fail(ErrorKind::io, "{}", why(reason)); }
+  /// The others are alive, but do not come.
+  [[noreturn]] void end_for_time() {
+    if (const std::optional<std::string> late = watch->late_ranks())
+      lowrank::fail(ErrorKind::io, "{}", store->set_once(verdict_key, *late));
+    end("the others did not come to the same place");
+  }
 
   template <class Value>
   void reduce(std::span<Value> values, c10::ScalarType type, c10d::ReduceOp::RedOpType operation) {
@@ -125,7 +91,8 @@ struct RankGroup::Shared {
     std::vector<at::Tensor> buffers{buffer};
     c10d::AllreduceOptions options;
     options.reduceOp = operation;
-    options.timeout = waits.collective;
+    options.timeout = 2 * waits.collective;  // `finish` ends it before, and names who is late
+    const RankWatch::Arrival here(*watch, Awaited::all);
     finish(gloo->allreduce(buffers, options));
   }
 
@@ -148,6 +115,7 @@ struct RankGroup::Shared {
   /// Errors: as `finish`.
   void reduce_on_gpus(at::Tensor& values) {
     const auto look = [this] { return watch->verdict(); };
+    const RankWatch::Arrival here(*watch, Awaited::all);
     const std::string problem = gpus->sum(values, look, waits.collective);
     if (problem.empty()) return;
     const std::string sentence = why(problem);
@@ -179,7 +147,7 @@ RankGroup RankGroup::join(const RankPlace& place, const RankWaits& waits) {
   // Before the ranks meet: from then on each expects signs of life. Connecting may take many seconds, as c10d
   // asks a name server for the name of each address.
   RankStore for_watch = RankStore::connect(place.address, port, waits.join, prefix);
-  meet(*shared->store, place, waits.join);
+  meet_ranks(*shared->store, place, waits.join);
   shared->watch = std::make_unique<RankWatch>(std::move(for_watch), place, waits);
   try {
     shared->gloo = gloo_group(*shared->store, place, waits.silence, "gloo");
@@ -217,6 +185,8 @@ int64_t RankGroup::largest(int64_t value) const {
 std::string RankGroup::from_first(const std::string& text) const {
   const std::string key = fmt::format("text/{}", shared_->texts++);
   if (leads()) shared_->store->set(key, text + '.');  // never empty
+  const RankWatch::Arrival here(*shared_->watch, Awaited::first);
+  const auto start = Clock::now();
   for (;;) {
     if (std::optional<std::string> found = shared_->store->find(key)) {
       found->pop_back();
@@ -224,6 +194,7 @@ std::string RankGroup::from_first(const std::string& text) const {
     }
     if (const std::optional<std::string> verdict = shared_->watch->verdict())
       lowrank::fail(ErrorKind::io, "{}", *verdict);
+    if (Clock::now() - start > shared_->waits.collective) shared_->end_for_time();
     std::this_thread::sleep_for(between_looks);
   }
 }

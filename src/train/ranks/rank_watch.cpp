@@ -6,9 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace lowrank {
 namespace {
@@ -17,6 +18,10 @@ using Clock = std::chrono::steady_clock;
 
 std::string sign_key(int64_t rank) {
   return fmt::format("sign/{}", rank);
+}
+
+std::string arrivals_key(int64_t rank) {
+  return fmt::format("arrivals/{}", rank);
 }
 
 int64_t seconds_of(Clock::duration time) {
@@ -28,6 +33,22 @@ struct Pulse {
   int64_t rank = 0, signs = 0;
   Clock::time_point last = Clock::now();
 };
+
+/// Where a rank is.
+struct Whereabouts {
+  int64_t arrivals = 0;  ///< places to which it has come
+  Awaited awaited = Awaited::all;
+  std::optional<Clock::time_point> since;  ///< when it came to the last of them, while it waits there
+};
+
+/// The ranks below `end` that have come to fewer places.
+std::vector<int64_t> later_ranks(const RankStore& store, const Whereabouts& own, int64_t end) {
+  std::vector<int64_t> late;
+  for (int64_t rank = 0; rank < end; ++rank) {
+    if (store.add(arrivals_key(rank), 0) < own.arrivals) late.push_back(rank);
+  }
+  return late;
+}
 
 std::vector<Pulse> watched_by(const RankPlace& place) {
   if (!place.leads()) return {Pulse{0}};
@@ -48,6 +69,7 @@ struct RankWatch::State {
     while (!ended && !verdict) {
       lock.unlock();
       std::optional<std::string> found = look();
+      if (!found) tell_arrivals();
       lock.lock();
       verdict = std::move(found);
       answered = Clock::now();
@@ -72,6 +94,39 @@ struct RankWatch::State {
     return keeper() + " has ended: " + error.what();
   }
 
+  /// Says where this rank is, and warns of those that do not come: once per place, on one of the waiting
+  /// ranks.
+  void tell_arrivals() try {
+    const Whereabouts own = whereabouts();
+    const int64_t news = own.arrivals - std::exchange(arrivals_told, own.arrivals);
+    if (news > 0) store.add(arrivals_key(place.rank), news);
+    if (!own.since || Clock::now() - *own.since < waits.warning || warned_at == own.arrivals) return;
+    warned_at = own.arrivals;
+    if (std::ssize(later_ranks(store, own, place.rank)) < place.rank) return;  // one before it waits, too
+    if (const std::optional<std::string> late = late_ranks()) warn("{}", *late);
+  } catch (const std::exception&) {
+    return;  // the next look finds out why
+  }
+
+  std::optional<std::string> late_ranks() {
+    const Whereabouts own = whereabouts();
+    if (!own.since) return std::nullopt;
+    std::vector<std::string> names;
+    for (const int64_t rank : later_ranks(store, own, own.awaited == Awaited::first ? 1 : place.size)) {
+      if (rank != place.rank) names.push_back(described_rank(store, rank));
+    }
+    if (names.empty()) return std::nullopt;
+    return fmt::format("rank {} has waited {} s for {}, {} alive: {} something else, or {} in a loop",
+                       place.rank, seconds_of(Clock::now() - *own.since), fmt::join(names, ", "),
+                       names.size() == 1 ? "which is" : "which are",
+                       names.size() == 1 ? "it computes" : "they compute", names.size() == 1 ? "is" : "are");
+  }
+
+  Whereabouts whereabouts() {
+    const std::lock_guard lock(mutex);
+    return where;
+  }
+
   /// Who keeps the store.
   std::string keeper() const {
     return place.store_elsewhere ? "the process that started the ranks" : "rank 0";
@@ -86,6 +141,8 @@ struct RankWatch::State {
   std::optional<std::string> verdict;
   Clock::time_point answered = Clock::now();  ///< when the store last did
   bool ended = false;
+  Whereabouts where;
+  int64_t arrivals_told = 0, warned_at = 0;  ///< of the thread alone
 };
 
 RankWatch::RankWatch(RankStore store, const RankPlace& place, const RankWaits& waits)
@@ -117,6 +174,21 @@ std::optional<std::string> RankWatch::verdict_within(std::chrono::milliseconds p
     std::unique_lock lock(state_->mutex);
     state_->changed.wait_for(lock, std::chrono::milliseconds(200));
   }
+}
+
+std::optional<std::string> RankWatch::late_ranks() const {
+  return state_->late_ranks();
+}
+
+RankWatch::Arrival::Arrival(const RankWatch& watch, Awaited awaited) : watch_(watch) {
+  const std::lock_guard lock(watch_.state_->mutex);
+  Whereabouts& where = watch_.state_->where;
+  where = {where.arrivals + 1, awaited, Clock::now()};
+}
+
+RankWatch::Arrival::~Arrival() {
+  const std::lock_guard lock(watch_.state_->mutex);
+  watch_.state_->where.since.reset();
 }
 
 std::string rank_keys(const RankPlace& place) {

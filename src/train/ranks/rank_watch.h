@@ -18,12 +18,31 @@ struct RankWaits {
   std::chrono::milliseconds silence = std::chrono::seconds(20);
   std::chrono::milliseconds between_signs = std::chrono::seconds(1);
   std::chrono::milliseconds collective = std::chrono::minutes(60);  ///< for the others, while all are alive
+  /// After so much of that wait one rank warns, naming those that have not come.
+  std::chrono::milliseconds warning = std::chrono::seconds(30);
 };
 
+/// Who must have come to a place before a rank can go on from it.
+enum class Awaited { all, first };
+
 /// Gives a sign of life for this rank and watches those of the others: rank 0 all of them, the others rank 0.
-/// The first failure that a rank, or the launcher, finds is the verdict, the same sentence for all.
+/// The first failure that a rank, or the launcher, finds is the verdict, the same sentence for all. With its
+/// signs a rank says to how many places it has come at which ranks wait for each other, so that one which
+/// lives but does not come (it loops, or computes something long) can be named.
 class RankWatch {
  public:
+  /// While it lives, this rank waits at such a place. All ranks come to the same ones, in the same order.
+  class Arrival {
+   public:
+    Arrival(const RankWatch& watch, Awaited awaited);
+    ~Arrival();
+    Arrival(const Arrival&) = delete;
+    Arrival& operator=(const Arrival&) = delete;
+
+   private:
+    const RankWatch& watch_;
+  };
+
   /// `store`: a connection for this object alone.
   RankWatch(RankStore store, const RankPlace& place, const RankWaits& waits);
   /// Ends the watch; does not wait for a store that does not answer.
@@ -35,6 +54,10 @@ class RankWatch {
   std::optional<std::string> verdict() const;
   /// The same, waiting for it.
   std::optional<std::string> verdict_within(std::chrono::milliseconds patience) const;
+
+  /// The ranks that have not come to where this one waits, as one sentence; nullopt if it does not wait, or
+  /// all have come. Errors: as RankStore.
+  std::optional<std::string> late_ranks() const;
 
  private:
   struct State;
