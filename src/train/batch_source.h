@@ -14,6 +14,9 @@ struct StepBatches {
   int64_t tokens = 0;          ///< of their examples, however often the passes compute them
   /// The number of each micro-batch in the step, where these are a rank's share of them; empty: 0, 1, ...
   std::vector<int64_t> numbers = {};
+  /// True where each rank has all batches of compared texts, whose texts the ranks divide; one of them counts
+  /// the tokens.
+  bool divided_texts = false;
   /// Passes over the data after this step, where that is not the step's share of those in a pass.
   std::optional<double> epoch = {};
 };

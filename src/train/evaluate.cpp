@@ -212,9 +212,9 @@ std::string Evaluation::summary() const {
 }
 
 Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
-                    int64_t batch_size, const ContrastiveRun& run) {
+                    int64_t batch_size, const ContrastiveRun& run, const std::optional<RankGroup>& ranks) {
   Evaluation result;
-  result.embeddings = evaluate_embeddings(model, *hooks, examples, batch_size, run);
+  result.embeddings = evaluate_embeddings(model, *hooks, examples, batch_size, run, ranks);
   result.rows = result.embeddings->rows;
   result.loss = std::accumulate(result.rows.begin(), result.rows.end(), 0.0) /
                 static_cast<double>(std::max<size_t>(1, result.rows.size()));

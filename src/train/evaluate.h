@@ -43,6 +43,7 @@ Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const Examp
 
 /// The same of compared texts, in batches of `batch_size` rows. Errors: as evaluate_embeddings.
 Evaluation evaluate(const Model& model, const InferenceHooks& hooks, const ExampleStore& examples,
-                    int64_t batch_size, const ContrastiveRun& run);
+                    int64_t batch_size, const ContrastiveRun& run,
+                    const std::optional<RankGroup>& ranks = {});
 
 }  // namespace lowrank

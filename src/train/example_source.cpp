@@ -201,6 +201,12 @@ StepBatches ExampleSource::share_of(int64_t first, int64_t last) const {
     }
     return found;
   }
+  if (layout_.compared) {
+    found = all_of(first, last);
+    found.divided_texts = true;
+    if (!ranks.leads()) found.tokens = 0;
+    return found;
+  }
   const std::span<const int64_t> begin = rows_of(first), end = rows_of(last - 1);
   const std::span<const int64_t> rows(begin.data(), end.data() + end.size());
   const std::vector<Example> examples = examples_.examples.at(rows);

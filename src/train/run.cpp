@@ -166,8 +166,9 @@ class Run {
     const InferenceHooks hooks(adapter_);
     const int64_t rows = options_.rows_per_batch();
     unless_interrupted([&] {
-      found = options_.contrastive ? evaluate(model_, hooks, evaluation_, rows, *options_.contrastive)
-                                   : evaluate(model_, hooks, evaluation_, rows, options_.ranks);
+      found = options_.contrastive
+                  ? evaluate(model_, hooks, evaluation_, rows, *options_.contrastive, options_.ranks)
+                  : evaluate(model_, hooks, evaluation_, rows, options_.ranks);
     });
     return found;
   }

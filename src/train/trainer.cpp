@@ -125,14 +125,23 @@ StepResult Trainer::step(const StepBatches& batches, const Objective& objective)
 }
 
 StepResult Trainer::step(const StepBatches& batches, const ContrastiveRun& run) {
-  check(!options_.ranks, ErrorKind::unsupported,
-        "the texts of a batch are compared with each other, so several processes cannot share it out");
+  const RankGroup* ranks = batches.divided_texts ? &*options_.ranks : nullptr;
+  // Of batches that all ranks have, one counts.
+  const bool counts = !ranks || ranks->leads();
   return step(batches, [&](StepResult& result) {
-    for (const Batch& batch : batches.batches) result.target_tokens += batch.sequences();
+    for (const Batch& batch : batches.batches) result.target_tokens += counts ? batch.sequences() : 0;
+    const int64_t count = counted_over_ranks(counts ? std::ssize(batches.batches) : 0, result);
     stacks_.clear();  // the last step changed the parameters
-    const uint64_t seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_));
-    return contrastive_backward(
-        batches.batches, {model_, *adapter_.method, seed, &stacks_, options_.gradient_checkpointing}, run);
+    const StepPasses passes{.model = model_,
+                            .hooks = *adapter_.method,
+                            .dropout_seed = derive_seed(dropout_seed(), static_cast<uint64_t>(step_)),
+                            .stacks = &stacks_,
+                            .recompute = options_.gradient_checkpointing,
+                            .numbers = batches.numbers,
+                            .batches_of_step = count,
+                            .ranks = ranks};
+    const double loss = contrastive_backward(batches.batches, passes, run);
+    return counts ? loss : 0;
   });
 }
 

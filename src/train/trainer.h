@@ -48,8 +48,7 @@ class Trainer {
   /// The next step, on these micro-batches. Errors: invalid when loss or gradient is not finite; parameters
   /// are then unchanged; io when another rank has ended.
   StepResult step(const StepBatches& batches, const Objective& objective);
-  /// The next step, on batches of compared texts (train/contrastive/contrastive_step.h). Errors: as above;
-  /// unsupported for several ranks, since each text is compared with all of its batch.
+  /// The next step, on batches of compared texts (train/contrastive/contrastive_step.h). Errors: as above.
   StepResult step(const StepBatches& batches, const ContrastiveRun& run);
 
   /// The two halves of a step whose gradient something else computes, from passes that it shares with others:

@@ -121,11 +121,27 @@ TEST_F(Processes, EnvironmentsThatAreNoneAreRefused) {
   refused(train(out(), ""), fmt::format("cannot keep the store of the ranks at 127.0.0.1:{}", other.port()));
 }
 
-TEST_F(Processes, RowsThatTrainEmbeddingsAreRefused) {
-  const fs::path pairs = write("pairs.jsonl", "{\"anchor\":\"a\",\"positive\":\"b\"}\n");
-  refused("train --processes 2 --task embedding --model " + model().string() + " --data " + pairs.string() +
-              " --output " + out().string(),
-          "several processes cannot share");
+TEST_F(Processes, TrainEmbeddingsAsOne) {
+  const fs::path pairs =
+      write("pairs.jsonl",
+            "{\"anchor\":\"what is a mill\",\"positive\":\"A mill grinds corn.\"}\n"
+            "{\"anchor\":\"where is the river\",\"positive\":\"The river runs past the mill.\"}\n"
+            "{\"anchor\":\"who left in 1999\",\"positive\":\"Nobody could remember who left.\"}\n");
+  const auto train_pairs = [&](const fs::path& output, const std::string& more) {
+    succeeds("train --model " + test::fixture("embeddings/bert").string() + " --data " + pairs.string() +
+             " --eval-data " + pairs.string() +
+             " --eval-every 3 --steps 6 --batch-size 3 --lr 0.01 --dtype f32" + " --output " +
+             output.string() + more);
+  };
+  const fs::path one = folder.path() / "one", two = folder.path() / "two", again = folder.path() / "again";
+  train_pairs(one, "");
+  train_pairs(two, " --processes 2");
+  train_pairs(again, " --processes 2");
+  expect_near(losses(two), losses(one));
+  expect_near(losses(two, "eval_loss"), losses(one, "eval_loss"));
+  EXPECT_EQ(losses(two).size(), 6U);
+  EXPECT_EQ(test::content_of(two / "adapter_model.safetensors"),
+            test::content_of(again / "adapter_model.safetensors"));
 }
 
 TEST_F(Processes, RanksOfOtherRunsAreRefused) {

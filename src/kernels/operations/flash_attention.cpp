@@ -28,12 +28,12 @@ struct FlashRuns {
   int64_t window = 0;
   std::vector<int64_t> source_rows;
 
-  bool fits = false;                      ///< false: nothing below is set
-  at::Tensor query_rows;                  // int64 [Q]; undefined: all rows of qkv, in order
-  at::Tensor query_offsets, key_offsets;  // int32 [runs + 1]
+  bool fits = false;                                ///< false: nothing below is set
+  at::Tensor query_rows = {};                       // int64 [Q]; undefined: all rows of qkv, in order
+  at::Tensor query_offsets = {}, key_offsets = {};  // int32 [runs + 1]
   int64_t longest_queries = 0, longest_keys = 0;
   int64_t keys = 0;
-  std::vector<GatheredRows> sources;
+  std::vector<GatheredRows> sources = {};
 };
 
 namespace {

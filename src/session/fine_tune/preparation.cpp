@@ -21,9 +21,6 @@ void set_comparison(FineTuneOptions& options, bool compares, const ModelSpec& sp
   if (!compares) return check_unused(options.embedding);
   check(options.samples.every == 0, ErrorKind::invalid,
         "`sample_every` is for runs whose model generates text, not for embeddings");
-  check(!options.train.ranks, ErrorKind::unsupported,
-        "rows that train embeddings are compared with all of their batch, so several processes cannot share "
-        "it out; train with one process");
   options.train.contrastive = comparison_of(options.embedding, options.session.model, spec,
                                             options.rows.patterns(), options.rows.dataset);
 }

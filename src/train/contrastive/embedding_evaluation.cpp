@@ -9,6 +9,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
 
@@ -17,6 +18,7 @@
 #include "data/compared/compared_example.h"
 #include "metrics/correlation.h"
 #include "model/embeddings/text_vectors.h"
+#include "train/contrastive/divided_texts.h"
 #include "train/contrastive/embedding_losses.h"
 #include "train/contrastive/text_batch.h"
 
@@ -29,14 +31,22 @@ std::vector<double> doubles(const at::Tensor& values) {
   return {first, first + copy.numel()};
 }
 
-at::Tensor vectors_of(const Model& model, const Hooks& hooks, const Batch& batch, const ContrastiveRun& run) {
+at::Tensor vectors_of(const Model& model, const Hooks& hooks, const Batch& batch, const ContrastiveRun& run,
+                      const RankGroup* ranks) {
+  const RowRange texts = own_texts(batch, ranks);
   std::vector<at::Tensor> vectors;
-  for (Batch& part : text_parts(batch, run.mini_batch_size)) {
-    throw_if_interrupted();
+  for (Batch& part : text_parts(batch, texts.begin, texts.end, run.mini_batch_size)) {
+    if (!ranks) throw_if_interrupted();
     hooks.layout(part);
     vectors.push_back(text_vectors(model, {&part}, hooks, run.form));
   }
-  return at::cat(vectors);
+  // The others would wait for a rank that stops by itself.
+  check(!ranks || ranks->largest(interrupted() ? 1 : 0) == 0, ErrorKind::interrupted, "Stopped.");
+  if (!ranks) return at::cat(vectors);
+  // On the CPU, where a rank has those of a batch of which it computes none.
+  const int64_t width = run.form.width(model.spec().hidden_size);
+  const at::Tensor own = vectors.empty() ? at::empty({0, width}) : at::cat(vectors).cpu();
+  return all_vectors(own, texts, batch.sequences(), ranks);
 }
 
 /// The vectors and ids of a set's texts by what they are for.
@@ -93,7 +103,8 @@ class Texts {
 }  // namespace
 
 EmbeddingEvaluation evaluate_embeddings(const Model& model, const Hooks& hooks, const ExampleStore& examples,
-                                        int64_t batch_size, const ContrastiveRun& run) {
+                                        int64_t batch_size, const ContrastiveRun& run,
+                                        const std::optional<RankGroup>& ranks) {
   const at::NoGradGuard no_grad;
   const bool pairs = run.loss == ComparedLoss::multiple_negatives_ranking;
   EmbeddingEvaluation found;
@@ -104,7 +115,7 @@ EmbeddingEvaluation evaluate_embeddings(const Model& model, const Hooks& hooks, 
     std::iota(numbers.begin(), numbers.end(), begin);
     const std::vector<Example> rows = examples.at(numbers);
     const Batch batch = make_text_batch(rows, numbers);
-    const at::Tensor vectors = vectors_of(model, hooks, batch, run);
+    const at::Tensor vectors = vectors_of(model, hooks, batch, run, ranks ? &*ranks : nullptr);
     for (const double loss : doubles(compared_loss(vectors, text_groups(batch), run).rows)) {
       check(std::isfinite(loss), ErrorKind::invalid, "the loss of the row at line {} is {}",
             examples.line(std::ssize(found.rows)), loss);

@@ -7,6 +7,7 @@
 #include "data/examples/example_store.h"
 #include "model/model.h"
 #include "train/contrastive/contrastive_options.h"
+#include "train/ranks/rank_group.h"
 
 namespace lowrank {
 
@@ -21,8 +22,10 @@ struct EmbeddingEvaluation {
 /// Losses in batches of `batch_size` rows, in order; and of the vectors of the whole set, for pairs
 /// `cosine_accuracy@1` as sentence-transformers' InformationRetrievalEvaluator computes it (the corpus: all
 /// positives and negatives of the rows, each once), for scores `spearman_cosine` as its
-/// EmbeddingSimilarityEvaluator. Errors: invalid for vectors that are not finite; interrupted.
+/// EmbeddingSimilarityEvaluator. Ranks divide the texts of each batch, and all find the same. Errors: invalid
+/// for vectors that are not finite; interrupted if one of the ranks was.
 EmbeddingEvaluation evaluate_embeddings(const Model& model, const Hooks& hooks, const ExampleStore& examples,
-                                        int64_t batch_size, const ContrastiveRun& run);
+                                        int64_t batch_size, const ContrastiveRun& run,
+                                        const std::optional<RankGroup>& ranks = std::nullopt);
 
 }  // namespace lowrank

@@ -43,9 +43,13 @@ std::vector<TextGroup> text_groups(const Batch& batch) {
 }
 
 std::vector<Batch> text_parts(const Batch& batch, int64_t most) {
+  return text_parts(batch, 0, batch.sequences(), most);
+}
+
+std::vector<Batch> text_parts(const Batch& batch, int64_t begin, int64_t end, int64_t most) {
   std::vector<Batch> parts;
-  for (int64_t begin = 0; begin < batch.sequences(); begin += std::min(most, batch.sequences()))
-    parts.push_back(part_of(batch, begin, begin + std::min(most, batch.sequences() - begin)));
+  for (; begin < end; begin += std::min(most, end - begin))
+    parts.push_back(part_of(batch, begin, begin + std::min(most, end - begin)));
   return parts;
 }
 

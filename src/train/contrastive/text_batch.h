@@ -25,5 +25,7 @@ std::vector<TextGroup> text_groups(const Batch& batch);
 
 /// The batch's texts in parts of at most `most`, in order, which say nothing of rows.
 std::vector<Batch> text_parts(const Batch& batch, int64_t most);
+/// The same of its texts from `begin` to before `end`.
+std::vector<Batch> text_parts(const Batch& batch, int64_t begin, int64_t end, int64_t most);
 
 }  // namespace lowrank
