@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "base/one_line.h"
 #include "data/examples/cache_folder.h"
+#include "data/row_cache.h"
 #include "data/split.h"
+#include "session/ranks/shared_rows.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lowrank {
@@ -134,7 +136,7 @@ std::vector<Field> TrainingDataOptions::fields(const std::string& evaluation_hel
 
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
                                 const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
-                                uint64_t seed, bool early) {
+                                uint64_t seed, bool early, const std::optional<RankGroup>& ranks) {
   check(options.eval_data.empty() || options.eval_split == 0, ErrorKind::invalid,
         "give `eval_data` or `eval_split`, not both");
   const std::vector<WeightedData> sources = weighted_data(options.data);
@@ -166,6 +168,13 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     if (chat_given && !rows.conversations)
       warn("`chat_template` and `chat_template_kwargs` have no effect: the rows are not conversations");
   };
+  const RowReaders readers(ranks, dataset.cache);
+  const auto load = [&](const std::string& what, const std::vector<std::string>& patterns) {
+    const bool kept =
+        ranks && RowCache::of(patterns, tokenizer.get(), spec.vocabulary_size, dataset).has_value();
+    return readers.load(
+        what, kept, [&] { return load_dataset(patterns, tokenizer.get(), spec.vocabulary_size, dataset); });
+  };
   if (early && options.eval_split == 0 && is_plain(sources))
     data.early = EarlyDataset::start(options.patterns(), tokenizer, spec.vocabulary_size, dataset,
                                      std::max(options.show_rows, rows_for_samples));
@@ -174,11 +183,11 @@ TrainingData load_training_data(const TrainingDataOptions& options, const std::s
     data.train = data.early->beginning();
     data.examples.early = data.early;
   } else {
-    data.train = load_dataset(options.patterns(), tokenizer.get(), spec.vocabulary_size, dataset);
+    data.train = load("training", options.patterns());
     data.report(data.train);
   }
   if (!options.eval_data.empty()) {
-    data.evaluation = load_dataset(options.eval_data, tokenizer.get(), spec.vocabulary_size, dataset);
+    data.evaluation = load("evaluation", {options.eval_data});
     report_rows("evaluation", data.evaluation, dataset.max_length, limit);
   } else if (options.eval_split > 0) {
     std::tie(data.train, data.evaluation) = split_dataset(std::move(data.train), options.eval_split, seed);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "data/order/weighted_examples.h"
 #include "model/spec.h"
 #include "session/chat_options.h"
+#include "train/ranks/rank_group.h"
 
 namespace lowrank {
 
@@ -59,10 +61,11 @@ void report_rows(const std::string& what, const Dataset& dataset, int64_t max_le
 /// Reads the rows for a model, labelled if `dataset.labels` is set, and reports their numbers. `adapter` is
 /// the one that training starts from; empty: none. A method takes `context_rows` of the model's context.
 /// `seed`: of the split. `early`: where rows can be read one by one, the result is there before all were
-/// read; their errors and reports then come later. Errors: as load_dataset and split_dataset; invalid for
-/// evaluation rows from two sources, or a context without room.
+/// read; their errors and reports then come later. `ranks` read rows once per machine. Errors: as
+/// load_dataset and split_dataset; invalid for evaluation rows from two sources, or a context without room.
 TrainingData load_training_data(const TrainingDataOptions& options, const std::string& model,
                                 const std::string& adapter, const ModelSpec& spec, int64_t context_rows,
-                                uint64_t seed, bool early = false);
+                                uint64_t seed, bool early = false,
+                                const std::optional<RankGroup>& ranks = std::nullopt);
 
 }  // namespace lowrank

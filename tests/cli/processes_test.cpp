@@ -144,28 +144,45 @@ TEST_F(Processes, TrainEmbeddingsAsOne) {
             test::content_of(again / "adapter_model.safetensors"));
 }
 
-TEST_F(Processes, RanksOfOtherRunsAreRefused) {
-  int port = 0;
-  {
-    const RankStore free = RankStore::serve("127.0.0.1", 0);
-    port = free.port();
+/// Two ranks that are started with different options end at once, with this sentence on both.
+class DifferingRanks : public test::ProcessesTest {
+ protected:
+  void end(const std::string& options_of_0, const std::string& options_of_1, const std::string& expected) {
+    int port = 0;
+    {
+      const RankStore free = RankStore::serve("127.0.0.1", 0);
+      port = free.port();
+    }
+    const std::string at = fmt::format("WORLD_SIZE=2 MASTER_PORT={} ", port);
+    const pid_t first = fork();
+    if (first == 0) {
+      const std::string command = "exec env RANK=0 " + at + LOWRANK_PROGRAM + " " +
+                                  train(out(), "--steps 2 " + options_of_0) + " 2>" +
+                                  (folder.path() / "first").string() + " </dev/null";
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    environment = "RANK=1 " + at;
+    const test::Outcome second = run(train(out(), "--steps 2 " + options_of_1));
+    EXPECT_EQ(second.code, 1);
+    EXPECT_NE(second.err.find(expected), std::string::npos) << second.err;
+    EXPECT_EQ(code_of(first), 1);
+    const std::string said = test::content_of(folder.path() / "first");
+    EXPECT_NE(said.find(expected), std::string::npos) << said;
   }
-  const std::string at = fmt::format("WORLD_SIZE=2 MASTER_PORT={} ", port);
-  const pid_t first = fork();
-  if (first == 0) {
-    const std::string command = "exec env RANK=0 " + at + LOWRANK_PROGRAM + " " + train(out(), "--steps 2") +
-                                " 2>" + (folder.path() / "first").string() + " </dev/null";
-    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-    _exit(127);
-  }
-  environment = "RANK=1 " + at;
-  const test::Outcome second = run(train(out(), "--steps 2 --weight-decay 0.5"));
-  EXPECT_EQ(second.code, 1);
-  const std::string expected = "rank 1 is not of the same run as rank 0: weight_decay is 0.5, not 0.01";
-  EXPECT_NE(second.err.find(expected), std::string::npos) << second.err;
-  EXPECT_EQ(code_of(first), 1);
-  const std::string said = test::content_of(folder.path() / "first");
-  EXPECT_NE(said.find(expected), std::string::npos) << said;
+};
+
+TEST_F(DifferingRanks, AreRefused) {
+  end("", "--weight-decay 0.5", "rank 1 is not of the same run as rank 0: weight_decay is 0.5, not 0.01");
+}
+
+TEST_F(DifferingRanks, EvaluationRowsAreForAllOrNone) {
+  end("", "--eval-every 1 --eval-data " + rows.string(),
+      "some ranks were started with --eval-data, others without");
+}
+
+TEST_F(DifferingRanks, ASharedBaseIsForAllOrNone) {
+  end("--shard-base", "", "some ranks were started with --shard-base, others without");
 }
 
 }  // namespace

@@ -18,11 +18,6 @@ void settle_shared_base(SessionOptions& options) {
   options.base_memory = "small";
 }
 
-void check_same_sharing(const RankGroup& ranks, bool shares) {
-  const bool one = ranks.largest(shares ? 1 : 0) == 1, all = ranks.largest(shares ? 0 : 1) == 0;
-  check(one == all, ErrorKind::invalid, "some ranks were started with `shard_base`, others without");
-}
-
 int64_t shared_bytes(const Checkpoint& checkpoint, const std::function<TensorUse(const TensorRef&)>& use) {
   int64_t bytes = 0;
   for (const auto& [tensor, place] : layer_layout(checkpoint, use).places) bytes += place.size;

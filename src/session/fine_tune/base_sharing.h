@@ -14,9 +14,6 @@ namespace lowrank {
 /// or leave it elsewhere than in memory of the CPU.
 void settle_shared_base(SessionOptions& options);
 
-/// Errors: invalid on all ranks unless all share the base out, or none does.
-void check_same_sharing(const RankGroup& ranks, bool shares);
-
 /// Bytes of the file that a rank does not map where the base is shared out.
 int64_t shared_bytes(const Checkpoint& checkpoint, const std::function<TensorUse(const TensorRef&)>& use);
 

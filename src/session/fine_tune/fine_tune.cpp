@@ -86,7 +86,10 @@ RunResult fine_tune(FineTuneOptions options, ChosenMethod chosen, const FineTune
   check_given(options);
   check_device(options);
   const std::optional<RankGroup> ranks = options.train.ranks;
-  if (ranks) check_same_sharing(*ranks, options.shard_base);
+  if (ranks) {
+    check_all_or_none(*ranks, options.shard_base, "shard_base");
+    check_all_or_none(*ranks, !options.rows.eval_data.empty(), "eval_data");
+  }
   const bool leads = !ranks || ranks->leads();
   std::optional<OutputFolder> folder;  // of the rank that writes
   if (leads) folder.emplace(files_of(options));

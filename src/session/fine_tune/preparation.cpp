@@ -95,7 +95,7 @@ TrainingData rows_to_train(FineTuneOptions& options, const ModelSpec& spec, cons
   options.rows.dataset.labels = spec.labels;
   const auto seed = static_cast<uint64_t>(options.train.seed);
   TrainingData data = load_training_data(options.rows, options.session.model, options.init_adapter, spec,
-                                         adapter.plan.context_rows, seed, early);
+                                         adapter.plan.context_rows, seed, early, options.train.ranks);
   if (options.train.contrastive) check_comparison(options.train, data.train.examples);
   show_rows(options, data, callbacks);
   return data;

@@ -40,6 +40,11 @@ std::string from_first(const std::optional<RankGroup>& ranks, const std::string&
   return ranks ? ranks->from_first(text) : text;
 }
 
+void check_all_or_none(const RankGroup& ranks, bool given, std::string_view option) {
+  const bool one = ranks.largest(given ? 1 : 0) == 1, all = ranks.largest(given ? 0 : 1) == 0;
+  check(one == all, ErrorKind::invalid, "some ranks were started with `{}`, others without", option);
+}
+
 void check_same_inputs(const RankGroup& ranks, nlohmann::json identity, const Checkpoint& base) {
   identity["the base model"] = fingerprint_of(base, bytes_looked_at);
   for (const char* name : {"threads", "processor"}) identity.erase(name);

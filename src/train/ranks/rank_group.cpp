@@ -78,6 +78,24 @@ struct RankGroup::Shared {
     end("the others did not come to the same place");
   }
 
+  void tell(const std::string& key, const std::string& text) const {
+    store->set(key, text + '.');
+  }  // never empty
+  /// The text of a key, when another rank tells it.
+  std::string told(const std::string& key) {
+    const auto start = Clock::now();
+    for (;;) {
+      if (std::optional<std::string> found = store->find(key)) {
+        found->pop_back();
+        return *found;
+      }
+      if (const std::optional<std::string> verdict = watch->verdict())
+        lowrank::fail(ErrorKind::io, "{}", *verdict);
+      if (Clock::now() - start > waits.collective) end_for_time();
+      std::this_thread::sleep_for(between_looks);
+    }
+  }
+
   template <class Value>
   void reduce(std::span<Value> values, c10::ScalarType type, c10d::ReduceOp::RedOpType operation) {
     const at::Tensor buffer = at::empty({static_cast<int64_t>(values.size())}, type);
@@ -184,19 +202,19 @@ int64_t RankGroup::largest(int64_t value) const {
 
 std::string RankGroup::from_first(const std::string& text) const {
   const std::string key = fmt::format("text/{}", shared_->texts++);
-  if (leads()) shared_->store->set(key, text + '.');  // never empty
+  if (leads()) shared_->tell(key, text);
   const RankWatch::Arrival here(*shared_->watch, Awaited::first);
-  const auto start = Clock::now();
-  for (;;) {
-    if (std::optional<std::string> found = shared_->store->find(key)) {
-      found->pop_back();
-      return *found;
-    }
-    if (const std::optional<std::string> verdict = shared_->watch->verdict())
-      lowrank::fail(ErrorKind::io, "{}", *verdict);
-    if (Clock::now() - start > shared_->waits.collective) shared_->end_for_time();
-    std::this_thread::sleep_for(between_looks);
-  }
+  return shared_->told(key);
+}
+
+std::vector<std::string> RankGroup::from_all(const std::string& text) const {
+  const std::string key = fmt::format("text/{}", shared_->texts++);
+  shared_->tell(fmt::format("{}/{}", key, rank()), text);
+  const RankWatch::Arrival here(*shared_->watch, Awaited::all);
+  std::vector<std::string> texts;
+  for (int64_t rank = 0; rank < size(); ++rank)
+    texts.push_back(shared_->told(fmt::format("{}/{}", key, rank)));
+  return texts;
 }
 
 void RankGroup::fail(const std::string& sentence) const noexcept try {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -40,6 +41,8 @@ class RankGroup {
   int64_t largest(int64_t value) const;
   /// What rank 0 calls this with; what others give is not used.
   std::string from_first(const std::string& text) const;
+  /// What each rank calls this with, by rank.
+  std::vector<std::string> from_all(const std::string& text) const;
 
   /// To be called when this rank ends early, for whatever reason: tells the others why, unless they know, and
   /// lets them read it before a store that this rank keeps is gone. They end with the same sentence.
