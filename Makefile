@@ -29,8 +29,9 @@ configure: deps
 
 cuda: all  ## the same with our kernels for NVIDIA GPUs (needs nvcc of CUDA 13) and libtorch's CUDA side, for --device cuda
 	@cmake --build $(BUILD) --target help | grep -q lowrank_cuda || { echo "make cuda: nvcc, the compiler of CUDA 13, is not on PATH" >&2; exit 1; }
-	cmake --build $(BUILD) --target lowrank_cuda -j $(JOBS)
 	@tools/setup cuda
+	@cmake -DLOWRANK_NCCL_INCLUDE="$$(tools/setup path cuda)/nvidia/nccl/include" $(BUILD) > /dev/null
+	cmake --build $(BUILD) --target lowrank_cuda lowrank_nccl -j $(JOBS)
 
 demo: all  ## fine-tune SmolLM2 on this machine's package lists (3 to 5 minutes after the build)
 	@tools/setup model
