@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/processes/memory_nodes.h"
 #include "kernels/core/parallel.h"
 #include "train/ranks/rank_store.h"
 #include "train/ranks/rank_watch.h"
@@ -32,6 +33,9 @@ namespace {
 constexpr const char* loopback = "127.0.0.1";
 /// Names the process that started this one.
 constexpr const char* launcher_variable = "LOWRANK_LAUNCHER";
+/// How many processes of the run share the processors of this one.
+constexpr const char* sharing_variable = "LOWRANK_SHARING_PROCESSES";
+constexpr const char* nodes_folder = "/sys/devices/system/node";
 constexpr std::chrono::milliseconds between_looks{50};
 constexpr std::chrono::seconds patience{30};
 
@@ -63,7 +67,7 @@ std::vector<std::string> own_arguments() {
 }
 
 /// The environment of a rank: this process's, with the variables of torchrun.
-std::vector<std::string> environment_of(int64_t rank, int64_t count, int port) {
+std::vector<std::string> environment_of(int64_t rank, int64_t count, int port, int64_t sharing) {
   const std::vector<std::pair<std::string, std::string>> own{{"RANK", fmt::to_string(rank)},
                                                              {"WORLD_SIZE", fmt::to_string(count)},
                                                              {"LOCAL_RANK", fmt::to_string(rank)},
@@ -72,7 +76,8 @@ std::vector<std::string> environment_of(int64_t rank, int64_t count, int port) {
                                                              {"MASTER_PORT", fmt::to_string(port)},
                                                              {"TORCHELASTIC_USE_AGENT_STORE", "True"},
                                                              {"TORCHELASTIC_RESTART_COUNT", ""},
-                                                             {launcher_variable, fmt::to_string(getpid())}};
+                                                             {launcher_variable, fmt::to_string(getpid())},
+                                                             {sharing_variable, fmt::to_string(sharing)}};
   std::vector<std::string> all;
   for (char** one = environ; *one; ++one) {
     const std::string entry = *one;
@@ -85,13 +90,16 @@ std::vector<std::string> environment_of(int64_t rank, int64_t count, int port) {
 }
 
 /// Starts a rank in a process group of its own: what a terminal's keys send comes from here, once.
-LocalRank started(int64_t rank, int64_t count, int port) {
-  std::vector<std::string> arguments = own_arguments(), environment = environment_of(rank, count, port);
+LocalRank started(int64_t rank, int64_t count, int port, const ProcessPlace& place) {
+  std::vector<std::string> arguments = own_arguments(),
+                           environment = environment_of(rank, count, port, place.sharing);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
   LocalRank found;
+  // From its first moment, when OpenMP's library counts processors.
+  const BoundTo bound(place.processors);
   const int error = posix_spawn(&found.process, "/proc/self/exe", nullptr, &attributes,
                                 pointers_to(arguments).data(), pointers_to(environment).data());
   posix_spawnattr_destroy(&attributes);
@@ -112,7 +120,10 @@ class LocalRun {
   explicit LocalRun(int64_t count)
       : store_(RankStore::serve(loopback, 0)),
         keys_(RankStore::connect(loopback, store_.port(), patience, rank_keys({}))) {
-    for (int64_t rank = 0; rank < count; ++rank) ranks_.push_back(started(rank, count, store_.port()));
+    const std::vector<ProcessPlace> places =
+        places_of_processes(memory_nodes(nodes_folder, usable_processors()), count);
+    for (int64_t rank = 0; rank < count; ++rank)
+      ranks_.push_back(started(rank, count, store_.port(), places[rank]));
   }
   ~LocalRun() { send(SIGKILL); }
   LocalRun(const LocalRun&) = delete;
@@ -177,8 +188,11 @@ int64_t threads_of_rank(int64_t local_size) {
   cpu_set_t own;
   const bool known = sched_getaffinity(0, sizeof own, &own) == 0;
   const bool bound = known && CPU_COUNT(&own) < sysconf(_SC_NPROCESSORS_ONLN);
-  if (bound && !std::getenv(launcher_variable)) return thread_count();
-  return std::max<int64_t>(1, thread_count() / local_size);
+  const char* launcher = std::getenv(launcher_variable);
+  if (bound && !launcher) return thread_count();
+  const char* told = launcher ? std::getenv(sharing_variable) : nullptr;
+  const int64_t sharing = told ? std::max(1, std::atoi(told)) : local_size;
+  return std::max<int64_t>(1, thread_count() / sharing);
 }
 
 int run_local_processes(int64_t count) {
