@@ -32,6 +32,12 @@ TEST_F(MemoryNodes, AreThoseWithUsableProcessors) {
   EXPECT_EQ(nodes({2, 3}), (Nodes{{2, 3}}));
 }
 
+TEST_F(MemoryNodes, NumbersMayBeMissing) {
+  for (const int number : {0, 1, 3, 10}) node(number, std::to_string(number));
+  folder.write("online", "0-1,3,10\n");
+  EXPECT_EQ(nodes({0, 1, 2, 3, 10}), (Nodes{{0}, {1}, {3}, {10}}));
+}
+
 TEST_F(MemoryNodes, ListsThatCannotBeReadAreNone) {
   EXPECT_TRUE(nodes({0, 1}).empty());
   for (const char* list : {"x", "0-", "3-1", "0,,1", "0;1", "99999999999", "-1"}) {
@@ -71,6 +77,7 @@ TEST_F(MemoryNodes, AThreadIsBoundForAWhile) {
   ASSERT_FALSE(before.empty());
   {
     const BoundTo one{std::span<const int>(before).last(1)};
+    EXPECT_TRUE(one.holds());
     EXPECT_EQ(usable_processors(), std::vector<int>{before.back()});
     const BoundTo all_of_them({});
     EXPECT_EQ(usable_processors(), std::vector<int>{before.back()});

@@ -91,15 +91,16 @@ std::vector<std::string> environment_of(int64_t rank, int64_t count, int port, i
 
 /// Starts a rank in a process group of its own: what a terminal's keys send comes from here, once.
 LocalRank started(int64_t rank, int64_t count, int port, const ProcessPlace& place) {
+  // From its first moment, when OpenMP's library counts processors.
+  const BoundTo bound(place.processors);
   std::vector<std::string> arguments = own_arguments(),
-                           environment = environment_of(rank, count, port, place.sharing);
+                           environment =
+                               environment_of(rank, count, port, bound.holds() ? place.sharing : count);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
   LocalRank found;
-  // From its first moment, when OpenMP's library counts processors.
-  const BoundTo bound(place.processors);
   const int error = posix_spawn(&found.process, "/proc/self/exe", nullptr, &attributes,
                                 pointers_to(arguments).data(), pointers_to(environment).data());
   posix_spawnattr_destroy(&attributes);

@@ -60,8 +60,10 @@ std::vector<int> usable_processors() {
 std::vector<std::vector<int>> memory_nodes(const fs::path& folder, std::span<const int> usable) {
   std::vector<std::vector<int>> nodes;
   std::error_code error;
-  for (int node = 0; fs::exists(folder / ("node" + std::to_string(node)), error); ++node) {
-    std::ifstream file(folder / ("node" + std::to_string(node)) / "cpulist");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("node") || name.find_first_not_of("0123456789", 4) != std::string::npos) continue;
+    std::ifstream file(entry.path() / "cpulist");
     std::string list;
     std::getline(file, list);
     const std::optional<std::vector<int>> all = numbers_of(list);
@@ -70,6 +72,7 @@ std::vector<std::vector<int>> memory_nodes(const fs::path& folder, std::span<con
     std::ranges::set_intersection(*all, usable, std::back_inserter(own));
     if (!own.empty()) nodes.push_back(std::move(own));
   }
+  std::ranges::sort(nodes);
   return nodes;
 }
 
@@ -88,11 +91,11 @@ BoundTo::BoundTo(std::span<const int> processors) {
   if (processors.empty()) return;
   before_ = usable_processors();
   const cpu_set_t set = set_of(processors);
-  if (sched_setaffinity(0, sizeof set, &set) != 0) before_.clear();
+  holds_ = sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
 BoundTo::~BoundTo() {
-  if (before_.empty()) return;
+  if (!holds_ || before_.empty()) return;
   const cpu_set_t set = set_of(before_);
   sched_setaffinity(0, sizeof set, &set);
 }

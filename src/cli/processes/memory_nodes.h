@@ -12,7 +12,8 @@ std::vector<int> usable_processors();
 
 /// Of a machine whose memory is in several parts (NUMA nodes), the processors beside each, among those that
 /// are `usable`; nodes without any are left out. `folder`: where Linux lists them, `node0/cpulist` and so on
-/// (Documentation/admin-guide/mm/numaperf.rst). None if a list cannot be read.
+/// (Documentation/admin-guide/mm/numaperf.rst); in the order of their first processors. None if a list cannot
+/// be read.
 std::vector<std::vector<int>> memory_nodes(const std::filesystem::path& folder, std::span<const int> usable);
 
 /// Where one of a machine's processes computes.
@@ -34,7 +35,11 @@ class BoundTo {
   BoundTo(const BoundTo&) = delete;
   BoundTo& operator=(const BoundTo&) = delete;
 
+  /// False for no processors, and where the system refuses.
+  bool holds() const { return holds_; }
+
  private:
+  bool holds_ = false;
   std::vector<int> before_;
 };
 
