@@ -1,5 +1,6 @@
-# lowrank_layer(NAME [USES layer...] [LINKS target...] [SOURCES file...] [PLUGINS folder] [PRECOMPILED kind])
+# lowrank_layer(NAME [LIGHT] [USES layer...] [LINKS target...] [SOURCES file...] [PLUGINS folder] [PRECOMPILED kind])
 # One static library from all sources below src/NAME, except those of modules that are loaded at run time (*_module/), and from generated SOURCES. With PLUGINS, also a table of src/NAME/<folder>/*.cpp made from their file names.
+# A LIGHT layer computes little itself and is compiled with -O1, which takes less time.
 add_library(lowrank_options INTERFACE)
 target_include_directories(lowrank_options INTERFACE $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/src>
   $<BUILD_INTERFACE:${lowrank_SOURCE_DIR}/include>
@@ -72,7 +73,7 @@ function(lowrank_compile_together target)
   if(NOT LOWRANK_UNITY OR NOT Python3_Interpreter_FOUND)
     return()
   endif()
-  execute_process(COMMAND ${Python3_EXECUTABLE} ${lowrank_SOURCE_DIR}/tools/group_sources 8 ${ARGN} OUTPUT_VARIABLE lines
+  execute_process(COMMAND ${Python3_EXECUTABLE} ${lowrank_SOURCE_DIR}/tools/group_sources 14 ${ARGN} OUTPUT_VARIABLE lines
     OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   string(REPLACE "\n" ";" lines "${lines}")
   foreach(line IN LISTS lines)
@@ -87,7 +88,7 @@ function(lowrank_compile_together target)
 endfunction()
 
 function(lowrank_layer name)
-  cmake_parse_arguments(layer "" "PLUGINS;PRECOMPILED" "USES;LINKS;SOURCES" ${ARGN})
+  cmake_parse_arguments(layer "LIGHT" "PLUGINS;PRECOMPILED" "USES;LINKS;SOURCES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${lowrank_SOURCE_DIR}/src/${name}/*.cpp)
   list(REMOVE_ITEM sources ${lowrank_SOURCE_DIR}/src/cli/main.cpp)
   list(FILTER sources EXCLUDE REGEX "_module/")
@@ -118,6 +119,9 @@ function(lowrank_layer name)
       lowrank_source_flags(${source})
     endforeach()
     target_sources(lowrank_${name} PRIVATE $<TARGET_OBJECTS:lowrank_${name}_special>)
+  endif()
+  if(layer_LIGHT)
+    target_compile_options(lowrank_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
   set_property(GLOBAL APPEND PROPERTY lowrank_layers ${name})
   set_target_properties(lowrank_${name} PROPERTIES EXPORT_NAME ${name})

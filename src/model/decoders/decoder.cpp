@@ -18,9 +18,9 @@
 namespace lowrank {
 namespace {
 
-class Decoder final : public Model {
+class DecoderModel final : public Model {
  public:
-  Decoder(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options, DecoderConfig config)
+  DecoderModel(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options, DecoderConfig config)
       : checkpoint_(std::move(checkpoint)),
         config_(std::move(config)),
         compute_(options.compute),
@@ -200,7 +200,7 @@ class Decoder final : public Model {
 
 std::unique_ptr<Model> make_decoder(std::shared_ptr<const Checkpoint> checkpoint, const LoadOptions& options,
                                     DecoderConfig config) {
-  return std::make_unique<Decoder>(std::move(checkpoint), options, std::move(config));
+  return std::make_unique<DecoderModel>(std::move(checkpoint), options, std::move(config));
 }
 
 }  // namespace lowrank
