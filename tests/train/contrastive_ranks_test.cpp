@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <ATen/ops/equal.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "peft/files/adapter_file.h"
