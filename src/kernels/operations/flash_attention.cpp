@@ -40,7 +40,7 @@ namespace {
 
 constexpr int64_t largest_head = 256, head_step = 8;
 
-/// Its rows that some query of the run sees, in the order of the run's key runs.
+/// The keys of a run that some of its queries see, in the order of its key runs.
 std::vector<KeyRun> seen_keys(const QueryRun& run, const AttentionPlan& plan, const AttentionShape& shape) {
   std::vector<KeyRun> seen;
   for (int64_t i = run.first_key_run; i < run.first_key_run + run.key_runs; ++i) {
@@ -209,7 +209,7 @@ at::Tensor gathered(const FlashRuns& runs, std::span<const at::Tensor> sources) 
     const at::Tensor rows = at::index_select(sources[i], 0, taken.rows);
     if (rows.size(0) == runs.keys) return rows;  // the only source: its places are in order
     if (!all.defined()) all = at::empty({runs.keys, rows.size(1)}, rows.options());
-    all = all.index_copy(0, taken.places, rows);
+    all.index_copy_(0, taken.places, rows);
   }
   return all;
 }
@@ -250,7 +250,7 @@ std::optional<at::Tensor> flash_attention(const at::Tensor& qkv, std::span<const
                       /*return_debug_mask=*/false, shape.scale, behind, ahead))
           .flatten(1);
   if (!runs.query_rows.defined()) return out;
-  return at::zeros({qkv.size(0), width}, out.options()).index_copy(0, runs.query_rows, out);
+  return at::zeros({qkv.size(0), width}, out.options()).index_copy_(0, runs.query_rows, out);
 }
 
 }  // namespace lowrank
